@@ -1,0 +1,3 @@
+//! The palisade command: runs and inspects WebAssembly programs.
+
+fn main() {}

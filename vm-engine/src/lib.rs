@@ -1,0 +1,1 @@
+//! Palisade's embedding API: Config, Engine, Module, Store, Linker, Instance, Func.

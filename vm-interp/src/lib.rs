@@ -1,0 +1,1 @@
+//! Palisade's two executors: direct-threaded assembly and a portable token loop.

@@ -1,0 +1,1 @@
+//! Address-space reservations, guarded and bounded linear memory, guarded value stacks.

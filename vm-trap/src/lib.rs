@@ -1,0 +1,1 @@
+//! Turns memory faults of generated or interpreted guest code into traps: signal handlers, activations, recovery.

@@ -1,0 +1,3 @@
+//! Palisade's development tasks: spec scripts, benchmarks, checks.
+
+fn main() {}
