@@ -1,0 +1,128 @@
+//! What executors share with the machine: the layout of everything that handlers reach by
+//! offset.
+//!
+//! Threaded code belongs to a module; what differs between its instances is reached through the
+//! [`Context`] of the running instance. All structures here are `repr(C)` because assembly reads
+//! them, and all are written only while no guest code of their machine runs, or by functions that
+//! guest code calls.
+
+use std::sync::atomic::AtomicPtr;
+
+/// A word of the value stack, of a global or of a table: a number's bits, a reference, or, in
+/// frame headers, an address.
+pub(crate) type Word = u64;
+
+/// The fixed head of an instance's context; [`ContextLayout`] says which words follow it.
+#[repr(C)]
+pub(crate) struct Context {
+    /// Where memory 0 starts; dangling if there is none.
+    pub(crate) memory_base: *mut u8,
+    /// Bytes of memory 0 that are accessible.
+    pub(crate) memory_len: u64,
+    /// One past the last slot of the value stack that a frame may use.
+    pub(crate) stack_limit: *mut Word,
+    /// The machine's part that executors use.
+    pub(crate) runtime: *mut Runtime,
+    /// The instance's number in its machine.
+    pub(crate) instance: u32,
+}
+
+/// Byte offsets of the words that follow a [`Context`]: pointers to what the instance uses.
+///
+/// | words | each points to |
+/// | --- | --- |
+/// | globals | the global's value: one [`Word`] |
+/// | tables | a [`TableCell`] |
+/// | imported functions | a [`FuncObject`] |
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContextLayout {
+    pub(crate) globals: u32,
+    pub(crate) tables: u32,
+    pub(crate) functions: u32,
+}
+
+impl ContextLayout {
+    /// The layout for a module with so many of each (imported and defined; of functions the
+    /// imported ones).
+    pub(crate) fn new(globals: u32, tables: u32, functions: u32) -> (ContextLayout, usize) {
+        let start = size_of::<Context>() as u32;
+        let word = size_of::<Word>() as u32;
+        let tables_at = start + globals * word;
+        let functions_at = tables_at + tables * word;
+        let layout = ContextLayout {
+            globals: start,
+            tables: tables_at,
+            functions: functions_at,
+        };
+        (layout, (functions_at + functions * word) as usize)
+    }
+
+    pub(crate) fn global(&self, index: u32) -> u32 {
+        self.globals + index * size_of::<Word>() as u32
+    }
+
+    pub(crate) fn table(&self, index: u32) -> u32 {
+        self.tables + index * size_of::<Word>() as u32
+    }
+
+    pub(crate) fn function(&self, index: u32) -> u32 {
+        self.functions + index * size_of::<Word>() as u32
+    }
+}
+
+/// A table as handlers see it: where its elements are now. An element is 0 for null, for
+/// functions the address of a [`FuncObject`], for external references a number plus one.
+#[repr(C)]
+pub(crate) struct TableCell {
+    pub(crate) elements: *mut Word,
+    pub(crate) len: u64,
+}
+
+/// A function that can be called from anywhere: the referent of a funcref.
+#[repr(C)]
+pub(crate) struct FuncObject {
+    /// The executor's code for it: cells or tokens. A function that has not been translated has
+    /// code that translates it and puts the real entry here. Host functions have code that calls
+    /// [`crate::machine::host_call`].
+    pub(crate) entry: AtomicPtr<u8>,
+    /// The context it runs in; null for a host function.
+    pub(crate) context: *mut Context,
+    /// The number of its type: equal types have equal numbers in the whole process.
+    pub(crate) type_id: u32,
+    /// Its index in its module, or the host's number for a host function.
+    pub(crate) index: u32,
+    /// Its number in its machine.
+    pub(crate) id: u32,
+}
+
+/// What a machine and its executors tell each other. One a machine, at a fixed address.
+#[repr(C)]
+pub(crate) struct Runtime {
+    /// Where the run stopped, for backtraces: the address of the cell or token that trapped.
+    pub(crate) exit_ip: *const u8,
+    /// The frame in which it stopped.
+    pub(crate) exit_frame: *mut Word,
+    /// The context in which it stopped.
+    pub(crate) exit_context: *mut Context,
+    /// The machine's own part.
+    pub(crate) machine: *mut crate::machine::Machine,
+}
+
+/// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.
+pub(crate) const FRAME_RETURN: usize = 0;
+/// Frame header: the caller's frame; null in the first frame of a run.
+pub(crate) const FRAME_CALLER: usize = 1;
+/// Frame header: the caller's context. Written only by calls that may change the context.
+pub(crate) const FRAME_CONTEXT: usize = 2;
+
+/// What functions called by executors answer: 0 to go on, a trap code, or this, when the host
+/// returned an error (or panicked) that the machine keeps until the run has ended.
+pub(crate) const STATUS_HOST: u32 = 0x100;
+
+/// A rare operation on the slots from `slots` up, see [`vm_translate::ir::RuntimeOp`].
+pub(crate) type RuntimeFn = unsafe extern "C" fn(
+    context: *mut Context,
+    slots: *mut Word,
+    imm0: u32,
+    imm1: u32,
+) -> u32;

@@ -1,0 +1,356 @@
+//! The register IR: what a function body becomes.
+//!
+//! A function is a list of [`Inst`]s. Each has a [`Root`], which is what it does (set a place,
+//! store, branch, call …), and most have a tree of operators that computes the value the root
+//! needs. The leaves of a tree are frame slots, registers and constants.
+//!
+//! # Frames
+//!
+//! A frame is a run of 8-byte slots on the value stack, numbered from the frame pointer:
+//!
+//! | slots | what |
+//! | --- | --- |
+//! | 0 .. [`FRAME_HEADER`] | the executor's: return address, caller's frame, caller's context |
+//! | then | parameters; the results are returned in the same place, from the first slot on |
+//! | then | the other locals |
+//! | then | where the caller's values of the registers used here are saved |
+//! | then | the operand stack, and at its top the frames of callees |
+//!
+//! A callee's frame starts at slot `base` of its caller: the arguments stand at
+//! `base + FRAME_HEADER` and up, and so do the results after it has returned.
+
+use crate::op::{Op, StoreOp, Ty};
+
+/// Slots at the start of a frame that belong to the executor.
+pub const FRAME_HEADER: u32 = 3;
+
+/// A slot's number, counted from the frame pointer.
+pub type Slot = u32;
+
+/// An index into [`Function::labels`].
+pub type Label = u32;
+
+/// Where a value can be put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A slot of the frame.
+    Slot(Slot),
+    /// An integer register.
+    Int(u8),
+    /// A float register.
+    Float(u8),
+}
+
+/// A node of a tree, in prefix order: an operator is followed by its operands' trees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node {
+    /// An operator, with its immediate: the offset of a load, the index of a global, else 0.
+    Op(Op, u64),
+    /// The value at a place.
+    Place(Place),
+    /// A constant, as the bits a slot would hold (an i32 is zero-extended).
+    Const(u64),
+}
+
+/// What an instruction does. `tree` means the instruction's nodes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Root {
+    /// Puts the tree's value into a place.
+    Set(Place),
+    /// Stores to memory 0. Two trees: the address, then the value.
+    Store {
+        /// Which store.
+        op: StoreOp,
+        /// Added to the address without wrapping.
+        offset: u64,
+    },
+    /// Sets a global. One tree.
+    GlobalSet {
+        /// Its index.
+        global: u32,
+        /// Whether the value is a float.
+        float: bool,
+    },
+    /// Branches.
+    Br(Label),
+    /// Branches if the tree's i32 value is not zero.
+    BrIf(Label),
+    /// Branches if the tree's i32 value is zero.
+    BrUnless(Label),
+    /// Branches to one of [`Function::tables`]`[first..first + count]`, chosen by the tree's i32
+    /// value; to the last of them if it is out of range. The tree is a leaf.
+    BrTable {
+        /// Index of the first label.
+        first: u32,
+        /// How many, the default included: at least one.
+        count: u32,
+    },
+    /// Returns. The results stand in the frame's first slots after the header.
+    Return,
+    /// Traps.
+    Unreachable,
+    /// Calls a function of the same module.
+    Call {
+        /// The function's index.
+        func: u32,
+        /// The slot where the callee's frame starts.
+        base: Slot,
+    },
+    /// Calls an imported function.
+    CallImport {
+        /// The function's index.
+        func: u32,
+        /// The slot where the callee's frame starts.
+        base: Slot,
+    },
+    /// Calls through a table. The tree is a leaf, the element's index.
+    CallIndirect {
+        /// The table's index.
+        table: u32,
+        /// The index of the function type expected.
+        ty: u32,
+        /// The slot where the callee's frame starts.
+        base: Slot,
+    },
+    /// Calls the executor's own function for a rare operation. Its operands stand in the slots
+    /// from `base` up; its result, if any, replaces the first of them.
+    Runtime {
+        /// Which operation.
+        op: RuntimeOp,
+        /// The slot of the first operand or of the result.
+        base: Slot,
+        /// The operation's immediates, in the order of the text format; 0 where it has none.
+        imm: [u32; 2],
+    },
+}
+
+/// Operations that are rare enough to be ordinary functions of the executor.
+///
+/// Operands and results are those of the instruction in the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RuntimeOp {
+    /// `memory.size`; immediate: memory.
+    MemorySize,
+    /// `memory.grow`; immediate: memory.
+    MemoryGrow,
+    /// `memory.fill`; immediate: memory.
+    MemoryFill,
+    /// `memory.copy`; immediates: destination memory, source memory.
+    MemoryCopy,
+    /// `memory.init`; immediates: data segment, memory.
+    MemoryInit,
+    /// `data.drop`; immediate: data segment.
+    DataDrop,
+    /// `table.get`; immediate: table.
+    TableGet,
+    /// `table.set`; immediate: table.
+    TableSet,
+    /// `table.size`; immediate: table.
+    TableSize,
+    /// `table.grow`; immediate: table.
+    TableGrow,
+    /// `table.fill`; immediate: table.
+    TableFill,
+    /// `table.copy`; immediates: destination table, source table.
+    TableCopy,
+    /// `table.init`; immediates: element segment, table.
+    TableInit,
+    /// `elem.drop`; immediate: element segment.
+    ElemDrop,
+    /// `ref.func`; immediate: function.
+    RefFunc,
+}
+
+impl RuntimeOp {
+    /// Every operation, in the order of its number.
+    pub const ALL: &'static [RuntimeOp] = &[
+        RuntimeOp::MemorySize,
+        RuntimeOp::MemoryGrow,
+        RuntimeOp::MemoryFill,
+        RuntimeOp::MemoryCopy,
+        RuntimeOp::MemoryInit,
+        RuntimeOp::DataDrop,
+        RuntimeOp::TableGet,
+        RuntimeOp::TableSet,
+        RuntimeOp::TableSize,
+        RuntimeOp::TableGrow,
+        RuntimeOp::TableFill,
+        RuntimeOp::TableCopy,
+        RuntimeOp::TableInit,
+        RuntimeOp::ElemDrop,
+        RuntimeOp::RefFunc,
+    ];
+
+    /// The instruction's name in the text format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RuntimeOp::MemorySize => "memory.size",
+            RuntimeOp::MemoryGrow => "memory.grow",
+            RuntimeOp::MemoryFill => "memory.fill",
+            RuntimeOp::MemoryCopy => "memory.copy",
+            RuntimeOp::MemoryInit => "memory.init",
+            RuntimeOp::DataDrop => "data.drop",
+            RuntimeOp::TableGet => "table.get",
+            RuntimeOp::TableSet => "table.set",
+            RuntimeOp::TableSize => "table.size",
+            RuntimeOp::TableGrow => "table.grow",
+            RuntimeOp::TableFill => "table.fill",
+            RuntimeOp::TableCopy => "table.copy",
+            RuntimeOp::TableInit => "table.init",
+            RuntimeOp::ElemDrop => "elem.drop",
+            RuntimeOp::RefFunc => "ref.func",
+        }
+    }
+}
+
+/// One instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Inst {
+    /// What it does.
+    pub root: Root,
+    /// Where its trees start in [`Function::nodes`].
+    pub(crate) first_node: u32,
+    /// How many nodes its trees have together.
+    pub(crate) node_count: u32,
+    /// The offset in the module's bytes of the WebAssembly instruction it stands for; of the one
+    /// that traps, where it stands for several.
+    pub offset: u32,
+}
+
+/// A local that lives in a register for the whole function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The register.
+    pub place: Place,
+    /// The local's index.
+    pub local: u32,
+    /// The slot that holds its first value, if it is a parameter; else it starts as zero.
+    pub parameter: Option<Slot>,
+}
+
+/// A translated function.
+///
+/// Only `Module::translate` makes one, from a body that has been
+/// validated: executors rely on that.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub(crate) index: u32,
+    pub(crate) param_slots: u32,
+    pub(crate) result_slots: u32,
+    pub(crate) zeroed: std::ops::Range<Slot>,
+    pub(crate) saves: Slot,
+    pub(crate) frame_slots: u32,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) insts: Vec<Inst>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) labels: Vec<u32>,
+    pub(crate) tables: Vec<Label>,
+    pub(crate) start_offset: u32,
+}
+
+impl Function {
+    /// The function's index in its module.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Slots that the parameters take, from [`FRAME_HEADER`] on.
+    pub fn param_slots(&self) -> u32 {
+        self.param_slots
+    }
+
+    /// Slots that the results take, from [`FRAME_HEADER`] on.
+    pub fn result_slots(&self) -> u32 {
+        self.result_slots
+    }
+
+    /// The slots of locals that must be zero on entry.
+    pub fn zeroed(&self) -> std::ops::Range<Slot> {
+        self.zeroed.clone()
+    }
+
+    /// The first of the slots where entry saves the registers of [`Function::pins`], one each and
+    /// in that order.
+    pub fn saves(&self) -> Slot {
+        self.saves
+    }
+
+    /// Slots in the frame, header included, up to the end of the arguments (and of the results)
+    /// of every callee.
+    pub fn frame_slots(&self) -> u32 {
+        self.frame_slots
+    }
+
+    /// The locals that live in registers: integers first, by register number, then floats.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// The instructions.
+    pub fn insts(&self) -> &[Inst] {
+        &self.insts
+    }
+
+    /// The nodes of an instruction's trees, in prefix order.
+    pub fn nodes(&self, inst: &Inst) -> &[Node] {
+        &self.nodes[inst.first_node as usize..][..inst.node_count as usize]
+    }
+
+    /// For each label, the index of the instruction it stands before. It may be one past the
+    /// last only for labels that nothing branches to.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The labels of all branch tables.
+    pub fn tables(&self) -> &[Label] {
+        &self.tables
+    }
+
+    /// The offset in the module's bytes where the function's body starts.
+    pub fn start_offset(&self) -> u32 {
+        self.start_offset
+    }
+}
+
+/// The type that a leaf is read as: by the operator above it, or by the root.
+///
+/// Calls `f` with every node of the trees in prefix order and the type its context wants.
+/// `roots` are the types the root wants, one a tree.
+pub fn with_types(nodes: &[Node], roots: &[Ty], mut f: impl FnMut(&Node, Ty)) {
+    let mut wanted: Vec<Ty> = roots.iter().rev().copied().collect();
+    for node in nodes {
+        let ty = wanted.pop().unwrap_or(Ty::I64);
+        f(node, ty);
+        if let Node::Op(op, _) = node {
+            wanted.extend(op.params().iter().rev());
+        }
+    }
+}
+
+impl Root {
+    /// The types of the trees that the root takes. A set moves 64 bits whatever they mean.
+    pub fn operands(&self) -> &'static [Ty] {
+        match self {
+            Root::Set(Place::Float(_)) | Root::GlobalSet { float: true, .. } => &[Ty::F64],
+            Root::Set(_) | Root::GlobalSet { .. } => &[Ty::I64],
+            Root::Store { op, .. } => match op.value() {
+                Ty::I32 => &[Ty::I32, Ty::I32],
+                Ty::I64 => &[Ty::I32, Ty::I64],
+                Ty::F32 => &[Ty::I32, Ty::F32],
+                Ty::F64 => &[Ty::I32, Ty::F64],
+            },
+            Root::BrIf(_)
+            | Root::BrUnless(_)
+            | Root::BrTable { .. }
+            | Root::CallIndirect { .. } => &[Ty::I32],
+            Root::Br(_)
+            | Root::Return
+            | Root::Unreachable
+            | Root::Call { .. }
+            | Root::CallImport { .. }
+            | Root::Runtime { .. } => &[],
+        }
+    }
+}

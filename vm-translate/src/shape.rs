@@ -1,0 +1,234 @@
+//! Shapes: what an executor can do in one step.
+//!
+//! A shape is an instruction without its immediates: the root, the operators and the kinds of
+//! the leaves. Translation asks the executor's [`Shapes`] before it builds a tree, so it never
+//! makes an instruction that the executor has no handler for.
+
+use crate::ir::{Node, Place, Root};
+use crate::op::{Op, StoreOp, Ty};
+
+/// The registers that an executor offers.
+///
+/// Of each kind the first `pinned` hold locals for a whole function and are preserved by calls;
+/// the `temps` numbered after them hold values between instructions, and no longer than to the
+/// next label or call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// Integer registers for locals.
+    pub pinned_ints: u8,
+    /// Integer registers for values between instructions.
+    pub temp_ints: u8,
+    /// Float registers for locals.
+    pub pinned_floats: u8,
+    /// Float registers for values between instructions.
+    pub temp_floats: u8,
+}
+
+impl Registers {
+    /// No registers: everything lives in slots.
+    pub const NONE: Registers = Registers {
+        pinned_ints: 0,
+        temp_ints: 0,
+        pinned_floats: 0,
+        temp_floats: 0,
+    };
+}
+
+/// The shapes that an executor offers.
+///
+/// # What must be there
+///
+/// Translation falls back from what is missing to smaller shapes: it computes subtrees into
+/// temporaries, and moves leaves into slots. It ends because these are always there:
+///
+/// - a set of any place from any place of its kind or slot, and from any constant;
+/// - a set of a slot from every operator over slots;
+/// - every store of slots; a global's set from a slot;
+/// - a branch (both senses), a branch table and an indirect call on a slot.
+pub trait Shapes {
+    /// Whether the shape is there.
+    fn contains(&self, key: ShapeKey) -> bool;
+
+    /// The registers that shapes may name.
+    fn registers(&self) -> Registers;
+}
+
+/// One element of a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Symbol {
+    /// A leaf in a slot.
+    Slot,
+    /// A constant in 32 bits, sign-extended where 64 are wanted.
+    Const32,
+    /// A constant in 64 bits.
+    Const64,
+    /// A leaf in an integer register.
+    Int(u8),
+    /// A leaf in a float register.
+    Float(u8),
+    /// An operator.
+    Op(Op),
+    /// A root that sets a place.
+    Set(SetSymbol),
+    /// A root that stores.
+    Store(StoreOp),
+    /// A root that sets a global of the integer kind.
+    GlobalSet,
+    /// A root that sets a global of the float kind.
+    GlobalSetFloat,
+    /// A root that branches on a value other than zero.
+    BrIf,
+    /// A root that branches on zero.
+    BrUnless,
+    /// A root that branches by a table.
+    BrTable,
+    /// A root that calls through a table.
+    CallIndirect,
+    /// A root that returns.
+    Return,
+}
+
+/// The place that a [`Symbol::Set`] sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SetSymbol {
+    /// Any slot.
+    Slot,
+    /// An integer register.
+    Int(u8),
+    /// A float register.
+    Float(u8),
+}
+
+impl Symbol {
+    /// Registers of a kind that symbols can tell apart.
+    pub const MAX_REGISTERS: u8 = 16;
+
+    /// The symbol's number: not zero, below 1024.
+    pub fn number(self) -> u16 {
+        match self {
+            Symbol::Slot => 1,
+            Symbol::Const32 => 2,
+            Symbol::Const64 => 3,
+            Symbol::GlobalSet => 4,
+            Symbol::GlobalSetFloat => 5,
+            Symbol::BrIf => 6,
+            Symbol::BrUnless => 7,
+            Symbol::BrTable => 8,
+            Symbol::CallIndirect => 9,
+            Symbol::Return => 10,
+            Symbol::Set(SetSymbol::Slot) => 11,
+            Symbol::Int(n) => 16 + u16::from(n),
+            Symbol::Float(n) => 32 + u16::from(n),
+            Symbol::Set(SetSymbol::Int(n)) => 48 + u16::from(n),
+            Symbol::Set(SetSymbol::Float(n)) => 64 + u16::from(n),
+            Symbol::Store(op) => 96 + op as u16,
+            Symbol::Op(op) => 160 + op as u16,
+        }
+    }
+
+    /// The symbol of a constant that is read as `ty`.
+    pub fn constant(bits: u64, ty: Ty) -> Symbol {
+        match ty {
+            Ty::I32 | Ty::F32 => Symbol::Const32,
+            Ty::I64 if bits as i64 == i64::from(bits as i32) => Symbol::Const32,
+            Ty::I64 | Ty::F64 => Symbol::Const64,
+        }
+    }
+
+    /// The symbol of a node that is read as `ty`.
+    pub fn node(node: &Node, ty: Ty) -> Symbol {
+        match *node {
+            Node::Op(op, _) => Symbol::Op(op),
+            Node::Place(Place::Slot(_)) => Symbol::Slot,
+            Node::Place(Place::Int(n)) => Symbol::Int(n),
+            Node::Place(Place::Float(n)) => Symbol::Float(n),
+            Node::Const(bits) => Symbol::constant(bits, ty),
+        }
+    }
+
+    /// The symbol of a root, or nothing for a root that has no trees to choose a shape by.
+    pub fn root(root: &Root) -> Option<Symbol> {
+        Some(match *root {
+            Root::Set(Place::Slot(_)) => Symbol::Set(SetSymbol::Slot),
+            Root::Set(Place::Int(n)) => Symbol::Set(SetSymbol::Int(n)),
+            Root::Set(Place::Float(n)) => Symbol::Set(SetSymbol::Float(n)),
+            Root::Store { op, .. } => Symbol::Store(op),
+            Root::GlobalSet { float: false, .. } => Symbol::GlobalSet,
+            Root::GlobalSet { float: true, .. } => Symbol::GlobalSetFloat,
+            Root::BrIf(_) => Symbol::BrIf,
+            Root::BrUnless(_) => Symbol::BrUnless,
+            Root::BrTable { .. } => Symbol::BrTable,
+            Root::CallIndirect { .. } => Symbol::CallIndirect,
+            Root::Return => Symbol::Return,
+            Root::Br(_)
+            | Root::Unreachable
+            | Root::Call { .. }
+            | Root::CallImport { .. }
+            | Root::Runtime { .. } => return None,
+        })
+    }
+}
+
+/// A shape as a number: its symbols in prefix order, ten bits each, the first lowest.
+///
+/// Several roots that share a handler are one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShapeKey(u128);
+
+impl ShapeKey {
+    /// The most symbols that a key can hold.
+    pub const MAX_SYMBOLS: u32 = 12;
+    const BITS: u32 = 10;
+
+    /// No symbols.
+    pub const fn new() -> ShapeKey {
+        ShapeKey(0)
+    }
+
+    /// The key's bits.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// How many symbols it has.
+    pub const fn symbols(self) -> u32 {
+        (u128::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
+    }
+
+    /// With one more symbol, unless it is full.
+    pub fn with(self, symbol: Symbol) -> Option<ShapeKey> {
+        let count = self.symbols();
+        (count < Self::MAX_SYMBOLS)
+            .then(|| ShapeKey(self.0 | u128::from(symbol.number()) << (count * Self::BITS)))
+    }
+
+    /// With a root and its trees; nothing if the root has no shape or the key is full.
+    pub fn with_inst(self, root: &Root, nodes: &[Node]) -> Option<ShapeKey> {
+        let mut key = Some(self.with(Symbol::root(root)?)?);
+        crate::ir::with_types(nodes, root.operands(), |node, ty| {
+            key = key.and_then(|key| key.with(Symbol::node(node, ty)));
+        });
+        key
+    }
+}
+
+/// One operator an instruction, all operands in slots or constants, no registers: what a simple
+/// executor needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlainShapes;
+
+impl Shapes for PlainShapes {
+    fn contains(&self, key: ShapeKey) -> bool {
+        let operator = |n: u32| (key.bits() >> (n * ShapeKey::BITS)) as u16 & 1023 >= 160;
+        // The operator, if any, is the first symbol after the root.
+        (2..ShapeKey::MAX_SYMBOLS).all(|n| !operator(n)) && {
+            let stores = 96..160;
+            let root = key.bits() as u16 & 1023;
+            !(operator(1) && stores.contains(&root))
+        }
+    }
+
+    fn registers(&self) -> Registers {
+        Registers::NONE
+    }
+}
