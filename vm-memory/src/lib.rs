@@ -1,1 +1,35 @@
-//! Address-space reservations, guarded and bounded linear memory, guarded value stacks.
+#![doc = include_str!("../README.md")]
+
+mod bounded;
+mod error;
+mod guarded;
+mod heap;
+mod layout;
+mod limits;
+mod memory;
+mod memory_type;
+mod probe;
+mod reservation;
+mod stack;
+mod sys;
+
+pub use bounded::BoundedMemory;
+pub use error::{
+    GrowError, InvalidMemoryType, LayoutError, MemoryError, NotGuardable, OsError, OutOfBounds,
+};
+pub use guarded::GuardedMemory;
+pub use layout::{Layout, MAX_ACCESS_BYTES};
+pub use limits::HostLimit;
+pub use memory::{LinearMemory, copy};
+pub use memory_type::{MemoryType, WASM_PAGE_SIZE};
+pub use probe::{GuardSupport, Unavailable, probe};
+pub use reservation::{Protection, Reservation};
+pub use stack::ValueStack;
+
+/// Size of a page of the host's memory-management unit, in bytes.
+///
+/// A power of two. Where this crate cannot ask (a platform without memory protection, or Miri),
+/// 4096.
+pub fn host_page_size() -> usize {
+    sys::page_size()
+}

@@ -1,0 +1,118 @@
+//! Value stacks of an interpreter: 8-byte slots, ended by a guard or by code.
+
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use crate::heap::HeapBytes;
+use crate::{MemoryError, Reservation, host_page_size};
+
+/// Bytes in a slot.
+const SLOT: usize = size_of::<u64>();
+
+/// A stack of 8-byte slots that grows upwards from its base.
+///
+/// The host provides its pages when they are first touched, zeroed, so a large stack costs what is
+/// used of it. A guarded stack has inaccessible pages on both sides: whoever pushes by less than the
+/// guard at a time needs no check, running over the end faults. Who uses a plain one checks against
+/// [`limit`](Self::limit).
+///
+/// Only addresses are handed out; what is written to and read from them, and on which thread, is the
+/// user's concern.
+#[derive(Debug)]
+pub struct ValueStack {
+    base: NonNull<u64>,
+    /// Usable slots.
+    slots: usize,
+    guard: Option<Range<usize>>,
+    _backing: Backing,
+}
+
+/// Owns the bytes; never looked at again.
+#[derive(Debug)]
+enum Backing {
+    Guarded { _reservation: Reservation },
+    Plain { _heap: HeapBytes },
+}
+
+// SAFETY: `base` points into the owned backing, which is `Send`.
+unsafe impl Send for ValueStack {}
+// SAFETY: shared references only read addresses and sizes; the user of the addresses answers for the
+// accesses.
+unsafe impl Sync for ValueStack {}
+
+impl ValueStack {
+    /// A stack of at least `bytes` usable bytes, followed by at least `guard_bytes` inaccessible
+    /// ones. Both are rounded up to whole host pages, at least one each.
+    ///
+    /// # Errors
+    ///
+    /// The host refuses; the error names the limit.
+    pub fn guarded(bytes: usize, guard_bytes: usize) -> Result<ValueStack, MemoryError> {
+        // In 128 bits, so that no size can overflow.
+        let page = host_page_size();
+        let pages = |bytes: usize| (bytes.max(1) as u128).next_multiple_of(page as u128);
+        let total = page as u128 + pages(bytes) + pages(guard_bytes);
+        let mut reservation = Reservation::with_bytes(u64::try_from(total).unwrap_or(u64::MAX))?;
+        // Both are less than the reservation, whose length is a `usize`.
+        let (front, usable) = (page, pages(bytes) as usize);
+        reservation.commit(front, usable)?;
+        // SAFETY: the front guard is the reservation's first page.
+        let base = unsafe { reservation.base().add(front) };
+        let guard = base.addr().get() + usable..reservation.addresses().end;
+        Ok(ValueStack {
+            base: base.cast(),
+            slots: usable / SLOT,
+            guard: Some(guard),
+            _backing: Backing::Guarded {
+                _reservation: reservation,
+            },
+        })
+    }
+
+    /// A stack of `bytes` usable bytes on the heap, rounded up to whole slots, without a guard.
+    ///
+    /// # Errors
+    ///
+    /// The host has not enough memory.
+    pub fn plain(bytes: usize) -> Result<ValueStack, MemoryError> {
+        let slots = bytes.div_ceil(SLOT);
+        let refused = MemoryError::Allocate {
+            bytes: bytes as u64,
+        };
+        let bytes = slots.checked_mul(SLOT).ok_or(refused.clone())?;
+        let heap = HeapBytes::zeroed(bytes).map_err(|_| refused)?;
+        Ok(ValueStack {
+            base: heap.base().cast(),
+            slots,
+            guard: None,
+            _backing: Backing::Plain { _heap: heap },
+        })
+    }
+
+    /// Address of the first slot.
+    pub fn base(&self) -> *mut u64 {
+        self.base.as_ptr()
+    }
+
+    /// Address one past the last usable slot.
+    pub fn limit(&self) -> *mut u64 {
+        // SAFETY: `slots` slots are usable from the base, so one past the last is in bounds.
+        unsafe { self.base.as_ptr().add(self.slots) }
+    }
+
+    /// Usable bytes.
+    pub fn len_bytes(&self) -> usize {
+        self.slots * SLOT
+    }
+
+    /// Usable slots.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The addresses of the guard behind the usable part, at which a guest's fault means that the
+    /// stack is exhausted, or `None` for a plain stack.
+    pub fn guard(&self) -> Option<Range<usize>> {
+        self.guard.clone()
+    }
+}

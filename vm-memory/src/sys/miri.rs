@@ -1,0 +1,47 @@
+//! Miri, which interprets no system calls: bounded memory and plain stacks only.
+
+use std::ptr::NonNull;
+
+use crate::{OsError, Protection};
+
+pub(crate) const PLATFORM_GAP: Option<&str> = Some("Miri does not model page protection");
+
+/// Only a unit for rounding here: nothing is protected.
+pub(crate) fn page_size() -> usize {
+    4096
+}
+
+pub(crate) fn reserve(_len: usize) -> Result<NonNull<u8>, OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn release(_base: NonNull<u8>, _len: usize) {}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn protect(
+    _address: NonNull<u8>,
+    _len: usize,
+    _protection: Protection,
+) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn decommit(_address: NonNull<u8>, _len: usize) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+pub(crate) fn address_space_limit() -> Option<u64> {
+    None
+}
+
+pub(crate) fn data_limit() -> Option<u64> {
+    None
+}

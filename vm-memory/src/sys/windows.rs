@@ -1,0 +1,47 @@
+//! Windows: guard pages are not implemented yet, so only bounded memory and plain stacks exist.
+
+use std::ptr::NonNull;
+
+use crate::{OsError, Protection};
+
+pub(crate) const PLATFORM_GAP: Option<&str> =
+    Some("guard pages are not implemented for Windows yet");
+
+pub(crate) fn page_size() -> usize {
+    region::page::size()
+}
+
+pub(crate) fn reserve(_len: usize) -> Result<NonNull<u8>, OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn release(_base: NonNull<u8>, _len: usize) {}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn protect(
+    _address: NonNull<u8>,
+    _len: usize,
+    _protection: Protection,
+) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn decommit(_address: NonNull<u8>, _len: usize) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+pub(crate) fn address_space_limit() -> Option<u64> {
+    None
+}
+
+pub(crate) fn data_limit() -> Option<u64> {
+    None
+}
