@@ -1,1 +1,99 @@
-//! Turns memory faults of generated or interpreted guest code into traps: signal handlers, activations, recovery.
+#![doc = include_str!("../README.md")]
+
+mod activation;
+mod code;
+mod decide;
+mod error;
+mod fault;
+mod region;
+mod sites;
+mod sys;
+mod thread;
+
+pub use activation::Activation;
+pub use code::TrapCode;
+pub use error::{AltStackError, InstallError, Unavailable, UninstallError};
+pub use fault::{Fault, GPR_COUNT, gpr};
+pub use region::{Region, RegionClass, RegionError, RegionSet};
+pub use sites::{AccessSites, MAX_SITES, RegisterError, register_sites};
+pub use sys::SigInfo;
+
+use std::ffi::{c_int, c_void};
+
+/// Whether this build of the crate can turn faults into traps here.
+///
+/// # Errors
+///
+/// Says why not: only x86-64 and aarch64 under Linux and macOS can, and not
+/// under Miri. [`install`] then fails for the same reason, and
+/// [`Activation::enter`] runs its closure and recovers nothing.
+pub fn availability() -> Result<(), Unavailable> {
+    sys::availability()
+}
+
+/// Installs handlers for `SIGSEGV` and `SIGBUS` for the whole process, above
+/// whatever is there now. Does nothing if they are installed already.
+///
+/// A fault that is not a guest's goes to the handler that was there before,
+/// with its own arguments, as if this crate were absent. If that was the
+/// default action (or "ignore", which does not hold for faults), it is
+/// restored and the instruction runs again.
+///
+/// # Errors
+///
+/// If the platform has no support, or if `sigaction(2)` fails; then neither
+/// handler is installed.
+pub fn install() -> Result<(), InstallError> {
+    sys::install()
+}
+
+/// Puts back the handlers that [`install`] found.
+///
+/// To be called before a library that contains this crate is unloaded, when
+/// no thread runs guest code any more. A thread that enters a guest while this
+/// function runs may be missed; its next guest fault is then a crash, as
+/// without a handler.
+///
+/// # Errors
+///
+/// If the handlers are not installed; if someone has installed another handler
+/// since (removing ours would remove theirs, and they may call ours: take
+/// theirs away first); if a thread is inside an activation; or if
+/// `sigaction(2)` fails. Nothing has changed then.
+pub fn uninstall() -> Result<(), UninstallError> {
+    sys::uninstall()
+}
+
+/// For hosts that own the signal handlers: decides whether a signal is a
+/// guest's fault and, if so, arranges that the thread continues at the landing
+/// pad as soon as the host's handler returns. The answer `true` means that the
+/// handler must return without further ado; `false` that nothing was changed
+/// and the signal is the host's own.
+///
+/// Needs no [`install`]. Takes no lock, allocates nothing, and leaves `errno`
+/// alone. The host's handler must have been installed with `SA_SIGINFO`, and
+/// should be with `SA_ONSTACK`.
+///
+/// # Safety
+///
+/// To be called only in a signal handler, with the arguments that the kernel
+/// gave to it, before anything else has changed the machine context.
+pub unsafe fn try_handle(signal: c_int, info: *mut SigInfo, context: *mut c_void) -> bool {
+    // SAFETY: the caller's promise is what the platform's function asks for.
+    unsafe { sys::try_handle(signal, info, context) }
+}
+
+/// Gives the current thread what [`Activation::enter`] gives it on first use:
+/// an alternate signal stack, unless it has one that is large enough. It is
+/// taken away when the thread ends.
+///
+/// Entering a guest does this by itself and goes on if it fails (the signal
+/// handler then runs on the thread's ordinary stack). Call this first to learn
+/// of the failure, or to keep the system calls out of the first entry.
+///
+/// # Errors
+///
+/// If the host refuses the memory, or the stack cannot be registered.
+pub fn prepare_thread() -> Result<(), AltStackError> {
+    thread::prepare()
+}

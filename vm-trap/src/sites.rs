@@ -1,0 +1,137 @@
+//! Text that may fault on guest data: the process-wide table of access sites.
+//!
+//! The table is a fixed array of atomics, because the signal handler reads it
+//! in any thread at any moment. It only grows: text that was guest text once
+//! stays so until the process ends (or the library that holds both the text
+//! and this crate is unloaded).
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::RegionClass;
+
+/// How many ranges of text a process can register.
+pub const MAX_SITES: usize = 64;
+
+/// A contiguous range of machine code whose instructions may fault on guest
+/// data of one class.
+///
+/// Code that may fault on both classes is registered twice, once for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessSites {
+    /// Address of the first instruction, and the address after the last.
+    pub text: Range<usize>,
+    /// The class of region that these instructions may fault on.
+    pub class: RegionClass,
+}
+
+/// Why access sites could not be registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// A range of text is empty.
+    #[error("text {:#x}..{:#x} is empty: check the symbols that delimit it", text.start, text.end)]
+    Empty {
+        /// The range that was given.
+        text: Range<usize>,
+    },
+    /// The table is full.
+    #[error(
+        "the table of access sites is full ({MAX_SITES} ranges): put handlers in fewer, contiguous ranges"
+    )]
+    Full,
+}
+
+struct Entry {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    class: AtomicU8,
+}
+
+static TABLE: [Entry; MAX_SITES] = [const {
+    Entry {
+        start: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
+        class: AtomicU8::new(0),
+    }
+}; MAX_SITES];
+
+/// How many entries of the table are complete. Written last, with release
+/// order, so a reader never sees half an entry.
+static FILLED: AtomicUsize = AtomicUsize::new(0);
+
+/// Held by writers only.
+static WRITER: Mutex<()> = Mutex::new(());
+
+/// Registers text that may fault on guest data. A range that is registered
+/// already is skipped, so calling this again with the same slice does nothing.
+///
+/// # Errors
+///
+/// If a range is empty or the table has no room for all of them; nothing is
+/// registered then.
+///
+/// # Safety
+///
+/// Every instruction in these ranges that can fault on an address of a region
+/// of that class must be such that the thread may continue at the landing pad
+/// of its innermost armed [`Activation`](crate::Activation) instead: no frame
+/// of compiled Rust, C or C++ lies between the entry trampoline and it, and
+/// the stack pointer is the one the landing pad expects.
+pub unsafe fn register_sites(sites: &'static [AccessSites]) -> Result<(), RegisterError> {
+    let _writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    let filled = FILLED.load(Ordering::Relaxed);
+
+    for (index, site) in sites.iter().enumerate() {
+        if site.text.is_empty() {
+            return Err(RegisterError::Empty {
+                text: site.text.clone(),
+            });
+        }
+        // Room for everything new is checked before the first write, so that
+        // an error leaves the table as it was.
+        let new = sites[..=index]
+            .iter()
+            .filter(|site| !is_registered(site, filled))
+            .count();
+        if filled + new > MAX_SITES {
+            return Err(RegisterError::Full);
+        }
+    }
+
+    let mut next = filled;
+    for site in sites {
+        if is_registered(site, next) {
+            continue;
+        }
+        let entry = &TABLE[next];
+        entry.start.store(site.text.start, Ordering::Relaxed);
+        entry.end.store(site.text.end, Ordering::Relaxed);
+        entry.class.store(site.class.bit(), Ordering::Relaxed);
+        next += 1;
+        FILLED.store(next, Ordering::Release);
+    }
+    Ok(())
+}
+
+fn is_registered(site: &AccessSites, filled: usize) -> bool {
+    TABLE.iter().take(filled).any(|entry| {
+        entry.start.load(Ordering::Relaxed) == site.text.start
+            && entry.end.load(Ordering::Relaxed) == site.text.end
+            && entry.class.load(Ordering::Relaxed) == site.class.bit()
+    })
+}
+
+/// The classes that the instruction at `pc` may fault on, as a set of
+/// [`RegionClass::bit`]s; 0 if it is no access site.
+pub(crate) fn classes_at(pc: usize) -> u8 {
+    let filled = FILLED.load(Ordering::Acquire);
+    let mut classes = 0;
+    for entry in TABLE.iter().take(filled) {
+        if entry.start.load(Ordering::Relaxed) <= pc && pc < entry.end.load(Ordering::Relaxed) {
+            classes |= entry.class.load(Ordering::Relaxed);
+        }
+    }
+    classes
+}

@@ -1,0 +1,24 @@
+//! What differs between operating systems and processors, behind one private
+//! interface: `availability`, `install`, `uninstall`, `try_handle`, `AltStack`
+//! and `SigInfo`.
+
+#[cfg(all(
+    not(miri),
+    any(target_os = "linux", target_os = "macos"),
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+))]
+#[path = "unix/mod.rs"]
+mod imp;
+
+#[cfg(not(all(
+    not(miri),
+    any(target_os = "linux", target_os = "macos"),
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+)))]
+#[path = "unsupported.rs"]
+mod imp;
+
+pub use imp::SigInfo;
+pub(crate) use imp::{AltStack, availability, install, try_handle, uninstall};
