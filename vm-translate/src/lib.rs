@@ -1,10 +1,25 @@
 //! Validates WebAssembly and translates it to Palisade's register IR, with checked and unchecked
 //! forms of every memory access.
 
+mod error;
+mod features;
 pub mod ir;
+mod module;
+mod names;
 pub mod op;
 pub mod shape;
+mod translate;
+mod types;
 
+pub use error::Error;
+pub use features::{FeatureError, Features, missing_features};
 pub use ir::Function;
+pub use module::{
+    ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment, Export, Import, Module,
+};
 pub use op::{Effect, Op, StoreOp, Ty};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
+pub use translate::TranslateOptions;
+pub use types::{
+    ExternKind, ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, ValType,
+};

@@ -1,0 +1,190 @@
+//! Which proposals a module may use.
+
+use wasmparser::WasmFeatures;
+
+/// The proposals that modules may use.
+///
+/// The default is WebAssembly 2.0 without vector instructions. Proposals go by the names of
+/// their repositories at <https://github.com/WebAssembly>, more or less: see [`Features::names`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Features {
+    wasm: WasmFeatures,
+}
+
+/// Proposals that are implemented: all of them are on by default and can be turned off.
+const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
+    ("mutable-global", WasmFeatures::MUTABLE_GLOBAL),
+    (
+        "saturating-float-to-int",
+        WasmFeatures::SATURATING_FLOAT_TO_INT,
+    ),
+    ("sign-extension", WasmFeatures::SIGN_EXTENSION),
+    ("multi-value", WasmFeatures::MULTI_VALUE),
+    ("reference-types", WasmFeatures::REFERENCE_TYPES),
+    ("bulk-memory", WasmFeatures::BULK_MEMORY),
+];
+
+/// Proposals that the validator knows but that are not implemented, those that others build on
+/// first.
+const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
+    ("extended-const", WasmFeatures::EXTENDED_CONST),
+    ("tail-call", WasmFeatures::TAIL_CALL),
+    ("simd", WasmFeatures::SIMD),
+    ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
+    ("multi-memory", WasmFeatures::MULTI_MEMORY),
+    ("memory64", WasmFeatures::MEMORY64),
+    ("threads", WasmFeatures::THREADS),
+    ("exceptions", WasmFeatures::EXCEPTIONS),
+    ("function-references", WasmFeatures::FUNCTION_REFERENCES),
+    ("gc", WasmFeatures::GC),
+    ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
+    ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
+    ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
+    ("memory-control", WasmFeatures::MEMORY_CONTROL),
+    ("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
+    ("stack-switching", WasmFeatures::STACK_SWITCHING),
+    ("custom-descriptors", WasmFeatures::CUSTOM_DESCRIPTORS),
+    (
+        "shared-everything-threads",
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+    ),
+    (
+        "acquire-release-atomics",
+        WasmFeatures::ACQUIRE_RELEASE_ATOMICS,
+    ),
+];
+
+/// Why a proposal cannot be turned on or off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeatureError {
+    /// No proposal has this name.
+    #[error("there is no proposal `{0}`; those that can be set are {names}", names = Features::names().collect::<Vec<_>>().join(", "))]
+    Unknown(String),
+    /// The proposal is not implemented, so it cannot be turned on.
+    #[error("the proposal `{0}` is not implemented yet: it has to stay off")]
+    NotImplemented(&'static str),
+}
+
+impl Features {
+    /// The names of the proposals that can be turned on and off.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        IMPLEMENTED.iter().map(|(name, _)| *name)
+    }
+
+    /// Turns a proposal on or off.
+    ///
+    /// # Errors
+    ///
+    /// If there is no proposal of this name, or it is to be turned on but is not implemented.
+    pub fn set(&mut self, name: &str, on: bool) -> Result<&mut Features, FeatureError> {
+        if let Some((_, flag)) = IMPLEMENTED.iter().find(|(known, _)| *known == name) {
+            self.wasm.set(*flag, on);
+            return Ok(self);
+        }
+        match UNIMPLEMENTED.iter().find(|(known, _)| *known == name) {
+            Some((name, _)) if on => Err(FeatureError::NotImplemented(name)),
+            Some(_) => Ok(self),
+            None => Err(FeatureError::Unknown(name.to_owned())),
+        }
+    }
+
+    /// Whether a proposal is on; nothing if no proposal has this name.
+    pub fn get(&self, name: &str) -> Option<bool> {
+        IMPLEMENTED
+            .iter()
+            .chain(UNIMPLEMENTED)
+            .find(|(known, _)| *known == name)
+            .map(|(_, flag)| self.wasm.contains(*flag))
+    }
+
+    pub(crate) fn wasm(&self) -> WasmFeatures {
+        self.wasm
+    }
+}
+
+impl Default for Features {
+    fn default() -> Features {
+        let mut wasm = WasmFeatures::MVP;
+        for (_, flag) in IMPLEMENTED {
+            wasm |= *flag;
+        }
+        Features { wasm }
+    }
+}
+
+/// The proposals without which `bytes` is not a valid module under `features` but with which it
+/// is: a smallest set, found by trying. Empty if it is valid already or if no proposal helps.
+///
+/// The error that [`Module::new`](crate::Module::new) returns names only the proposal that the
+/// validator noticed, if any. This costs a validation for every proposal known, so it is for
+/// reports, not for the way to success.
+pub fn missing_features(bytes: &[u8], features: &Features) -> Vec<&'static str> {
+    let valid = |wasm| {
+        wasmparser::Validator::new_with_features(wasm)
+            .validate_all(bytes)
+            .is_ok()
+    };
+    if valid(features.wasm) {
+        return Vec::new();
+    }
+    let candidates = || IMPLEMENTED.iter().chain(UNIMPLEMENTED);
+    if let Some((name, _)) = candidates().find(|(_, flag)| valid(features.wasm | *flag)) {
+        return vec![name];
+    }
+    let mut wasm = candidates().fold(features.wasm, |all, (_, flag)| all | *flag);
+    if !valid(wasm) {
+        return Vec::new();
+    }
+    let mut needed = Vec::new();
+    for (name, flag) in candidates() {
+        let without = (wasm - *flag) | features.wasm;
+        if valid(without) {
+            wasm = without;
+        } else {
+            needed.push(*name);
+        }
+    }
+    needed
+}
+
+/// A proposal's name, from that of the validator's constant.
+pub(crate) fn proposal_name(constant: &str) -> String {
+    constant.to_ascii_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn implemented_proposals_are_on_and_can_be_turned_off() {
+        for name in Features::names() {
+            let mut features = Features::default();
+            assert_eq!(features.get(name), Some(true));
+            features.set(name, false).unwrap();
+            assert_eq!(features.get(name), Some(false));
+        }
+    }
+
+    #[test]
+    fn unimplemented_proposals_cannot_be_turned_on() {
+        for (name, _) in UNIMPLEMENTED {
+            let mut features = Features::default();
+            assert_eq!(features.get(name), Some(false));
+            assert!(features.set(name, false).is_ok());
+            assert_eq!(
+                features.set(name, true).err(),
+                Some(FeatureError::NotImplemented(name))
+            );
+        }
+        assert!(Features::default().set("sse2", true).is_err());
+    }
+
+    #[test]
+    fn names_are_those_of_errors() {
+        for (name, flag) in IMPLEMENTED.iter().chain(UNIMPLEMENTED) {
+            let (constant, _) = flag.iter_names().next().unwrap();
+            assert_eq!(proposal_name(constant), *name);
+        }
+    }
+}

@@ -1,0 +1,552 @@
+//! A parsed and validated module.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use wasmparser::{
+    DataKind, ElementItems, ElementKind, ExternalKind, FuncValidatorAllocations, KnownCustom,
+    Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator,
+};
+
+use crate::names::Names;
+use crate::{
+    Error, ExternKind, ExternType, Features, FuncType, GlobalType, MemoryType, RefType, TableType,
+};
+
+/// A module whose every part, function bodies included, has been validated.
+///
+/// It owns its bytes and refers to them for segments and bodies. Index spaces start with what is
+/// imported, as in the specification.
+#[derive(Clone, Debug)]
+pub struct Module {
+    bytes: Arc<[u8]>,
+    types: Vec<FuncType>,
+    imports: Vec<Import>,
+    exports: Vec<Export>,
+    /// Of every function, the index of its type.
+    funcs: Vec<u32>,
+    tables: Vec<TableType>,
+    table_inits: Vec<Option<ConstExpr>>,
+    memories: Vec<MemoryType>,
+    globals: Vec<GlobalType>,
+    global_inits: Vec<ConstExpr>,
+    data: Vec<DataSegment>,
+    elements: Vec<ElemSegment>,
+    start: Option<u32>,
+    /// Of every function that is not imported, its body: local declarations and code.
+    bodies: Vec<Range<usize>>,
+    names: Names,
+}
+
+/// Something a module imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The first of its two names.
+    pub module: String,
+    /// The second of its two names.
+    pub name: String,
+    /// What it has to be.
+    pub ty: ExternType,
+}
+
+/// Something a module exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// In which index space it is.
+    pub kind: ExternKind,
+    /// Its index there.
+    pub index: u32,
+}
+
+/// An instruction of a constant expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstOp {
+    /// An integer.
+    I32(i32),
+    /// An integer.
+    I64(i64),
+    /// The bits of a float.
+    F32(u32),
+    /// The bits of a float.
+    F64(u64),
+    /// The value of a global.
+    GlobalGet(u32),
+    /// A null reference.
+    RefNull(RefType),
+    /// A reference to a function.
+    RefFunc(u32),
+}
+
+/// A constant expression: instructions to be evaluated in order on an operand stack, which leave
+/// one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConstExpr(ConstOps);
+
+/// Nearly all are one instruction, and element segments have very many of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ConstOps {
+    One(ConstOp),
+    Many(Box<[ConstOp]>),
+}
+
+impl ConstExpr {
+    /// The instructions.
+    pub fn ops(&self) -> &[ConstOp] {
+        match &self.0 {
+            ConstOps::One(op) => std::slice::from_ref(op),
+            ConstOps::Many(ops) => ops,
+        }
+    }
+
+    fn from_wasm(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Error> {
+        let mut ops = Vec::new();
+        for op in expr.get_operators_reader().into_iter_with_offsets() {
+            let (op, offset) = op?;
+            ops.push(match op {
+                Operator::I32Const { value } => ConstOp::I32(value),
+                Operator::I64Const { value } => ConstOp::I64(value),
+                Operator::F32Const { value } => ConstOp::F32(value.bits()),
+                Operator::F64Const { value } => ConstOp::F64(value.bits()),
+                Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+                Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
+                Operator::RefNull { hty } => {
+                    let ty = wasmparser::RefType::new(true, hty).and_then(RefType::from_wasm);
+                    ConstOp::RefNull(ty.ok_or_else(|| unknown("reference type", offset))?)
+                }
+                Operator::End => continue,
+                _ => return Err(unknown("instruction of a constant expression", offset)),
+            });
+        }
+        Ok(ConstExpr(match *ops {
+            [op] => ConstOps::One(op),
+            _ => ConstOps::Many(ops.into()),
+        }))
+    }
+}
+
+/// A segment of data for memories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSegment {
+    /// Where in the module's bytes the data is; see [`Module::data`].
+    pub bytes: Range<usize>,
+    /// When it is used.
+    pub mode: DataMode,
+}
+
+/// When a data segment is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataMode {
+    /// By `memory.init`.
+    Passive,
+    /// At instantiation.
+    Active {
+        /// The memory it is copied into.
+        memory: u32,
+        /// To which address.
+        offset: ConstExpr,
+    },
+}
+
+/// A segment of references for tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElemSegment {
+    /// What its items are.
+    pub ty: RefType,
+    /// The items.
+    pub items: Vec<ConstExpr>,
+    /// When it is used.
+    pub mode: ElemMode,
+}
+
+/// When an element segment is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElemMode {
+    /// By `table.init`.
+    Passive,
+    /// Never: it only declares functions that `ref.func` may refer to.
+    Declared,
+    /// At instantiation.
+    Active {
+        /// The table it is copied into.
+        table: u32,
+        /// From which index on.
+        offset: ConstExpr,
+    },
+}
+
+/// The error for what the validator lets through only with features that cannot be turned on.
+fn unknown(what: &str, offset: u64) -> Error {
+    Error::Invalid {
+        message: format!("{what} that is not implemented"),
+        offset,
+    }
+}
+
+impl Module {
+    /// Parses and validates a module in the binary format.
+    ///
+    /// Custom sections other than `name` are skipped, and a malformed name section counts as
+    /// absent.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a valid module under `features`, with the offset of the problem.
+    pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
+        let bytes = bytes.into();
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(Error::Limit {
+                what: "the size of the module in bytes",
+                limit: u32::MAX.into(),
+                offset: u32::MAX.into(),
+            });
+        }
+        let mut module = Module {
+            bytes: Arc::clone(&bytes),
+            types: Vec::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            funcs: Vec::new(),
+            tables: Vec::new(),
+            table_inits: Vec::new(),
+            memories: Vec::new(),
+            globals: Vec::new(),
+            global_inits: Vec::new(),
+            data: Vec::new(),
+            elements: Vec::new(),
+            start: None,
+            bodies: Vec::new(),
+            names: Names::default(),
+        };
+        let mut validator = Validator::new_with_features(features.wasm());
+        let mut parser = Parser::new(0);
+        parser.set_features(features.wasm());
+        let mut allocations = FuncValidatorAllocations::default();
+        for payload in parser.parse_all(&bytes) {
+            let payload = payload?;
+            match validator.payload(&payload)? {
+                ValidPayload::Func(func, body) => {
+                    let mut func = func.into_validator(allocations);
+                    func.validate(&body)?;
+                    allocations = func.into_allocations();
+                }
+                ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
+            }
+            module.add(payload)?;
+        }
+        Ok(module)
+    }
+
+    /// Takes over what a validated section says.
+    fn add(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        match payload {
+            Payload::TypeSection(section) => {
+                for group in section.into_iter_with_offsets() {
+                    let (offset, group) = group?;
+                    for ty in group.types() {
+                        let wasmparser::CompositeInnerType::Func(ty) = &ty.composite_type.inner
+                        else {
+                            return Err(unknown("type", offset));
+                        };
+                        let ty = FuncType::from_wasm(ty).ok_or_else(|| unknown("type", offset))?;
+                        self.types.push(ty);
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports_with_offsets() {
+                    let (offset, import) = import?;
+                    let ty = self
+                        .import(import.ty)
+                        .ok_or_else(|| unknown("import", offset))?;
+                    self.imports.push(Import {
+                        module: import.module.to_owned(),
+                        name: import.name.to_owned(),
+                        ty,
+                    });
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.funcs.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    let ty = TableType::from_wasm(&table.ty);
+                    self.tables
+                        .push(ty.ok_or_else(|| unknown("table type", offset))?);
+                    self.table_inits.push(match &table.init {
+                        TableInit::RefNull => None,
+                        TableInit::Expr(expr) => Some(ConstExpr::from_wasm(expr)?),
+                    });
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    self.memories.push(MemoryType::from_wasm(&memory?));
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section.into_iter_with_offsets() {
+                    let (offset, global) = global?;
+                    let ty = GlobalType::from_wasm(&global.ty);
+                    self.globals
+                        .push(ty.ok_or_else(|| unknown("global type", offset))?);
+                    self.global_inits
+                        .push(ConstExpr::from_wasm(&global.init_expr)?);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section.into_iter_with_offsets() {
+                    let (offset, export) = export?;
+                    self.exports.push(Export {
+                        name: export.name.to_owned(),
+                        kind: match export.kind {
+                            ExternalKind::Func | ExternalKind::FuncExact => ExternKind::Func,
+                            ExternalKind::Table => ExternKind::Table,
+                            ExternalKind::Memory => ExternKind::Memory,
+                            ExternalKind::Global => ExternKind::Global,
+                            ExternalKind::Tag => return Err(unknown("export", offset)),
+                        },
+                        index: export.index,
+                    });
+                }
+            }
+            Payload::StartSection { func, .. } => self.start = Some(func),
+            Payload::ElementSection(section) => {
+                for element in section.into_iter_with_offsets() {
+                    let (offset, element) = element?;
+                    self.elements.push(element_segment(&element, offset)?);
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data?;
+                    let end = data.range.end as usize;
+                    self.data.push(DataSegment {
+                        bytes: end - data.data.len()..end,
+                        mode: match &data.kind {
+                            DataKind::Passive => DataMode::Passive,
+                            DataKind::Active {
+                                memory_index,
+                                offset_expr,
+                            } => DataMode::Active {
+                                memory: *memory_index,
+                                offset: ConstExpr::from_wasm(offset_expr)?,
+                            },
+                        },
+                    });
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let range = body.range();
+                self.bodies.push(range.start as usize..range.end as usize);
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(section) = section.as_known() {
+                    self.names.read(section);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, ty: TypeRef) -> Option<ExternType> {
+        Some(match ty {
+            TypeRef::Func(index) => {
+                self.funcs.push(index);
+                ExternType::Func(self.types.get(index as usize)?.clone())
+            }
+            TypeRef::Table(ty) => {
+                let ty = TableType::from_wasm(&ty)?;
+                self.tables.push(ty);
+                ExternType::Table(ty)
+            }
+            TypeRef::Memory(ty) => {
+                let ty = MemoryType::from_wasm(&ty);
+                self.memories.push(ty);
+                ExternType::Memory(ty)
+            }
+            TypeRef::Global(ty) => {
+                let ty = GlobalType::from_wasm(&ty)?;
+                self.globals.push(ty);
+                ExternType::Global(ty)
+            }
+            TypeRef::Tag(_) | TypeRef::FuncExact(_) => return None,
+        })
+    }
+
+    /// The module in the binary format.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The function types that it declares.
+    pub fn types(&self) -> &[FuncType] {
+        &self.types
+    }
+
+    /// What it imports, in the order of its index spaces.
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    /// What it exports.
+    pub fn exports(&self) -> &[Export] {
+        &self.exports
+    }
+
+    /// How many functions there are, imported ones included.
+    pub fn func_count(&self) -> u32 {
+        self.funcs.len() as u32
+    }
+
+    /// How many functions are imported.
+    pub fn imported_funcs(&self) -> u32 {
+        (self.funcs.len() - self.bodies.len()) as u32
+    }
+
+    /// The index of a function's type.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such function.
+    pub fn func_type_index(&self, func: u32) -> u32 {
+        self.funcs[func as usize]
+    }
+
+    /// A function's type.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such function.
+    pub fn func_type(&self, func: u32) -> &FuncType {
+        &self.types[self.func_type_index(func) as usize]
+    }
+
+    /// The types of all tables.
+    pub fn tables(&self) -> &[TableType] {
+        &self.tables
+    }
+
+    /// How many tables are imported.
+    pub fn imported_tables(&self) -> u32 {
+        (self.tables.len() - self.table_inits.len()) as u32
+    }
+
+    /// What the elements of a table are at first; nothing means null. Imported tables have no
+    /// such value of their own.
+    pub fn table_init(&self, table: u32) -> Option<&ConstExpr> {
+        let defined = table.checked_sub(self.imported_tables())?;
+        self.table_inits.get(defined as usize)?.as_ref()
+    }
+
+    /// The types of all memories.
+    pub fn memories(&self) -> &[MemoryType] {
+        &self.memories
+    }
+
+    /// How many memories are imported.
+    pub fn imported_memories(&self) -> u32 {
+        self.imports_of(ExternKind::Memory)
+    }
+
+    /// The types of all globals.
+    pub fn globals(&self) -> &[GlobalType] {
+        &self.globals
+    }
+
+    /// How many globals are imported.
+    pub fn imported_globals(&self) -> u32 {
+        (self.globals.len() - self.global_inits.len()) as u32
+    }
+
+    /// The first value of a global; nothing for imported ones.
+    pub fn global_init(&self, global: u32) -> Option<&ConstExpr> {
+        let defined = global.checked_sub(self.imported_globals())?;
+        self.global_inits.get(defined as usize)
+    }
+
+    /// The data segments.
+    pub fn data_segments(&self) -> &[DataSegment] {
+        &self.data
+    }
+
+    /// The data of a segment of this module.
+    ///
+    /// # Panics
+    ///
+    /// If the segment is one of another module and reaches beyond this one's bytes.
+    pub fn data(&self, segment: &DataSegment) -> &[u8] {
+        &self.bytes[segment.bytes.clone()]
+    }
+
+    /// The element segments.
+    pub fn elem_segments(&self) -> &[ElemSegment] {
+        &self.elements
+    }
+
+    /// The function to be called at the end of instantiation.
+    pub fn start(&self) -> Option<u32> {
+        self.start
+    }
+
+    /// The module's name, from the name section.
+    pub fn name(&self) -> Option<&str> {
+        self.names.module()
+    }
+
+    /// A function's name, from the name section.
+    pub fn func_name(&self, func: u32) -> Option<&str> {
+        self.names.func(func)
+    }
+
+    /// Where a function's body is in the module's bytes: local declarations, then code.
+    pub(crate) fn body(&self, func: u32) -> Option<Range<usize>> {
+        let defined = func.checked_sub(self.imported_funcs())?;
+        self.bodies.get(defined as usize).cloned()
+    }
+
+    fn imports_of(&self, kind: ExternKind) -> u32 {
+        self.imports
+            .iter()
+            .filter(|import| import.ty.kind() == kind)
+            .count() as u32
+    }
+}
+
+fn element_segment(element: &wasmparser::Element<'_>, offset: u64) -> Result<ElemSegment, Error> {
+    let (ty, items) = match &element.items {
+        ElementItems::Functions(functions) => {
+            let items = functions
+                .clone()
+                .into_iter()
+                .map(|func| Ok::<_, Error>(ConstExpr(ConstOps::One(ConstOp::RefFunc(func?)))));
+            (RefType::Func, items.collect::<Result<Vec<_>, _>>()?)
+        }
+        ElementItems::Expressions(ty, exprs) => {
+            let ty = RefType::from_wasm(*ty).ok_or_else(|| unknown("reference type", offset))?;
+            let items = exprs
+                .clone()
+                .into_iter()
+                .map(|expr| ConstExpr::from_wasm(&expr?));
+            (ty, items.collect::<Result<Vec<_>, _>>()?)
+        }
+    };
+    let mode = match &element.kind {
+        ElementKind::Passive => ElemMode::Passive,
+        ElementKind::Declared => ElemMode::Declared,
+        ElementKind::Active {
+            table_index,
+            offset_expr,
+        } => ElemMode::Active {
+            table: table_index.unwrap_or(0),
+            offset: ConstExpr::from_wasm(offset_expr)?,
+        },
+    };
+    Ok(ElemSegment { ty, items, mode })
+}
