@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use crate::{GrowError, Layout, MemoryError, MemoryType, Reservation};
+use crate::{GrowError, Layout, MemoryError, MemoryType, Protection, Reservation};
 
 /// A linear memory in a reservation that contains every access its [`Layout`] calls unchecked.
 ///
@@ -65,19 +65,21 @@ impl GuardedMemory {
         let pages = self.ty.grown(previous, delta)?;
         // At most 4 GiB, which lie in the reservation.
         let added = (delta * self.ty.page_size()) as usize;
-        self.reservation
-            .protect(
-                self.base_offset + self.len,
-                added,
-                crate::Protection::ReadWrite,
-            )
-            .map_err(|error| GrowError::HostMemory {
+        let end = self.base_offset + self.len;
+        // Not `commit`: a guest can make this fail as often as it likes, and looking for the limit
+        // that explains it is slow.
+        if let Err(error) = self.reservation.protect(end, added, Protection::ReadWrite) {
+            // Linux changes all of a range like this one or nothing; other hosts promise no such
+            // thing, and what is not part of the memory must not be accessible.
+            let _ = self.reservation.protect(end, added, Protection::None);
+            return Err(GrowError::HostMemory {
                 bytes: added as u64,
                 source: match error {
                     MemoryError::Protect { source, .. } => Some(source),
                     _ => None,
                 },
-            })?;
+            });
+        }
         self.pages = pages;
         self.len += added;
         Ok(previous)

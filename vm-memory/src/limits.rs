@@ -1,6 +1,7 @@
 //! Which limit of the host made a request for memory fail, and what its owner can do about it.
 
 use std::fs;
+use std::io::{self, Read};
 
 use crate::sys;
 
@@ -37,8 +38,8 @@ pub enum HostLimit {
     Overcommit,
     /// Linux's limit on the mappings of one process (`vm.max_map_count`).
     #[error(
-        "this process has {in_use} mappings and may have {limit} (vm.max_map_count), and every \
-         guarded memory needs three; raise the limit, or keep fewer memories alive"
+        "this process has {in_use} mappings and may have {limit} (vm.max_map_count), and a \
+         guarded memory needs up to three; raise the limit, or keep fewer memories alive"
     )]
     Mappings {
         /// Mappings at the time of the refusal.
@@ -48,7 +49,7 @@ pub enum HostLimit {
     },
     /// The request is larger than what this host's pointers can address.
     #[error(
-        "{} -bit addresses cannot hold it; use bounded memory with checked accesses",
+        "{}-bit addresses cannot hold it; use bounded memory with checked accesses",
         usize::BITS
     )]
     AddressWidth,
@@ -87,9 +88,7 @@ pub(crate) fn explain(request: Request, bytes: u64) -> HostLimit {
         return HostLimit::Data { limit };
     }
     if let Some(limit) = read_number("/proc/sys/vm/max_map_count") {
-        let in_use = fs::read_to_string("/proc/self/maps")
-            .map(|maps| maps.lines().count() as u64)
-            .unwrap_or(0);
+        let in_use = count_lines("/proc/self/maps").unwrap_or(0);
         // A protection change can split one mapping into three, so it fails just below the limit.
         if in_use + 3 > limit {
             return HostLimit::Mappings { in_use, limit };
@@ -123,6 +122,21 @@ impl Usage {
             total: fields.next()??,
             data: fields.nth(4)??,
         })
+    }
+}
+
+/// Counts lines without allocating: a process that is out of mappings may be out of heap as well.
+fn count_lines(path: &str) -> Option<u64> {
+    let mut file = fs::File::open(path).ok()?;
+    let mut buffer = [0; 4096];
+    let mut lines = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Some(lines),
+            Ok(len) => lines += buffer[..len].iter().filter(|byte| **byte == b'\n').count() as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
     }
 }
 

@@ -172,8 +172,8 @@ impl LinearMemory {
     ///
     /// # Errors
     ///
-    /// The range is not inside the memory, which an empty one past the end is not either; then
-    /// nothing was written.
+    /// The range is not inside the memory; then nothing was written. An empty range must not start
+    /// past the end either, as in the specification.
     pub fn fill(&mut self, offset: u64, len: u64, byte: u8) -> Result<(), OutOfBounds> {
         self.slice_mut(offset, len)?.fill(byte);
         Ok(())
@@ -183,8 +183,8 @@ impl LinearMemory {
     ///
     /// # Errors
     ///
-    /// One of the ranges is not inside the memory, which an empty one past the end is not either;
-    /// then nothing was written.
+    /// One of the ranges is not inside the memory; then nothing was written. An empty range must not
+    /// start past the end either, as in the specification.
     pub fn copy_within(&mut self, dst: u64, src: u64, len: u64) -> Result<(), OutOfBounds> {
         let src = self.check(src, len)?;
         let dst = self.check(dst, len)?;

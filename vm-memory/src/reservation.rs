@@ -103,8 +103,9 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`MemoryError::Commit`] names the limit that made the host refuse; then nothing was committed
-    /// that was not before. A range that does not fit is refused as well.
+    /// [`MemoryError::Commit`] names the limit that made the host refuse. The host changes pages of
+    /// one protection all at once, but a range of mixed protections may have been changed in part. A
+    /// range that does not fit is refused as well.
     pub fn commit(&mut self, offset: usize, len: usize) -> Result<(), MemoryError> {
         self.protect(offset, len, Protection::ReadWrite)
             .map_err(|error| match error {
