@@ -1,8 +1,10 @@
 //! Any sequence of operations on memories of either kind behaves as on plain vectors.
 
 use proptest::prelude::*;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+use vm_memory::Layout;
 use vm_memory::{
-    GrowError, Layout, LinearMemory, MemoryType, OutOfBounds, WASM_PAGE_SIZE, copy, host_page_size,
+    GrowError, LinearMemory, MemoryType, OutOfBounds, WASM_PAGE_SIZE, copy, host_page_size,
 };
 
 mod common;

@@ -85,7 +85,10 @@ pub(crate) fn assert_mapped(range: std::ops::Range<usize>, pieces: &[(usize, &st
         start = end;
     }
     assert_eq!(start, range.end, "the pieces must fill the range");
-    assert_eq!(mappings(range), expected);
+    // The list is read in pieces. Where the kernel joins a mapping with that of another thread's in
+    // between, one may be listed twice or not at all; what is really wrong stays wrong.
+    let agrees = (0..100).any(|_| mappings(range.clone()) == expected);
+    assert!(agrees, "{:x?} instead of {expected:x?}", mappings(range));
 }
 
 /// Asserts that exactly the accessible bytes of a guarded memory are accessible.
