@@ -1,4 +1,16 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(all(
+        not(miri),
+        any(target_os = "linux", target_os = "macos"),
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        target_pointer_width = "64"
+    )),
+    allow(
+        dead_code,
+        reason = "nobody asks for decisions where nothing is caught"
+    )
+)]
 
 mod activation;
 mod code;

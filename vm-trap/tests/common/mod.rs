@@ -10,7 +10,6 @@ use std::arch::naked_asm;
 use std::ops::Range;
 use std::process::{Command, Output};
 use std::ptr;
-use std::sync::LazyLock;
 
 use vm_trap::{AccessSites, Activation, Fault, Region, RegionClass, RegionSet, register_sites};
 
@@ -70,6 +69,10 @@ pub unsafe extern "sysv64" fn load_byte_unregistered(address: usize) -> u64 {
 /// Where the marker is among the registers of a fault.
 #[cfg(target_arch = "x86_64")]
 pub const MARKER: usize = vm_trap::gpr::R12;
+
+/// Where the stack pointer is among the registers of a fault.
+#[cfg(target_arch = "x86_64")]
+pub const STACK_POINTER: usize = vm_trap::gpr::RSP;
 
 /// Loads a byte at `address`, with `marker` in a register while it does
 /// (r12 on x86-64, x21 on aarch64: see [`MARKER`]).
@@ -136,6 +139,10 @@ pub unsafe extern "C" fn load_byte_unregistered(address: usize) -> u64 {
 #[cfg(target_arch = "aarch64")]
 pub const MARKER: usize = 21;
 
+/// Where the stack pointer is among the registers of a fault.
+#[cfg(target_arch = "aarch64")]
+pub const STACK_POINTER: usize = vm_trap::gpr::SP;
+
 /// Address of the one instruction that may fault.
 pub fn site_pc() -> usize {
     site as *const () as usize
@@ -148,16 +155,17 @@ pub fn landing_pad_pc() -> usize {
 
 /// Registers the access site, for memory and for stacks.
 pub fn register() {
-    static SITES: LazyLock<[AccessSites; 2]> = LazyLock::new(|| {
-        // The first byte suffices: a fault's pc is its instruction's start.
-        let text = site_pc()..site_pc() + 1;
-        [RegionClass::Memory, RegionClass::Stack].map(|class| AccessSites {
-            text: text.clone(),
-            class,
-        })
-    });
+    register_for(RegionClass::Memory);
+    register_for(RegionClass::Stack);
+}
+
+/// Registers the access site for one class of regions.
+pub fn register_for(class: RegionClass) {
+    // The first byte suffices: a fault's pc is its instruction's start.
+    let text = site_pc()..site_pc() + 1;
+    let sites = Box::leak(Box::new([AccessSites { text, class }]));
     // SAFETY: the site keeps no frame of its own below the trampoline's.
-    unsafe { register_sites(&*SITES) }.expect("two entries fit");
+    unsafe { register_sites(sites) }.expect("there is room");
 }
 
 /// One readable page of sevens, then one that is not accessible.
@@ -219,7 +227,7 @@ impl Drop for Pages {
 }
 
 /// Loads a byte in an activation of its own.
-pub fn guest_load(regions: &RegionSet, address: usize) -> Result<u8, Fault> {
+pub fn guest_load(regions: &RegionSet, address: usize) -> Result<u8, Box<Fault>> {
     let activation = Activation::new(landing_pad_pc(), regions);
     // SAFETY: the landing pad leaves the trampoline as the site would; the
     // regions are borrowed meanwhile.
@@ -227,10 +235,82 @@ pub fn guest_load(regions: &RegionSet, address: usize) -> Result<u8, Fault> {
     match activation.take_fault() {
         Some(fault) => {
             assert_eq!(byte, FAULTED);
-            Err(fault)
+            Err(Box::new(fault))
         }
         None => Ok(u8::try_from(byte).expect("a byte was loaded")),
     }
+}
+
+/// A host handler's work: makes the guard accessible, so that the instruction
+/// succeeds when it runs again. Async-signal-safe.
+pub fn open_guard(address: usize) {
+    // SAFETY: tests call it with addresses of their own guards.
+    unsafe {
+        let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
+        let start = address & !(page - 1);
+        libc::mprotect(
+            start as *mut libc::c_void,
+            page,
+            libc::PROT_READ | libc::PROT_WRITE,
+        );
+    }
+}
+
+/// The kernel's `si_addr`.
+///
+/// # Safety
+///
+/// In a signal handler, with its own second argument.
+pub unsafe fn fault_address(info: *mut libc::siginfo_t) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { (*info).si_addr() as usize }
+}
+
+/// Sets the action of a signal; returns the one before.
+pub fn set_action(signal: i32, action: &libc::sigaction) -> libc::sigaction {
+    // SAFETY: plain data, written by the call.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        assert_eq!(libc::sigaction(signal, action, &mut old), 0);
+        old
+    }
+}
+
+/// The action of a signal.
+pub fn action(signal: i32) -> libc::sigaction {
+    // SAFETY: plain data, written by the call.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        assert_eq!(libc::sigaction(signal, ptr::null(), &mut now), 0);
+        now
+    }
+}
+
+/// A handler with three arguments.
+pub type InfoHandler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// An action with this handler (or `SIG_DFL`, `SIG_IGN`) and these flags.
+pub fn new_action(handler: usize, flags: i32) -> libc::sigaction {
+    // SAFETY: plain data, for which zero is valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = flags;
+    action
+}
+
+/// Installs a handler for `SIGSEGV` and `SIGBUS`; returns the action that
+/// `SIGSEGV` had before.
+pub fn host_installs(handler: InfoHandler, flags: i32) -> libc::sigaction {
+    let action = new_action(handler as usize, flags | libc::SA_SIGINFO);
+    set_action(libc::SIGBUS, &action);
+    set_action(libc::SIGSEGV, &action)
+}
+
+/// A memory access of the host.
+pub fn host_load(address: usize) -> u8 {
+    // SAFETY: that it faults is the point; the handler makes it succeed, or
+    // the process ends.
+    unsafe { (address as *const u8).read_volatile() }
 }
 
 /// Whether this process is the one that shall do what the test is about.

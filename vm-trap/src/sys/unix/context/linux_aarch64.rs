@@ -19,7 +19,7 @@ impl MachineContext {
 
     pub(in super::super) fn set_pc(&mut self, pc: usize) {
         // SAFETY: `new` was promised a live context.
-        unsafe { (*self.0).uc_mcontext.pc = pc as _ }
+        unsafe { (*self.0).uc_mcontext.pc = pc as u64 }
     }
 
     pub(in super::super) fn gpr(&self) -> [u64; GPR_COUNT] {
@@ -27,9 +27,9 @@ impl MachineContext {
         let (x, sp) = unsafe { ((*self.0).uc_mcontext.regs, (*self.0).uc_mcontext.sp) };
         let mut gpr = [0; GPR_COUNT];
         for (to, from) in gpr.iter_mut().zip(x) {
-            *to = from as u64;
+            *to = from;
         }
-        gpr[crate::gpr::SP] = sp as u64;
+        gpr[crate::gpr::SP] = sp;
         gpr
     }
 }
