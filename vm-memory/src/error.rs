@@ -58,7 +58,7 @@ impl std::error::Error for OsError {}
 #[non_exhaustive]
 pub enum MemoryError {
     /// This build has no guard pages for the platform it runs on.
-    #[error("{reason}; use bounded memory with checked accesses")]
+    #[error("{reason}; use bounded memory and plain stacks, whose bounds code checks")]
     Unsupported {
         /// What is missing.
         reason: &'static str,
