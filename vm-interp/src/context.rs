@@ -106,6 +106,8 @@ pub(crate) struct Runtime {
     pub(crate) exit_context: *mut Context,
     /// The machine's own part.
     pub(crate) machine: *mut crate::machine::Machine,
+    /// The addresses at which a fault of the machine's guests is a trap.
+    pub(crate) regions: *mut vm_trap::RegionSet,
 }
 
 /// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.

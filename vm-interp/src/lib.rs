@@ -1,1 +1,16 @@
-//! Palisade's two executors: direct-threaded assembly and a portable token loop.
+#![doc = include_str!("../README.md")]
+
+mod code;
+mod context;
+mod machine;
+mod registry;
+pub mod semantics;
+mod token;
+mod value;
+
+pub use code::{Code, CodeError, CodeOptions, Threading};
+pub use machine::{
+    CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
+    MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut, Trap, call,
+};
+pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

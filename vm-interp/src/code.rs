@@ -1,0 +1,189 @@
+//! Translated modules: what all instances of a module share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vm_memory::Layout;
+use vm_translate::{FuncType, Module};
+
+use crate::context::ContextLayout;
+use crate::registry;
+use crate::token::TokenCode;
+
+/// How an executor gets from one instruction to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Threading {
+    /// Generated assembly handlers that jump to each other.
+    Direct,
+    /// A loop in Rust over compact tokens: works everywhere.
+    Token,
+}
+
+impl fmt::Display for Threading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Threading::Direct => "direct",
+            Threading::Token => "token",
+        })
+    }
+}
+
+/// How a module is to be translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeOptions {
+    /// By which executor it will run.
+    pub threading: Threading,
+    /// The least layout of memory 0 of every instance, if its guard shall check bounds; nothing if
+    /// code shall. Only direct threading can rely on a guard.
+    pub unchecked: Option<Layout>,
+}
+
+/// Why a module has no code.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeError {
+    /// A function is beyond a limit of translation.
+    #[error(transparent)]
+    Translate(#[from] vm_translate::Error),
+    /// The threading is not available here.
+    #[error("direct threading is not available: {reason}; use token threading")]
+    DirectUnavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// The token executor is a Rust loop, which a fault must not leave.
+    #[error(
+        "token threading cannot rely on guarded memory: a fault would abandon frames of Rust; \
+         use checked accesses, or direct threading"
+    )]
+    TokenUnchecked,
+    /// A function is beyond a limit of the executor's code format.
+    #[error("function {func} is too large for the executor: {what}")]
+    Limit {
+        /// The function's index.
+        func: u32,
+        /// Which limit.
+        what: &'static str,
+    },
+}
+
+/// A module's code for one executor.
+///
+/// Shared by all instances of the module, in all machines and on all threads. Functions are
+/// translated when they are first called, or by [`Code::translate_all`].
+#[derive(Debug)]
+pub struct Code {
+    module: Arc<Module>,
+    options: CodeOptions,
+    layout: ContextLayout,
+    /// Words of a context of this module.
+    context_words: usize,
+    /// Of every type of the module, its number and a copy.
+    types: Vec<(u32, Arc<FuncType>)>,
+    backend: Backend,
+}
+
+/// An executor's part of a [`Code`].
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Token(TokenCode),
+}
+
+impl Code {
+    /// Code for a module. Translates nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If the options contradict each other or cannot be met here.
+    pub fn new(module: Arc<Module>, options: CodeOptions) -> Result<Arc<Code>, CodeError> {
+        let count = |len: usize| len as u32;
+        let (layout, bytes) = ContextLayout::new(
+            count(module.globals().len()),
+            count(module.tables().len()),
+            module.imported_funcs(),
+        );
+        let types: Vec<_> = module.types().iter().map(registry::register).collect();
+        let backend = match options.threading {
+            Threading::Direct => {
+                return Err(CodeError::DirectUnavailable {
+                    reason: "this build does not contain it".to_owned(),
+                });
+            }
+            Threading::Token if options.unchecked.is_some() => {
+                return Err(CodeError::TokenUnchecked);
+            }
+            Threading::Token => Backend::Token(TokenCode::new(&module, layout)),
+        };
+        Ok(Arc::new(Code {
+            module,
+            options,
+            layout,
+            context_words: bytes / size_of::<u64>(),
+            types,
+            backend,
+        }))
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// How it is translated.
+    pub fn options(&self) -> &CodeOptions {
+        &self.options
+    }
+
+    /// Translates every function that has not been translated yet.
+    ///
+    /// # Errors
+    ///
+    /// The first function that is beyond a limit.
+    pub fn translate_all(&self) -> Result<(), CodeError> {
+        match &self.backend {
+            Backend::Token(code) => code.translate_all(),
+        }
+    }
+
+    /// A function's IR and its threaded code as text, for people.
+    ///
+    /// # Errors
+    ///
+    /// If the function is imported, does not exist, or is beyond a limit.
+    pub fn listing(&self, func: u32) -> Result<String, CodeError> {
+        match &self.backend {
+            Backend::Token(code) => code.listing(func),
+        }
+    }
+
+    pub(crate) fn layout(&self) -> &ContextLayout {
+        &self.layout
+    }
+
+    pub(crate) fn context_words(&self) -> usize {
+        self.context_words
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// The number and the type of a function of the module.
+    pub(crate) fn func_type(&self, func: u32) -> &(u32, Arc<FuncType>) {
+        &self.types[self.module.func_type_index(func) as usize]
+    }
+
+    /// What [`FuncObject::entry`](crate::context::FuncObject) of a function starts as.
+    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
+        match &self.backend {
+            Backend::Token(code) => code.entry(func),
+        }
+    }
+
+    /// Which instruction of which function the code at an address stands for.
+    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+        match &self.backend {
+            Backend::Token(code) => code.locate(ip),
+        }
+    }
+}

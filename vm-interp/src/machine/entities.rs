@@ -1,0 +1,415 @@
+//! Memories, tables and globals of a machine, as its owner sees them.
+
+use std::ptr::NonNull;
+
+use vm_memory::{GrowError, LinearMemory, OutOfBounds};
+use vm_trap::{Region, RegionClass};
+use vm_translate::{GlobalType, TableType, ValType};
+
+use crate::context::{Context, TableCell, Word};
+use crate::machine::{EntityError, Machine};
+use crate::value::{FuncId, GlobalId, MemoryId, Raw, TableId, Val};
+
+/// Elements that a table may have at most, whatever its type says: the limit that the JavaScript
+/// API's specification gives (section "Implementation-defined Limits").
+const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
+
+/// The number of the next entity of a kind. Memory ends long before the numbers do.
+pub(crate) fn next_id(len: usize) -> u32 {
+    u32::try_from(len).expect("fewer than 2^32 entities of a kind")
+}
+
+pub(crate) struct Memory {
+    pub(crate) linear: LinearMemory,
+    /// The contexts of the instances whose memory 0 it is.
+    users: Vec<NonNull<Context>>,
+}
+
+impl Memory {
+    /// Makes it the memory 0 of one more instance.
+    pub(crate) fn attach(&mut self, context: NonNull<Context>) {
+        self.users.push(context);
+        self.publish(self.users.len() - 1);
+    }
+
+    /// Adds pages, and tells the instances.
+    pub(crate) fn grow(&mut self, delta: u64) -> Result<u64, GrowError> {
+        let before = self.linear.grow(delta)?;
+        self.publish(0);
+        Ok(before)
+    }
+
+    /// Writes base and length to the contexts of the users from number `first` on.
+    fn publish(&self, first: usize) {
+        for context in &self.users[first..] {
+            let context = context.as_ptr();
+            // SAFETY: contexts live as long as the machine, and are only accessed through raw
+            // pointers, by whoever has the machine exclusively.
+            unsafe {
+                (*context).memory_base = self.linear.base_ptr();
+                (*context).memory_len = self.linear.byte_len();
+            }
+        }
+    }
+}
+
+/// The bytes of a memory of a machine, to be written.
+#[derive(Debug)]
+pub struct MemoryMut<'a>(&'a mut LinearMemory);
+
+impl<'a> MemoryMut<'a> {
+    /// All accessible bytes.
+    pub fn data_mut(self) -> &'a mut [u8] {
+        self.0.data_mut()
+    }
+
+    /// Copies all of `bytes` into the memory, from byte `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// The range is not inside the memory; then nothing was written.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        self.0.write(offset, bytes)
+    }
+}
+
+pub(crate) struct Table {
+    /// The element type and the limits; the minimum is that of the start.
+    pub(crate) ty: TableType,
+    elements: Vec<Word>,
+    cell: NonNull<TableCell>,
+}
+
+impl Table {
+    fn new(ty: TableType, init: Word) -> Result<Table, EntityError> {
+        let mut table = Table {
+            ty,
+            elements: Vec::new(),
+            // SAFETY: a box is never null.
+            cell: unsafe {
+                NonNull::new_unchecked(Box::into_raw(Box::new(TableCell {
+                    elements: std::ptr::null_mut(),
+                    len: 0,
+                })))
+            },
+        };
+        table.grow(ty.minimum, init)?;
+        Ok(table)
+    }
+
+    pub(crate) fn cell(&self) -> *mut TableCell {
+        self.cell.as_ptr()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.elements.len() as u64
+    }
+
+    pub(crate) fn elements(&self) -> &[Word] {
+        &self.elements
+    }
+
+    pub(crate) fn elements_mut(&mut self) -> &mut [Word] {
+        &mut self.elements
+    }
+
+    /// The size after growth by `delta`, if the table may have it.
+    pub(crate) fn grown(&self, delta: u64) -> Result<u64, EntityError> {
+        let limit = self.ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
+        let elements = self.len().saturating_add(delta);
+        if elements > limit {
+            return Err(EntityError::TableSize { elements });
+        }
+        Ok(elements)
+    }
+
+    /// Adds elements; answers how many there were.
+    pub(crate) fn grow(&mut self, delta: u64, init: Word) -> Result<u64, EntityError> {
+        let before = self.len();
+        let elements = self.grown(delta)?;
+        // At most `MAX_TABLE_ELEMENTS`.
+        let (additional, len) = (delta as usize, elements as usize);
+        if self.elements.try_reserve(additional).is_err() {
+            return Err(EntityError::TableSize { elements });
+        }
+        self.elements.resize(len, init);
+        // SAFETY: the cell was boxed in `new`, lives as long as the table, and is only accessed
+        // through raw pointers, by whoever has the machine exclusively.
+        unsafe {
+            *self.cell.as_ptr() = TableCell {
+                elements: self.elements.as_mut_ptr(),
+                len: elements,
+            };
+        }
+        Ok(before)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: boxed in `new`, freed only here, with the machine and all who point to it.
+        drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
+    }
+}
+
+pub(crate) struct Global {
+    pub(crate) ty: GlobalType,
+    cell: NonNull<Word>,
+}
+
+impl Global {
+    pub(crate) fn cell(&self) -> *mut Word {
+        self.cell.as_ptr()
+    }
+}
+
+impl Drop for Global {
+    fn drop(&mut self) {
+        // SAFETY: boxed in `Machine::add_global`, freed only here, with the machine and all who
+        // point to it.
+        drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
+    }
+}
+
+impl Machine {
+    /// Adds a memory. From now on only the machine grows it.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has 2³² memories already.
+    pub fn add_memory(&mut self, memory: LinearMemory) -> MemoryId {
+        let id = next_id(self.memories.len());
+        if let Some(range) = memory.reservation() {
+            let class = RegionClass::Memory;
+            self.regions()
+                .insert(Region { range, class })
+                .expect("a reservation holds addresses that no other reservation holds");
+        }
+        self.memories.push(Memory {
+            linear: memory,
+            users: Vec::new(),
+        });
+        MemoryId(id)
+    }
+
+    /// A memory, to be read.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no memory of this number.
+    pub fn memory(&self, id: MemoryId) -> &LinearMemory {
+        &self.memories[id.index()].linear
+    }
+
+    /// A memory, to be written.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no memory of this number.
+    pub fn memory_mut(&mut self, id: MemoryId) -> MemoryMut<'_> {
+        MemoryMut(&mut self.memories[id.index()].linear)
+    }
+
+    /// Adds `delta` zeroed pages to a memory, and answers how many it had. Does not ask
+    /// [`Host::memory_growing`](crate::Host::memory_growing).
+    ///
+    /// # Errors
+    ///
+    /// Past the maximum, or the host has no memory left; then nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no memory of this number.
+    pub fn grow_memory(&mut self, id: MemoryId, delta: u64) -> Result<u64, GrowError> {
+        self.memories[id.index()].grow(delta)
+    }
+
+    /// Adds a table of the type's minimum size.
+    ///
+    /// # Errors
+    ///
+    /// If `init` is not of the element type, or the table is too large.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has 2³² tables already.
+    pub fn add_table(&mut self, ty: TableType, init: Val) -> Result<TableId, EntityError> {
+        let init = self.word(ty.element.into(), &init)?;
+        let table = Table::new(ty, init)?;
+        let id = next_id(self.tables.len());
+        self.tables.push(table);
+        Ok(TableId(id))
+    }
+
+    /// The type that a table was made with.
+    ///
+    /// # Panics
+    ///
+    /// In this and the other methods on tables: if the machine has no table of this number.
+    pub fn table_type(&self, id: TableId) -> &TableType {
+        &self.tables[id.index()].ty
+    }
+
+    /// How many elements a table has.
+    pub fn table_size(&self, id: TableId) -> u64 {
+        self.tables[id.index()].len()
+    }
+
+    /// An element of a table, or nothing past its end.
+    pub fn table_get(&self, id: TableId, index: u64) -> Option<Val> {
+        let table = &self.tables[id.index()];
+        let word = *table.elements.get(usize::try_from(index).ok()?)?;
+        Some(self.from_raw(table.ty.element.into(), Raw(word)))
+    }
+
+    /// Sets an element of a table.
+    ///
+    /// # Errors
+    ///
+    /// Past the table's end, or if the value is not of the element type.
+    pub fn table_set(&mut self, id: TableId, index: u64, value: Val) -> Result<(), EntityError> {
+        let word = self.word(self.tables[id.index()].ty.element.into(), &value)?;
+        let table = &mut self.tables[id.index()];
+        let len = table.len();
+        match usize::try_from(index) {
+            Ok(at) if index < len => table.elements[at] = word,
+            _ => return Err(EntityError::TableIndex { index, len }),
+        }
+        Ok(())
+    }
+
+    /// Adds `delta` elements to a table, and answers how many it had. Does not ask
+    /// [`Host::table_growing`](crate::Host::table_growing).
+    ///
+    /// # Errors
+    ///
+    /// If the value is not of the element type, or the table would be too large.
+    pub fn table_grow(&mut self, id: TableId, delta: u64, init: Val) -> Result<u64, EntityError> {
+        let word = self.word(self.tables[id.index()].ty.element.into(), &init)?;
+        self.tables[id.index()].grow(delta, word)
+    }
+
+    /// Adds a global.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not of the global's type.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has 2³² globals already.
+    pub fn add_global(&mut self, ty: GlobalType, value: Val) -> Result<GlobalId, EntityError> {
+        let word = self.word(ty.content, &value)?;
+        let id = next_id(self.globals.len());
+        // SAFETY: a box is never null.
+        let cell = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(word))) };
+        self.globals.push(Global { ty, cell });
+        Ok(GlobalId(id))
+    }
+
+    /// A global's type.
+    ///
+    /// # Panics
+    ///
+    /// In this and the other methods on globals: if the machine has no global of this number.
+    pub fn global_type(&self, id: GlobalId) -> &GlobalType {
+        &self.globals[id.index()].ty
+    }
+
+    /// A global's value.
+    pub fn global_get(&self, id: GlobalId) -> Val {
+        let global = &self.globals[id.index()];
+        // SAFETY: the cell lives as long as the machine, and is written only by whoever has the
+        // machine exclusively.
+        let word = unsafe { *global.cell.as_ptr() };
+        self.from_raw(global.ty.content, Raw(word))
+    }
+
+    /// Sets a global.
+    ///
+    /// # Errors
+    ///
+    /// If the global is immutable, or the value is not of its type.
+    pub fn global_set(&mut self, id: GlobalId, value: Val) -> Result<(), EntityError> {
+        if !self.globals[id.index()].ty.mutable {
+            return Err(EntityError::Immutable);
+        }
+        self.global_init(id, value)
+    }
+
+    /// Sets a global whether or not it is mutable: for first values that refer to functions of the
+    /// instance that the global is made for, and so can be computed only once the instance is there.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not of the global's type.
+    pub fn global_init(&mut self, id: GlobalId, value: Val) -> Result<(), EntityError> {
+        let global = &self.globals[id.index()];
+        let word = self.word(global.ty.content, &value)?;
+        // SAFETY: the cell lives as long as the machine, which is borrowed exclusively.
+        unsafe { *global.cell.as_ptr() = word };
+        Ok(())
+    }
+
+    /// A value as a word.
+    ///
+    /// # Panics
+    ///
+    /// If it is a reference to a function that the machine does not have.
+    pub fn to_raw(&self, value: &Val) -> Raw {
+        let word = self.word(value.ty(), value);
+        Raw(word.expect("a reference to a function of this machine"))
+    }
+
+    /// A word as a value of a type. A word that is no reference of this machine's is read as null.
+    pub fn from_raw(&self, ty: ValType, raw: Raw) -> Val {
+        match ty {
+            ValType::I32 => Val::I32(raw.i32()),
+            ValType::I64 => Val::I64(raw.i64()),
+            ValType::F32 => Val::F32(raw.0 as u32),
+            ValType::F64 => Val::F64(raw.0),
+            ValType::FuncRef => Val::FuncRef(self.objects.find(raw.0).map(|object| {
+                // SAFETY: `find` answers addresses of live objects, whose id nobody changes.
+                FuncId(unsafe { (*object.as_ptr()).id })
+            })),
+            ValType::ExternRef => {
+                Val::ExternRef(raw.0.checked_sub(1).and_then(|n| u32::try_from(n).ok()))
+            }
+        }
+    }
+
+    /// A value that has to be of a type, as a word.
+    pub(crate) fn word(&self, expected: ValType, value: &Val) -> Result<Word, EntityError> {
+        let got = value.ty();
+        if got != expected {
+            return Err(EntityError::Type { expected, got });
+        }
+        Ok(match *value {
+            Val::I32(value) => u64::from(value as u32),
+            Val::I64(value) => value as u64,
+            Val::F32(bits) => bits.into(),
+            Val::F64(bits) => bits,
+            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(Some(FuncId(func))) => match self.functions.get(func as usize) {
+                Some(function) => function.object.as_ptr().expose_provenance() as u64,
+                None => return Err(EntityError::UnknownFunction { func }),
+            },
+            Val::ExternRef(Some(number)) => u64::from(number) + 1,
+        })
+    }
+
+    /// Makes words that came from a host words that guests may have: 32-bit integers with a clear
+    /// upper half, and references of this machine only.
+    pub(crate) fn admit(&self, types: &[ValType], words: &mut [Raw]) -> Result<(), usize> {
+        for (i, (ty, word)) in types.iter().zip(words).enumerate() {
+            match ty {
+                ValType::I32 | ValType::F32 => word.0 &= u64::from(u32::MAX),
+                ValType::FuncRef if word.0 != 0 && self.objects.find(word.0).is_none() => {
+                    return Err(i);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

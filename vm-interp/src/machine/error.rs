@@ -1,0 +1,104 @@
+//! Why something was not added to a machine.
+
+use vm_translate::{ExternKind, ValType};
+
+use crate::code::Threading;
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// The host refused the value stack.
+    #[error("no value stack: {0}")]
+    Stack(#[from] vm_memory::MemoryError),
+    /// The value stack's guard cannot be watched.
+    #[error("no value stack: {0}")]
+    Region(#[from] vm_trap::RegionError),
+}
+
+/// Why an entity was not added or changed. The machine is as before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntityError {
+    /// A value has another type than is needed.
+    #[error("a value of type {expected} is needed, and this is one of type {got}")]
+    Type {
+        /// The type needed.
+        expected: ValType,
+        /// The type given.
+        got: ValType,
+    },
+    /// The global cannot be set.
+    #[error("the global is not mutable")]
+    Immutable,
+    /// A function reference of another machine.
+    #[error("the machine has no function {func}: is the reference one of another machine?")]
+    UnknownFunction {
+        /// The function's number.
+        func: u32,
+    },
+    /// An index past the end of a table.
+    #[error("element {index} is outside the table of {len} elements")]
+    TableIndex {
+        /// The index.
+        index: u64,
+        /// Elements of the table.
+        len: u64,
+    },
+    /// A table cannot have so many elements.
+    #[error("a table of {elements} elements is more than this table may have or than fits in memory")]
+    TableSize {
+        /// Elements wanted.
+        elements: u64,
+    },
+}
+
+/// Why a module was not instantiated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstantiateError {
+    /// The code is for the other executor.
+    #[error("the code is for {code} threading, and the machine has {machine} threading")]
+    Threading {
+        /// The code's.
+        code: Threading,
+        /// The machine's.
+        machine: Threading,
+    },
+    /// Not as many entities as the module has.
+    #[error("the module needs {expected} entities of the kind {kind}, and {got} were given")]
+    Count {
+        /// Of which kind.
+        kind: ExternKind,
+        /// How many it needs.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// An entity that the machine does not have.
+    #[error("{kind} {index}: the machine has no such {kind}; is it one of another machine?")]
+    Unknown {
+        /// Of which kind.
+        kind: ExternKind,
+        /// Its index in the module.
+        index: u32,
+    },
+    /// An entity of another type than the module says.
+    #[error("{kind} {index} does not match the module: {message}")]
+    Mismatch {
+        /// Of which kind.
+        kind: ExternKind,
+        /// Its index in the module.
+        index: u32,
+        /// What is different.
+        message: String,
+    },
+    /// The items of an element segment are not those of the module.
+    #[error("element segment {segment}: {message}")]
+    Elements {
+        /// The segment's index.
+        segment: u32,
+        /// What is wrong.
+        message: String,
+    },
+}

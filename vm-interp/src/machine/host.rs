@@ -1,0 +1,143 @@
+//! The host's side of a machine.
+
+use std::error::Error;
+use std::marker::PhantomData;
+
+use crate::machine::Machine;
+use crate::value::{InstanceId, Raw};
+
+/// An error of a host function. It ends the guest's run and comes out of
+/// [`call`](crate::call) unchanged.
+pub type HostError = Box<dyn Error + Send + Sync>;
+
+/// What owns a machine and provides its host functions.
+pub trait Host {
+    /// The machine: the same one for as long as a [`call`](crate::call) runs.
+    ///
+    /// Must not panic. A host that answers with another machine while a call runs (because it
+    /// replaced the machine, say) cannot be returned to: the process is then ended.
+    fn machine(&mut self) -> &mut Machine;
+
+    /// Calls a host function.
+    ///
+    /// `host` is the number it was added with, `caller` the instance that calls (nothing when it is
+    /// called by [`call`](crate::call) directly). `slots` hold the parameters, and afterwards must
+    /// hold the results; there are as many as the longer of the two lists. The host may call guest
+    /// functions in turn.
+    ///
+    /// # Errors
+    ///
+    /// Any error, and a panic too, ends the run; see [`call`](crate::call).
+    fn call_host(
+        &mut self,
+        host: u32,
+        caller: Option<InstanceId>,
+        slots: &mut [Raw],
+    ) -> Result<(), HostError>;
+
+    /// Whether the guest may grow a memory from `current` to `desired` bytes. If not, growth fails
+    /// as if the host had no memory left. `maximum` is what the memory's type allows, in bytes.
+    fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        let _ = (current, desired, maximum);
+        true
+    }
+
+    /// Whether the guest may grow a table from `current` to `desired` elements. If not, growth
+    /// fails as if the host had no memory left.
+    fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        let _ = (current, desired, maximum);
+        true
+    }
+}
+
+/// A host whose type has been forgotten, for the time of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct HostPointer {
+    data: *mut (),
+    functions: &'static HostFunctions,
+}
+
+/// The methods of a [`Host`]. All require the pointer that their `HostPointer` was made from,
+/// still valid and not borrowed otherwise.
+struct HostFunctions {
+    machine: unsafe fn(*mut ()) -> *mut Machine,
+    call: unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>,
+    memory_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
+    table_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
+}
+
+struct Functions<H>(PhantomData<H>);
+
+impl<H: Host> Functions<H> {
+    const TABLE: &'static HostFunctions = &HostFunctions {
+        // SAFETY (all four): `data` was made from a `&mut H` in `HostPointer::new`, and the caller
+        // promises that it is still valid and not borrowed.
+        machine: |data| unsafe { (*data.cast::<H>()).machine() },
+        // SAFETY: see above.
+        call: |data, host, caller, slots| unsafe {
+            (*data.cast::<H>()).call_host(host, caller, slots)
+        },
+        // SAFETY: see above.
+        memory_growing: |data, current, desired, maximum| unsafe {
+            (*data.cast::<H>()).memory_growing(current, desired, maximum)
+        },
+        // SAFETY: see above.
+        table_growing: |data, current, desired, maximum| unsafe {
+            (*data.cast::<H>()).table_growing(current, desired, maximum)
+        },
+    };
+}
+
+impl HostPointer {
+    pub(crate) fn new<H: Host>(host: &mut H) -> HostPointer {
+        HostPointer {
+            data: std::ptr::from_mut(host).cast(),
+            functions: Functions::<H>::TABLE,
+        }
+    }
+
+    /// [`Host::machine`].
+    ///
+    /// # Safety
+    ///
+    /// The host is alive and not borrowed, here and in the other methods.
+    pub(crate) unsafe fn machine(self) -> *mut Machine {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.machine)(self.data) }
+    }
+
+    /// [`Host::call_host`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`machine`](Self::machine).
+    pub(crate) unsafe fn call(
+        self,
+        host: u32,
+        caller: Option<InstanceId>,
+        slots: &mut [Raw],
+    ) -> Result<(), HostError> {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.call)(self.data, host, caller, slots) }
+    }
+
+    /// [`Host::memory_growing`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`machine`](Self::machine).
+    pub(crate) unsafe fn memory_growing(self, from: u64, to: u64, maximum: Option<u64>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.memory_growing)(self.data, from, to, maximum) }
+    }
+
+    /// [`Host::table_growing`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`machine`](Self::machine).
+    pub(crate) unsafe fn table_growing(self, from: u64, to: u64, maximum: Option<u64>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.table_growing)(self.data, from, to, maximum) }
+    }
+}

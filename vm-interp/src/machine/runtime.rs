@@ -1,0 +1,440 @@
+//! Rare operations as functions that executors call. Specification: "Execution", "Instructions".
+//!
+//! Each checks everything first, then cannot fail.
+
+use std::ops::Range;
+
+use vm_trap::TrapCode;
+use vm_translate::ir::RuntimeOp;
+
+use crate::context::{Context, Runtime, RuntimeFn, Word};
+use crate::machine::Machine;
+use crate::machine::call::{fail_panicked, with_host};
+use crate::machine::instance::Instance;
+use crate::value::{MemoryId, TableId};
+
+/// The functions, by the number of their [`RuntimeOp`].
+///
+/// # Safety
+///
+/// To be called in a run, with the context of the instance that executes the operation, the
+/// immediates that validation has accepted for its module, and the operands at `slots`. Nothing
+/// above the operands on the value stack is in use.
+pub(crate) static RUNTIME: [RuntimeFn; RuntimeOp::ALL.len()] = [
+    memory_size,
+    memory_grow,
+    memory_fill,
+    memory_copy,
+    memory_init,
+    data_drop,
+    table_get,
+    table_set,
+    table_size,
+    table_grow,
+    table_fill,
+    table_copy,
+    table_init,
+    elem_drop,
+    ref_func,
+];
+
+/// The answer of `memory.grow` and `table.grow` when they fail: -1, as 32 bits.
+const FAILED: Word = u32::MAX as Word;
+
+/// The most operands of an operation, and so the slots that it uses.
+const MAX_OPERANDS: usize = 3;
+
+/// `start .. start + len`, if it lies in `0 .. size`.
+pub(crate) fn range(start: u64, len: u64, size: u64) -> Option<Range<usize>> {
+    let end = start.checked_add(len).filter(|end| *end <= size)?;
+    // Both are at most `size`, the length of something in memory.
+    Some(start as usize..end as usize)
+}
+
+fn status(result: Result<(), TrapCode>) -> u32 {
+    match result {
+        Ok(()) => 0,
+        Err(code) => code.as_u8().into(),
+    }
+}
+
+/// What an operation acts on.
+struct Scope<'a> {
+    machine: &'a mut Machine,
+    /// The number of the instance that executes it.
+    instance: usize,
+}
+
+impl Scope<'_> {
+    /// # Safety
+    ///
+    /// As for [`RUNTIME`]; no other reference to the machine is alive.
+    unsafe fn new<'a>(context: *mut Context) -> Scope<'a> {
+        // SAFETY: the context lives as long as the machine, and the run's machine is lent to what
+        // the executor calls.
+        unsafe {
+            Scope {
+                machine: &mut *(*(*context).runtime).machine,
+                instance: (*context).instance as usize,
+            }
+        }
+    }
+
+    fn instance(&self) -> &Instance {
+        &self.machine.instances[self.instance]
+    }
+
+    fn memory_id(&self, memory: u32) -> MemoryId {
+        self.instance().memories[memory as usize]
+    }
+
+    fn table_id(&self, table: u32) -> TableId {
+        self.instance().tables[table as usize]
+    }
+}
+
+/// # Safety
+///
+/// As for [`RUNTIME`].
+unsafe fn runtime_of(context: *mut Context) -> *mut Runtime {
+    // SAFETY: contexts live as long as the machine.
+    unsafe { (*context).runtime }
+}
+
+/// # Safety
+///
+/// As for [`RUNTIME`]; the operation has at least `n + 1` operands or results.
+unsafe fn operand(slots: *mut Word, n: usize) -> Word {
+    debug_assert!(n < MAX_OPERANDS);
+    // SAFETY: the caller's promise; the value stack is initialised.
+    unsafe { slots.add(n).read() }
+}
+
+/// An operand that is an address, an index or a length of 32 bits.
+///
+/// # Safety
+///
+/// As for [`operand`].
+unsafe fn operand32(slots: *mut Word, n: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from(unsafe { operand(slots, n) } as u32)
+}
+
+/// Asks the host whether something may grow, with the value stack above the operands free for it.
+///
+/// # Safety
+///
+/// As for [`RUNTIME`]; no reference to the machine is alive.
+unsafe fn may_grow(
+    context: *mut Context,
+    slots: *mut Word,
+    ask: impl FnOnce(super::host::HostPointer) -> bool,
+) -> Result<bool, u32> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let runtime = runtime_of(context);
+        with_host(runtime, slots.add(MAX_OPERANDS), ask)
+            .map_err(|payload| fail_panicked(runtime, payload))
+    }
+}
+
+unsafe extern "C" fn memory_size(
+    context: *mut Context,
+    slots: *mut Word,
+    memory: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let scope = Scope::new(context);
+        let id = scope.memory_id(memory);
+        slots.write(scope.machine.memories[id.index()].linear.pages());
+    }
+    0
+}
+
+unsafe extern "C" fn memory_grow(
+    context: *mut Context,
+    slots: *mut Word,
+    memory: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; the scope ends before the host is asked.
+    unsafe {
+        let delta = operand32(slots, 0);
+        let scope = Scope::new(context);
+        let id = scope.memory_id(memory);
+        let linear = &scope.machine.memories[id.index()].linear;
+        let ty = *linear.ty();
+        let (current, pages) = (linear.byte_len(), linear.pages());
+        let desired = pages.checked_add(delta).filter(|p| *p <= ty.limit_pages());
+        let Some(desired) = desired.and_then(|pages| ty.bytes(pages)) else {
+            slots.write(FAILED);
+            return 0;
+        };
+        let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
+        let allowed = may_grow(context, slots, |host| {
+            host.memory_growing(current, desired, maximum)
+        });
+        slots.write(match allowed {
+            Ok(true) => {
+                let grown = Scope::new(context).machine.memories[id.index()].grow(delta);
+                grown.unwrap_or(FAILED)
+            }
+            Ok(false) => FAILED,
+            Err(status) => return status,
+        });
+    }
+    0
+}
+
+unsafe extern "C" fn memory_fill(
+    context: *mut Context,
+    slots: *mut Word,
+    memory: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let (dst, byte, len) = (
+            operand32(slots, 0),
+            operand(slots, 1) as u8,
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let id = scope.memory_id(memory);
+        let linear = &mut scope.machine.memories[id.index()].linear;
+        status(
+            linear
+                .fill(dst, len, byte)
+                .map_err(|_| TrapCode::MemoryOutOfBounds),
+        )
+    }
+}
+
+unsafe extern "C" fn memory_copy(
+    context: *mut Context,
+    slots: *mut Word,
+    dst_memory: u32,
+    src_memory: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let (dst, src, len) = (
+            operand32(slots, 0),
+            operand32(slots, 1),
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let to = scope.memory_id(dst_memory).index();
+        let from = scope.memory_id(src_memory).index();
+        let memories = &mut scope.machine.memories;
+        let copied = match memories.get_disjoint_mut([to, from]) {
+            Ok([to, from]) => vm_memory::copy(&mut to.linear, dst, &from.linear, src, len),
+            // The same memory.
+            Err(_) => memories[to].linear.copy_within(dst, src, len),
+        };
+        status(copied.map_err(|_| TrapCode::MemoryOutOfBounds))
+    }
+}
+
+unsafe extern "C" fn memory_init(
+    context: *mut Context,
+    slots: *mut Word,
+    segment: u32,
+    memory: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let (dst, src, len) = (
+            operand32(slots, 0),
+            operand32(slots, 1),
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let id = crate::value::InstanceId(scope.instance as u32);
+        status(
+            scope
+                .machine
+                .memory_init(id, memory, segment, dst, src, len),
+        )
+    }
+}
+
+unsafe extern "C" fn data_drop(context: *mut Context, _: *mut Word, segment: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    let scope = unsafe { Scope::new(context) };
+    scope.machine.instances[scope.instance].drop_data(segment);
+    0
+}
+
+unsafe extern "C" fn table_get(context: *mut Context, slots: *mut Word, table: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let index = operand32(slots, 0) as usize;
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        match scope.machine.tables[id.index()].elements().get(index) {
+            Some(word) => slots.write(*word),
+            None => return TrapCode::TableOutOfBounds.as_u8().into(),
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn table_set(context: *mut Context, slots: *mut Word, table: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
+    unsafe {
+        let (index, word) = (operand32(slots, 0) as usize, operand(slots, 1));
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        let elements = scope.machine.tables[id.index()].elements_mut();
+        match elements.get_mut(index) {
+            Some(element) => *element = word,
+            None => return TrapCode::TableOutOfBounds.as_u8().into(),
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn table_size(
+    context: *mut Context,
+    slots: *mut Word,
+    table: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        slots.write(scope.machine.tables[id.index()].len());
+    }
+    0
+}
+
+unsafe extern "C" fn table_grow(
+    context: *mut Context,
+    slots: *mut Word,
+    table: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; the scope ends before the host is asked;
+    // validation has checked the value's type.
+    unsafe {
+        let (init, delta) = (operand(slots, 0), operand32(slots, 1));
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        let table = &scope.machine.tables[id.index()];
+        let (current, maximum) = (table.len(), table.ty.maximum);
+        let Ok(desired) = table.grown(delta) else {
+            slots.write(FAILED);
+            return 0;
+        };
+        let allowed = may_grow(context, slots, |host| {
+            host.table_growing(current, desired, maximum)
+        });
+        slots.write(match allowed {
+            Ok(true) => {
+                let grown = Scope::new(context).machine.tables[id.index()].grow(delta, init);
+                grown.unwrap_or(FAILED)
+            }
+            Ok(false) => FAILED,
+            Err(status) => return status,
+        });
+    }
+    0
+}
+
+unsafe extern "C" fn table_fill(
+    context: *mut Context,
+    slots: *mut Word,
+    table: u32,
+    _: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
+    unsafe {
+        let (start, word, len) = (
+            operand32(slots, 0),
+            operand(slots, 1),
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        let table = &mut scope.machine.tables[id.index()];
+        match range(start, len, table.len()) {
+            Some(range) => table.elements_mut()[range].fill(word),
+            None => return TrapCode::TableOutOfBounds.as_u8().into(),
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn table_copy(
+    context: *mut Context,
+    slots: *mut Word,
+    dst_table: u32,
+    src_table: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked that the tables
+    // have the same type of elements.
+    unsafe {
+        let (dst, src, len) = (
+            operand32(slots, 0),
+            operand32(slots, 1),
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let to = scope.table_id(dst_table).index();
+        let from = scope.table_id(src_table).index();
+        let tables = &mut scope.machine.tables;
+        let dst = range(dst, len, tables[to].len());
+        let src = range(src, len, tables[from].len());
+        let (Some(dst), Some(src)) = (dst, src) else {
+            return TrapCode::TableOutOfBounds.as_u8().into();
+        };
+        match tables.get_disjoint_mut([to, from]) {
+            Ok([to, from]) => to.elements_mut()[dst].copy_from_slice(&from.elements()[src]),
+            // The same table.
+            Err(_) => tables[to].elements_mut().copy_within(src, dst.start),
+        }
+    }
+    0
+}
+
+unsafe extern "C" fn table_init(
+    context: *mut Context,
+    slots: *mut Word,
+    segment: u32,
+    table: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let (dst, src, len) = (
+            operand32(slots, 0),
+            operand32(slots, 1),
+            operand32(slots, 2),
+        );
+        let scope = Scope::new(context);
+        let id = crate::value::InstanceId(scope.instance as u32);
+        status(scope.machine.table_init(id, table, segment, dst, src, len))
+    }
+}
+
+unsafe extern "C" fn elem_drop(context: *mut Context, _: *mut Word, segment: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    let scope = unsafe { Scope::new(context) };
+    scope.machine.instances[scope.instance].drop_elements(segment);
+    0
+}
+
+unsafe extern "C" fn ref_func(context: *mut Context, slots: *mut Word, func: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let scope = Scope::new(context);
+        let id = crate::value::InstanceId(scope.instance as u32);
+        let function = scope.machine.instance_func(id, func);
+        let value = crate::value::Val::FuncRef(Some(function));
+        slots.write(scope.machine.to_raw(&value).0);
+    }
+    0
+}

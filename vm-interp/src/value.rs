@@ -1,0 +1,154 @@
+//! Values as hosts see them, and the words that executors hold.
+
+use vm_translate::ValType;
+
+/// A number that stands for an entity of one [`Machine`](crate::Machine).
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// It means something only to the machine that gave it out. Another machine may take it for
+        /// an entity of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub(crate) u32);
+
+        impl $name {
+            /// The number: entities of a kind are counted from 0 in the order they were added.
+            pub fn number(self) -> u32 {
+                self.0
+            }
+
+            pub(crate) fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A function of a machine: a guest's or a host's.
+    FuncId;
+    /// A table of a machine.
+    TableId;
+    /// A linear memory of a machine.
+    MemoryId;
+    /// A global of a machine.
+    GlobalId;
+    /// An instance of a machine.
+    InstanceId;
+}
+
+/// A value with its type. Specification: "Values".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Val {
+    /// A 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer.
+    I64(i64),
+    /// The bits of a 32-bit float.
+    F32(u32),
+    /// The bits of a 64-bit float.
+    F64(u64),
+    /// A function, or null.
+    FuncRef(Option<FuncId>),
+    /// A number that the host chose for something of its own, or null.
+    ExternRef(Option<u32>),
+}
+
+impl Val {
+    /// The value's type.
+    pub fn ty(&self) -> ValType {
+        match self {
+            Val::I32(_) => ValType::I32,
+            Val::I64(_) => ValType::I64,
+            Val::F32(_) => ValType::F32,
+            Val::F64(_) => ValType::F64,
+            Val::FuncRef(_) => ValType::FuncRef,
+            Val::ExternRef(_) => ValType::ExternRef,
+        }
+    }
+
+    /// The value that locals and table elements of this type start with: zero or null.
+    pub fn zero(ty: ValType) -> Val {
+        match ty {
+            ValType::I32 => Val::I32(0),
+            ValType::I64 => Val::I64(0),
+            ValType::F32 => Val::F32(0),
+            ValType::F64 => Val::F64(0),
+            ValType::FuncRef => Val::FuncRef(None),
+            ValType::ExternRef => Val::ExternRef(None),
+        }
+    }
+}
+
+/// A value without its type, as one word.
+///
+/// Numbers are their bits; what is above the lowest 32 of a 32-bit number is ignored. References
+/// are opaque: [`Machine::to_raw`](crate::Machine::to_raw) and
+/// [`Machine::from_raw`](crate::Machine::from_raw) convert them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Raw(pub(crate) u64);
+
+impl Raw {
+    /// The word's bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The word as the bits of an `i32`.
+    pub fn i32(self) -> i32 {
+        self.0 as i32
+    }
+
+    /// The word as the bits of an `i64`.
+    pub fn i64(self) -> i64 {
+        self.0 as i64
+    }
+
+    /// The word as the bits of an `f32`.
+    pub fn f32(self) -> f32 {
+        f32::from_bits(self.0 as u32)
+    }
+
+    /// The word as the bits of an `f64`.
+    pub fn f64(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl From<u64> for Raw {
+    fn from(bits: u64) -> Raw {
+        Raw(bits)
+    }
+}
+
+impl From<i64> for Raw {
+    fn from(value: i64) -> Raw {
+        Raw(value as u64)
+    }
+}
+
+impl From<u32> for Raw {
+    fn from(bits: u32) -> Raw {
+        Raw(bits.into())
+    }
+}
+
+impl From<i32> for Raw {
+    fn from(value: i32) -> Raw {
+        Raw((value as u32).into())
+    }
+}
+
+impl From<f32> for Raw {
+    fn from(value: f32) -> Raw {
+        Raw(value.to_bits().into())
+    }
+}
+
+impl From<f64> for Raw {
+    fn from(value: f64) -> Raw {
+        Raw(value.to_bits())
+    }
+}
