@@ -122,9 +122,5 @@ pub(crate) const FRAME_CONTEXT: usize = 2;
 pub(crate) const STATUS_HOST: u32 = 0x100;
 
 /// A rare operation on the slots from `slots` up, see [`vm_translate::ir::RuntimeOp`].
-pub(crate) type RuntimeFn = unsafe extern "C" fn(
-    context: *mut Context,
-    slots: *mut Word,
-    imm0: u32,
-    imm1: u32,
-) -> u32;
+pub(crate) type RuntimeFn =
+    unsafe extern "C" fn(context: *mut Context, slots: *mut Word, imm0: u32, imm1: u32) -> u32;

@@ -20,7 +20,8 @@ impl FuncArena {
     pub(crate) fn add(&mut self, object: FuncObject) -> NonNull<FuncObject> {
         let (chunk, index) = place(self.len);
         if chunk == self.chunks.len() {
-            let room: Box<[std::mem::MaybeUninit<FuncObject>]> = Box::new_uninit_slice(FIRST << chunk);
+            let room: Box<[std::mem::MaybeUninit<FuncObject>]> =
+                Box::new_uninit_slice(FIRST << chunk);
             let start = Box::into_raw(room).cast::<FuncObject>();
             // SAFETY: a box is never null.
             self.chunks.push(unsafe { NonNull::new_unchecked(start) });

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use vm_trap::TrapCode;
 use vm_translate::FuncType;
 use vm_translate::ir::FRAME_HEADER;
+use vm_trap::TrapCode;
 
 use crate::code::Threading;
 use crate::context::{

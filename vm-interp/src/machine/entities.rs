@@ -3,8 +3,8 @@
 use std::ptr::NonNull;
 
 use vm_memory::{GrowError, LinearMemory, OutOfBounds};
-use vm_trap::{Region, RegionClass};
 use vm_translate::{GlobalType, TableType, ValType};
+use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, TableCell, Word};
 use crate::machine::{EntityError, Machine};

@@ -46,7 +46,9 @@ pub enum EntityError {
         len: u64,
     },
     /// A table cannot have so many elements.
-    #[error("a table of {elements} elements is more than this table may have or than fits in memory")]
+    #[error(
+        "a table of {elements} elements is more than this table may have or than fits in memory"
+    )]
     TableSize {
         /// Elements wanted.
         elements: u64,

@@ -4,11 +4,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use vm_memory::LinearMemory;
-use vm_trap::TrapCode;
 use vm_translate::{ExternKind, GlobalType, MemoryType, TableType};
+use vm_trap::TrapCode;
 
 use crate::code::Code;
-use crate::context::{Context, FuncObject, Word};
+use crate::context::{Context, FuncObject, TableCell, Word};
 use crate::machine::entities::next_id;
 use crate::machine::{InstantiateError, Machine};
 use crate::value::{FuncId, GlobalId, InstanceId, MemoryId, TableId, Val};
@@ -310,15 +310,17 @@ impl Machine {
             });
             for (i, global) in entities.globals.iter().enumerate() {
                 let at = context.byte_add(layout.global(i as u32) as usize);
-                at.cast().write(self.globals[global.index()].cell());
+                at.cast::<*mut Word>()
+                    .write(self.globals[global.index()].cell());
             }
             for (i, table) in entities.tables.iter().enumerate() {
                 let at = context.byte_add(layout.table(i as u32) as usize);
-                at.cast().write(self.tables[table.index()].cell());
+                at.cast::<*mut TableCell>()
+                    .write(self.tables[table.index()].cell());
             }
             for (i, function) in entities.functions.iter().enumerate() {
                 let at = context.byte_add(layout.function(i as u32) as usize);
-                at.cast()
+                at.cast::<*mut FuncObject>()
                     .write(self.functions[function.index()].object.as_ptr());
             }
             NonNull::new_unchecked(context)
@@ -354,7 +356,6 @@ impl Machine {
             entities.globals.len(),
         )?;
 
-        let mut at = (ExternKind::Func, 0);
         let unknown = |(kind, index): (ExternKind, u32)| InstantiateError::Unknown { kind, index };
         let matches = |(kind, index): (ExternKind, u32), result: Result<(), String>| {
             result.map_err(|message| InstantiateError::Mismatch {
@@ -364,7 +365,7 @@ impl Machine {
             })
         };
         for (i, id) in (0..).zip(&entities.functions) {
-            at = (ExternKind::Func, i);
+            let at = (ExternKind::Func, i);
             let function = self.functions.get(id.index()).ok_or(unknown(at))?;
             let (_, expected) = code.func_type(i);
             // Registered types are equal if and only if they are the same object.
@@ -373,12 +374,12 @@ impl Machine {
             matches(at, if same { Ok(()) } else { Err(message()) })?;
         }
         for (i, (id, expected)) in (0..).zip(entities.tables.iter().zip(module.tables())) {
-            at = (ExternKind::Table, i);
+            let at = (ExternKind::Table, i);
             let table = self.tables.get(id.index()).ok_or(unknown(at))?;
             matches(at, table_matches(&table.ty, table.len(), expected))?;
         }
         for (i, (id, expected)) in (0..).zip(entities.memories.iter().zip(module.memories())) {
-            at = (ExternKind::Memory, i);
+            let at = (ExternKind::Memory, i);
             let memory = self.memories.get(id.index()).ok_or(unknown(at))?;
             matches(at, memory_matches(&memory.linear, expected))?;
             if i == 0
@@ -393,7 +394,7 @@ impl Machine {
             }
         }
         for (i, (id, expected)) in (0..).zip(entities.globals.iter().zip(module.globals())) {
-            at = (ExternKind::Global, i);
+            let at = (ExternKind::Global, i);
             let global = self.globals.get(id.index()).ok_or(unknown(at))?;
             matches(at, global_matches(&global.ty, expected))?;
         }
@@ -407,14 +408,17 @@ fn limits_match(
     expected: (u64, Option<u64>),
 ) -> Result<(), String> {
     if size < expected.0 {
-        return Err(format!("its size is {size}, expected at least {}", expected.0));
+        return Err(format!(
+            "its size is {size}, expected at least {}",
+            expected.0
+        ));
     }
     match (maximum, expected.1) {
         (_, None) => Ok(()),
         (Some(maximum), Some(expected)) if maximum <= expected => Ok(()),
-        (Some(maximum), Some(expected)) => {
-            Err(format!("its maximum is {maximum}, expected at most {expected}"))
-        }
+        (Some(maximum), Some(expected)) => Err(format!(
+            "its maximum is {maximum}, expected at most {expected}"
+        )),
         (None, Some(expected)) => Err(format!("it has no maximum, expected at most {expected}")),
     }
 }

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::ValueStack;
-use vm_trap::{Region, RegionClass, RegionSet};
 use vm_translate::FuncType;
+use vm_trap::{Region, RegionClass, RegionSet};
 
 use crate::code::Threading;
 use crate::context::{FuncObject, Runtime, Word};

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use vm_trap::TrapCode;
 use vm_translate::ir::RuntimeOp;
+use vm_trap::TrapCode;
 
 use crate::context::{Context, Runtime, RuntimeFn, Word};
 use crate::machine::Machine;
@@ -353,11 +353,7 @@ unsafe extern "C" fn table_fill(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
     unsafe {
-        let (start, word, len) = (
-            operand32(slots, 0),
-            operand(slots, 1),
-            operand32(slots, 2),
-        );
+        let (start, word, len) = (operand32(slots, 0), operand(slots, 1), operand32(slots, 2));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
         let table = &mut scope.machine.tables[id.index()];

@@ -16,15 +16,30 @@ pub(crate) struct TokenCode {
 
 impl TokenCode {
     pub(crate) fn new(module: &Arc<Module>, layout: ContextLayout) -> TokenCode {
-        TokenCode { module: Arc::clone(module), layout }
+        TokenCode {
+            module: Arc::clone(module),
+            layout,
+        }
     }
 
-    pub(crate) fn translate_all(&self) -> Result<(), CodeError> { todo!() }
-    pub(crate) fn listing(&self, _func: u32) -> Result<String, CodeError> { todo!() }
-    pub(crate) fn entry(&self, _func: u32) -> *mut u8 { std::ptr::null_mut() }
-    pub(crate) fn locate(&self, _ip: *const u8) -> Option<(u32, u32)> { None }
+    pub(crate) fn translate_all(&self) -> Result<(), CodeError> {
+        todo!()
+    }
+    pub(crate) fn listing(&self, _func: u32) -> Result<String, CodeError> {
+        todo!()
+    }
+    pub(crate) fn entry(&self, _func: u32) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+    pub(crate) fn locate(&self, _ip: *const u8) -> Option<(u32, u32)> {
+        None
+    }
 }
 
-pub(crate) fn host_entry() -> *mut u8 { std::ptr::null_mut() }
+pub(crate) fn host_entry() -> *mut u8 {
+    std::ptr::null_mut()
+}
 
-pub(crate) unsafe fn run(_: *mut Runtime, _: *const FuncObject, _: *mut Word) -> u32 { todo!() }
+pub(crate) unsafe fn run(_: *mut Runtime, _: *const FuncObject, _: *mut Word) -> u32 {
+    todo!()
+}
