@@ -1,1 +1,56 @@
 //! Palisade's embedding API: Config, Engine, Module, Store, Linker, Instance, Func.
+
+#![forbid(unsafe_code)]
+
+mod backtrace;
+mod caller;
+mod config;
+mod engine;
+mod error;
+mod externs;
+mod func;
+mod global;
+mod host;
+mod instance;
+mod instantiate;
+mod limits;
+mod linker;
+mod low;
+mod matching;
+mod memory;
+mod module;
+mod store;
+mod strategy;
+mod stub;
+mod table;
+mod typed;
+mod types;
+mod values;
+
+pub use backtrace::{FrameInfo, WasmBacktrace};
+pub use caller::Caller;
+pub use config::{Bounds, Config, Threading, Translation};
+pub use engine::Engine;
+pub use error::{
+    ConfigError, Error, GlobalError, InstantiateError, LinkError, MemoryAccessError, ModuleError,
+    Result, TableError, TypeError, WrongStore,
+};
+pub use externs::{Export, Extern};
+pub use func::Func;
+pub use global::Global;
+pub use host::{IntoFunc, WasmRet};
+pub use instance::Instance;
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use linker::Linker;
+pub use memory::Memory;
+pub use module::Module;
+pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
+pub use strategy::Strategy;
+pub use stub::vm_interp::TrapCode as Trap;
+pub use table::Table;
+pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
+pub use types::{
+    ExportType, ExternType, FuncType, GlobalType, ImportType, MemoryType, Mutability, RefType,
+    TableType, ValType,
+};
+pub use values::{ExternRef, Ref, Val};

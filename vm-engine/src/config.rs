@@ -1,0 +1,157 @@
+//! What an embedder can choose.
+
+use std::fmt;
+
+/// How code is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Threading {
+    /// The best that the host supports.
+    #[default]
+    Auto,
+    /// Threaded assembly: every operation jumps to the next one.
+    Direct,
+    /// A portable loop in Rust.
+    Token,
+}
+
+impl fmt::Display for Threading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Threading::Auto => "auto",
+            Threading::Direct => "direct",
+            Threading::Token => "token",
+        })
+    }
+}
+
+/// How accesses to memory are bounds-checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Bounds {
+    /// The best that the host supports; a memory for which it refuses guard pages is checked by
+    /// code.
+    #[default]
+    Auto,
+    /// By page protection. Needs direct threading.
+    Guarded,
+    /// By code before every access.
+    Software,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bounds::Auto => "auto",
+            Bounds::Guarded => "guarded",
+            Bounds::Software => "software",
+        })
+    }
+}
+
+/// When function bodies are translated. They are validated when the module is made, in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Translation {
+    /// Each at its first call.
+    #[default]
+    Lazy,
+    /// All of them when the module is made.
+    Eager,
+}
+
+/// The settings of an [`Engine`](crate::Engine).
+///
+/// Nothing is checked before [`Engine::new`](crate::Engine::new), which names what contradicts
+/// itself and what the host cannot do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) threading: Threading,
+    pub(crate) bounds: Bounds,
+    pub(crate) translation: Translation,
+    pub(crate) max_wasm_stack: usize,
+    /// Proposals switched on or off, in the order of the calls.
+    pub(crate) features: Vec<(&'static str, bool)>,
+}
+
+/// The default of [`Config::max_wasm_stack`], in bytes.
+pub(crate) const DEFAULT_STACK: usize = 8 << 20;
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::new()
+    }
+}
+
+impl Config {
+    /// The defaults: everything automatic, WebAssembly 2.0 without SIMD.
+    pub fn new() -> Config {
+        Config {
+            threading: Threading::Auto,
+            bounds: Bounds::Auto,
+            translation: Translation::Lazy,
+            max_wasm_stack: DEFAULT_STACK,
+            features: Vec::new(),
+        }
+    }
+
+    /// How code is run. Default: [`Threading::Auto`].
+    pub fn threading(&mut self, threading: Threading) -> &mut Self {
+        self.threading = threading;
+        self
+    }
+
+    /// How memory accesses are bounds-checked. Default: [`Bounds::Auto`].
+    pub fn bounds(&mut self, bounds: Bounds) -> &mut Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// When function bodies are translated. Default: [`Translation::Lazy`].
+    pub fn translation(&mut self, translation: Translation) -> &mut Self {
+        self.translation = translation;
+        self
+    }
+
+    /// How much stack guests of one store may use, in bytes. Default: 8 MiB.
+    ///
+    /// It is a mapping of its own, not part of the thread's stack, and only what has been used of
+    /// it takes memory. A guest that needs more traps with
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
+    pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
+        self.max_wasm_stack = size;
+        self
+    }
+}
+
+macro_rules! features {
+    ($($method:ident $proposal:literal $what:literal;)*) => {
+        impl Config {
+            $(
+                #[doc = concat!("Switches the proposal `", $proposal, "` on or off: ", $what, ".")]
+                pub fn $method(&mut self, enable: bool) -> &mut Self {
+                    self.features.push(($proposal, enable));
+                    self
+                }
+            )*
+        }
+    };
+}
+
+features! {
+    wasm_mutable_global "mutable-global" "globals that can be set may be imported and exported";
+    wasm_sign_extension "sign-extension" "sign extension of parts of an integer";
+    wasm_saturating_float_to_int "saturating-float-to-int" "conversions that do not trap";
+    wasm_multi_value "multi-value" "functions and blocks with several results";
+    wasm_reference_types "reference-types" "references as values, and several tables";
+    wasm_bulk_memory "bulk-memory" "filling and copying of memories and tables";
+    wasm_simd "simd" "128-bit vectors";
+    wasm_relaxed_simd "relaxed-simd" "vector operations whose results depend on the host";
+    wasm_tail_call "tail-call" "calls that replace the caller's frame";
+    wasm_extended_const "extended-const" "arithmetic in constant expressions";
+    wasm_multi_memory "multi-memory" "several memories in a module";
+    wasm_memory64 "memory64" "memories and tables with 64-bit indices";
+    wasm_custom_page_sizes "custom-page-sizes" "memories with pages of one byte";
+    wasm_wide_arithmetic "wide-arithmetic" "128-bit addition, subtraction and multiplication";
+    wasm_threads "threads" "shared memories and atomic operations";
+    wasm_exceptions "exceptions" "throwing and catching";
+    wasm_function_references "function-references" "typed references to functions";
+    wasm_gc "gc" "structures and arrays that are collected";
+}

@@ -1,0 +1,136 @@
+//! What instances import and export.
+
+use crate::error::{Result, WrongStore};
+use crate::func::Func;
+use crate::global::Global;
+use crate::memory::{self, Memory};
+use crate::store::{AsContext, StoreOpaque};
+use crate::table::{self, Table};
+use crate::types::{ExternType, FuncType};
+
+/// Something that can be imported or exported.
+#[derive(Clone, Copy, Debug)]
+pub enum Extern {
+    /// A function.
+    Func(Func),
+    /// A global.
+    Global(Global),
+    /// A table.
+    Table(Table),
+    /// A memory.
+    Memory(Memory),
+}
+
+impl Extern {
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        match self {
+            Extern::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        match self {
+            Extern::Global(global) => Some(global),
+            _ => None,
+        }
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        match self {
+            Extern::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        match self {
+            Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// Its type; the minimum of a table or memory is its present size.
+    ///
+    /// # Panics
+    ///
+    /// If it lives in another store.
+    pub fn ty(&self, store: impl AsContext) -> ExternType {
+        match self.ty_in(store.as_context().opaque()) {
+            Ok(ty) => ty,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) fn ty_in(&self, store: &StoreOpaque) -> Result<ExternType, WrongStore> {
+        Ok(match self {
+            Extern::Func(func) => {
+                FuncType::from(store.machine().func_type(func.id_in(store)?)).into()
+            }
+            Extern::Global(global) => {
+                ExternType::Global((*store.machine().global_type(global.id_in(store)?)).into())
+            }
+            Extern::Table(table) => table::present_type(store, table.id_in(store)?).into(),
+            Extern::Memory(memory) => {
+                memory::present_type(store.machine().memory(memory.id_in(store)?)).into()
+            }
+        })
+    }
+}
+
+macro_rules! from {
+    ($($name:ident)*) => {
+        $(
+            impl From<$name> for Extern {
+                fn from(object: $name) -> Extern {
+                    Extern::$name(object)
+                }
+            }
+        )*
+    };
+}
+
+from! { Func Global Table Memory }
+
+/// An export of an instance: its name, and what it is.
+#[derive(Clone, Debug)]
+pub struct Export<'instance> {
+    pub(crate) name: &'instance str,
+    pub(crate) definition: Extern,
+}
+
+impl<'instance> Export<'instance> {
+    /// Its name.
+    pub fn name(&self) -> &'instance str {
+        self.name
+    }
+
+    /// What it is.
+    pub fn into_extern(self) -> Extern {
+        self.definition
+    }
+
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        self.definition.into_func()
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        self.definition.into_global()
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        self.definition.into_table()
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        self.definition.into_memory()
+    }
+}

@@ -1,0 +1,176 @@
+//! Functions, of guests or of the host.
+
+use std::sync::Arc;
+
+use crate::caller::Caller;
+use crate::error::{Error, Result, TypeError, WrongStore};
+use crate::host::{HostFunc, IntoFunc};
+use crate::low::{self, FuncId, Raw};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::typed::{TypedFunc, WasmParams, WasmResults};
+use crate::types::FuncType;
+use crate::values::Val;
+
+/// A function in a store: of an instance, or of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Func {
+    store: StoreId,
+    id: FuncId,
+}
+
+/// So many slots are taken from the host's stack, more from the heap.
+const STACK_SLOTS: usize = 16;
+
+impl Func {
+    /// A host function whose type is known only when the program runs.
+    ///
+    /// `func` gets the arguments, and room for the results, which holds zeroes and nulls.
+    pub fn new<T: 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Func {
+        let store = store.as_context_mut().0;
+        let id = store.add_host(Arc::new(HostFunc::new(ty, func)));
+        Func::new_in(store.opaque(), id)
+    }
+
+    /// A host function with the type of a closure: see [`IntoFunc`].
+    pub fn wrap<T: 'static, Params, Results>(
+        mut store: impl AsContextMut<Data = T>,
+        func: impl IntoFunc<T, Params, Results>,
+    ) -> Func {
+        let store = store.as_context_mut().0;
+        let id = store.add_host(Arc::new(func.into_func()));
+        Func::new_in(store.opaque(), id)
+    }
+
+    /// Its type.
+    ///
+    /// # Panics
+    ///
+    /// If it lives in another store.
+    pub fn ty(&self, store: impl AsContext) -> FuncType {
+        let store = store.as_context();
+        let id = self.id_or_panic(store.opaque());
+        store.opaque().machine().func_type(id).into()
+    }
+
+    /// Calls it. `results` is filled if the call succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`TypeError`] if number or types of the arguments, or the number of results, are not those
+    /// of the function; [`WrongStore`]; a [`Trap`](crate::Trap), or what a host function returned.
+    /// The store can be used as before.
+    pub fn call(
+        &self,
+        mut store: impl AsContextMut,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
+        let store = store.as_context_mut().0;
+        let opaque = store.opaque();
+        let id = self.id_in(opaque)?;
+        let ty = FuncType::from(opaque.machine().func_type(id));
+        check_call(&ty, params, results)?;
+
+        let mut few = [Raw::default(); STACK_SLOTS];
+        let mut many = Vec::new();
+        let count = params.len().max(results.len());
+        let slots = if count <= STACK_SLOTS {
+            &mut few[..count]
+        } else {
+            many.resize(count, Raw::default());
+            &mut many[..]
+        };
+        for (slot, param) in slots.iter_mut().zip(params) {
+            *slot = opaque.machine().to_raw(&param.lower(opaque)?);
+        }
+        low::call(store, id, slots).map_err(Error::from_call)?;
+        let opaque = store.opaque();
+        for ((result, ty), slot) in results.iter_mut().zip(ty.results()).zip(slots.iter()) {
+            *result = Val::lift(opaque.machine().from_raw(ty.into(), *slot), opaque);
+        }
+        Ok(())
+    }
+
+    /// The same function, to be called with Rust types.
+    ///
+    /// # Errors
+    ///
+    /// [`TypeError`] if these are not its types; [`WrongStore`].
+    pub fn typed<Params, Results>(
+        &self,
+        store: impl AsContext,
+    ) -> Result<TypedFunc<Params, Results>>
+    where
+        Params: WasmParams,
+        Results: WasmResults,
+    {
+        let store = store.as_context();
+        let id = self.id_in(store.opaque())?;
+        let found = FuncType::from(store.opaque().machine().func_type(id));
+        if found.param_slice() != Params::TYPES || found.result_slice() != Results::TYPES {
+            return Err(TypeError::Typed {
+                expected: FuncType::new(
+                    Params::TYPES.iter().copied(),
+                    Results::TYPES.iter().copied(),
+                ),
+                found,
+            }
+            .into());
+        }
+        Ok(TypedFunc::new(*self))
+    }
+
+    pub(crate) fn new_in(store: &StoreOpaque, id: FuncId) -> Func {
+        Func {
+            store: store.id(),
+            id,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<FuncId, WrongStore> {
+        store.check(self.store)?;
+        Ok(self.id)
+    }
+
+    fn id_or_panic(&self, store: &StoreOpaque) -> FuncId {
+        match self.id_in(store) {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn check_call(ty: &FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
+    let (expected, found) = (ty.params().len(), params.len());
+    if expected != found {
+        return Err(TypeError::ParamCount {
+            expected,
+            found,
+            ty: ty.clone(),
+        });
+    }
+    for (index, (expected, param)) in ty.params().zip(params).enumerate() {
+        if expected != param.ty() {
+            return Err(TypeError::Param {
+                index,
+                expected,
+                found: param.ty(),
+                ty: ty.clone(),
+            });
+        }
+    }
+    let (expected, found) = (ty.results().len(), results.len());
+    if expected != found {
+        return Err(TypeError::ResultCount {
+            expected,
+            found,
+            ty: ty.clone(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Functions of the host's that guests call.
+
+use crate::caller::Caller;
+use crate::error::{Result, TypeError};
+use crate::low::{HostError, InstanceId, Raw};
+use crate::store::StoreInner;
+use crate::typed::{WasmResults, WasmTy, for_each_arity};
+use crate::types::{FuncType, ValType};
+use crate::values::Val;
+
+type Body<T> = dyn Fn(&mut StoreInner<T>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
+    + Send
+    + Sync;
+
+/// A host function: its type, and what it does to slots that hold its parameters and then its
+/// results.
+pub struct HostFunc<T: 'static> {
+    ty: FuncType,
+    body: Box<Body<T>>,
+}
+
+impl<T: 'static> HostFunc<T> {
+    pub(crate) fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        store: &mut StoreInner<T>,
+        caller: Option<InstanceId>,
+        slots: &mut [Raw],
+    ) -> Result<(), HostError> {
+        (self.body)(store, caller, slots)
+    }
+
+    /// A function whose type is known only now.
+    pub(crate) fn new(
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> HostFunc<T> {
+        let types = ty.clone();
+        let body = move |store: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+            let machine = store.opaque.machine();
+            let mut values: Vec<Val> = types
+                .params()
+                .zip(slots.iter())
+                .map(|(ty, raw)| Val::lift(machine.from_raw(ty.into(), *raw), store.opaque()))
+                .collect();
+            let params = values.len();
+            values.extend(types.results().map(Val::default_for_ty));
+            let (params, results) = values.split_at_mut(params);
+            func(Caller::new(store, caller), params, results)?;
+            for (index, (expected, value)) in types.results().zip(results.iter()).enumerate() {
+                if value.ty() != expected {
+                    return Err(TypeError::HostResult {
+                        index,
+                        expected,
+                        found: value.ty(),
+                    }
+                    .into());
+                }
+                slots[index] = store.opaque.machine().to_raw(&value.lower(store.opaque())?);
+            }
+            Ok(())
+        };
+        HostFunc {
+            ty,
+            body: Box::new(body),
+        }
+    }
+}
+
+/// What a host function may return: nothing, a [`WasmTy`], a tuple of them, or a `Result` with one
+/// of these and any error.
+pub trait WasmRet: RetSealed + 'static {
+    #[doc(hidden)]
+    const TYPES: &'static [ValType];
+
+    #[doc(hidden)]
+    fn store<T: 'static>(
+        self,
+        slots: &mut [Raw],
+        store: &mut StoreInner<T>,
+    ) -> Result<(), HostError>;
+}
+
+mod ret {
+    pub trait RetSealed {}
+}
+use ret::RetSealed;
+
+impl<R: WasmResults> RetSealed for R {}
+
+impl<R: WasmResults> WasmRet for R {
+    const TYPES: &'static [ValType] = <R as crate::typed::WasmParams>::TYPES;
+
+    #[inline]
+    fn store<T: 'static>(
+        self,
+        slots: &mut [Raw],
+        store: &mut StoreInner<T>,
+    ) -> Result<(), HostError> {
+        Ok(crate::typed::WasmParams::store(
+            self,
+            slots,
+            store.opaque(),
+        )?)
+    }
+}
+
+impl<R: WasmResults, E: Into<HostError> + 'static> RetSealed for Result<R, E> {}
+
+impl<R: WasmResults, E: Into<HostError> + 'static> WasmRet for Result<R, E> {
+    const TYPES: &'static [ValType] = <R as crate::typed::WasmParams>::TYPES;
+
+    #[inline]
+    fn store<T: 'static>(
+        self,
+        slots: &mut [Raw],
+        store: &mut StoreInner<T>,
+    ) -> Result<(), HostError> {
+        match self {
+            Ok(results) => WasmRet::store(results, slots, store),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A closure that can be a host function: it takes up to 12 parameters of types that are
+/// [`WasmTy`], before them a [`Caller`] if it likes, and returns a [`WasmRet`].
+pub trait IntoFunc<T: 'static, Params, Results>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn into_func(self) -> HostFunc<T>;
+}
+
+macro_rules! closures {
+    ($($ty:ident $n:tt)*) => {
+        #[allow(non_snake_case, unused_variables)]
+        impl<T, F, $($ty,)* R> IntoFunc<T, ($($ty,)*), R> for F
+        where
+            T: 'static,
+            F: Fn($($ty),*) -> R + Send + Sync + 'static,
+            $($ty: WasmTy,)*
+            R: WasmRet,
+        {
+            fn into_func(self) -> HostFunc<T> {
+                HostFunc {
+                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
+                    body: Box::new(move |store, _, slots| {
+                        $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
+                        self($($ty),*).store(slots, store)
+                    }),
+                }
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)]
+        impl<T, F, $($ty,)* R> IntoFunc<T, (Caller<'_, T>, $($ty,)*), R> for F
+        where
+            T: 'static,
+            F: Fn(Caller<'_, T>, $($ty),*) -> R + Send + Sync + 'static,
+            $($ty: WasmTy,)*
+            R: WasmRet,
+        {
+            fn into_func(self) -> HostFunc<T> {
+                HostFunc {
+                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
+                    body: Box::new(move |store, caller, slots| {
+                        $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
+                        self(Caller::new(store, caller), $($ty),*).store(slots, store)
+                    }),
+                }
+            }
+        }
+    };
+}
+
+for_each_arity!(closures);

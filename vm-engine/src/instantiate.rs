@@ -1,0 +1,312 @@
+//! Instantiation (core specification, §4.5.4).
+
+use crate::Engine;
+use crate::config::Bounds;
+use crate::error::{Error, InstantiateError, LinkError, Result};
+use crate::externs::Extern;
+use crate::instance::Instance;
+use crate::low::{self, ConstOp, Entities, FuncId, GlobalId, InstanceId};
+use crate::matching;
+use crate::memory;
+use crate::module::Module;
+use crate::store::{InstanceData, StoreInner, StoreOpaque};
+use crate::table;
+use crate::types::TableType;
+
+pub(crate) fn instantiate<T: 'static>(
+    store: &mut StoreInner<T>,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<Instance> {
+    if !Engine::same(store.opaque.engine(), module.engine()) {
+        return Err(InstantiateError::EngineMismatch.into());
+    }
+    let mut entities = import(&store.opaque, module, imports)?;
+    let checks = add_memories(store, module, &mut entities)?;
+    add_tables(store, module, &mut entities)?;
+    add_globals(&mut store.opaque, module, &mut entities)?;
+
+    let code = module.code(checks.unchecked)?;
+    let functions = entities.functions.clone();
+    let globals = entities.globals.clone();
+    let machine = store.opaque.machine_mut();
+    let id = machine
+        .instantiate(&code, entities)
+        .map_err(InstantiateError::Machine)?;
+    store.opaque.add_instance(
+        id,
+        InstanceData {
+            module: module.clone(),
+            bounds: checks.bounds,
+            note: checks.note,
+        },
+    );
+
+    let mut init = Initializer {
+        machine: store.opaque.machine_mut(),
+        module: module.low(),
+        id,
+        functions,
+        globals,
+    };
+    init.globals()?;
+    init.tables()?;
+    init.elements()?;
+    init.data()?;
+    if let Some(start) = module.low().start() {
+        let start = store.opaque.machine_mut().instance_func(id, start);
+        low::call(store, start, &mut []).map_err(Error::from_call)?;
+    }
+    Ok(Instance::new_in(store.opaque(), id))
+}
+
+/// Checks what was given against what the module imports, and sorts it by kind.
+fn import(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<Entities> {
+    let expected = module.imports();
+    if expected.len() != imports.len() {
+        return Err(LinkError::ImportCount {
+            expected: expected.len(),
+            found: imports.len(),
+        }
+        .into());
+    }
+    let mut entities = Entities::default();
+    for (import, given) in expected.zip(imports) {
+        let found = given.ty_in(store)?;
+        if !matching::fits(&import.ty, &found) {
+            return Err(LinkError::IncompatibleImport {
+                module: import.module().to_owned(),
+                name: import.name().to_owned(),
+                expected: import.ty(),
+                found,
+            }
+            .into());
+        }
+        match given {
+            Extern::Func(func) => entities.functions.push(func.id_in(store)?),
+            Extern::Global(global) => entities.globals.push(global.id_in(store)?),
+            Extern::Table(table) => entities.tables.push(table.id_in(store)?),
+            Extern::Memory(memory) => entities.memories.push(memory.id_in(store)?),
+        }
+    }
+    Ok(entities)
+}
+
+/// How accesses to memory 0 are checked.
+struct Checks {
+    /// Whether code without checks may be used.
+    unchecked: bool,
+    bounds: Bounds,
+    note: Option<String>,
+}
+
+fn add_memories<T: 'static>(
+    store: &mut StoreInner<T>,
+    module: &Module,
+    entities: &mut Entities,
+) -> Result<Checks> {
+    let mut refused = None;
+    let types = module.low().memories();
+    for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
+        let ty = (*ty).into();
+        let (id, note) = memory::create(store, ty).map_err(|error| match error
+            .downcast::<vm_memory::MemoryError>(
+        ) {
+            Ok(reason) => InstantiateError::Memory {
+                index: index as u32,
+                ty,
+                reason,
+            }
+            .into(),
+            Err(error) => error,
+        })?;
+        entities.memories.push(id);
+        if index == 0 {
+            refused = note;
+        }
+    }
+    let engine = store.opaque.engine();
+    let Some(layout) = engine.guarded_layout() else {
+        return Ok(Checks {
+            unchecked: false,
+            bounds: Bounds::Software,
+            note: None,
+        });
+    };
+    let Some(first) = entities.memories.first() else {
+        // Nothing to check: which code it is makes no difference.
+        return Ok(Checks {
+            unchecked: false,
+            bounds: Bounds::Guarded,
+            note: None,
+        });
+    };
+    let own = store.opaque.machine().memory(*first).layout();
+    if own.is_some_and(|own| own.guard_bytes() >= layout.guard_bytes()) {
+        return Ok(Checks {
+            unchecked: true,
+            bounds: Bounds::Guarded,
+            note: None,
+        });
+    }
+    let reason = match refused {
+        Some(reason) => format!("its memory has no guard pages: {reason}"),
+        None => "the memory that it imports has no guard pages".to_owned(),
+    };
+    if !engine.may_fall_back() {
+        // Only a memory made by the host can get here: one that no guard can check.
+        return Err(Error::msg(format!(
+            "bounds = guarded was asked for, but this instance cannot: {reason}"
+        )));
+    }
+    Ok(Checks {
+        unchecked: false,
+        bounds: Bounds::Software,
+        note: Some(format!("Its bounds are checked in software: {reason}.")),
+    })
+}
+
+fn add_tables<T: 'static>(
+    store: &mut StoreInner<T>,
+    module: &Module,
+    entities: &mut Entities,
+) -> Result<()> {
+    for ty in module.low().tables().iter().skip(entities.tables.len()) {
+        let ty = TableType::from(*ty);
+        let null = low::Val::zero(low::RefType::from(ty.element()).into());
+        entities.tables.push(table::create(store, ty, null)?);
+    }
+    Ok(())
+}
+
+/// Adds the defined globals as zeroes. Their values may be references to the instance's functions,
+/// which do not exist yet.
+fn add_globals(store: &mut StoreOpaque, module: &Module, entities: &mut Entities) -> Result<()> {
+    for ty in module.low().globals().iter().skip(entities.globals.len()) {
+        let machine = store.machine_mut();
+        let id = machine.add_global(*ty, low::Val::zero(ty.content));
+        entities.globals.push(id.map_err(Error::new)?);
+    }
+    // Like globals, they come later.
+    entities.elements = module
+        .low()
+        .elem_segments()
+        .iter()
+        .map(|segment| vec![low::Val::zero(segment.ty.into()); segment.items.len()])
+        .collect();
+    Ok(())
+}
+
+/// Gives a new instance its first contents.
+struct Initializer<'a> {
+    machine: &'a mut low::Machine,
+    module: &'a low::Module,
+    id: InstanceId,
+    /// The imported functions.
+    functions: Vec<FuncId>,
+    /// All globals.
+    globals: Vec<GlobalId>,
+}
+
+impl Initializer<'_> {
+    fn globals(&mut self) -> Result<()> {
+        for (index, id) in (0..).zip(self.globals.clone()) {
+            if let Some(expr) = self.module.global_init(index) {
+                let value = self.eval(expr)?;
+                self.machine.global_init(id, value).map_err(Error::new)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self) -> Result<()> {
+        for index in 0..self.module.tables().len() as u32 {
+            if let Some(expr) = self.module.table_init(index) {
+                let value = self.eval(expr)?;
+                let id = self.machine.instance_table(self.id, index);
+                for element in 0..self.machine.table_size(id) {
+                    self.machine
+                        .table_set(id, element, value)
+                        .map_err(Error::new)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self) -> Result<()> {
+        let module = self.module;
+        let mut elements = Vec::with_capacity(module.elem_segments().len());
+        for segment in module.elem_segments() {
+            let items = segment.items.iter().map(|item| self.eval(item));
+            elements.push(items.collect::<Result<Vec<_>>>()?);
+        }
+        self.machine
+            .set_elements(self.id, &elements)
+            .map_err(InstantiateError::Machine)?;
+        for (index, segment) in (0..).zip(module.elem_segments()) {
+            match &segment.mode {
+                low::ElemMode::Passive => continue,
+                low::ElemMode::Declared => {}
+                low::ElemMode::Active { table, offset } => {
+                    let dst = self.offset(offset)?;
+                    let len = segment.items.len() as u64;
+                    self.machine
+                        .table_init(self.id, *table, index, dst, 0, len)?;
+                }
+            }
+            self.machine.elem_drop(self.id, index);
+        }
+        Ok(())
+    }
+
+    fn data(&mut self) -> Result<()> {
+        let module = self.module;
+        for (index, segment) in (0..).zip(module.data_segments()) {
+            if let low::DataMode::Active { memory, offset } = &segment.mode {
+                let dst = self.offset(offset)?;
+                let len = segment.bytes.len() as u64;
+                self.machine
+                    .memory_init(self.id, *memory, index, dst, 0, len)?;
+                self.machine.data_drop(self.id, index);
+            }
+        }
+        Ok(())
+    }
+
+    /// An index or address, which is unsigned.
+    fn offset(&mut self, expr: &low::ConstExpr) -> Result<u64> {
+        match self.eval(expr)? {
+            low::Val::I32(offset) => Ok(u64::from(offset.cast_unsigned())),
+            low::Val::I64(offset) => Ok(offset.cast_unsigned()),
+            _ => Err(not_constant()),
+        }
+    }
+
+    fn eval(&mut self, expr: &low::ConstExpr) -> Result<low::Val> {
+        let [op] = expr.ops() else {
+            return Err(not_constant());
+        };
+        Ok(match *op {
+            ConstOp::I32(value) => low::Val::I32(value),
+            ConstOp::I64(value) => low::Val::I64(value),
+            ConstOp::F32(bits) => low::Val::F32(bits),
+            ConstOp::F64(bits) => low::Val::F64(bits),
+            ConstOp::GlobalGet(index) => self.machine.global_get(self.globals[index as usize]),
+            ConstOp::RefNull(ty) => low::Val::zero(ty.into()),
+            ConstOp::RefFunc(index) => {
+                let func = match self.functions.get(index as usize) {
+                    Some(func) => *func,
+                    None => self.machine.instance_func(self.id, index),
+                };
+                low::Val::FuncRef(Some(func))
+            }
+        })
+    }
+}
+
+/// Validation leaves only expressions of one instruction, of the right type, as long as no proposal
+/// adds others.
+fn not_constant() -> Error {
+    Error::msg("a constant expression of the module is of a kind that is not supported")
+}

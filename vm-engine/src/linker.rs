@@ -1,0 +1,359 @@
+//! Linkers: imports by name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Func;
+use crate::caller::Caller;
+use crate::engine::Engine;
+use crate::error::{Error, LinkError, Result};
+use crate::externs::Extern;
+use crate::host::{HostFunc, IntoFunc};
+use crate::instance::Instance;
+use crate::instantiate;
+use crate::matching;
+use crate::module::Module;
+use crate::store::{AsContext, AsContextMut, StoreInner};
+use crate::types::{ExternType, FuncType, ImportType};
+use crate::values::Val;
+
+/// What modules can import, by name.
+///
+/// Host functions defined here belong to no store: one linker can serve many.
+pub struct Linker<T: 'static> {
+    engine: Engine,
+    shadowing: bool,
+    /// By module, then by name.
+    modules: HashMap<String, HashMap<String, Definition<T>>>,
+}
+
+enum Definition<T: 'static> {
+    /// Of one store.
+    Extern(Extern),
+    /// Put into a store when it is used there.
+    Host(Arc<HostFunc<T>>),
+}
+
+impl<T: 'static> Linker<T> {
+    /// A linker with nothing in it.
+    pub fn new(engine: &Engine) -> Linker<T> {
+        Linker {
+            engine: engine.clone(),
+            shadowing: false,
+            modules: HashMap::new(),
+        }
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether a name that is taken may be defined anew. Default: no.
+    pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
+        self.shadowing = allow;
+        self
+    }
+
+    /// Defines something that lives in a store.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if the name is taken; [`WrongStore`] if `item` does not live in
+    /// `store`.
+    pub fn define(
+        &mut self,
+        store: impl AsContext<Data = T>,
+        module: &str,
+        name: &str,
+        item: impl Into<Extern>,
+    ) -> Result<&mut Self> {
+        let item = item.into();
+        item.ty_in(store.as_context().opaque())?;
+        self.insert(module, name, Definition::Extern(item))
+    }
+
+    /// Defines a host function with the type of a closure: see [`IntoFunc`].
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if the name is taken.
+    pub fn func_wrap<Params, Results>(
+        &mut self,
+        module: &str,
+        name: &str,
+        func: impl IntoFunc<T, Params, Results>,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::Host(Arc::new(func.into_func())))
+    }
+
+    /// Defines a host function whose type is known only when the program runs: see [`Func::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if the name is taken.
+    pub fn func_new(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        self.insert(
+            module,
+            name,
+            Definition::Host(Arc::new(HostFunc::new(ty, func))),
+        )
+    }
+
+    /// Defines all exports of an instance.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if a name is taken; [`WrongStore`] if the instance does not live in
+    /// `store`.
+    pub fn instance(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module_name: &str,
+        instance: Instance,
+    ) -> Result<&mut Self> {
+        let mut store = store.as_context_mut();
+        instance.check(store.opaque())?;
+        for export in instance.exports(&mut store) {
+            let item = Definition::Extern(export.definition);
+            self.insert(module_name, export.name, item)?;
+        }
+        Ok(self)
+    }
+
+    /// Instantiates a module and defines its exports: [`Linker::instantiate`], then
+    /// [`Linker::instance`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn module(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        module_name: &str,
+        module: &Module,
+    ) -> Result<&mut Self> {
+        let instance = self.instantiate(&mut store, module)?;
+        self.instance(store, module_name, instance)
+    }
+
+    /// Gives something another name.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if the new name is taken; [`LinkError::Undefined`] if the old one
+    /// means nothing.
+    pub fn alias(
+        &mut self,
+        module: &str,
+        name: &str,
+        as_module: &str,
+        as_name: &str,
+    ) -> Result<&mut Self> {
+        let item = self
+            .find(module, name)
+            .ok_or_else(|| LinkError::Undefined {
+                module: module.to_owned(),
+                name: Some(name.to_owned()),
+            })?
+            .clone();
+        self.insert(as_module, as_name, item)
+    }
+
+    /// Gives everything in a module another module name.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Duplicate`] if a new name is taken; [`LinkError::Undefined`] if the module has
+    /// nothing in it.
+    pub fn alias_module(&mut self, module: &str, as_module: &str) -> Result<()> {
+        let Some(items) = self.modules.get(module) else {
+            return Err(LinkError::Undefined {
+                module: module.to_owned(),
+                name: None,
+            }
+            .into());
+        };
+        let items: Vec<_> = items
+            .iter()
+            .map(|(name, item)| (name.clone(), item.clone()))
+            .collect();
+        for (name, item) in items {
+            self.insert(as_module, &name, item)?;
+        }
+        Ok(())
+    }
+
+    /// Defines every function that the module imports and that is not defined yet as one that fails
+    /// with [`LinkError::UnknownImport`] when it is called.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub fn define_unknown_imports_as_traps(&mut self, module: &Module) -> Result<()> {
+        for import in module.imports() {
+            let ExternType::Func(ty) = import.ty() else {
+                continue;
+            };
+            if self.find(import.module(), import.name()).is_some() {
+                continue;
+            }
+            let error = unknown(&import);
+            self.func_new(import.module(), import.name(), ty, move |_, _, _| {
+                Err(error.clone().into())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is defined under that name. A host function is put into the store first.
+    ///
+    /// `None` also for what lives in another store.
+    pub fn get(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &str,
+        name: &str,
+    ) -> Option<Extern> {
+        let store = store.as_context_mut().0;
+        let item = realize(self.find(module, name)?, store);
+        item.ty_in(store.opaque()).ok()?;
+        Some(item)
+    }
+
+    /// What is defined under an import's name, whether it fits or not.
+    pub fn get_by_import(
+        &self,
+        store: impl AsContextMut<Data = T>,
+        import: &ImportType<'_>,
+    ) -> Option<Extern> {
+        self.get(store, import.module(), import.name())
+    }
+
+    /// Instantiates a module with what is defined here: see [`Instance::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`] names the first import that is missing or does not fit; and as for
+    /// [`Instance::new`].
+    pub fn instantiate(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        module: &Module,
+    ) -> Result<Instance> {
+        let store = store.as_context_mut().0;
+        let mut imports = Vec::with_capacity(module.imports().len());
+        // Nothing is put into the store before everything is known to be there and to fit.
+        for import in module.imports() {
+            let item = self
+                .find(import.module(), import.name())
+                .ok_or_else(|| Error::from(unknown(&import)))?;
+            let found = match item {
+                Definition::Extern(item) => item.ty_in(store.opaque())?,
+                Definition::Host(func) => ExternType::Func(func.ty().clone()),
+            };
+            if !matching::fits(&import.ty, &found) {
+                return Err(LinkError::IncompatibleImport {
+                    module: import.module().to_owned(),
+                    name: import.name().to_owned(),
+                    expected: import.ty(),
+                    found,
+                }
+                .into());
+            }
+            imports.push(item);
+        }
+        let imports: Vec<Extern> = imports
+            .into_iter()
+            .map(|item| realize(item, store))
+            .collect();
+        instantiate::instantiate(store, module, &imports)
+    }
+
+    fn find(&self, module: &str, name: &str) -> Option<&Definition<T>> {
+        self.modules.get(module)?.get(name)
+    }
+
+    fn insert(&mut self, module: &str, name: &str, item: Definition<T>) -> Result<&mut Self> {
+        if !self.shadowing && self.find(module, name).is_some() {
+            return Err(LinkError::Duplicate {
+                module: module.to_owned(),
+                name: name.to_owned(),
+            }
+            .into());
+        }
+        self.modules
+            .entry(module.to_owned())
+            .or_default()
+            .insert(name.to_owned(), item);
+        Ok(self)
+    }
+}
+
+fn unknown(import: &ImportType<'_>) -> LinkError {
+    LinkError::UnknownImport {
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        expected: import.ty(),
+    }
+}
+
+fn realize<T: 'static>(item: &Definition<T>, store: &mut StoreInner<T>) -> Extern {
+    match item {
+        Definition::Extern(item) => *item,
+        Definition::Host(func) => {
+            let id = store.link_host(func);
+            Extern::Func(Func::new_in(store.opaque(), id))
+        }
+    }
+}
+
+impl<T: 'static> Clone for Definition<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Definition::Extern(item) => Definition::Extern(*item),
+            Definition::Host(func) => Definition::Host(func.clone()),
+        }
+    }
+}
+
+impl<T: 'static> Clone for Linker<T> {
+    fn clone(&self) -> Self {
+        Linker {
+            engine: self.engine.clone(),
+            shadowing: self.shadowing,
+            modules: self
+                .modules
+                .iter()
+                .map(|(module, items)| {
+                    let items = items
+                        .iter()
+                        .map(|(name, item)| (name.clone(), item.clone()))
+                        .collect();
+                    (module.clone(), items)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Linker<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self
+            .modules
+            .iter()
+            .flat_map(|(module, items)| items.keys().map(move |name| format!("{module}::{name}")))
+            .collect();
+        f.debug_struct("Linker")
+            .field("shadowing", &self.shadowing)
+            .field("names", &names)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! Whether something may stand where a module imports something (core specification, §4.5.2
+//! "External typing" and §3.4 "Matching").
+
+use crate::types::ExternType;
+
+/// Whether an object of type `found`, with its present size as minimum, fits an import of type
+/// `expected`.
+pub(crate) fn fits(expected: &ExternType, found: &ExternType) -> bool {
+    match (expected, found) {
+        (ExternType::Func(expected), ExternType::Func(found)) => expected == found,
+        (ExternType::Global(expected), ExternType::Global(found)) => expected == found,
+        (ExternType::Table(expected), ExternType::Table(found)) => {
+            expected.element() == found.element()
+                && limits_fit(
+                    (expected.minimum(), expected.maximum()),
+                    (found.minimum(), found.maximum()),
+                )
+        }
+        (ExternType::Memory(expected), ExternType::Memory(found)) => {
+            expected.is_64() == found.is_64()
+                && expected.is_shared() == found.is_shared()
+                && expected.page_size_log2() == found.page_size_log2()
+                && limits_fit(
+                    (expected.minimum(), expected.maximum()),
+                    (found.minimum(), found.maximum()),
+                )
+        }
+        _ => false,
+    }
+}
+
+fn limits_fit(expected: (u64, Option<u64>), found: (u64, Option<u64>)) -> bool {
+    found.0 >= expected.0
+        && match (expected.1, found.1) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(expected), Some(found)) => found <= expected,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+    use crate::{
+        ExternType, FuncType, GlobalType, MemoryType, Mutability, RefType, TableType, ValType,
+    };
+
+    fn memory(minimum: u32, maximum: Option<u32>) -> ExternType {
+        MemoryType::new(minimum, maximum).into()
+    }
+
+    fn table(element: RefType, minimum: u32, maximum: Option<u32>) -> ExternType {
+        TableType::new(element, minimum, maximum).into()
+    }
+
+    #[test]
+    fn limits_may_be_narrower_but_not_wider() {
+        for (make, name) in [
+            (memory as fn(_, _) -> _, "memory"),
+            (|min, max| table(RefType::Func, min, max), "table"),
+        ] {
+            assert!(fits(&make(1, None), &make(1, None)), "{name}");
+            assert!(fits(&make(1, None), &make(2, Some(3))), "{name}");
+            assert!(fits(&make(1, Some(3)), &make(2, Some(3))), "{name}");
+            assert!(fits(&make(1, Some(3)), &make(1, Some(2))), "{name}");
+            assert!(!fits(&make(2, None), &make(1, None)), "{name}");
+            assert!(!fits(&make(1, Some(3)), &make(1, None)), "{name}");
+            assert!(!fits(&make(1, Some(3)), &make(1, Some(4))), "{name}");
+        }
+    }
+
+    #[test]
+    fn functions_globals_and_elements_must_be_the_same() {
+        let unary: ExternType = FuncType::new([ValType::I32], []).into();
+        let nullary: ExternType = FuncType::new([], []).into();
+        assert!(fits(&unary, &unary));
+        assert!(!fits(&unary, &nullary));
+        let constant: ExternType = GlobalType::new(ValType::I32, Mutability::Const).into();
+        let variable: ExternType = GlobalType::new(ValType::I32, Mutability::Var).into();
+        assert!(fits(&variable, &variable));
+        assert!(!fits(&variable, &constant));
+        assert!(!fits(&constant, &variable));
+        assert!(!fits(
+            &table(RefType::Func, 0, None),
+            &table(RefType::Extern, 0, None)
+        ));
+        assert!(!fits(&unary, &memory(0, None)));
+    }
+}

@@ -1,0 +1,213 @@
+//! Memories.
+
+use vm_memory::LinearMemory;
+
+use crate::config::Bounds;
+use crate::error::{Error, InstantiateError, MemoryAccessError, Result, WrongStore};
+use crate::low::MemoryId;
+use crate::store::{
+    AsContext, AsContextMut, StoreContext, StoreContextMut, StoreId, StoreInner, StoreOpaque,
+};
+use crate::types::MemoryType;
+
+/// A memory in a store.
+///
+/// Offsets and sizes are in bytes, except where pages are named. Every access of the host's is
+/// checked.
+///
+/// # Panics
+///
+/// What does not return a `Result` panics if the memory lives in another store than the one it is
+/// used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Memory {
+    store: StoreId,
+    id: MemoryId,
+}
+
+impl Memory {
+    /// A memory of the type's minimum size, zeroed.
+    ///
+    /// # Errors
+    ///
+    /// The host has not enough memory, or the store's limits forbid it; or the type contradicts
+    /// itself.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
+        let store = store.as_context_mut().0;
+        let (id, _) = create(store, ty)?;
+        Ok(Memory::new_in(store.opaque(), id))
+    }
+
+    /// Its type; the minimum is its present size.
+    pub fn ty(&self, store: impl AsContext) -> MemoryType {
+        present_type(self.get(store.as_context().opaque()))
+    }
+
+    /// All bytes.
+    pub fn data<'a, T: 'static>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
+        self.get(store.into().opaque()).data()
+    }
+
+    /// All bytes, to write to.
+    pub fn data_mut<'a, T: 'static>(
+        &self,
+        store: impl Into<StoreContextMut<'a, T>>,
+    ) -> &'a mut [u8] {
+        self.data_and_store_mut(store).0
+    }
+
+    /// All bytes, to write to, and the host's data.
+    pub fn data_and_store_mut<'a, T: 'static>(
+        &self,
+        store: impl Into<StoreContextMut<'a, T>>,
+    ) -> (&'a mut [u8], &'a mut T) {
+        let (store, data) = store.into().split();
+        let id = self.id_or_panic(store);
+        (store.machine_mut().memory_mut(id).data_mut(), data)
+    }
+
+    /// Copies from the memory into all of `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryAccessError`] if the memory ends before; then `buffer` is unchanged. [`WrongStore`].
+    pub fn read(&self, store: impl AsContext, offset: usize, buffer: &mut [u8]) -> Result<()> {
+        let store = store.as_context();
+        let id = self.id_in(store.opaque())?;
+        let memory = store.opaque().machine().memory(id);
+        memory
+            .read(offset as u64, buffer)
+            .map_err(MemoryAccessError)?;
+        Ok(())
+    }
+
+    /// Copies all of `buffer` into the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryAccessError`] if the memory ends before; then nothing was written. [`WrongStore`].
+    pub fn write(&self, mut store: impl AsContextMut, offset: usize, buffer: &[u8]) -> Result<()> {
+        let mut store = store.as_context_mut();
+        let id = self.id_in(store.opaque())?;
+        let mut memory = store.opaque_mut().machine_mut().memory_mut(id);
+        memory
+            .write(offset as u64, buffer)
+            .map_err(MemoryAccessError)?;
+        Ok(())
+    }
+
+    /// Its size in pages.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        self.get(store.as_context().opaque()).pages()
+    }
+
+    /// Bytes in a page.
+    pub fn page_size(&self, store: impl AsContext) -> u64 {
+        self.get(store.as_context().opaque()).ty().page_size()
+    }
+
+    /// Its size in bytes.
+    pub fn data_size(&self, store: impl AsContext) -> usize {
+        self.get(store.as_context().opaque()).data().len()
+    }
+
+    /// How accesses of guests to it may be checked: [`Bounds::Guarded`] if it has guard pages.
+    pub fn bounds(&self, store: impl AsContext) -> Bounds {
+        bounds_of(self.get(store.as_context().opaque()))
+    }
+
+    /// Adds `delta` zeroed pages, and returns how many there were before.
+    ///
+    /// # Errors
+    ///
+    /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the memory
+    /// is unchanged then. [`WrongStore`].
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
+        let store = store.as_context_mut().0;
+        let id = self.id_in(store.opaque())?;
+        let memory = store.opaque().machine().memory(id);
+        let ty = *memory.ty();
+        let current = memory.byte_len();
+        let desired = current.saturating_add(ty.bytes(delta).unwrap_or(u64::MAX));
+        let maximum = ty.maximum.map(|pages| ty.bytes(pages).unwrap_or(u64::MAX));
+        if !store.may_grow_memory(current, desired, maximum)? {
+            return Err(InstantiateError::Limit {
+                what: format!("a memory of {desired} bytes"),
+            }
+            .into());
+        }
+        Ok(store.opaque.machine_mut().grow_memory(id, delta)?)
+    }
+
+    pub(crate) fn new_in(store: &StoreOpaque, id: MemoryId) -> Memory {
+        Memory {
+            store: store.id(),
+            id,
+        }
+    }
+
+    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<MemoryId, WrongStore> {
+        store.check(self.store)?;
+        Ok(self.id)
+    }
+
+    fn get<'a>(&self, store: &'a StoreOpaque) -> &'a LinearMemory {
+        store.machine().memory(self.id_or_panic(store))
+    }
+
+    fn id_or_panic(&self, store: &StoreOpaque) -> MemoryId {
+        match self.id_in(store) {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The type that import matching sees: the minimum is the present size.
+pub(crate) fn present_type(memory: &LinearMemory) -> MemoryType {
+    vm_memory::MemoryType {
+        minimum: memory.pages(),
+        ..*memory.ty()
+    }
+    .into()
+}
+
+pub(crate) fn bounds_of(memory: &LinearMemory) -> Bounds {
+    if memory.is_guarded() {
+        Bounds::Guarded
+    } else {
+        Bounds::Software
+    }
+}
+
+/// Makes a memory in a store: with guard pages if the engine wants them and can have them. Also
+/// returns why it has none although the engine prefers them.
+pub(crate) fn create<T: 'static>(
+    store: &mut StoreInner<T>,
+    ty: MemoryType,
+) -> Result<(MemoryId, Option<String>)> {
+    let low = vm_memory::MemoryType::from(ty);
+    let bytes = low.bytes(low.minimum).unwrap_or(u64::MAX);
+    let maximum = low
+        .maximum
+        .map(|pages| low.bytes(pages).unwrap_or(u64::MAX));
+    if !store.may_grow_memory(0, bytes, maximum)? {
+        return Err(InstantiateError::Limit {
+            what: format!("a memory of {bytes} bytes"),
+        }
+        .into());
+    }
+    let engine = store.opaque.engine();
+    let (memory, note) = match engine.guarded_layout() {
+        Some(layout) => match LinearMemory::new_guarded(&low, layout) {
+            Ok(memory) => (memory, None),
+            Err(error) if engine.may_fall_back() => {
+                let memory = LinearMemory::new_bounded(&low).map_err(Error::new)?;
+                (memory, Some(error.to_string()))
+            }
+            Err(error) => return Err(error.into()),
+        },
+        None => (LinearMemory::new_bounded(&low).map_err(Error::new)?, None),
+    };
+    Ok((store.opaque.machine_mut().add_memory(memory), note))
+}

@@ -1,0 +1,444 @@
+//! Stores: where instances and everything they consist of live, with the host's own data.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::Bounds;
+use crate::engine::Engine;
+use crate::error::{Error, Result, WrongStore};
+use crate::host::HostFunc;
+use crate::limits::{Limiter, ResourceLimiter};
+use crate::low::{self, FuncId, HostError, InstanceId, Machine, Raw};
+use crate::module::Module;
+
+/// Which store an object lives in: no two stores of a process have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StoreId(NonZeroU64);
+
+impl StoreId {
+    fn new() -> StoreId {
+        // 2⁶⁴ stores cannot be made in any lifetime; zero cannot come.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        StoreId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+/// Where instances, functions, memories, tables and globals live, together with a `T` of the
+/// host's that host functions reach through [`Caller`](crate::Caller).
+///
+/// Everything in it lives until the store is dropped.
+pub struct Store<T: 'static> {
+    inner: Box<StoreInner<T>>,
+}
+
+/// A store without its type parameter's business.
+pub struct StoreOpaque {
+    id: StoreId,
+    engine: Engine,
+    machine: Machine,
+    externs: Vec<Box<dyn Any + Send + Sync>>,
+    instances: HashMap<InstanceId, InstanceData>,
+}
+
+/// What the facade knows of an instance.
+pub(crate) struct InstanceData {
+    pub(crate) module: Module,
+    pub(crate) bounds: Bounds,
+    /// Why it has other bounds checks than the engine prefers.
+    pub(crate) note: Option<String>,
+}
+
+/// All of a store.
+pub struct StoreInner<T: 'static> {
+    pub(crate) opaque: StoreOpaque,
+    hosts: Vec<HostSlot<T>>,
+    /// Which functions of linkers have been put into this store, by address: `hosts` keeps them
+    /// alive, so an address means one function.
+    linked: HashMap<usize, FuncId>,
+    limiter: Option<Limiter<T>>,
+    data: T,
+}
+
+/// A host function. While it runs, the store is borrowed by it, so it is taken out for that time;
+/// taking an `Arc` out and putting it back needs no atomic operation. A recursive call finds the
+/// slot empty and clones `spare`.
+struct HostSlot<T: 'static> {
+    ready: Option<Arc<HostFunc<T>>>,
+    spare: Arc<HostFunc<T>>,
+}
+
+impl<T> Store<T> {
+    /// A store of the engine's, with the host's own data.
+    ///
+    /// # Panics
+    ///
+    /// If the host has no memory for the guests' stack. [`Store::try_new`] returns an error then.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        match Store::try_new(engine, data) {
+            Ok(store) => store,
+            Err(error) => panic!("cannot create a store: {error}"),
+        }
+    }
+
+    /// Like [`Store::new`].
+    ///
+    /// # Errors
+    ///
+    /// If the host has no memory for the guests' stack.
+    pub fn try_new(engine: &Engine, data: T) -> Result<Store<T>> {
+        let machine = Machine::new(engine.machine_config()).map_err(Error::new)?;
+        Ok(Store {
+            inner: Box::new(StoreInner {
+                opaque: StoreOpaque {
+                    id: StoreId::new(),
+                    engine: engine.clone(),
+                    machine,
+                    externs: Vec::new(),
+                    instances: HashMap::new(),
+                },
+                hosts: Vec::new(),
+                linked: HashMap::new(),
+                limiter: None,
+                data,
+            }),
+        })
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.inner.data
+    }
+
+    /// The host's data, to change.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.inner.data
+    }
+
+    /// Ends the store; the host keeps its data.
+    pub fn into_data(self) -> T {
+        self.inner.data
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        self.inner.opaque.engine()
+    }
+
+    /// Has growth and creation of memories and tables decided by `limiter`, which finds the
+    /// decider in the host's data.
+    pub fn limiter(
+        &mut self,
+        limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
+    ) {
+        self.inner.limiter = Some(Box::new(limiter));
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("id", &self.inner.opaque.id)
+            .field("data", &self.inner.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Default> Default for Store<T> {
+    fn default() -> Store<T> {
+        Store::new(&Engine::default(), T::default())
+    }
+}
+
+impl StoreOpaque {
+    pub(crate) fn id(&self) -> StoreId {
+        self.id
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    pub(crate) fn check(&self, id: StoreId) -> Result<(), WrongStore> {
+        if id == self.id {
+            Ok(())
+        } else {
+            Err(WrongStore)
+        }
+    }
+
+    pub(crate) fn add_extern(&mut self, value: Box<dyn Any + Send + Sync>) -> Result<u32> {
+        // The machine keeps a reference as its number plus one in 32 bits.
+        let index = u32::try_from(self.externs.len())
+            .ok()
+            .filter(|index| *index < u32::MAX - 1)
+            .ok_or_else(|| Error::msg("the store is full: it cannot hold more host values"))?;
+        self.externs.push(value);
+        Ok(index)
+    }
+
+    pub(crate) fn extern_data(&self, index: u32) -> Option<&(dyn Any + Send + Sync)> {
+        self.externs.get(index as usize).map(|value| &**value)
+    }
+
+    pub(crate) fn extern_data_mut(&mut self, index: u32) -> Option<&mut (dyn Any + Send + Sync)> {
+        self.externs
+            .get_mut(index as usize)
+            .map(|value| &mut **value)
+    }
+
+    pub(crate) fn add_instance(&mut self, id: InstanceId, data: InstanceData) {
+        self.instances.insert(id, data);
+    }
+
+    pub(crate) fn instance(&self, id: InstanceId) -> Option<&InstanceData> {
+        self.instances.get(&id)
+    }
+}
+
+impl<T> StoreInner<T> {
+    pub(crate) fn opaque(&self) -> &StoreOpaque {
+        &self.opaque
+    }
+
+    /// Adds a host function of the given type to the store.
+    pub(crate) fn add_host(&mut self, func: Arc<HostFunc<T>>) -> FuncId {
+        let host = self.hosts.len() as u32;
+        let id = self.opaque.machine.add_host_func(func.ty().into(), host);
+        self.hosts.push(HostSlot {
+            ready: Some(func.clone()),
+            spare: func,
+        });
+        id
+    }
+
+    /// Adds a linker's function, or finds it if this store has it already.
+    pub(crate) fn link_host(&mut self, func: &Arc<HostFunc<T>>) -> FuncId {
+        let address = Arc::as_ptr(func).addr();
+        if let Some(id) = self.linked.get(&address) {
+            return *id;
+        }
+        let id = self.add_host(func.clone());
+        self.linked.insert(address, id);
+        id
+    }
+
+    /// Asks the limiter, if there is one. Sizes in bytes.
+    pub(crate) fn may_grow_memory(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool> {
+        match &mut self.limiter {
+            Some(limiter) => limiter(&mut self.data).memory_growing(
+                clamp(current),
+                clamp(desired),
+                maximum.map(clamp),
+            ),
+            None => Ok(true),
+        }
+    }
+
+    /// Asks the limiter, if there is one. Sizes in elements.
+    pub(crate) fn may_grow_table(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool> {
+        match &mut self.limiter {
+            Some(limiter) => limiter(&mut self.data).table_growing(
+                clamp(current),
+                clamp(desired),
+                maximum.map(clamp),
+            ),
+            None => Ok(true),
+        }
+    }
+}
+
+fn clamp(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+impl<T: 'static> low::Host for StoreInner<T> {
+    fn machine(&mut self) -> &mut Machine {
+        &mut self.opaque.machine
+    }
+
+    fn call_host(
+        &mut self,
+        host: u32,
+        caller: Option<InstanceId>,
+        slots: &mut [Raw],
+    ) -> Result<(), HostError> {
+        let Some(slot) = self.hosts.get_mut(host as usize) else {
+            return Err(
+                Error::msg("a host function that the store does not know was called").into(),
+            );
+        };
+        let func = slot.ready.take().unwrap_or_else(|| slot.spare.clone());
+        let result = func.call(self, caller, slots);
+        if let Some(slot) = self.hosts.get_mut(host as usize) {
+            slot.ready = Some(func);
+        }
+        result
+    }
+}
+
+/// A shared borrow of a [`Store`].
+pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
+
+/// An exclusive borrow of a [`Store`].
+pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The host's data.
+    pub fn data(&self) -> &'a T {
+        &self.0.data
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &'a Engine {
+        self.0.opaque.engine()
+    }
+
+    pub(crate) fn opaque(&self) -> &'a StoreOpaque {
+        &self.0.opaque
+    }
+}
+
+impl<'a, T> StoreContextMut<'a, T> {
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.0.data
+    }
+
+    /// The host's data, to change.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.0.data
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        self.0.opaque.engine()
+    }
+
+    pub(crate) fn opaque(&self) -> &StoreOpaque {
+        &self.0.opaque
+    }
+
+    pub(crate) fn opaque_mut(&mut self) -> &mut StoreOpaque {
+        &mut self.0.opaque
+    }
+
+    /// The memory's bytes and the host's data at once.
+    pub(crate) fn split(self) -> (&'a mut StoreOpaque, &'a mut T) {
+        (&mut self.0.opaque, &mut self.0.data)
+    }
+}
+
+/// Anything through which a store can be read: [`Store`], [`Caller`](crate::Caller),
+/// [`StoreContext`], [`StoreContextMut`], and references to them.
+pub trait AsContext {
+    /// The host's data in the store.
+    type Data: 'static;
+
+    /// Borrows the store.
+    fn as_context(&self) -> StoreContext<'_, Self::Data>;
+}
+
+/// Anything through which a store can be changed.
+pub trait AsContextMut: AsContext {
+    /// Borrows the store exclusively.
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
+}
+
+impl<T: 'static> AsContext for Store<T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(&self.inner)
+    }
+}
+
+impl<T: 'static> AsContextMut for Store<T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(&mut self.inner)
+    }
+}
+
+impl<T: 'static> AsContext for StoreContext<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T: 'static> AsContext for StoreContextMut<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T: 'static> AsContextMut for StoreContextMut<'_, T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(self.0)
+    }
+}
+
+impl<C: AsContext> AsContext for &C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContext> AsContext for &mut C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContextMut> AsContextMut for &mut C {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, C::Data> {
+        C::as_context_mut(self)
+    }
+}
+
+impl<'a, C: AsContext> From<&'a C> for StoreContext<'a, C::Data> {
+    fn from(store: &'a C) -> StoreContext<'a, C::Data> {
+        store.as_context()
+    }
+}
+
+impl<'a, C: AsContext> From<&'a mut C> for StoreContext<'a, C::Data> {
+    fn from(store: &'a mut C) -> StoreContext<'a, C::Data> {
+        C::as_context(store)
+    }
+}
+
+impl<'a, C: AsContextMut> From<&'a mut C> for StoreContextMut<'a, C::Data> {
+    fn from(store: &'a mut C) -> StoreContextMut<'a, C::Data> {
+        store.as_context_mut()
+    }
+}

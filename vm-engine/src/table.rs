@@ -1,0 +1,156 @@
+//! Tables.
+
+use crate::error::{Error, InstantiateError, Result, TableError, WrongStore};
+use crate::low::{self, TableId};
+use crate::store::{AsContext, AsContextMut, StoreId, StoreInner, StoreOpaque};
+use crate::types::TableType;
+use crate::values::Ref;
+
+/// A table in a store: a list of references that can grow.
+///
+/// # Panics
+///
+/// What does not return a `Result` panics if the table lives in another store than the one it is
+/// used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Table {
+    store: StoreId,
+    id: TableId,
+}
+
+impl Table {
+    /// A table of the type's minimum size, full of `init`.
+    ///
+    /// # Errors
+    ///
+    /// `init` has another type or lives in another store; the host has not enough memory, or the
+    /// store's limits forbid it.
+    pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
+        let store = store.as_context_mut().0;
+        let init = init.lower(ty.element(), store.opaque())?;
+        let id = create(store, ty, init)?;
+        Ok(Table::new_in(store.opaque(), id))
+    }
+
+    /// Its type; the minimum is its present size.
+    pub fn ty(&self, store: impl AsContext) -> TableType {
+        let store = store.as_context();
+        present_type(store.opaque(), self.id_or_panic(store.opaque()))
+    }
+
+    /// How many elements it has.
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        let store = store.as_context();
+        let id = self.id_or_panic(store.opaque());
+        store.opaque().machine().table_size(id)
+    }
+
+    /// An element, or `None` past the end.
+    pub fn get(&self, mut store: impl AsContextMut, index: u64) -> Option<Ref> {
+        let store = store.as_context_mut();
+        let id = self.id_or_panic(store.opaque());
+        let value = store.opaque().machine().table_get(id, index)?;
+        Ref::lift(value, store.opaque())
+    }
+
+    /// Sets an element.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::OutOfBounds`] past the end; [`TypeError`](crate::TypeError) if `value` has
+    /// another type; [`WrongStore`].
+    pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Ref) -> Result<()> {
+        let store = store.as_context_mut().0;
+        let id = self.id_in(store.opaque())?;
+        let ty = present_type(store.opaque(), id);
+        let value = value.lower(ty.element(), store.opaque())?;
+        if index >= ty.minimum() {
+            return Err(TableError::OutOfBounds {
+                index,
+                size: ty.minimum(),
+            }
+            .into());
+        }
+        let machine = store.opaque.machine_mut();
+        machine.table_set(id, index, value).map_err(Error::new)
+    }
+
+    /// Adds `delta` elements, all of them `init`, and returns how many there were before.
+    ///
+    /// # Errors
+    ///
+    /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the table is
+    /// unchanged then. [`TypeError`](crate::TypeError) if `init` has another type; [`WrongStore`].
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Ref) -> Result<u64> {
+        let store = store.as_context_mut().0;
+        let id = self.id_in(store.opaque())?;
+        let ty = present_type(store.opaque(), id);
+        let init = init.lower(ty.element(), store.opaque())?;
+        let size = ty.minimum();
+        limit(store, size, size.saturating_add(delta), ty.maximum())?;
+        let machine = store.opaque.machine_mut();
+        machine
+            .table_grow(id, delta, init)
+            .map_err(|_| TableError::Grow { size, delta }.into())
+    }
+
+    pub(crate) fn new_in(store: &StoreOpaque, id: TableId) -> Table {
+        Table {
+            store: store.id(),
+            id,
+        }
+    }
+
+    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<TableId, WrongStore> {
+        store.check(self.store)?;
+        Ok(self.id)
+    }
+
+    fn id_or_panic(&self, store: &StoreOpaque) -> TableId {
+        match self.id_in(store) {
+            Ok(id) => id,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The type that import matching sees: the minimum is the present size.
+pub(crate) fn present_type(store: &StoreOpaque, id: TableId) -> TableType {
+    low::TableType {
+        minimum: store.machine().table_size(id),
+        ..*store.machine().table_type(id)
+    }
+    .into()
+}
+
+/// Makes a table in a store.
+pub(crate) fn create<T: 'static>(
+    store: &mut StoreInner<T>,
+    ty: TableType,
+    init: low::Val,
+) -> Result<TableId> {
+    limit(store, 0, ty.minimum(), ty.maximum())?;
+    let machine = store.opaque.machine_mut();
+    machine.add_table(ty.into(), init).map_err(|_| {
+        TableError::Create {
+            element: ty.element(),
+            minimum: ty.minimum(),
+        }
+        .into()
+    })
+}
+
+fn limit<T: 'static>(
+    store: &mut StoreInner<T>,
+    current: u64,
+    desired: u64,
+    maximum: Option<u64>,
+) -> Result<()> {
+    if store.may_grow_table(current, desired, maximum)? {
+        return Ok(());
+    }
+    Err(InstantiateError::Limit {
+        what: format!("a table of {desired} elements"),
+    }
+    .into())
+}
