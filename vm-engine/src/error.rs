@@ -139,6 +139,7 @@ impl Error {
                 }
                 error
             }
+            other => Error::new(other),
         }
     }
 }

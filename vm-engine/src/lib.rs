@@ -21,7 +21,6 @@ mod memory;
 mod module;
 mod store;
 mod strategy;
-mod stub;
 mod table;
 mod typed;
 mod types;
@@ -46,7 +45,6 @@ pub use memory::Memory;
 pub use module::Module;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
-pub use stub::vm_interp::TrapCode as Trap;
 pub use table::Table;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use types::{
@@ -54,3 +52,8 @@ pub use types::{
     TableType, ValType,
 };
 pub use values::{ExternRef, Ref, Val};
+
+/// Why a guest stopped.
+///
+/// What [`Error::downcast_ref`] and [`Error::trap`] find.
+pub use vm_trap::TrapCode as Trap;

@@ -1,7 +1,16 @@
 //! The layers below, under the names that this crate uses for them.
 
-pub(crate) use crate::stub::vm_interp::*;
-pub(crate) use crate::stub::vm_translate::{
+pub(crate) use vm_interp::{
+    CallError, Code, CodeError, CodeOptions, Entities, Frame, FuncId, GlobalId, Host, HostError,
+    InstanceId, InstantiateError, Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Val,
+    call,
+};
+pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, Error as TranslateError, Export, ExternKind,
     ExternType, Features, FuncType, GlobalType, MemoryType, Module, RefType, TableType, ValType,
 };
+
+/// Whether direct threading can be had here.
+pub(crate) fn direct_availability() -> Result<(), &'static str> {
+    Err("this build does not contain it")
+}
