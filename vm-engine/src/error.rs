@@ -206,7 +206,7 @@ macro_rules! causes {
 }
 
 causes! {
-    ConfigError ModuleError LinkError InstantiateError TypeError WrongStore MemoryAccessError
+    ConfigError ModuleError LinkError InstantiateError LimitError TypeError WrongStore MemoryAccessError
     GlobalError TableError vm_memory::MemoryError vm_memory::GrowError std::io::Error
 }
 
@@ -371,15 +371,17 @@ pub enum InstantiateError {
         /// Why not.
         reason: vm_memory::MemoryError,
     },
-    /// The limits of the store ([`Store::limiter`](crate::Store::limiter)) forbid it.
-    #[error("the limits of the store forbid {what}")]
-    Limit {
-        /// What they forbid.
-        what: String,
-    },
     /// The machine refused what it was given.
     #[error("cannot instantiate: {0}")]
     Machine(#[from] low::InstantiateError),
+}
+
+/// What the limits of the store ([`Store::limiter`](crate::Store::limiter)) forbid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limits of the store forbid {what}")]
+pub struct LimitError {
+    /// What was wanted.
+    pub what: String,
 }
 
 /// Values or types that do not fit a function, a table or a global.

@@ -187,13 +187,6 @@ fn add_globals(store: &mut StoreOpaque, module: &Module, entities: &mut Entities
         let id = machine.add_global(*ty, low::Val::zero(ty.content));
         entities.globals.push(id.map_err(Error::new)?);
     }
-    // Like globals, they come later.
-    entities.elements = module
-        .low()
-        .elem_segments()
-        .iter()
-        .map(|segment| vec![low::Val::zero(segment.ty.into()); segment.items.len()])
-        .collect();
     Ok(())
 }
 
@@ -236,14 +229,15 @@ impl Initializer<'_> {
 
     fn elements(&mut self) -> Result<()> {
         let module = self.module;
-        let mut elements = Vec::with_capacity(module.elem_segments().len());
-        for segment in module.elem_segments() {
+        // All of them first: if an active one traps, functions that can be reached through tables
+        // may still use the others.
+        for (index, segment) in (0..).zip(module.elem_segments()) {
             let items = segment.items.iter().map(|item| self.eval(item));
-            elements.push(items.collect::<Result<Vec<_>>>()?);
+            let items = items.collect::<Result<Vec<_>>>()?;
+            self.machine
+                .elem_init(self.id, index, &items)
+                .map_err(InstantiateError::Machine)?;
         }
-        self.machine
-            .set_elements(self.id, &elements)
-            .map_err(InstantiateError::Machine)?;
         for (index, segment) in (0..).zip(module.elem_segments()) {
             match &segment.mode {
                 low::ElemMode::Passive => continue,

@@ -31,8 +31,8 @@ pub use caller::Caller;
 pub use config::{Bounds, Config, Threading, Translation};
 pub use engine::Engine;
 pub use error::{
-    ConfigError, Error, GlobalError, InstantiateError, LinkError, MemoryAccessError, ModuleError,
-    Result, TableError, TypeError, WrongStore,
+    ConfigError, Error, GlobalError, InstantiateError, LimitError, LinkError, MemoryAccessError,
+    ModuleError, Result, TableError, TypeError, WrongStore,
 };
 pub use externs::{Export, Extern};
 pub use func::Func;

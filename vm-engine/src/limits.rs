@@ -1,62 +1,35 @@
 //! Limits on what guests of a store may use.
 
-use crate::error::Result;
-
 /// Decides whether memories and tables may grow, or be made. See
 /// [`Store::limiter`](crate::Store::limiter).
 pub trait ResourceLimiter: Send {
     /// Whether a memory may go from `current` to `desired` bytes; `maximum` is what its type
     /// allows. A memory that is being made has 0 bytes.
-    ///
-    /// # Errors
-    ///
-    /// Ends the guest that wanted to grow it; with `Ok(false)` it only sees that growth failed.
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> Result<bool>;
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool;
 
     /// Whether a table may go from `current` to `desired` elements; `maximum` is what its type
     /// allows. A table that is being made has 0 elements.
-    ///
-    /// # Errors
-    ///
-    /// As for memories.
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> Result<bool>;
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool;
 }
 
 /// Finds the limiter in the host's data.
 pub(crate) type Limiter<T> =
     Box<dyn FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static>;
 
-/// Fixed limits. Without a setting nothing is limited.
+/// Fixed limits, made by [`StoreLimitsBuilder`]. Without a setting nothing is limited.
 #[derive(Clone, Debug, Default)]
 pub struct StoreLimits {
     memory_size: Option<usize>,
     table_elements: Option<usize>,
 }
 
-impl StoreLimits {
-    /// Nothing is limited.
-    pub fn new() -> StoreLimits {
-        StoreLimits::default()
-    }
-}
-
 impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        Ok(self.memory_size.is_none_or(|limit| desired <= limit))
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> bool {
+        self.memory_size.is_none_or(|limit| desired <= limit)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        Ok(self.table_elements.is_none_or(|limit| desired <= limit))
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> bool {
+        self.table_elements.is_none_or(|limit| desired <= limit)
     }
 }
 

@@ -3,7 +3,7 @@
 use vm_memory::LinearMemory;
 
 use crate::config::Bounds;
-use crate::error::{Error, InstantiateError, MemoryAccessError, Result, WrongStore};
+use crate::error::{Error, LimitError, MemoryAccessError, Result, WrongStore};
 use crate::low::MemoryId;
 use crate::store::{
     AsContext, AsContextMut, StoreContext, StoreContextMut, StoreId, StoreInner, StoreOpaque,
@@ -130,8 +130,8 @@ impl Memory {
         let current = memory.byte_len();
         let desired = current.saturating_add(ty.bytes(delta).unwrap_or(u64::MAX));
         let maximum = ty.maximum.map(|pages| ty.bytes(pages).unwrap_or(u64::MAX));
-        if !store.may_grow_memory(current, desired, maximum)? {
-            return Err(InstantiateError::Limit {
+        if !store.may_grow_memory(current, desired, maximum) {
+            return Err(LimitError {
                 what: format!("a memory of {desired} bytes"),
             }
             .into());
@@ -191,8 +191,8 @@ pub(crate) fn create<T: 'static>(
     let maximum = low
         .maximum
         .map(|pages| low.bytes(pages).unwrap_or(u64::MAX));
-    if !store.may_grow_memory(0, bytes, maximum)? {
-        return Err(InstantiateError::Limit {
+    if !store.may_grow_memory(0, bytes, maximum) {
+        return Err(LimitError {
             what: format!("a memory of {bytes} bytes"),
         }
         .into());

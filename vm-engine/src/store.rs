@@ -129,8 +129,11 @@ impl<T> Store<T> {
         self.inner.opaque.engine()
     }
 
-    /// Has growth and creation of memories and tables decided by `limiter`, which finds the
-    /// decider in the host's data.
+    /// Has growth and creation of memories and tables decided by a [`ResourceLimiter`], which
+    /// `limiter` finds in the host's data.
+    ///
+    /// A guest whose growth is refused sees `memory.grow` or `table.grow` fail; creation that is
+    /// refused fails with [`LimitError`](crate::LimitError).
     pub fn limiter(
         &mut self,
         limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
@@ -241,15 +244,14 @@ impl<T> StoreInner<T> {
         current: u64,
         desired: u64,
         maximum: Option<u64>,
-    ) -> Result<bool> {
-        match &mut self.limiter {
-            Some(limiter) => limiter(&mut self.data).memory_growing(
+    ) -> bool {
+        self.limiter.as_mut().is_none_or(|limiter| {
+            limiter(&mut self.data).memory_growing(
                 clamp(current),
                 clamp(desired),
                 maximum.map(clamp),
-            ),
-            None => Ok(true),
-        }
+            )
+        })
     }
 
     /// Asks the limiter, if there is one. Sizes in elements.
@@ -258,15 +260,14 @@ impl<T> StoreInner<T> {
         current: u64,
         desired: u64,
         maximum: Option<u64>,
-    ) -> Result<bool> {
-        match &mut self.limiter {
-            Some(limiter) => limiter(&mut self.data).table_growing(
+    ) -> bool {
+        self.limiter.as_mut().is_none_or(|limiter| {
+            limiter(&mut self.data).table_growing(
                 clamp(current),
                 clamp(desired),
                 maximum.map(clamp),
-            ),
-            None => Ok(true),
-        }
+            )
+        })
     }
 }
 
@@ -296,6 +297,14 @@ impl<T: 'static> low::Host for StoreInner<T> {
             slot.ready = Some(func);
         }
         result
+    }
+
+    fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        self.may_grow_memory(current, desired, maximum)
+    }
+
+    fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        self.may_grow_table(current, desired, maximum)
     }
 }
 

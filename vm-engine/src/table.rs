@@ -1,6 +1,6 @@
 //! Tables.
 
-use crate::error::{Error, InstantiateError, Result, TableError, WrongStore};
+use crate::error::{Error, LimitError, Result, TableError, WrongStore};
 use crate::low::{self, TableId};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreInner, StoreOpaque};
 use crate::types::TableType;
@@ -146,10 +146,10 @@ fn limit<T: 'static>(
     desired: u64,
     maximum: Option<u64>,
 ) -> Result<()> {
-    if store.may_grow_table(current, desired, maximum)? {
+    if store.may_grow_table(current, desired, maximum) {
         return Ok(());
     }
-    Err(InstantiateError::Limit {
+    Err(LimitError {
         what: format!("a table of {desired} elements"),
     }
     .into())
