@@ -105,12 +105,9 @@ fn parse(text: &str) -> Option<usize> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let answer = 42u8;
     let addresses: Option<Vec<usize>> = if arguments.is_empty() {
-        Some(vec![
-            arguments.as_ptr() as usize,
-            main as *const () as usize,
-            0,
-        ])
+        Some(vec![&raw const answer as usize, 0])
     } else {
         arguments.iter().map(|text| parse(text)).collect()
     };

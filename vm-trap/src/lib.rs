@@ -63,8 +63,8 @@ pub fn install() -> Result<(), InstallError> {
 ///
 /// To be called before a library that contains this crate is unloaded, when
 /// no thread runs guest code any more. A thread that enters a guest while this
-/// function runs may be missed; its next guest fault is then a crash, as
-/// without a handler.
+/// function runs, or in the destructors of its thread-locals, may be missed;
+/// its next guest fault is then a crash, as without a handler.
 ///
 /// # Errors
 ///

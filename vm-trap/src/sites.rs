@@ -135,3 +135,32 @@ pub(crate) fn classes_at(pc: usize) -> u8 {
     }
     classes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pc_has_the_classes_of_the_ranges_that_hold_it() {
+        let site = |text, class| AccessSites { text, class };
+        let sites = [
+            site(100..110, RegionClass::Memory),
+            site(105..120, RegionClass::Stack),
+        ];
+        // SAFETY: no code is at such addresses.
+        unsafe { register_sites(Vec::from(sites).leak()) }.expect("two entries fit");
+        let (memory, stack) = (RegionClass::Memory.bit(), RegionClass::Stack.bit());
+        for (pc, classes) in [
+            (99, 0),
+            (100, memory),
+            (104, memory),
+            (105, memory | stack),
+            (109, memory | stack),
+            (110, stack),
+            (119, stack),
+            (120, 0),
+        ] {
+            assert_eq!(classes_at(pc), classes, "{pc}");
+        }
+    }
+}

@@ -190,3 +190,27 @@ pub(crate) fn prepare() -> Result<(), AltStackError> {
         })
         .unwrap_or(Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_used_again() {
+        let threads = 50;
+        for _ in 0..threads {
+            std::thread::spawn(|| {
+                let activation = Activation::new(0, ptr::null());
+                let scope = Scope::push(&activation);
+                assert!(ptr::eq(innermost(), &activation));
+                assert!(running() >= 1);
+                drop(scope);
+                assert!(innermost().is_null());
+            })
+            .join()
+            .expect("no failure");
+        }
+        assert!(records().count() < threads);
+        assert_eq!(running(), 0);
+    }
+}

@@ -35,7 +35,10 @@ static ON_ALT_STACK: AtomicI32 = AtomicI32::new(-1);
 static USR1_BLOCKED: AtomicI32 = AtomicI32::new(-1);
 
 /// Repairs the fault, and takes notes.
-extern "C" fn host_handler(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+extern "C" fn host_handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if context.is_null() || ![libc::SIGSEGV, libc::SIGBUS].contains(&signal) {
+        return; // Not counted.
+    }
     CALLS.fetch_add(1, SeqCst);
     // SAFETY: a handler's own argument.
     unsafe { CODE.store((*info).si_code, SeqCst) };
@@ -306,6 +309,50 @@ fn a_host_can_own_the_handler() {
             action(libc::SIGSEGV).sa_sigaction,
             host_owned_handler as *const () as usize
         );
+    });
+}
+
+/// What `try_handle` said of altered copies of a guest's fault: one bit each.
+static CLAIMED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+extern "C" fn altering_handler(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: of all these calls: a handler's own arguments, or a copy of them.
+    unsafe {
+        let altered = |code| {
+            let mut copy = info.read();
+            copy.si_code = code;
+            try_handle(signal, &mut copy, context)
+        };
+        let claims = [
+            altered(libc::SI_USER),
+            altered(libc::SI_QUEUE),
+            altered(0x80), // SI_KERNEL of Linux: no address
+            altered(5),    // BUS_MCEERR_AO of Linux: the hardware failed
+            try_handle(libc::SIGILL, info, context),
+            try_handle(signal, std::ptr::null_mut(), context),
+            try_handle(signal, info, std::ptr::null_mut()),
+        ];
+        let bits = claims.iter().fold(0, |bits, c| bits << 1 | usize::from(*c));
+        CLAIMED.store(bits, SeqCst);
+        if !try_handle(signal, info, context) {
+            libc::_exit(3);
+        }
+    }
+}
+
+#[test]
+fn only_memory_faults_of_the_kernel_are_the_guests() {
+    in_child("only_memory_faults_of_the_kernel_are_the_guests", || {
+        host_installs(altering_handler, libc::SA_ONSTACK);
+        register();
+        let pages = Pages::new();
+        let regions = pages.regions(RegionClass::Memory);
+        assert!(guest_load(&regions, pages.guard()).is_err());
+        assert_eq!(CLAIMED.load(SeqCst), 0, "one bit for each that was claimed");
     });
 }
 

@@ -303,12 +303,41 @@ fn a_thread_without_an_alternate_stack_gets_one() {
     });
 }
 
+/// (The usual size on macOS is large enough.)
+#[cfg(target_os = "linux")]
+#[test]
+fn a_small_alternate_stack_is_replaced() {
+    in_child("a_small_alternate_stack_is_replaced", || {
+        // Enough for the kernel, but not for handlers of any size.
+        let small = alt_stack().ss_size.max(libc::SIGSTKSZ);
+        let mut memory = vec![0u8; small];
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // SAFETY: the memory outlives the thread.
+                unsafe {
+                    let mut stack: libc::stack_t = std::mem::zeroed();
+                    stack.ss_sp = memory.as_mut_ptr().cast();
+                    stack.ss_size = memory.len();
+                    assert_eq!(libc::sigaltstack(&stack, ptr::null_mut()), 0);
+                }
+                prepare_thread().expect("there is memory");
+                assert!(alt_stack().ss_size > small);
+            });
+        });
+    });
+}
+
 #[test]
 fn a_large_alternate_stack_is_kept() {
     in_child("a_large_alternate_stack_is_kept", || {
         ready();
-        // As large as that of the Go runtime.
-        let mut memory = vec![0u8; 32 * 1024];
+        // As large as that of the Go runtime on Linux.
+        let bytes = if cfg!(target_os = "macos") {
+            libc::SIGSTKSZ
+        } else {
+            32 * 1024
+        };
+        let mut memory = vec![0u8; bytes];
         let own = memory.as_mut_ptr();
         thread::scope(|scope| {
             scope.spawn(|| {

@@ -99,18 +99,31 @@ pub(crate) fn uninstall() -> Result<(), UninstallError> {
         }
     }
     for (index, (signal, name)) in SIGNALS.into_iter().enumerate() {
-        restore_one(index, signal).map_err(|source| UninstallError::Sigaction {
-            signal: name,
-            source,
-        })?;
+        let error = match restore_one(index, signal) {
+            Ok(replaced) if is_ours(&replaced) => continue,
+            Ok(above) => {
+                // Installed since we asked. What it is above of is ours.
+                let _ = set(signal, &above);
+                UninstallError::InstalledAbove { signal: name }
+            }
+            Err(source) => UninstallError::Sigaction {
+                signal: name,
+                source,
+            },
+        };
+        for (index, (signal, _)) in SIGNALS.into_iter().enumerate().take(index) {
+            // The error that is reported is the first one.
+            let _ = install_one(index, signal);
+        }
+        return Err(error);
     }
     *installed = false;
     Ok(())
 }
 
-/// Puts back what was there before ours.
-fn restore_one(index: usize, signal: c_int) -> io::Result<()> {
-    set(signal, &previous_action(index)).map(drop)
+/// Puts back what was there before ours, and returns what it replaces.
+fn restore_one(index: usize, signal: c_int) -> io::Result<libc::sigaction> {
+    set(signal, &previous_action(index))
 }
 
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
