@@ -29,7 +29,7 @@ use vm_memory::ValueStack;
 use vm_translate::FuncType;
 use vm_trap::{Region, RegionClass, RegionSet};
 
-use crate::code::Threading;
+use crate::code::{Code, Threading};
 use crate::context::{FuncObject, Runtime, Word};
 use crate::value::FuncId;
 use arena::FuncArena;
@@ -41,7 +41,7 @@ pub use error::{EntityError, InstantiateError, MachineError};
 pub use host::{Host, HostError};
 pub use instance::Entities;
 
-pub(crate) use call::host_call;
+pub(crate) use call::{fail, host_call};
 pub(crate) use runtime::RUNTIME;
 
 /// How a machine runs guest code.
@@ -183,6 +183,11 @@ impl Machine {
     /// If the machine has no function of this number.
     pub fn func_type(&self, id: FuncId) -> &FuncType {
         &self.functions[id.index()].ty
+    }
+
+    /// The code of the instance with this number.
+    pub(crate) fn code_of(&self, instance: u32) -> &Code {
+        &self.instances[instance as usize].code
     }
 
     fn add_function(

@@ -1,45 +1,169 @@
-//! The token executor: a loop in Rust over compact code.
+//! The token executor: a loop in Rust over compact code. The reference for what the IR means.
 
-use std::sync::Arc;
+mod encode;
+mod execute;
+mod tokens;
 
-use vm_translate::Module;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use vm_translate::{Function, Module, PlainShapes, TranslateOptions};
 
 use crate::code::CodeError;
-use crate::context::{ContextLayout, FuncObject, Runtime, Word};
+use crate::context::ContextLayout;
+use encode::{Encoded, Links, encode};
+
+pub(crate) use execute::run;
 
 /// A module's code for the token executor.
 #[derive(Debug)]
 pub(crate) struct TokenCode {
     module: Arc<Module>,
     layout: ContextLayout,
+    /// The numbers of the module's types.
+    types: Vec<u32>,
+    /// Of every function of the module, its code once it is translated. Calls read these cells.
+    entries: Box<[AtomicPtr<u8>]>,
+    /// Of every function, its translation; never anything for imported ones.
+    functions: Box<[OnceLock<Result<Translated, CodeError>>]>,
+    /// Of every translated function, by the address where its code starts, its index.
+    addresses: Mutex<BTreeMap<usize, u32>>,
+}
+
+#[derive(Debug)]
+struct Translated {
+    code: NonNull<[u32]>,
+    /// See [`Encoded::offsets`].
+    offsets: Box<[(u32, u32)]>,
+}
+
+// SAFETY: it owns the code alone, which nobody changes.
+unsafe impl Send for Translated {}
+// SAFETY: as above.
+unsafe impl Sync for Translated {}
+
+impl Drop for Translated {
+    fn drop(&mut self) {
+        // SAFETY: made from a box in `TokenCode::translate`. Who runs the code holds the module's
+        // `Code` through its instance.
+        drop(unsafe { Box::from_raw(self.code.as_ptr()) });
+    }
 }
 
 impl TokenCode {
     pub(crate) fn new(module: &Arc<Module>, layout: ContextLayout) -> TokenCode {
+        let functions = 0..module.func_count();
         TokenCode {
             module: Arc::clone(module),
             layout,
+            types: (module.types().iter())
+                .map(|ty| crate::registry::register(ty).0)
+                .collect(),
+            entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
+            functions: functions.map(|_| OnceLock::new()).collect(),
+            addresses: Mutex::default(),
         }
     }
 
     pub(crate) fn translate_all(&self) -> Result<(), CodeError> {
-        todo!()
+        (self.module.imported_funcs()..self.module.func_count())
+            .try_for_each(|func| self.resolve(func).map(|_| ()))
     }
-    pub(crate) fn listing(&self, _func: u32) -> Result<String, CodeError> {
-        todo!()
+
+    /// Where a function's code starts; null if it is not translated.
+    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
+        self.entries[func as usize].load(Ordering::Acquire)
     }
-    pub(crate) fn entry(&self, _func: u32) -> *mut u8 {
-        std::ptr::null_mut()
+
+    /// Where a function's code starts. Translates it if that has not been done.
+    pub(crate) fn resolve(&self, func: u32) -> Result<*mut u8, CodeError> {
+        let Some(cell) = self.functions.get(func as usize) else {
+            return Err(vm_translate::Error::NoBody { func }.into());
+        };
+        let translated = cell.get_or_init(|| self.translate(func)).as_ref();
+        let start: *mut u8 = translated.map_err(Clone::clone)?.code.as_ptr().cast();
+        self.entries[func as usize].store(start, Ordering::Release);
+        Ok(start)
     }
-    pub(crate) fn locate(&self, _ip: *const u8) -> Option<(u32, u32)> {
-        None
+
+    /// Which instruction of which function the code at an address stands for.
+    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+        let addresses = self.lock_addresses();
+        let (start, func) = addresses.range(..=ip.addr()).next_back()?;
+        let translated = self.functions[*func as usize].get()?.as_ref().ok()?;
+        let word = (ip.addr() - start) / size_of::<u32>();
+        if word >= translated.code.len() {
+            return None;
+        }
+        let after = (translated.offsets).partition_point(|(at, _)| *at as usize <= word);
+        let (_, offset) = translated.offsets.get(after.checked_sub(1)?)?;
+        Some((*func, *offset))
+    }
+
+    pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
+        let function = self.ir(func)?;
+        let code = encode(&function, self)?;
+        let mut text = format!("{function:?}\ntokens:\n");
+        let ends = (code.starts.iter().skip(1).copied()).chain([code.words.len() as u32]);
+        for (start, end) in code.starts.iter().zip(ends) {
+            let words = &code.words[*start as usize..end as usize];
+            let name = tokens::NAMES[words[0] as usize];
+            let _ = write!(text, "{start:6}  {name}");
+            for word in &words[1..] {
+                let _ = write!(text, " {}", *word as i32);
+            }
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    fn ir(&self, func: u32) -> Result<Function, CodeError> {
+        let options = TranslateOptions {
+            shapes: &PlainShapes,
+            unchecked: None,
+        };
+        Ok(self.module.translate(func, &options)?)
+    }
+
+    fn translate(&self, func: u32) -> Result<Translated, CodeError> {
+        let Encoded { words, offsets, .. } = encode(&self.ir(func)?, self)?;
+        let code = Box::into_raw(words.into_boxed_slice());
+        let start = code.cast::<u8>().addr();
+        self.lock_addresses().insert(start, func);
+        Ok(Translated {
+            // SAFETY: a box is never null.
+            code: unsafe { NonNull::new_unchecked(code) },
+            offsets: offsets.into_boxed_slice(),
+        })
+    }
+
+    fn lock_addresses(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, u32>> {
+        // Nothing that can panic runs with the lock.
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Links for TokenCode {
+    fn cell(&self, func: u32) -> u64 {
+        let cell: *const AtomicPtr<u8> = &self.entries[func as usize];
+        cell.expose_provenance() as u64
+    }
+
+    fn type_number(&self, ty: u32) -> u32 {
+        self.types[ty as usize]
+    }
+
+    fn layout(&self) -> &ContextLayout {
+        &self.layout
+    }
+}
+
+/// The entry of host functions: never executed, as the executor looks at the context first.
 pub(crate) fn host_entry() -> *mut u8 {
     std::ptr::null_mut()
-}
-
-pub(crate) unsafe fn run(_: *mut Runtime, _: *const FuncObject, _: *mut Word) -> u32 {
-    todo!()
 }

@@ -1,0 +1,533 @@
+//! From IR to words: each instruction is a token and its operands, one word each.
+//!
+//! Slots are numbers relative to the frame; distances of branches are in words, from the start of
+//! the branch. What no token takes directly (a wide constant, mostly) is first put into scratch
+//! slots above the function's frame, which hold a value only within one IR instruction.
+
+use std::ops::Range;
+
+use vm_translate::ir::{Inst, Label, Node, Place, Root};
+use vm_translate::{Function, Op, StoreOp, Ty};
+
+use crate::code::CodeError;
+use crate::context::ContextLayout;
+use crate::token::tokens::{self, Token};
+
+/// Words in front of a function's first token: slots in its frame, and the range of slots that
+/// start as zero.
+pub(super) const HEADER: usize = 3;
+
+/// Slots above the frame for the operands of one operator and its result.
+const SCRATCH: u32 = 4;
+
+/// The scratch slot of an operator's result.
+const RESULT: u32 = 3;
+
+/// What the code of a function refers to outside of it.
+pub(super) trait Links {
+    /// The address of the cell that holds the entry of a function of the module.
+    fn cell(&self, func: u32) -> u64;
+
+    /// The number of a type of the module.
+    fn type_number(&self, ty: u32) -> u32;
+
+    /// Where the context's pointers are.
+    fn layout(&self) -> &ContextLayout;
+}
+
+/// A function's code.
+pub(super) struct Encoded {
+    /// The header, then the instructions.
+    pub(super) words: Vec<u32>,
+    /// Where instructions start, and their offsets in the module's bytes; both ascending.
+    pub(super) offsets: Vec<(u32, u32)>,
+    /// Where every token is, for listings.
+    pub(super) starts: Vec<u32>,
+}
+
+/// Encodes a function.
+pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, CodeError> {
+    let mut encoder = Encoder {
+        function,
+        links,
+        words: Vec::new(),
+        offsets: Vec::new(),
+        starts: Vec::new(),
+        branches: Vec::new(),
+        at: 0,
+    };
+    encoder.function()?;
+    Ok(Encoded {
+        words: encoder.words,
+        offsets: encoder.offsets,
+        starts: encoder.starts,
+    })
+}
+
+/// A leaf of a tree.
+#[derive(Clone, Copy)]
+enum Operand {
+    Slot(u32),
+    Const(u64),
+}
+
+struct Encoder<'a> {
+    function: &'a Function,
+    links: &'a dyn Links,
+    words: Vec<u32>,
+    offsets: Vec<(u32, u32)>,
+    starts: Vec<u32>,
+    /// Words that hold distances to be: where, the start of their branch, to which label.
+    branches: Vec<(usize, usize, Label)>,
+    /// Where the current token starts.
+    at: usize,
+}
+
+impl<'a> Encoder<'a> {
+    fn limit(&self, what: &'static str) -> CodeError {
+        let func = self.function.index();
+        CodeError::Limit { func, what }
+    }
+
+    fn function(&mut self) -> Result<(), CodeError> {
+        let function = self.function;
+        let slots = function.frame_slots().checked_add(SCRATCH);
+        let slots = slots.ok_or_else(|| self.limit("slots in its frame"))?;
+        let Range { start, end } = function.zeroed();
+        self.words.extend([slots, start, end]);
+        let mut insts = Vec::with_capacity(function.insts().len());
+        for inst in function.insts() {
+            insts.push(self.words.len());
+            self.offsets.push((self.words.len() as u32, inst.offset));
+            self.inst(inst)?;
+        }
+        // Nothing falls off the end of a validated body; should the translator ever disagree, this
+        // is where it ends.
+        insts.push(self.words.len());
+        self.token(Token::Unreachable, &[]);
+        // Then every distance fits into an `i32`, and every position into a `u32`.
+        if self.words.len() > i32::MAX as usize {
+            return Err(self.limit("its code"));
+        }
+        for (word, start, label) in std::mem::take(&mut self.branches) {
+            let target = insts[function.labels()[label as usize] as usize];
+            self.words[word] = (target as i64 - start as i64) as i32 as u32;
+        }
+        Ok(())
+    }
+
+    fn token(&mut self, token: Token, operands: &[u32]) {
+        self.at = self.words.len();
+        self.starts.push(self.at as u32);
+        self.words.push(token as u32);
+        self.words.extend_from_slice(operands);
+    }
+
+    /// Appends a distance to the current token.
+    fn distance(&mut self, label: Label) {
+        self.branches.push((self.words.len(), self.at, label));
+        self.words.push(0);
+    }
+
+    fn branch(&mut self, token: Token, operands: &[u32], label: Label) {
+        self.token(token, operands);
+        self.distance(label);
+    }
+
+    fn inst(&mut self, inst: &Inst) -> Result<(), CodeError> {
+        let nodes = self.function.nodes(inst);
+        match inst.root {
+            Root::Set(place) => {
+                let dst = self.slot(place)?;
+                self.tree(dst, nodes)?;
+            }
+            Root::Store { op, offset } => self.store(op, offset, nodes)?,
+            Root::GlobalSet { global, .. } => {
+                let value = self.value(nodes)?;
+                let at = self.links.layout().global(global);
+                self.token(Token::GlobalSet, &[value, at]);
+            }
+            Root::Br(label) => self.branch(Token::Br, &[], label),
+            Root::BrIf(label) => self.br_if(nodes, true, label)?,
+            Root::BrUnless(label) => self.br_if(nodes, false, label)?,
+            Root::BrTable { first, count } => {
+                let index = self.value(nodes)?;
+                self.token(Token::BrTable, &[index, count]);
+                for label in &self.function.tables()[first as usize..][..count as usize] {
+                    self.distance(*label);
+                }
+            }
+            Root::Return => self.token(Token::Return, &[]),
+            Root::Unreachable => self.token(Token::Unreachable, &[]),
+            Root::Call { func, base } => {
+                let cell = self.links.cell(func);
+                let (low, high) = (cell as u32, (cell >> 32) as u32);
+                self.token(Token::Call, &[base, func, low, high]);
+            }
+            Root::CallImport { func, base } => {
+                let at = self.links.layout().function(func);
+                self.token(Token::CallImport, &[base, at]);
+                self.token(Token::RestoreContext, &[base]);
+            }
+            Root::CallIndirect { table, ty, base } => {
+                let index = self.value(nodes)?;
+                let at = self.links.layout().table(table);
+                let ty = self.links.type_number(ty);
+                self.token(Token::CallIndirect, &[index, base, at, ty]);
+                self.token(Token::RestoreContext, &[base]);
+            }
+            Root::Runtime { op, base, imm } => {
+                self.token(Token::Runtime, &[base, op as u32, imm[0], imm[1]]);
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(&self, place: Place) -> Result<u32, CodeError> {
+        match place {
+            Place::Slot(slot) => Ok(slot),
+            Place::Int(_) | Place::Float(_) => Err(self.limit("registers")),
+        }
+    }
+
+    fn leaf(&self, node: &Node) -> Result<Operand, CodeError> {
+        match *node {
+            Node::Place(place) => self.slot(place).map(Operand::Slot),
+            Node::Const(bits) => Ok(Operand::Const(bits)),
+            Node::Op(..) => Err(self.limit("operators in one instruction")),
+        }
+    }
+
+    fn scratch(&self, n: u32) -> u32 {
+        self.function.frame_slots() + n
+    }
+
+    fn constant(&mut self, dst: u32, bits: u64) {
+        if let Ok(low) = u32::try_from(bits) {
+            self.token(Token::Const, &[dst, low]);
+        } else if let Some(low) = signed32(bits) {
+            self.token(Token::ConstSigned, &[dst, low]);
+        } else {
+            let (low, high) = (bits as u32, (bits >> 32) as u32);
+            self.token(Token::Const64, &[dst, low, high]);
+        }
+    }
+
+    /// The slot of an operand: a constant is put into scratch slot `n`.
+    fn in_slot(&mut self, operand: Operand, n: u32) -> u32 {
+        match operand {
+            Operand::Slot(slot) => slot,
+            Operand::Const(bits) => {
+                let slot = self.scratch(n);
+                self.constant(slot, bits);
+                slot
+            }
+        }
+    }
+
+    /// The slot of a tree's value.
+    fn value(&mut self, nodes: &[Node]) -> Result<u32, CodeError> {
+        if let [node] = nodes
+            && !matches!(node, Node::Op(..))
+        {
+            let leaf = self.leaf(node)?;
+            return Ok(self.in_slot(leaf, RESULT));
+        }
+        let dst = self.scratch(RESULT);
+        self.tree(dst, nodes)?;
+        Ok(dst)
+    }
+
+    /// Computes a tree into a slot.
+    fn tree(&mut self, dst: u32, nodes: &[Node]) -> Result<(), CodeError> {
+        let (op, imm) = match nodes {
+            [Node::Op(op, imm), ..] => (*op, *imm),
+            [node] => {
+                match self.leaf(node)? {
+                    Operand::Slot(src) => self.token(Token::Copy, &[dst, src]),
+                    Operand::Const(bits) => self.constant(dst, bits),
+                }
+                return Ok(());
+            }
+            _ => return Err(self.limit("operators in one instruction")),
+        };
+        match *self.leaves(nodes)? {
+            [] => {
+                let at = self.links.layout().global(imm as u32);
+                self.token(Token::GlobalGet, &[dst, at]);
+            }
+            [a] => {
+                if let Some(tokens) = tokens::load(op) {
+                    return self.load(tokens, dst, a, imm);
+                }
+                let token = tokens::unary(op).ok_or_else(|| self.limit("operator"))?;
+                let a = self.in_slot(a, 0);
+                self.token(token, &[dst, a]);
+            }
+            [a, b] => self.binary(op, dst, a, b)?,
+            [a, b, c] => {
+                let (a, b, c) = (self.in_slot(a, 0), self.in_slot(b, 1), self.in_slot(c, 2));
+                self.token(Token::Select, &[dst, a, b, c]);
+            }
+            _ => return Err(self.limit("operands of one operator")),
+        }
+        Ok(())
+    }
+
+    /// The leaves of a tree of one operator.
+    fn leaves(&self, nodes: &[Node]) -> Result<Vec<Operand>, CodeError> {
+        nodes[1..].iter().map(|node| self.leaf(node)).collect()
+    }
+
+    fn binary(&mut self, op: Op, dst: u32, a: Operand, b: Operand) -> Result<(), CodeError> {
+        let (op, a, b) = constant_last(op, a, b);
+        let (slots, imm, constant) = if let Some((slots, imm)) = tokens::binary(op) {
+            (slots, imm, constant32(op, b))
+        } else if let Some((slots, imm)) = tokens::binary_high(op) {
+            (slots, imm, constant_high(b))
+        } else {
+            return Err(self.limit("operator"));
+        };
+        let a = self.in_slot(a, 0);
+        if let Some(constant) = constant {
+            self.token(imm, &[dst, a, constant]);
+        } else {
+            let b = self.in_slot(b, 1);
+            self.token(slots, &[dst, a, b]);
+        }
+        Ok(())
+    }
+
+    fn load(
+        &mut self,
+        (slots, at): (Token, Token),
+        dst: u32,
+        address: Operand,
+        offset: u64,
+    ) -> Result<(), CodeError> {
+        if let Some(address) = constant_address(address, offset) {
+            self.token(at, &[dst, address]);
+        } else {
+            let offset = u32::try_from(offset).map_err(|_| self.limit("offset of a load"))?;
+            let address = self.in_slot(address, 0);
+            self.token(slots, &[dst, address, offset]);
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, op: StoreOp, offset: u64, nodes: &[Node]) -> Result<(), CodeError> {
+        let [address, value] = nodes else {
+            return Err(self.limit("operators in one instruction"));
+        };
+        let (address, value) = (self.leaf(address)?, self.leaf(value)?);
+        let [slots, imm, at, imm_at] = tokens::store(op).ok_or_else(|| self.limit("store"))?;
+        let constant = match value {
+            Operand::Const(bits) if op.width() <= 4 => Some(bits as u32),
+            Operand::Const(bits) => signed32(bits),
+            Operand::Slot(_) => None,
+        };
+        match (constant_address(address, offset), constant) {
+            (Some(address), Some(value)) => self.token(imm_at, &[address, value]),
+            (Some(address), None) => {
+                let value = self.in_slot(value, 1);
+                self.token(at, &[address, value]);
+            }
+            (None, constant) => {
+                let offset = u32::try_from(offset).map_err(|_| self.limit("offset of a store"))?;
+                let address = self.in_slot(address, 0);
+                if let Some(value) = constant {
+                    self.token(imm, &[address, value, offset]);
+                } else {
+                    let value = self.in_slot(value, 1);
+                    self.token(slots, &[address, value, offset]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Branches if the tree's value is not zero (`sense`), or if it is.
+    fn br_if(&mut self, nodes: &[Node], sense: bool, label: Label) -> Result<(), CodeError> {
+        if let [Node::Op(op, _), ..] = nodes {
+            match (*op, &*self.leaves(nodes)?) {
+                (Op::I32Eqz, &[a]) => {
+                    let a = self.in_slot(a, 0);
+                    self.branch(
+                        if sense { Token::BrUnless } else { Token::BrIf },
+                        &[a],
+                        label,
+                    );
+                    return Ok(());
+                }
+                (Op::I64Eqz, &[a]) => {
+                    let op = if sense { Op::I64Eq } else { Op::I64Ne };
+                    self.compare(op, a, Operand::Const(0), label);
+                    return Ok(());
+                }
+                (Op::I32And, &[a, b]) => {
+                    let tokens = if sense {
+                        (Token::BrAnd, Token::BrAndImm)
+                    } else {
+                        (Token::BrNand, Token::BrNandImm)
+                    };
+                    self.compare_by(Op::I32And, tokens, a, b, label);
+                    return Ok(());
+                }
+                (op, &[a, b]) if tokens::branch(op).is_some() => {
+                    self.compare(if sense { op } else { negated(op) }, a, b, label);
+                    return Ok(());
+                }
+                (op, &[a, b]) => {
+                    if let Some((holds, fails)) = tokens::float_branch(op) {
+                        let (a, b) = (self.in_slot(a, 0), self.in_slot(b, 1));
+                        self.branch(if sense { holds } else { fails }, &[a, b], label);
+                        return Ok(());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let value = self.value(nodes)?;
+        self.branch(
+            if sense { Token::BrIf } else { Token::BrUnless },
+            &[value],
+            label,
+        );
+        Ok(())
+    }
+
+    /// Branches if an integer comparison holds.
+    fn compare(&mut self, op: Op, a: Operand, b: Operand, label: Label) {
+        if let Some(tokens) = tokens::branch(op) {
+            self.compare_by(op, tokens, a, b, label);
+        }
+    }
+
+    fn compare_by(
+        &mut self,
+        op: Op,
+        (slots, imm): (Token, Token),
+        a: Operand,
+        b: Operand,
+        label: Label,
+    ) {
+        let (swapped, a, b) = constant_last(op, a, b);
+        let (slots, imm) = if swapped == op {
+            (slots, imm)
+        } else {
+            tokens::branch(swapped).unwrap_or((slots, imm))
+        };
+        let a = self.in_slot(a, 0);
+        if let Some(constant) = constant32(op, b) {
+            self.branch(imm, &[a, constant], label);
+        } else {
+            let b = self.in_slot(b, 1);
+            self.branch(slots, &[a, b], label);
+        }
+    }
+}
+
+/// A constant as 32 bits whose sign extension it is.
+fn signed32(bits: u64) -> Option<u32> {
+    let low = bits as u32;
+    (i64::from(low as i32) as u64 == bits).then_some(low)
+}
+
+/// A constant as the last operand of an operator whose tokens sign-extend it.
+fn constant32(op: Op, operand: Operand) -> Option<u32> {
+    match (operand, op.params()[1]) {
+        (Operand::Slot(_), _) => None,
+        (Operand::Const(bits), Ty::I32 | Ty::F32) => Some(bits as u32),
+        (Operand::Const(bits), Ty::I64 | Ty::F64) => signed32(bits),
+    }
+}
+
+/// A constant as its upper half, if its lower half is zero: as most constants of type `f64` are.
+fn constant_high(operand: Operand) -> Option<u32> {
+    match operand {
+        Operand::Const(bits) if bits as u32 == 0 => Some((bits >> 32) as u32),
+        _ => None,
+    }
+}
+
+/// The effective address of an access, if it is constant and fits.
+fn constant_address(address: Operand, offset: u64) -> Option<u32> {
+    match address {
+        Operand::Const(address) => {
+            let address = u64::from(address as u32).checked_add(offset)?;
+            u32::try_from(address).ok()
+        }
+        Operand::Slot(_) => None,
+    }
+}
+
+/// An operator and its operands, exchanged if the first is a constant, the second is not, and there
+/// is an operator that means the same then.
+fn constant_last(op: Op, a: Operand, b: Operand) -> (Op, Operand, Operand) {
+    match (a, b, mirrored(op)) {
+        (Operand::Const(_), Operand::Slot(_), Some(mirrored)) => (mirrored, b, a),
+        _ => (op, a, b),
+    }
+}
+
+/// The operator that gives the same result for exchanged operands.
+fn mirrored(op: Op) -> Option<Op> {
+    Some(match op {
+        Op::I32Add | Op::I32Mul | Op::I32And | Op::I32Or | Op::I32Xor | Op::I32Eq | Op::I32Ne => op,
+        Op::I64Add | Op::I64Mul | Op::I64And | Op::I64Or | Op::I64Xor | Op::I64Eq | Op::I64Ne => op,
+        Op::F32Add | Op::F32Mul | Op::F32Eq | Op::F32Ne => op,
+        Op::F64Add | Op::F64Mul | Op::F64Eq | Op::F64Ne => op,
+        Op::I32LtS => Op::I32GtS,
+        Op::I32LtU => Op::I32GtU,
+        Op::I32GtS => Op::I32LtS,
+        Op::I32GtU => Op::I32LtU,
+        Op::I32LeS => Op::I32GeS,
+        Op::I32LeU => Op::I32GeU,
+        Op::I32GeS => Op::I32LeS,
+        Op::I32GeU => Op::I32LeU,
+        Op::I64LtS => Op::I64GtS,
+        Op::I64LtU => Op::I64GtU,
+        Op::I64GtS => Op::I64LtS,
+        Op::I64GtU => Op::I64LtU,
+        Op::I64LeS => Op::I64GeS,
+        Op::I64LeU => Op::I64GeU,
+        Op::I64GeS => Op::I64LeS,
+        Op::I64GeU => Op::I64LeU,
+        Op::F32Lt => Op::F32Gt,
+        Op::F32Gt => Op::F32Lt,
+        Op::F32Le => Op::F32Ge,
+        Op::F32Ge => Op::F32Le,
+        Op::F64Lt => Op::F64Gt,
+        Op::F64Gt => Op::F64Lt,
+        Op::F64Le => Op::F64Ge,
+        Op::F64Ge => Op::F64Le,
+        _ => return None,
+    })
+}
+
+/// The comparison of integers that holds exactly when this one does not.
+fn negated(op: Op) -> Op {
+    match op {
+        Op::I32Eq => Op::I32Ne,
+        Op::I32Ne => Op::I32Eq,
+        Op::I32LtS => Op::I32GeS,
+        Op::I32LtU => Op::I32GeU,
+        Op::I32GtS => Op::I32LeS,
+        Op::I32GtU => Op::I32LeU,
+        Op::I32LeS => Op::I32GtS,
+        Op::I32LeU => Op::I32GtU,
+        Op::I32GeS => Op::I32LtS,
+        Op::I32GeU => Op::I32LtU,
+        Op::I64Eq => Op::I64Ne,
+        Op::I64Ne => Op::I64Eq,
+        Op::I64LtS => Op::I64GeS,
+        Op::I64LtU => Op::I64GeU,
+        Op::I64GtS => Op::I64LeS,
+        Op::I64GtU => Op::I64LeU,
+        Op::I64LeS => Op::I64GtS,
+        Op::I64LeU => Op::I64GtU,
+        Op::I64GeS => Op::I64LtS,
+        Op::I64GeU => Op::I64LtU,
+        op => op,
+    }
+}

@@ -1,0 +1,449 @@
+//! The loop.
+//!
+//! # What it relies on
+//!
+//! The code it runs was made by [`encode`](super::encode) from IR of a validated body, so: tokens
+//! are tokens, distances lead to tokens of the same function, slots are inside the frame, whose size
+//! has been compared with the stack's limit on entry, and offsets are those of the context's words.
+//! Values have the types that validation gave them: references are null or those of the machine.
+//! Contexts, and what they point to, live as long as the machine, which lives as long as the run.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use vm_translate::ir::FRAME_HEADER;
+use vm_trap::TrapCode;
+
+use super::encode::HEADER;
+use super::tokens::{Token, with_tokens};
+use crate::code::Backend;
+use crate::context::{
+    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Runtime, TableCell, Word,
+};
+use crate::machine::{self, Machine};
+use crate::semantics;
+
+/// Where the first function of a run returns to.
+static FINISH: [Token; 1] = [Token::Finish];
+
+/// The code of a function, translated now if it has not been.
+///
+/// # Safety
+///
+/// In a run, with the context of an instance of the run's machine; no reference to the machine is
+/// alive.
+#[cold]
+#[inline(never)]
+unsafe fn resolve(context: *mut Context, func: u32) -> Result<*const u32, u32> {
+    // SAFETY: the caller's promise; the machine's pointer is valid all through a run.
+    let (runtime, machine, instance): (_, &Machine, _) = unsafe {
+        let runtime = (*context).runtime;
+        (runtime, &*(*runtime).machine, (*context).instance)
+    };
+    let code = machine.code_of(instance);
+    let resolved = match code.backend() {
+        Backend::Token(code) => code.resolve(func),
+        #[allow(unreachable_patterns, reason = "not every build has another executor")]
+        _ => unreachable!("instances have code of their machine's executor"),
+    };
+    // SAFETY: as above; the reference to the machine has ended.
+    resolved
+        .map(|entry| entry.cast_const().cast())
+        .map_err(|error| unsafe { machine::fail(runtime, error.into()) })
+}
+
+/// Bytes that an access reads or writes.
+trait Bytes: Copy {
+    unsafe fn read(from: *const u8) -> u64;
+    unsafe fn write(to: *mut u8, value: u64);
+}
+
+macro_rules! bytes {
+    ($($ty:ty)*) => {$(
+        impl Bytes for $ty {
+            #[inline(always)]
+            unsafe fn read(from: *const u8) -> u64 {
+                // SAFETY: the caller has checked that the bytes are in the memory.
+                <$ty>::from_le(unsafe { from.cast::<$ty>().read_unaligned() }).into()
+            }
+
+            #[inline(always)]
+            unsafe fn write(to: *mut u8, value: u64) {
+                // SAFETY: as above.
+                unsafe { to.cast::<$ty>().write_unaligned((value as $ty).to_le()) }
+            }
+        }
+    )*};
+}
+
+bytes!(u8 u16 u32 u64);
+
+macro_rules! define_run {
+    (
+        unary { $($unary:ident $unary_fn:ident;)* }
+        unary_traps { $($unary_trap:ident $unary_trap_fn:ident;)* }
+        binary { $($binary:ident $binary_imm:ident $binary_fn:ident;)* }
+        binary_high { $($high:ident $high_imm:ident $high_fn:ident;)* }
+        binary_traps { $($binary_trap:ident $binary_trap_imm:ident $binary_trap_fn:ident;)* }
+        loads { $($load:ident $load_at:ident $load_fn:ident $load_ty:ident;)* }
+        stores { $($store:ident $store_imm:ident $store_at:ident $store_imm_at:ident $store_ty:ident;)* }
+        branches { $($branch:ident $br:ident $br_imm:ident $br_fn:ident;)* }
+        float_branches { $($float:ident $float_br:ident $float_not:ident $float_fn:ident;)* }
+    ) => {
+        /// Runs a function of an instance until it returns, traps, or the host ends it.
+        ///
+        /// Answers a status; if it is not 0, the runtime's exit fields say where the run ended.
+        ///
+        /// # Safety
+        ///
+        /// `runtime` is that of the machine that has the function, and its `machine` is set and not
+        /// borrowed. `frame` is a frame on its value stack, with the header cleared and the
+        /// arguments behind it; nothing else above is in use.
+        pub(crate) unsafe fn run(
+            runtime: *mut Runtime,
+            func: *const FuncObject,
+            frame: *mut Word,
+        ) -> u32 {
+            // SAFETY, for the whole function: see "What it relies on" above, and the caller's
+            // promises.
+            unsafe {
+                let mut context: *mut Context = (*func).context;
+                let mut fp: *mut Word = frame;
+                // The word of the token that is being executed.
+                let mut ip: *const u32 = FINISH.as_ptr().cast();
+                let mut memory: *mut u8;
+                let mut memory_len: u64;
+
+                /// Leaves the loop.
+                macro_rules! exit {
+                    ($status:expr) => {{
+                        (*runtime).exit_ip = ip.cast();
+                        (*runtime).exit_frame = fp;
+                        (*runtime).exit_context = context;
+                        return $status;
+                    }};
+                }
+                macro_rules! trap {
+                    ($code:expr) => {
+                        exit!(u32::from($code.as_u8()))
+                    };
+                }
+                /// Takes up what may have changed: after the host had control, or in another
+                /// context.
+                macro_rules! reload {
+                    () => {
+                        memory = (*context).memory_base;
+                        memory_len = (*context).memory_len;
+                    };
+                }
+                /// The nth word after the token.
+                macro_rules! word {
+                    ($n:literal) => {
+                        *ip.add($n)
+                    };
+                }
+                macro_rules! slot {
+                    ($n:literal) => {
+                        *fp.add(word!($n) as usize)
+                    };
+                }
+                macro_rules! signed {
+                    ($n:literal) => {
+                        i64::from(word!($n) as i32) as u64
+                    };
+                }
+                macro_rules! next {
+                    ($words:literal) => {
+                        ip = ip.add($words)
+                    };
+                }
+                /// Branches by the distance in the nth word, or goes on behind it.
+                macro_rules! branch_if {
+                    ($condition:expr, $n:literal) => {
+                        if $condition {
+                            ip = ip.offset(word!($n) as i32 as isize);
+                        } else {
+                            ip = ip.add($n + 1);
+                        }
+                    };
+                }
+                /// The address of an access of a type at `$index + $offset`, both below 2³², if it
+                /// is inside the memory.
+                macro_rules! address {
+                    ($ty:ty, $index:expr, $offset:expr) => {{
+                        let start = u64::from($index as u32) + u64::from($offset);
+                        if start + size_of::<$ty>() as u64 > memory_len {
+                            trap!(TrapCode::MemoryOutOfBounds);
+                        }
+                        memory.add(start as usize)
+                    }};
+                }
+                /// Enters code at `$entry` with the frame `$frame`, to return to `$return`.
+                macro_rules! enter {
+                    ($entry:expr, $frame:expr, $return:expr) => {{
+                        let (entry, frame): (*const u32, *mut Word) = ($entry, $frame);
+                        let free = (*context).stack_limit.addr() - frame.addr();
+                        let [slots, zero_from, zero_to] = *entry.cast::<[u32; HEADER]>();
+                        if (free as u64) < u64::from(slots) * size_of::<Word>() as u64 {
+                            trap!(TrapCode::StackOverflow);
+                        }
+                        frame.add(FRAME_RETURN).cast::<*const u32>().write($return);
+                        frame.add(FRAME_CALLER).cast::<*mut Word>().write(fp);
+                        for slot in zero_from..zero_to {
+                            frame.add(slot as usize).write(0);
+                        }
+                        fp = frame;
+                        ip = entry.add(HEADER);
+                    }};
+                }
+                /// Calls through a function object, from an instruction of so many words that a
+                /// `RestoreContext` follows.
+                macro_rules! call_object {
+                    ($object:expr, $frame:expr, $words:literal) => {{
+                        let (object, frame): (*const FuncObject, *mut Word) = ($object, $frame);
+                        let callee = (*object).context;
+                        if callee.is_null() {
+                            let slots = frame.add(FRAME_HEADER as usize);
+                            let status = machine::host_call(context, object, slots);
+                            if status != 0 {
+                                exit!(status);
+                            }
+                            reload!();
+                            ip = ip.add($words + 2);
+                        } else {
+                            let mut entry = (*object).entry.load(Ordering::Acquire).cast_const();
+                            if entry.is_null() {
+                                entry = match resolve(callee, (*object).index) {
+                                    Ok(entry) => entry.cast(),
+                                    Err(status) => exit!(status),
+                                };
+                                (*object).entry.store(entry.cast_mut(), Ordering::Release);
+                            }
+                            frame.add(FRAME_CONTEXT).cast::<*mut Context>().write(context);
+                            enter!(entry.cast(), frame, ip.add($words));
+                            context = callee;
+                            reload!();
+                        }
+                    }};
+                }
+
+                let entry = match resolve(context, (*func).index) {
+                    Ok(entry) => entry,
+                    Err(status) => exit!(status),
+                };
+                enter!(entry, frame, ip);
+                // The first frame has no caller; `enter` has written itself.
+                frame.add(FRAME_CALLER).cast::<*mut Word>().write(std::ptr::null_mut());
+                reload!();
+
+                loop {
+                    match *ip.cast::<Token>() {
+                        Token::Finish => return 0,
+                        Token::RestoreContext => {
+                            let header = fp.add(word!(1) as usize);
+                            context = header.add(FRAME_CONTEXT).cast::<*mut Context>().read();
+                            reload!();
+                            next!(2);
+                        }
+                        Token::Unreachable => trap!(TrapCode::Unreachable),
+                        Token::Br => ip = ip.offset(word!(1) as i32 as isize),
+                        Token::BrIf => branch_if!(slot!(1) as u32 != 0, 2),
+                        Token::BrUnless => branch_if!(slot!(1) as u32 == 0, 2),
+                        Token::BrAnd => branch_if!((slot!(1) & slot!(2)) as u32 != 0, 3),
+                        Token::BrAndImm => branch_if!(slot!(1) as u32 & word!(2) != 0, 3),
+                        Token::BrNand => branch_if!((slot!(1) & slot!(2)) as u32 == 0, 3),
+                        Token::BrNandImm => branch_if!(slot!(1) as u32 & word!(2) == 0, 3),
+                        Token::BrTable => {
+                            let target = (slot!(1) as u32).min(word!(2) - 1);
+                            let distance = *ip.add(3 + target as usize) as i32;
+                            ip = ip.offset(distance as isize);
+                        }
+                        Token::Return => {
+                            ip = fp.add(FRAME_RETURN).cast::<*const u32>().read();
+                            fp = fp.add(FRAME_CALLER).cast::<*mut Word>().read();
+                        }
+                        Token::Call => {
+                            let cell = ip.add(3).cast::<u64>().read_unaligned() as usize;
+                            let cell: *const AtomicPtr<u8> =
+                                std::ptr::with_exposed_provenance(cell);
+                            let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
+                            if entry.is_null() {
+                                entry = match resolve(context, word!(2)) {
+                                    Ok(entry) => entry,
+                                    Err(status) => exit!(status),
+                                };
+                            }
+                            enter!(entry, fp.add(word!(1) as usize), ip.add(5));
+                        }
+                        Token::CallImport => {
+                            let object = context.byte_add(word!(2) as usize);
+                            let object = object.cast::<*const FuncObject>().read();
+                            call_object!(object, fp.add(word!(1) as usize), 3);
+                        }
+                        Token::CallIndirect => {
+                            let index = u64::from(slot!(1) as u32);
+                            let table = context.byte_add(word!(3) as usize);
+                            let table = table.cast::<*const TableCell>().read();
+                            if index >= (*table).len {
+                                trap!(TrapCode::UndefinedElement);
+                            }
+                            let element = *(*table).elements.add(index as usize);
+                            if element == 0 {
+                                trap!(TrapCode::UninitializedElement);
+                            }
+                            let object: *const FuncObject =
+                                std::ptr::with_exposed_provenance(element as usize);
+                            if (*object).type_id != word!(4) {
+                                trap!(TrapCode::IndirectCallTypeMismatch);
+                            }
+                            call_object!(object, fp.add(word!(2) as usize), 5);
+                        }
+                        Token::Runtime => {
+                            let function = machine::RUNTIME[word!(2) as usize];
+                            let slots = fp.add(word!(1) as usize);
+                            let status = function(context, slots, word!(3), word!(4));
+                            if status != 0 {
+                                exit!(status);
+                            }
+                            reload!();
+                            next!(5);
+                        }
+                        Token::Copy => {
+                            slot!(1) = slot!(2);
+                            next!(3);
+                        }
+                        Token::Const => {
+                            slot!(1) = word!(2).into();
+                            next!(3);
+                        }
+                        Token::ConstSigned => {
+                            slot!(1) = signed!(2);
+                            next!(3);
+                        }
+                        Token::Const64 => {
+                            slot!(1) = u64::from(word!(2)) | u64::from(word!(3)) << 32;
+                            next!(4);
+                        }
+                        Token::GlobalGet => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            slot!(1) = *cell.cast::<*mut Word>().read();
+                            next!(3);
+                        }
+                        Token::GlobalSet => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            *cell.cast::<*mut Word>().read() = slot!(1);
+                            next!(3);
+                        }
+                        Token::Select => {
+                            slot!(1) = semantics::select(slot!(2), slot!(3), slot!(4));
+                            next!(5);
+                        }
+                        $(Token::$unary => {
+                            slot!(1) = semantics::$unary_fn(slot!(2));
+                            next!(3);
+                        })*
+                        $(Token::$unary_trap => match semantics::$unary_trap_fn(slot!(2)) {
+                            Ok(value) => {
+                                slot!(1) = value;
+                                next!(3);
+                            }
+                            Err(code) => trap!(code),
+                        },)*
+                        $(
+                            Token::$binary => {
+                                slot!(1) = semantics::$binary_fn(slot!(2), slot!(3));
+                                next!(4);
+                            }
+                            Token::$binary_imm => {
+                                slot!(1) = semantics::$binary_fn(slot!(2), signed!(3));
+                                next!(4);
+                            }
+                        )*
+                        $(
+                            Token::$high => {
+                                slot!(1) = semantics::$high_fn(slot!(2), slot!(3));
+                                next!(4);
+                            }
+                            Token::$high_imm => {
+                                let high = u64::from(word!(3)) << 32;
+                                slot!(1) = semantics::$high_fn(slot!(2), high);
+                                next!(4);
+                            }
+                        )*
+                        $(
+                            Token::$binary_trap => {
+                                match semantics::$binary_trap_fn(slot!(2), slot!(3)) {
+                                    Ok(value) => {
+                                        slot!(1) = value;
+                                        next!(4);
+                                    }
+                                    Err(code) => trap!(code),
+                                }
+                            }
+                            Token::$binary_trap_imm => {
+                                match semantics::$binary_trap_fn(slot!(2), signed!(3)) {
+                                    Ok(value) => {
+                                        slot!(1) = value;
+                                        next!(4);
+                                    }
+                                    Err(code) => trap!(code),
+                                }
+                            }
+                        )*
+                        $(
+                            Token::$load => {
+                                let from = address!($load_ty, slot!(2), word!(3));
+                                slot!(1) = semantics::$load_fn(<$load_ty>::read(from));
+                                next!(4);
+                            }
+                            Token::$load_at => {
+                                let from = address!($load_ty, word!(2), 0u32);
+                                slot!(1) = semantics::$load_fn(<$load_ty>::read(from));
+                                next!(3);
+                            }
+                        )*
+                        $(
+                            Token::$store => {
+                                let to = address!($store_ty, slot!(1), word!(3));
+                                <$store_ty>::write(to, slot!(2));
+                                next!(4);
+                            }
+                            Token::$store_imm => {
+                                let to = address!($store_ty, slot!(1), word!(3));
+                                <$store_ty>::write(to, signed!(2));
+                                next!(4);
+                            }
+                            Token::$store_at => {
+                                let to = address!($store_ty, word!(1), 0u32);
+                                <$store_ty>::write(to, slot!(2));
+                                next!(3);
+                            }
+                            Token::$store_imm_at => {
+                                let to = address!($store_ty, word!(1), 0u32);
+                                <$store_ty>::write(to, signed!(2));
+                                next!(3);
+                            }
+                        )*
+                        $(
+                            Token::$br => {
+                                branch_if!(semantics::$br_fn(slot!(1), slot!(2)) != 0, 3)
+                            }
+                            Token::$br_imm => {
+                                branch_if!(semantics::$br_fn(slot!(1), signed!(2)) != 0, 3)
+                            }
+                        )*
+                        $(
+                            Token::$float_br => {
+                                branch_if!(semantics::$float_fn(slot!(1), slot!(2)) != 0, 3)
+                            }
+                            Token::$float_not => {
+                                branch_if!(semantics::$float_fn(slot!(1), slot!(2)) == 0, 3)
+                            }
+                        )*
+                    }
+                }
+            }
+        }
+    };
+}
+
+with_tokens!(define_run);
