@@ -308,6 +308,22 @@ impl Function {
         &self.tables
     }
 
+    /// Every label that an instruction branches to, as often as it does.
+    pub fn branches(&self) -> impl Iterator<Item = Label> + '_ {
+        self.insts.iter().flat_map(|inst| {
+            let (label, table) = match inst.root {
+                Root::Br(label) | Root::BrIf(label) | Root::BrUnless(label) => {
+                    (Some(label), &[][..])
+                }
+                Root::BrTable { first, count } => {
+                    (None, &self.tables[first as usize..][..count as usize])
+                }
+                _ => (None, &[][..]),
+            };
+            label.into_iter().chain(table.iter().copied())
+        })
+    }
+
     /// The offset in the module's bytes where the function's body starts.
     pub fn start_offset(&self) -> u32 {
         self.start_offset

@@ -1,6 +1,8 @@
 //! Validates WebAssembly and translates it to Palisade's register IR, with checked and unchecked
 //! forms of every memory access.
 
+mod check;
+mod display;
 mod error;
 mod features;
 pub mod ir;
@@ -11,6 +13,7 @@ pub mod shape;
 mod translate;
 mod types;
 
+pub use check::{Broken, check};
 pub use error::Error;
 pub use features::{FeatureError, Features, missing_features};
 pub use ir::Function;

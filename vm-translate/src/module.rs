@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wasmparser::{
-    DataKind, ElementItems, ElementKind, ExternalKind, FuncValidatorAllocations, KnownCustom,
-    Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator,
+    DataKind, ElementItems, ElementKind, ExternalKind, FuncValidator, FuncValidatorAllocations,
+    FunctionBody, KnownCustom, Operator, Parser, Payload, TableInit, TypeRef, ValidPayload,
+    Validator, ValidatorResources, WasmFeatures,
 };
 
 use crate::names::Names;
@@ -36,6 +37,7 @@ pub struct Module {
     /// Of every function that is not imported, its body: local declarations and code.
     bodies: Vec<Range<usize>>,
     names: Names,
+    features: WasmFeatures,
 }
 
 /// Something a module imports.
@@ -218,6 +220,7 @@ impl Module {
             start: None,
             bodies: Vec::new(),
             names: Names::default(),
+            features: features.wasm(),
         };
         let mut validator = Validator::new_with_features(features.wasm());
         let mut parser = Parser::new(0);
@@ -228,7 +231,7 @@ impl Module {
             match validator.payload(&payload)? {
                 ValidPayload::Func(func, body) => {
                     let mut func = func.into_validator(allocations);
-                    func.validate(&body)?;
+                    validate_body(&mut func, &body)?;
                     allocations = func.into_allocations();
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
@@ -511,12 +514,43 @@ impl Module {
         self.bodies.get(defined as usize).cloned()
     }
 
+    /// The features that it was validated with: bodies have to be read with the same.
+    pub(crate) fn features(&self) -> WasmFeatures {
+        self.features
+    }
+
     fn imports_of(&self, kind: ExternKind) -> u32 {
         self.imports
             .iter()
             .filter(|import| import.ty.kind() == kind)
             .count() as u32
     }
+}
+
+/// The most operands that a function may have on its stack. A few bytes of code can push a
+/// thousand, so without a limit a small module could take all memory of its host.
+const MAX_OPERANDS: u32 = 1 << 20;
+
+/// Validates a body as [`FuncValidator::validate`] does, but within [`MAX_OPERANDS`].
+fn validate_body(
+    func: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<(), Error> {
+    let mut reader = body.get_binary_reader();
+    func.read_locals(&mut reader)?;
+    while !reader.eof() {
+        let offset = reader.original_position();
+        reader.visit_operator(&mut func.visitor(offset))??;
+        if func.operand_stack_height() > MAX_OPERANDS {
+            return Err(Error::Limit {
+                what: "the height of the operand stack",
+                limit: MAX_OPERANDS.into(),
+                offset,
+            });
+        }
+    }
+    reader.finish_expression(&func.visitor(reader.original_position()))?;
+    Ok(())
 }
 
 fn element_segment(element: &wasmparser::Element<'_>, offset: u64) -> Result<ElemSegment, Error> {

@@ -267,6 +267,80 @@ impl Op {
         matches!(self.effect(), Effect::Traps | Effect::Load { .. })
     }
 
+    /// Of a comparison of integers, the one that is true when it is false.
+    pub const fn inverted(self) -> Option<Op> {
+        Some(match self {
+            Op::I32Eq => Op::I32Ne,
+            Op::I32Ne => Op::I32Eq,
+            Op::I32LtS => Op::I32GeS,
+            Op::I32LtU => Op::I32GeU,
+            Op::I32GtS => Op::I32LeS,
+            Op::I32GtU => Op::I32LeU,
+            Op::I32LeS => Op::I32GtS,
+            Op::I32LeU => Op::I32GtU,
+            Op::I32GeS => Op::I32LtS,
+            Op::I32GeU => Op::I32LtU,
+            Op::I64Eq => Op::I64Ne,
+            Op::I64Ne => Op::I64Eq,
+            Op::I64LtS => Op::I64GeS,
+            Op::I64LtU => Op::I64GeU,
+            Op::I64GtS => Op::I64LeS,
+            Op::I64GtU => Op::I64LeU,
+            Op::I64LeS => Op::I64GtS,
+            Op::I64LeU => Op::I64GtU,
+            Op::I64GeS => Op::I64LtS,
+            Op::I64GeU => Op::I64LtU,
+            _ => return None,
+        })
+    }
+
+    /// Of an operator on two integers, the one that gives the same if they change places.
+    pub const fn mirrored(self) -> Option<Op> {
+        Some(match self {
+            Op::I32Eq | Op::I32Ne | Op::I64Eq | Op::I64Ne => self,
+            Op::I32Add | Op::I32Mul | Op::I32And | Op::I32Or | Op::I32Xor => self,
+            Op::I64Add | Op::I64Mul | Op::I64And | Op::I64Or | Op::I64Xor => self,
+            Op::I32LtS => Op::I32GtS,
+            Op::I32LtU => Op::I32GtU,
+            Op::I32GtS => Op::I32LtS,
+            Op::I32GtU => Op::I32LtU,
+            Op::I32LeS => Op::I32GeS,
+            Op::I32LeU => Op::I32GeU,
+            Op::I32GeS => Op::I32LeS,
+            Op::I32GeU => Op::I32LeU,
+            Op::I64LtS => Op::I64GtS,
+            Op::I64LtU => Op::I64GtU,
+            Op::I64GtS => Op::I64LtS,
+            Op::I64GtU => Op::I64LtU,
+            Op::I64LeS => Op::I64GeS,
+            Op::I64LeU => Op::I64GeU,
+            Op::I64GeS => Op::I64LeS,
+            Op::I64GeU => Op::I64LeU,
+            _ => return None,
+        })
+    }
+
+    /// Of a load, the form that relies on the memory's guard; of anything else, itself.
+    pub const fn to_unchecked(self) -> Op {
+        match self {
+            Op::I32Load => Op::I32LoadUnchecked,
+            Op::I64Load => Op::I64LoadUnchecked,
+            Op::F32Load => Op::F32LoadUnchecked,
+            Op::F64Load => Op::F64LoadUnchecked,
+            Op::I32Load8S => Op::I32Load8SUnchecked,
+            Op::I32Load8U => Op::I32Load8UUnchecked,
+            Op::I32Load16S => Op::I32Load16SUnchecked,
+            Op::I32Load16U => Op::I32Load16UUnchecked,
+            Op::I64Load8S => Op::I64Load8SUnchecked,
+            Op::I64Load8U => Op::I64Load8UUnchecked,
+            Op::I64Load16S => Op::I64Load16SUnchecked,
+            Op::I64Load16U => Op::I64Load16UUnchecked,
+            Op::I64Load32S => Op::I64Load32SUnchecked,
+            Op::I64Load32U => Op::I64Load32UUnchecked,
+            _ => self,
+        }
+    }
+
     /// Whether it carries an immediate: a load its offset, a global its index.
     pub const fn has_immediate(self) -> bool {
         matches!(self.effect(), Effect::Load { .. } | Effect::Global)
@@ -333,6 +407,24 @@ stores! {
     I64Store8Unchecked "i64.store8.unchecked" I64, 1, true;
     I64Store16Unchecked "i64.store16.unchecked" I64, 2, true;
     I64Store32Unchecked "i64.store32.unchecked" I64, 4, true;
+}
+
+impl StoreOp {
+    /// The form that relies on the memory's guard.
+    pub const fn to_unchecked(self) -> StoreOp {
+        match self {
+            StoreOp::I32Store => StoreOp::I32StoreUnchecked,
+            StoreOp::I64Store => StoreOp::I64StoreUnchecked,
+            StoreOp::F32Store => StoreOp::F32StoreUnchecked,
+            StoreOp::F64Store => StoreOp::F64StoreUnchecked,
+            StoreOp::I32Store8 => StoreOp::I32Store8Unchecked,
+            StoreOp::I32Store16 => StoreOp::I32Store16Unchecked,
+            StoreOp::I64Store8 => StoreOp::I64Store8Unchecked,
+            StoreOp::I64Store16 => StoreOp::I64Store16Unchecked,
+            StoreOp::I64Store32 => StoreOp::I64Store32Unchecked,
+            _ => self,
+        }
+    }
 }
 
 impl fmt::Display for StoreOp {

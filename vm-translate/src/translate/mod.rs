@@ -1,6 +1,35 @@
-//! Translation of a validated body to the register IR.
+//! Translation of a validated body to the register IR: one pass over its instructions.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `expr` | trees of operators, their shapes and effects |
+//! | `stack` | the symbolic operand stack |
+//! | `locals` | where locals live |
+//! | `emit` | from trees to instructions that the executor has |
+//! | `pending` | computing pending trees when their time has come |
+//! | `control` | blocks, branches, returns |
+//! | `calls` | calls and rare operations |
+//! | `operators` | one WebAssembly instruction at a time |
 
-use crate::{Error, Function, Module, Shapes};
+mod calls;
+mod control;
+mod emit;
+mod expr;
+mod locals;
+mod operators;
+mod pending;
+mod stack;
+
+use wasmparser::{BinaryReader, FunctionBody};
+
+use crate::ir::{FRAME_HEADER, Place, Slot};
+use crate::op::Ty;
+use crate::{Error, Function, Module, Registers, Shapes};
+
+use control::Frame;
+use emit::Output;
+use locals::Locals;
+use stack::Stack;
 
 /// What a translation depends on besides the module.
 #[derive(Clone, Copy)]
@@ -13,18 +42,99 @@ pub struct TranslateOptions<'a> {
     pub unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
 }
 
+impl std::fmt::Debug for TranslateOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TranslateOptions")
+            .field("registers", &self.shapes.registers())
+            .field("unchecked", &self.unchecked.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The most slots of a frame: eight times as many bytes fit an i32 many times over, and no value
+/// stack is as large.
+pub(crate) const MAX_FRAME_SLOTS: Slot = 1 << 24;
+
+struct Translator<'a> {
+    module: &'a Module,
+    shapes: &'a dyn Shapes,
+    registers: Registers,
+    unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
+    /// Where each local lives.
+    locals: Vec<(Place, Ty)>,
+    stack: Stack,
+    frames: Vec<Frame>,
+    out: Output,
+    /// The next slot that nothing uses while an instruction is being emitted.
+    scratch: Slot,
+    /// Slots below this one are not scratch: arguments are being put there.
+    reserved: Slot,
+    /// Offset of the WebAssembly instruction at hand.
+    offset: u32,
+    /// How many blocks deep we are in code that cannot be reached, if we are.
+    unreachable: Option<u32>,
+}
+
 impl Module {
     /// Translates the body of a function, given by its index.
     ///
     /// # Errors
     ///
-    /// If the function has no body in this module, or is beyond what the IR can hold.
+    /// If the function has no body in this module, or needs a frame beyond what the IR can hold.
     pub fn translate(&self, func: u32, options: &TranslateOptions<'_>) -> Result<Function, Error> {
-        let _ = (self.body(func), options);
-        Err(Error::Limit {
-            what: "translation in this revision",
-            limit: 0,
-            offset: 0,
+        let range = self.body(func).ok_or(Error::NoBody { func })?;
+        let start_offset = range.start as u32;
+        let reader = BinaryReader::new_features(
+            &self.bytes()[range.clone()],
+            range.start as u64,
+            self.features(),
+        );
+        let body = FunctionBody::new(reader);
+        let registers = options.shapes.registers();
+        let ty = self.func_type(func);
+        let locals = Locals::new(ty, &body, &registers)?;
+        let mut translator = Translator {
+            module: self,
+            shapes: options.shapes,
+            registers,
+            unchecked: options.unchecked,
+            stack: Stack::new(locals.end, registers),
+            locals: locals.places,
+            frames: vec![Frame::function(self.func_type_index(func))],
+            out: Output::default(),
+            scratch: 0,
+            reserved: 0,
+            offset: start_offset,
+            unreachable: None,
+        };
+        translator.out.slots = locals.end;
+        for operator in body.get_operators_reader()?.into_iter_with_offsets() {
+            let (operator, offset) = operator?;
+            translator.offset = offset as u32;
+            translator.operator(&operator)?;
+            let slots = translator.out.slots.max(translator.stack.end());
+            if slots > MAX_FRAME_SLOTS {
+                return Err(Error::Limit {
+                    what: "the size of a function's frame in slots",
+                    limit: MAX_FRAME_SLOTS.into(),
+                    offset,
+                });
+            }
+        }
+        let out = translator.out;
+        Ok(Function {
+            index: func,
+            param_slots: ty.params().len() as u32,
+            result_slots: ty.results().len() as u32,
+            zeroed: locals.zeroed,
+            saves: locals.saves,
+            frame_slots: out.slots.max(FRAME_HEADER),
+            pins: locals.pins,
+            insts: out.insts,
+            nodes: out.nodes,
+            labels: out.labels,
+            tables: out.tables,
+            start_offset,
         })
     }
 }

@@ -1,0 +1,210 @@
+//! Checks that a translated function keeps what the IR promises.
+
+use crate::Module;
+use crate::ir::{Function, Inst, Node, Place, Root, Slot};
+use crate::shape::{Registers, ShapeKey, Shapes};
+
+/// Which promise a function breaks, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("function {func}, instruction {inst}: {what}")]
+pub struct Broken {
+    /// The function's index.
+    pub func: u32,
+    /// The index of the instruction; of the last one for what concerns the whole function.
+    pub inst: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Checks a function against what [`crate::ir`] and [`Shapes`] promise to executors: every
+/// instruction is a shape, its trees are whole, labels and slots and registers are in range,
+/// nothing falls off the end, and no temporary register is read after a label or a call without
+/// having been set.
+///
+/// Translation is meant to make such functions only; executors can assert it, and tests do.
+///
+/// # Errors
+///
+/// If a promise is broken.
+pub fn check(module: &Module, function: &Function, shapes: &dyn Shapes) -> Result<(), Broken> {
+    let checker = Checker {
+        module,
+        function,
+        shapes,
+        registers: shapes.registers(),
+    };
+    checker.check().map_err(|(inst, what)| Broken {
+        func: function.index(),
+        inst,
+        what,
+    })
+}
+
+struct Checker<'a> {
+    module: &'a Module,
+    function: &'a Function,
+    shapes: &'a dyn Shapes,
+    registers: Registers,
+}
+
+/// Temporary registers that hold a value.
+#[derive(Default)]
+struct Live(Vec<Place>);
+
+impl Checker<'_> {
+    fn check(&self) -> Result<(), (usize, String)> {
+        let insts = self.function.insts();
+        let whole = |what: String| (insts.len().saturating_sub(1), what);
+        self.layout().map_err(whole)?;
+        let mut targets = vec![false; insts.len()];
+        for label in self.function.branches() {
+            let position = self.function.labels().get(label as usize);
+            match position.and_then(|position| targets.get_mut(*position as usize)) {
+                Some(target) => *target = true,
+                None => return Err(whole(format!("label {label} is nowhere"))),
+            }
+        }
+        match insts.last().map(|inst| inst.root) {
+            Some(Root::Br(_) | Root::BrTable { .. } | Root::Return | Root::Unreachable) => {}
+            _ => return Err(whole("control falls off the end".to_owned())),
+        }
+        let mut live = Live::default();
+        for (index, inst) in insts.iter().enumerate() {
+            if targets[index] {
+                live.0.clear();
+            }
+            self.inst(inst, &mut live).map_err(|what| (index, what))?;
+        }
+        Ok(())
+    }
+
+    fn layout(&self) -> Result<(), String> {
+        let function = self.function;
+        let values = function.param_slots().max(function.result_slots());
+        let start = crate::ir::FRAME_HEADER + values;
+        let saves = function.saves();
+        if saves < start || saves < function.zeroed().end {
+            return Err("saved registers overlap parameters, results or locals".to_owned());
+        }
+        if saves + function.pins().len() as Slot > function.frame_slots() {
+            return Err("saved registers are outside the frame".to_owned());
+        }
+        for pin in function.pins() {
+            let in_range = match pin.place {
+                Place::Slot(_) => false,
+                Place::Int(n) => n < self.registers.pinned_ints,
+                Place::Float(n) => n < self.registers.pinned_floats,
+            };
+            if !in_range {
+                return Err(format!("local {} is pinned to {}", pin.local, pin.place));
+            }
+        }
+        Ok(())
+    }
+
+    fn inst(&self, inst: &Inst, live: &mut Live) -> Result<(), String> {
+        let nodes = self.function.nodes(inst);
+        let mut wanted = inst.root.operands().len();
+        for node in nodes {
+            wanted = wanted.checked_sub(1).ok_or("a tree has too many nodes")?;
+            match *node {
+                Node::Op(op, _) => wanted += op.params().len(),
+                Node::Place(place) => self.read(place, live)?,
+                Node::Const(_) => {}
+            }
+        }
+        if wanted > 0 {
+            return Err("a tree has too few nodes".to_owned());
+        }
+        if !inst.root.operands().is_empty()
+            && !ShapeKey::new()
+                .with_inst(&inst.root, nodes)
+                .is_some_and(|key| self.shapes.contains(key))
+        {
+            return Err("the executor has no such shape".to_owned());
+        }
+        if let Root::BrTable { .. } | Root::CallIndirect { .. } = inst.root
+            && nodes.len() != 1
+        {
+            return Err("the operand has to be a leaf".to_owned());
+        }
+        match inst.root {
+            Root::Set(place) => {
+                self.in_range(place)?;
+                if self.is_temp(place) {
+                    live.0.push(place);
+                }
+            }
+            Root::Call { func, base } | Root::CallImport { func, base } => {
+                let imported = func < self.module.imported_funcs();
+                if imported != matches!(inst.root, Root::CallImport { .. }) {
+                    return Err("the wrong kind of call".to_owned());
+                }
+                self.call(base, self.module.func_type(func))?;
+                live.0.clear();
+            }
+            Root::CallIndirect { ty, base, .. } => {
+                self.call(base, &self.module.types()[ty as usize])?;
+                live.0.clear();
+            }
+            Root::Runtime { base, .. } => {
+                self.in_range(Place::Slot(base))?;
+                live.0.clear();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn call(&self, base: Slot, ty: &crate::FuncType) -> Result<(), String> {
+        let values = ty.params().len().max(ty.results().len()) as Slot;
+        if base < self.function.saves() + self.function.pins().len() as Slot {
+            return Err("a callee's frame overlaps the locals".to_owned());
+        }
+        if base + crate::ir::FRAME_HEADER + values > self.function.frame_slots() {
+            return Err("a callee's arguments or results are outside the frame".to_owned());
+        }
+        Ok(())
+    }
+
+    fn read(&self, place: Place, live: &Live) -> Result<(), String> {
+        self.in_range(place)?;
+        if self.is_temp(place) && !live.0.contains(&place) {
+            return Err(format!("{place} is read but holds nothing here"));
+        }
+        Ok(())
+    }
+
+    fn is_temp(&self, place: Place) -> bool {
+        match place {
+            Place::Slot(_) => false,
+            Place::Int(n) => n >= self.registers.pinned_ints,
+            Place::Float(n) => n >= self.registers.pinned_floats,
+        }
+    }
+
+    fn in_range(&self, place: Place) -> Result<(), String> {
+        let r = &self.registers;
+        let ok = match place {
+            Place::Slot(slot) => {
+                let saved = self.function.saves()
+                    ..self.function.saves() + self.function.pins().len() as Slot;
+                (crate::ir::FRAME_HEADER..self.function.frame_slots()).contains(&slot)
+                    && !saved.contains(&slot)
+            }
+            Place::Int(n) if n < r.pinned_ints => {
+                self.function.pins().iter().any(|pin| pin.place == place)
+            }
+            Place::Float(n) if n < r.pinned_floats => {
+                self.function.pins().iter().any(|pin| pin.place == place)
+            }
+            Place::Int(n) => n < r.pinned_ints + r.temp_ints,
+            Place::Float(n) => n < r.pinned_floats + r.temp_floats,
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err(format!("{place} is not this function's to use"))
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The text form of the IR, for people and for tests. It may change.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+
+use crate::Module;
+use crate::ir::{Function, Inst, Node, Place, Root};
+use crate::op::Ty;
+
+impl Function {
+    /// The function's instructions as text, headed by its name and type in `module`, which is
+    /// the one it has been translated from.
+    pub fn listing<'a>(&'a self, module: &'a Module) -> impl Display + 'a {
+        Listing {
+            function: self,
+            module: Some(module),
+        }
+    }
+}
+
+impl Display for Function {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let function = self;
+        let module = None;
+        Listing { function, module }.fmt(f)
+    }
+}
+
+struct Listing<'a> {
+    function: &'a Function,
+    module: Option<&'a Module>,
+}
+
+impl Display for Listing<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let function = self.function;
+        write!(f, "func {}", function.index())?;
+        if let Some(name) = self
+            .module
+            .and_then(|module| module.func_name(function.index()))
+        {
+            write!(f, " {name:?}")?;
+        }
+        match self.module {
+            Some(module) => writeln!(f, " {}", module.func_type(function.index()))?,
+            None => writeln!(
+                f,
+                " with {} parameters and {} results",
+                function.param_slots(),
+                function.result_slots()
+            )?,
+        }
+        write!(f, "  frame {}", function.frame_slots())?;
+        for pin in function.pins() {
+            write!(f, ", {} = local {}", pin.place, pin.local)?;
+            if let Some(slot) = pin.parameter {
+                write!(f, " from s{slot}")?;
+            }
+        }
+        if !function.pins().is_empty() {
+            write!(f, ", saves s{}", function.saves())?;
+        }
+        if !function.zeroed().is_empty() {
+            write!(
+                f,
+                ", zero s{}..s{}",
+                function.zeroed().start,
+                function.zeroed().end
+            )?;
+        }
+        writeln!(f)?;
+        // Labels are named by where they are, so that those nothing branches to do not count.
+        let used: BTreeSet<u32> = function
+            .branches()
+            .map(|label| self.position(label))
+            .collect();
+        for (index, inst) in function.insts().iter().enumerate() {
+            if used.contains(&(index as u32)) {
+                writeln!(f, "@{index}:")?;
+            }
+            write!(f, "  {:04x}  ", inst.offset)?;
+            self.inst(f, inst)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Listing<'_> {
+    fn position(&self, label: u32) -> u32 {
+        self.function.labels()[label as usize]
+    }
+
+    fn inst(&self, f: &mut Formatter<'_>, inst: &Inst) -> fmt::Result {
+        let mut trees = Trees {
+            nodes: self.function.nodes(inst),
+        };
+        let at = |label: u32| format!("@{}", self.position(label));
+        match inst.root {
+            Root::Set(place) => write!(
+                f,
+                "{place} = {}",
+                trees.next(match place {
+                    Place::Float(_) => Ty::F64,
+                    _ => Ty::I64,
+                })
+            ),
+            Root::Store { op, offset } => {
+                write!(f, "{op} ")?;
+                if offset != 0 {
+                    write!(f, "offset={offset} ")?;
+                }
+                let address = trees.next(Ty::I32);
+                write!(f, "({address}), {}", trees.next(op.value()))
+            }
+            Root::GlobalSet { global, float } => {
+                let ty = if float { Ty::F64 } else { Ty::I64 };
+                write!(f, "global.set {global}, {}", trees.next(ty))
+            }
+            Root::Br(label) => write!(f, "br {}", at(label)),
+            Root::BrIf(label) => write!(f, "br_if {} {}", trees.next(Ty::I32), at(label)),
+            Root::BrUnless(label) => write!(f, "br_unless {} {}", trees.next(Ty::I32), at(label)),
+            Root::BrTable { first, count } => {
+                write!(f, "br_table {}", trees.next(Ty::I32))?;
+                let table = &self.function.tables()[first as usize..][..count as usize];
+                table
+                    .iter()
+                    .try_for_each(|label| write!(f, " {}", at(*label)))
+            }
+            Root::Return => f.write_str("return"),
+            Root::Unreachable => f.write_str("unreachable"),
+            Root::Call { func, base } => write!(f, "call {func}{} base s{base}", self.name(func)),
+            Root::CallImport { func, base } => {
+                write!(f, "call_import {func}{} base s{base}", self.name(func))
+            }
+            Root::CallIndirect { table, ty, base } => {
+                let index = trees.next(Ty::I32);
+                write!(f, "call_indirect {table} type {ty} ({index}) base s{base}")
+            }
+            Root::Runtime { op, base, imm } => {
+                write!(f, "{} {} {} base s{base}", op.name(), imm[0], imm[1])
+            }
+        }
+    }
+
+    fn name(&self, func: u32) -> String {
+        match self.module.and_then(|module| module.func_name(func)) {
+            Some(name) => format!(" {name:?}"),
+            None => String::new(),
+        }
+    }
+}
+
+/// Takes trees off the front of nodes.
+struct Trees<'a> {
+    nodes: &'a [Node],
+}
+
+impl Trees<'_> {
+    /// The text of the next tree, read as `ty`.
+    fn next(&mut self, ty: Ty) -> String {
+        let Some((node, rest)) = self.nodes.split_first() else {
+            return "?".to_owned();
+        };
+        self.nodes = rest;
+        match *node {
+            Node::Place(place) => place.to_string(),
+            Node::Const(bits) => constant(bits, ty),
+            Node::Op(op, immediate) => {
+                let mut text = op.to_string();
+                if op.params().is_empty() {
+                    return format!("{text} {immediate}");
+                }
+                if op.has_immediate() && immediate != 0 {
+                    text += &format!(" offset={immediate} ");
+                }
+                let operands: Vec<String> = op.params().iter().map(|ty| self.next(*ty)).collect();
+                format!("{text}({})", operands.join(", "))
+            }
+        }
+    }
+}
+
+fn constant(bits: u64, ty: Ty) -> String {
+    match ty {
+        Ty::I32 => (bits as i32).to_string(),
+        Ty::I64 => (bits as i64).to_string(),
+        Ty::F32 => float(f64::from(f32::from_bits(bits as u32)), bits),
+        Ty::F64 => float(f64::from_bits(bits), bits),
+    }
+}
+
+fn float(value: f64, bits: u64) -> String {
+    if value.is_nan() {
+        format!("nan:{bits:#x}")
+    } else {
+        format!("{value:?}")
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Slot(slot) => write!(f, "s{slot}"),
+            Place::Int(n) => write!(f, "r{n}"),
+            Place::Float(n) => write!(f, "f{n}"),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Calls and rare operations: what takes its operands from consecutive slots.
+
+use crate::FuncType;
+use crate::ir::{FRAME_HEADER, Node, Place, Root, RuntimeOp, Slot};
+use crate::op::Ty;
+
+use super::Translator;
+use super::expr::Effects;
+
+impl Translator<'_> {
+    /// Translates `call`.
+    pub(super) fn call(&mut self, func: u32) {
+        let module = self.module;
+        let ty = module.func_type(func);
+        let base = self.arguments(ty, 0);
+        self.emit_plain(if func < module.imported_funcs() {
+            Root::CallImport { func, base }
+        } else {
+            Root::Call { func, base }
+        });
+        self.push_results(ty, 0, base);
+    }
+
+    /// Translates `call_indirect`.
+    pub(super) fn call_indirect(&mut self, table: u32, ty_index: u32) {
+        let ty = &self.module.types()[ty_index as usize];
+        let base = self.arguments(ty, 1);
+        self.reserved = base + FRAME_HEADER + frame_values(ty);
+        let index = self.stack.len() - 1;
+        self.leaf_operand(index);
+        let root = Root::CallIndirect {
+            table,
+            ty: ty_index,
+            base,
+        };
+        self.lower_entries(root, index..index + 1);
+        self.reserved = 0;
+        self.push_results(ty, 1, base);
+    }
+
+    /// Makes an entry a leaf, for roots that take nothing else.
+    pub(super) fn leaf_operand(&mut self, index: usize) {
+        if self.stack.leaf(index).is_none() {
+            self.materialise_above(index);
+        }
+    }
+
+    /// Computes an entry into a temporary register or into a scratch slot: its home may be
+    /// among the arguments already.
+    fn materialise_above(&mut self, index: usize) {
+        let home = self.stack.entry(index).home.max(self.reserved);
+        let place = match self.place_of(index) {
+            Place::Slot(_) => Place::Slot(home),
+            register => register,
+        };
+        self.emit_entry(index, place);
+    }
+
+    /// Puts the arguments of a call into the callee's frame, and returns where that starts. Above
+    /// the arguments there are `above` more operands on the stack.
+    fn arguments(&mut self, ty: &FuncType, above: usize) -> Slot {
+        let count = ty.params().len();
+        let last = self.stack.len() - above;
+        let first = last - count;
+        self.compute_for_call(first);
+        let mut base = self.stack.end_below(first);
+        // Arguments are put down first to last. Where one would fall on a slot that a later
+        // operand still needs, the whole frame goes above all of them.
+        let clashes = (first..self.stack.len()).any(|index| {
+            self.stack.terms(index).iter().any(|term| match term.node {
+                Node::Place(Place::Slot(slot)) => slot
+                    .checked_sub(base + FRAME_HEADER)
+                    .is_some_and(|target| (target as usize) < count.min(index - first)),
+                _ => false,
+            })
+        });
+        if clashes {
+            base = self.stack.end().max(base + FRAME_HEADER) - FRAME_HEADER;
+        }
+        let target = base + FRAME_HEADER;
+        self.reserved = target + count as Slot;
+        for index in first..last {
+            self.emit_argument(index, target + (index - first) as Slot);
+        }
+        self.reserved = 0;
+        self.out.slots = self.out.slots.max(target + frame_values(ty));
+        base
+    }
+
+    /// Puts an operand where a callee or a rare operation expects it. Older ones are there
+    /// already, so that nothing is left to trap before it.
+    fn emit_argument(&mut self, index: usize, slot: Slot) {
+        self.emit_entry(index, Place::Slot(slot));
+    }
+
+    /// Replaces the operands of a call by its results.
+    fn push_results(&mut self, ty: &FuncType, above: usize, base: Slot) {
+        let len = self.stack.len() - ty.params().len() - above;
+        self.stack.truncate(len);
+        for (slot, ty) in (base + FRAME_HEADER..).zip(ty.results()) {
+            self.push_slot(slot, ty.ty());
+        }
+    }
+
+    /// Translates an operation that the executor calls a function for.
+    pub(super) fn runtime(
+        &mut self,
+        op: RuntimeOp,
+        operands: usize,
+        result: Option<Ty>,
+        imm: [u32; 2],
+    ) {
+        let first = self.stack.len() - operands;
+        self.compute_for_call(first);
+        let base = self.stack.end_below(first);
+        // No operand's home is below where it goes to, so none falls on a later one.
+        for index in first..self.stack.len() {
+            self.emit_argument(index, base + (index - first) as Slot);
+        }
+        self.out.slots = self.out.slots.max(base + 1);
+        self.emit_plain(Root::Runtime { op, base, imm });
+        self.stack.truncate(first);
+        if let Some(ty) = result {
+            self.push_slot(base, ty);
+        }
+    }
+
+    /// Translates a store to memory 0.
+    pub(super) fn store(&mut self, root: Root) {
+        let first = self.stack.len() - 2;
+        self.compute(Effects::TRAPS, first);
+        self.lower_entries(root, first..first + 2);
+        self.stack.truncate(first);
+    }
+}
+
+/// Slots of a callee's frame that hold arguments or results.
+fn frame_values(ty: &FuncType) -> Slot {
+    ty.params().len().max(ty.results().len()) as Slot
+}

@@ -1,0 +1,252 @@
+//! From trees to instructions that the executor has a handler for.
+
+use crate::ir::{Inst, Label, Node, Place, Root, Slot};
+use crate::op::Ty;
+
+use super::Translator;
+use super::expr::{self, Expr, Temps, Term};
+
+/// The instructions made so far.
+#[derive(Default)]
+pub(super) struct Output {
+    pub(super) insts: Vec<Inst>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) labels: Vec<u32>,
+    pub(super) tables: Vec<Label>,
+    /// One past the highest slot used.
+    pub(super) slots: Slot,
+    /// How many instructions there were when a label was bound last.
+    last_bound: usize,
+}
+
+impl Output {
+    /// A label that is bound later.
+    pub(super) fn label(&mut self) -> Label {
+        self.label_at(u32::MAX)
+    }
+
+    /// A label before the instruction with index `at`.
+    pub(super) fn label_at(&mut self, at: u32) -> Label {
+        self.labels.push(at);
+        (self.labels.len() - 1) as Label
+    }
+
+    /// Binds a label here.
+    pub(super) fn bind(&mut self, label: Label) {
+        let jumps_here = matches!(self.insts.last(), Some(inst) if inst.root == Root::Br(label));
+        if jumps_here && self.last_bound != self.insts.len() {
+            self.insts.pop();
+        }
+        self.labels[label as usize] = self.insts.len() as u32;
+        self.last_bound = self.insts.len();
+    }
+
+    /// The index of the next instruction, which is about to become the target of branches.
+    pub(super) fn here(&mut self) -> u32 {
+        self.last_bound = self.insts.len();
+        self.insts.len() as u32
+    }
+
+    pub(super) fn inst(&mut self, root: Root, terms: &[Term], offset: u32) {
+        if let Root::Set(Place::Slot(slot)) = root {
+            self.slots = self.slots.max(slot + 1);
+        }
+        let first_node = self.nodes.len() as u32;
+        self.nodes.extend(terms.iter().map(|term| term.node));
+        self.insts.push(Inst {
+            root,
+            first_node,
+            node_count: terms.len() as u32,
+            offset,
+        });
+    }
+}
+
+impl Translator<'_> {
+    /// Whether the executor can do this in one step.
+    pub(super) fn offers(&self, root: &Root, terms: &[Term]) -> bool {
+        expr::key(root, terms).is_some_and(|key| self.shapes.contains(key))
+    }
+
+    /// Emits an instruction without trees.
+    pub(super) fn emit_plain(&mut self, root: Root) {
+        self.out.inst(root, &[], self.offset);
+    }
+
+    /// Emits what `root` does with the values of `expr`, in as few instructions as the shapes
+    /// allow. `live` are the temporaries that other entries still need; slots from
+    /// `self.scratch` up are free.
+    pub(super) fn lower(&mut self, root: Root, mut expr: Expr, live: Temps) {
+        while !self.offers(&root, expr.terms()) {
+            if self.via_other_place(&root, &expr, live)
+                || !(self.split(&root, &mut expr, live) || self.move_leaf(&root, &mut expr, live))
+            {
+                return;
+            }
+        }
+        self.emit_whole(root, &expr);
+    }
+
+    fn emit_whole(&mut self, root: Root, expr: &Expr) {
+        let terms = expr.terms();
+        let offset = match root {
+            Root::Set(_) => match terms.iter().find(|term| term.may_trap()) {
+                Some(term) => term.offset,
+                None if terms[0].op().is_some() => terms[0].offset,
+                None => self.offset,
+            },
+            _ => self.offset,
+        };
+        self.out.inst(root, terms, offset);
+    }
+
+    fn scratch_slot(&mut self) -> Place {
+        self.scratch += 1;
+        Place::Slot(self.scratch - 1)
+    }
+
+    /// Sets a place that no shape sets directly by way of a place that one does.
+    fn via_other_place(&mut self, root: &Root, expr: &Expr, live: Temps) -> bool {
+        let Root::Set(place) = *root else {
+            return false;
+        };
+        let op = expr.terms()[0].op();
+        let all_slots = expr.terms()[1..]
+            .iter()
+            .all(|term| matches!(term.node, Node::Place(Place::Slot(_))));
+        let temp = op.and_then(|op| live.free(op.result().is_float(), &self.registers));
+        if let Some(temp) = temp
+            && self.offers(&Root::Set(temp), expr.terms())
+        {
+            self.emit_whole(Root::Set(temp), expr);
+            self.lower(Root::Set(place), Expr::leaf(temp, self.offset), live);
+            return true;
+        }
+        if matches!(place, Place::Slot(_)) {
+            // The shapes promise a slot from any leaf and from any operator over slots.
+            if op.is_none() || all_slots {
+                self.emit_whole(*root, expr);
+                return true;
+            }
+            return false;
+        }
+        let slot = Place::Slot(self.scratch);
+        if op.is_none() || all_slots || self.offers(&Root::Set(slot), expr.terms()) {
+            let slot = self.scratch_slot();
+            self.emit_whole(Root::Set(slot), expr);
+            self.emit_whole(Root::Set(place), &Expr::leaf(slot, self.offset));
+            return true;
+        }
+        false
+    }
+
+    /// Where the value of a tree should be put for later: in a temporary register that is not
+    /// in `busy`, or else in `slot`.
+    pub(super) fn place_for(&self, terms: &[Term], ty: Ty, slot: Slot, busy: Temps) -> Place {
+        match busy.free(ty.is_float(), &self.registers) {
+            Some(temp) if self.offers(&Root::Set(temp), terms) => temp,
+            _ => Place::Slot(slot),
+        }
+    }
+
+    /// Computes a subtree first, so that what is left is smaller.
+    fn split(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
+        // Splitting off the whole tree of a branch or of a global's set is the last resort: a
+        // compare belongs to its branch.
+        let whole = root.operands().len() == 1;
+        let mut candidates: Vec<usize> = (usize::from(whole)..expr.terms().len())
+            .filter(|at| expr.terms()[*at].op().is_some())
+            .collect();
+        if whole && !matches!(root, Root::Set(_)) && expr.terms()[0].op().is_some() {
+            candidates.push(0);
+        }
+        // The best is a subtree that is a shape, as is the rest without it; the next best one
+        // whose rest is a shape; else the first, which is large and comes before all traps.
+        let mut fits = candidates.iter().copied().filter(|at| {
+            let place = self.split_place(expr, *at, live);
+            let mut rest = *expr;
+            rest.replace(*at, place);
+            traps_in_order(expr.terms(), *at) && self.offers(root, rest.terms())
+        });
+        let first_fit = fits.next();
+        let fits = first_fit
+            .into_iter()
+            .chain(fits)
+            .find(|at| {
+                let subtree = expr.subtree(*at);
+                self.offers(
+                    &Root::Set(self.split_place(expr, *at, live)),
+                    subtree.terms(),
+                )
+            })
+            .or(first_fit);
+        let Some(at) = fits.or(candidates.first().copied()) else {
+            return false;
+        };
+        let place = self.split_place(expr, at, live);
+        if place == Place::Slot(self.scratch) {
+            self.scratch_slot();
+        }
+        let subtree = expr.subtree(at);
+        expr.replace(at, place);
+        let rest = Temps::of(expr.terms(), &self.registers);
+        self.lower(Root::Set(place), subtree, live | rest);
+        true
+    }
+
+    fn split_place(&self, expr: &Expr, at: usize, live: Temps) -> Place {
+        let subtree = expr.subtree(at);
+        let mut rest = *expr;
+        rest.replace(at, Place::Slot(0));
+        let busy = live | Temps::of(rest.terms(), &self.registers);
+        let ty = subtree.terms()[0].op().map_or(Ty::I64, |op| op.result());
+        self.place_for(subtree.terms(), ty, self.scratch, busy)
+    }
+
+    /// Moves a leaf to a place that the shapes know better: in the end, to a slot.
+    fn move_leaf(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
+        let busy = live | Temps::of(expr.terms(), &self.registers);
+        let mut choice = None;
+        let mut fallback = None;
+        expr::types(root, expr.terms(), |at, term, ty| {
+            let movable = match term.node {
+                Node::Op(..) | Node::Place(Place::Slot(_)) => false,
+                Node::Place(_) | Node::Const(_) => true,
+            };
+            if !movable || choice.is_some() {
+                return;
+            }
+            let slot = Place::Slot(self.scratch);
+            fallback = fallback.or(Some((at, slot)));
+            let temp = busy.free(ty.is_float(), &self.registers);
+            choice = temp.into_iter().chain([slot]).find_map(|place| {
+                let mut moved = *expr;
+                moved.replace(at, place);
+                self.offers(root, moved.terms()).then_some((at, place))
+            });
+        });
+        let Some((at, place)) = choice.or(fallback) else {
+            // Everything is in slots: the shapes promise that this is there.
+            self.emit_whole(*root, expr);
+            return false;
+        };
+        if matches!(place, Place::Slot(_)) {
+            self.scratch_slot();
+        }
+        let leaf = expr.subtree(at);
+        expr.replace(at, place);
+        self.lower(Root::Set(place), leaf, busy);
+        true
+    }
+}
+
+/// Whether the subtree at `at` can be computed before the rest without changing which trap
+/// comes first.
+fn traps_in_order(terms: &[Term], at: usize) -> bool {
+    let end = expr::subtree_end(terms, at);
+    !terms[at..end].iter().any(Term::may_trap)
+        || !(0..at).any(|before| {
+            // An operator above the subtree is computed after it anyway.
+            terms[before].may_trap() && expr::subtree_end(terms, before) <= at
+        })
+}

@@ -1,0 +1,249 @@
+//! Trees of operators in prefix order, as values to compute with.
+
+use crate::ir::{Node, Place, Root};
+use crate::op::{Effect, Op, Ty};
+use crate::shape::{Registers, ShapeKey, Symbol};
+
+/// A node and the offset in the module of the instruction it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Term {
+    pub(super) node: Node,
+    pub(super) offset: u32,
+}
+
+impl Term {
+    pub(super) fn place(place: Place, offset: u32) -> Term {
+        Term {
+            node: Node::Place(place),
+            offset,
+        }
+    }
+
+    pub(super) fn op(&self) -> Option<Op> {
+        match self.node {
+            Node::Op(op, _) => Some(op),
+            _ => None,
+        }
+    }
+
+    pub(super) fn may_trap(&self) -> bool {
+        self.op().is_some_and(Op::may_trap)
+    }
+}
+
+/// A few trees, one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Expr {
+    terms: [Term; Expr::CAPACITY],
+    len: usize,
+}
+
+impl Expr {
+    /// The most nodes of one tree: with a root they fill a shape key.
+    pub(super) const MAX_TREE: usize = ShapeKey::MAX_SYMBOLS as usize - 1;
+    /// A store has two trees.
+    const CAPACITY: usize = 2 * Expr::MAX_TREE;
+
+    pub(super) fn new() -> Expr {
+        let filler = Term {
+            node: Node::Const(0),
+            offset: 0,
+        };
+        Expr {
+            terms: [filler; Expr::CAPACITY],
+            len: 0,
+        }
+    }
+
+    pub(super) fn leaf(place: Place, offset: u32) -> Expr {
+        let mut expr = Expr::new();
+        expr.push(Term::place(place, offset));
+        expr
+    }
+
+    pub(super) fn push(&mut self, term: Term) {
+        self.terms[self.len] = term;
+        self.len += 1;
+    }
+
+    pub(super) fn extend(&mut self, terms: &[Term]) {
+        self.terms[self.len..][..terms.len()].copy_from_slice(terms);
+        self.len += terms.len();
+    }
+
+    pub(super) fn terms(&self) -> &[Term] {
+        &self.terms[..self.len]
+    }
+
+    pub(super) fn terms_mut(&mut self) -> &mut [Term] {
+        &mut self.terms[..self.len]
+    }
+
+    /// The tree at `at`, as an expression of its own.
+    pub(super) fn subtree(&self, at: usize) -> Expr {
+        let mut expr = Expr::new();
+        expr.extend(&self.terms()[at..subtree_end(self.terms(), at)]);
+        expr
+    }
+
+    /// Puts a leaf where the tree at `at` is.
+    pub(super) fn replace(&mut self, at: usize, place: Place) {
+        let end = subtree_end(self.terms(), at);
+        self.terms[at] = Term::place(place, self.terms[at].offset);
+        self.terms.copy_within(end..self.len, at + 1);
+        self.len -= end - at - 1;
+    }
+
+    /// Takes away the operator at the start, which has one operand.
+    pub(super) fn strip(&mut self) {
+        self.terms.copy_within(1..self.len, 0);
+        self.len -= 1;
+    }
+
+    /// Shortens it to its first `len` nodes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = len;
+    }
+}
+
+/// One past the tree that starts at `at`.
+pub(super) fn subtree_end(terms: &[Term], at: usize) -> usize {
+    let mut wanted = 1;
+    let mut end = at;
+    while wanted > 0 {
+        wanted -= 1;
+        wanted += terms[end].op().map_or(0, |op| op.params().len());
+        end += 1;
+    }
+    end
+}
+
+/// The type each node is read as, see [`crate::ir::with_types`].
+pub(super) fn types(root: &Root, terms: &[Term], mut f: impl FnMut(usize, &Term, Ty)) {
+    // A tree of n nodes never has more than 2n + 2 operands open: an operator has at most three.
+    let mut wanted = [Ty::I64; 2 * Expr::CAPACITY + 2];
+    let mut open = 0;
+    let want = |wanted: &mut [Ty], open: &mut usize, types: &[Ty]| {
+        for ty in types.iter().rev() {
+            wanted[*open] = *ty;
+            *open += 1;
+        }
+    };
+    want(&mut wanted, &mut open, root.operands());
+    for (at, term) in terms.iter().enumerate() {
+        open -= 1;
+        f(at, term, wanted[open]);
+        if let Node::Op(op, _) = term.node {
+            want(&mut wanted, &mut open, op.params());
+        }
+    }
+}
+
+/// The shape of an instruction; nothing if it is too large for a key or has none.
+pub(super) fn key(root: &Root, terms: &[Term]) -> Option<ShapeKey> {
+    if terms.len() > Expr::MAX_TREE {
+        return None;
+    }
+    let mut key = ShapeKey::new().with(Symbol::root(root)?);
+    types(root, terms, |_, term, ty| {
+        key = key.and_then(|key| key.with(Symbol::node(&term.node, ty)));
+    });
+    key
+}
+
+/// What has to be known about a pending tree before something else happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects(u8);
+
+impl Effects {
+    pub(super) const NONE: Effects = Effects(0);
+    /// It may trap. Reads of memory do.
+    pub(super) const TRAPS: Effects = Effects(1);
+    /// It reads a global.
+    pub(super) const GLOBAL: Effects = Effects(2);
+    /// It reads a temporary register.
+    pub(super) const TEMP: Effects = Effects(4);
+
+    pub(super) fn any_of(self, other: Effects) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) fn of(terms: &[Term], registers: &Registers) -> Effects {
+        let mut effects = Effects::NONE;
+        for term in terms {
+            effects = effects
+                | match term.node {
+                    Node::Op(op, _) => match op.effect() {
+                        Effect::Pure => Effects::NONE,
+                        Effect::Traps | Effect::Load { .. } => Effects::TRAPS,
+                        Effect::Global => Effects::GLOBAL,
+                    },
+                    Node::Place(place) if Temps::of_place(place, registers) != Temps::NONE => {
+                        Effects::TEMP
+                    }
+                    _ => Effects::NONE,
+                };
+        }
+        effects
+    }
+}
+
+impl std::ops::BitOr for Effects {
+    type Output = Effects;
+
+    fn bitor(self, other: Effects) -> Effects {
+        Effects(self.0 | other.0)
+    }
+}
+
+/// A set of temporary registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Temps(u32);
+
+impl Temps {
+    pub(super) const NONE: Temps = Temps(0);
+
+    pub(super) fn of_place(place: Place, registers: &Registers) -> Temps {
+        match place {
+            Place::Int(n) if n >= registers.pinned_ints => Temps(1 << n),
+            Place::Float(n) if n >= registers.pinned_floats => Temps(1 << (16 + n)),
+            _ => Temps::NONE,
+        }
+    }
+
+    pub(super) fn of(terms: &[Term], registers: &Registers) -> Temps {
+        let mut temps = Temps::NONE;
+        for term in terms {
+            if let Node::Place(place) = term.node {
+                temps = temps | Temps::of_place(place, registers);
+            }
+        }
+        temps
+    }
+
+    /// A register of a kind that is not in the set.
+    pub(super) fn free(self, float: bool, registers: &Registers) -> Option<Place> {
+        let (first, count) = if float {
+            (registers.pinned_floats, registers.temp_floats)
+        } else {
+            (registers.pinned_ints, registers.temp_ints)
+        };
+        (first..first + count)
+            .map(|n| {
+                if float {
+                    Place::Float(n)
+                } else {
+                    Place::Int(n)
+                }
+            })
+            .find(|place| self.0 & Temps::of_place(*place, registers).0 == 0)
+    }
+}
+
+impl std::ops::BitOr for Temps {
+    type Output = Temps;
+
+    fn bitor(self, other: Temps) -> Temps {
+        Temps(self.0 | other.0)
+    }
+}

@@ -1,0 +1,131 @@
+//! Where locals live: the most used ones in registers, the others in slots.
+
+use std::ops::Range;
+
+use wasmparser::{FunctionBody, Operator};
+
+use crate::ir::{FRAME_HEADER, Pin, Place, Slot};
+use crate::op::Ty;
+use crate::{Error, FuncType, Registers, ValType};
+
+/// A local is pinned only if its uses weigh at least this: saving and restoring the register
+/// costs about as much as so many accesses of a slot.
+const MIN_PIN_WEIGHT: u32 = 3;
+
+/// Each loop around a use multiplies its weight by 8, up to this many loops.
+const MAX_WEIGHTED_LOOPS: u32 = 5;
+
+/// The layout of the frame up to the operand stack.
+pub(super) struct Locals {
+    pub(super) places: Vec<(Place, Ty)>,
+    pub(super) pins: Vec<Pin>,
+    pub(super) zeroed: Range<Slot>,
+    /// The first slot for saved registers.
+    pub(super) saves: Slot,
+    /// The first slot of the operand stack.
+    pub(super) end: Slot,
+}
+
+impl Locals {
+    pub(super) fn new(
+        ty: &FuncType,
+        body: &FunctionBody<'_>,
+        registers: &Registers,
+    ) -> Result<Locals, Error> {
+        let mut types: Vec<Ty> = ty.params().iter().map(|ty| ty.ty()).collect();
+        for group in body.get_locals_reader()? {
+            let (count, ty) = group?;
+            // Validation has refused all other types.
+            let ty = ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty);
+            types.extend(std::iter::repeat_n(ty, count as usize));
+        }
+        let params = ty.params().len();
+        let mut places = vec![None; types.len()];
+        let mut pins = Vec::new();
+        if registers.pinned_ints > 0 || registers.pinned_floats > 0 {
+            let weights = weights(body, types.len())?;
+            for float in [false, true] {
+                let (count, register): (_, fn(u8) -> Place) = if float {
+                    (registers.pinned_floats, Place::Float)
+                } else {
+                    (registers.pinned_ints, Place::Int)
+                };
+                let candidates = (0..types.len()).filter(|local| types[*local].is_float() == float);
+                let chosen = heaviest(candidates, &weights, count.into());
+                for (number, local) in (0..).zip(chosen) {
+                    let place = register(number);
+                    places[local] = Some(place);
+                    pins.push(Pin {
+                        place,
+                        local: local as u32,
+                        parameter: (local < params).then_some(FRAME_HEADER + local as Slot),
+                    });
+                }
+            }
+        }
+        let mut next = FRAME_HEADER;
+        let mut place = |local: usize, pinned: Option<Place>| {
+            // A parameter has its slot even if it lives in a register: it arrives there.
+            if pinned.is_none() || local < params {
+                next += 1;
+            }
+            pinned.unwrap_or(Place::Slot(next - 1))
+        };
+        let places: Vec<(Place, Ty)> = places
+            .into_iter()
+            .enumerate()
+            .map(|(local, pinned)| (place(local, pinned), types[local]))
+            .collect();
+        // The results stand where the parameters and locals were; the registers are restored
+        // after the results have been put there.
+        let saves = next.max(FRAME_HEADER + ty.results().len() as Slot);
+        Ok(Locals {
+            places,
+            zeroed: FRAME_HEADER + params as Slot..next,
+            saves,
+            end: saves + pins.len() as Slot,
+            pins,
+        })
+    }
+}
+
+/// The `count` heaviest candidates that are worth a register, heaviest first.
+fn heaviest(
+    candidates: impl Iterator<Item = usize>,
+    weights: &[u32],
+    count: usize,
+) -> impl Iterator<Item = usize> {
+    let mut candidates: Vec<usize> = candidates
+        .filter(|local| weights[*local] >= MIN_PIN_WEIGHT)
+        .collect();
+    // The sort is stable: of equally heavy locals the first wins.
+    candidates.sort_by_key(|local| std::cmp::Reverse(weights[*local]));
+    candidates.truncate(count);
+    candidates.into_iter()
+}
+
+/// How much each local is used, uses in loops counting more.
+fn weights(body: &FunctionBody<'_>, locals: usize) -> Result<Vec<u32>, Error> {
+    let mut weights = vec![0_u32; locals];
+    let mut blocks = Vec::new();
+    let mut loops = 0_u32;
+    let mut reader = body.get_operators_reader()?;
+    while !reader.eof() {
+        match reader.read()? {
+            Operator::Block { .. } | Operator::If { .. } => blocks.push(0),
+            Operator::Loop { .. } => {
+                blocks.push(1);
+                loops += 1;
+            }
+            Operator::End => loops -= blocks.pop().unwrap_or(0),
+            Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } => {
+                let weight = &mut weights[local_index as usize];
+                *weight = weight.saturating_add(1 << (3 * loops.min(MAX_WEIGHTED_LOOPS)));
+            }
+            _ => {}
+        }
+    }
+    Ok(weights)
+}

@@ -1,0 +1,305 @@
+//! One WebAssembly instruction at a time.
+
+use wasmparser::{MemArg, Operator};
+
+use crate::Error;
+use crate::ir::{Node, Place, Root, RuntimeOp};
+use crate::op::{Op, StoreOp, Ty};
+
+use super::Translator;
+use super::expr::{Effects, Term};
+
+impl Translator<'_> {
+    /// Translates an instruction.
+    pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Error> {
+        if let Some(depth) = &mut self.unreachable {
+            match operator {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => *depth += 1,
+                Operator::End if *depth > 0 => *depth -= 1,
+                Operator::End => self.end(),
+                Operator::Else if *depth == 0 => self.else_(),
+                _ => {}
+            }
+            return Ok(());
+        }
+        match *operator {
+            Operator::Nop => {}
+            Operator::Unreachable => self.unreachable(),
+            Operator::Block { blockty } => self.block(blockty),
+            Operator::Loop { blockty } => self.loop_(blockty),
+            Operator::If { blockty } => self.if_(blockty),
+            Operator::Else => self.else_(),
+            Operator::End => self.end(),
+            Operator::Br { relative_depth } => self.br(relative_depth),
+            Operator::BrIf { relative_depth } => self.br_if(relative_depth),
+            Operator::BrTable { ref targets } => self.br_table(targets)?,
+            Operator::Return => self.return_(),
+            Operator::Call { function_index } => self.call(function_index),
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => self.call_indirect(table_index, type_index),
+
+            Operator::Drop => self.drop_(),
+            Operator::Select | Operator::TypedSelect { .. } => self.select(),
+            Operator::LocalGet { local_index } => {
+                let (place, ty) = self.locals[local_index as usize];
+                self.push(ty, &[Term::place(place, self.offset)]);
+            }
+            Operator::LocalSet { local_index } => {
+                let place = self.set_local(local_index);
+                let top = self.stack.len() - 1;
+                self.copy_entry(top, place);
+                self.stack.truncate(top);
+            }
+            Operator::LocalTee { local_index } => {
+                let place = self.set_local(local_index);
+                let top = self.stack.len() - 1;
+                if self.stack.is_const(top) {
+                    self.copy_entry(top, place);
+                } else {
+                    self.emit_entry(top, place);
+                }
+            }
+            Operator::GlobalGet { global_index } => {
+                let ty = self.module.globals()[global_index as usize].content.ty();
+                let op = if ty.is_float() {
+                    Op::GlobalGetFloat
+                } else {
+                    Op::GlobalGet
+                };
+                let node = Node::Op(op, global_index.into());
+                let offset = self.offset;
+                self.push(ty, &[Term { node, offset }]);
+            }
+            Operator::GlobalSet { global_index } => {
+                let top = self.stack.len() - 1;
+                self.compute(Effects::TRAPS | Effects::GLOBAL, top);
+                let root = Root::GlobalSet {
+                    global: global_index,
+                    float: self.stack.entry(top).ty.is_float(),
+                };
+                self.lower_entries(root, top..top + 1);
+                self.stack.truncate(top);
+            }
+
+            Operator::I32Const { value } => self.constant(Ty::I32, u64::from(value as u32)),
+            Operator::I64Const { value } => self.constant(Ty::I64, value as u64),
+            Operator::F32Const { value } => self.constant(Ty::F32, value.bits().into()),
+            Operator::F64Const { value } => self.constant(Ty::F64, value.bits()),
+            Operator::RefNull { .. } => self.constant(Ty::I64, 0),
+            Operator::RefIsNull => self.numeric(Op::I64Eqz),
+            Operator::RefFunc { function_index } => {
+                self.runtime(RuntimeOp::RefFunc, 0, Some(Ty::I64), [function_index, 0]);
+            }
+
+            Operator::MemorySize { mem } => {
+                self.runtime(RuntimeOp::MemorySize, 0, Some(Ty::I32), [mem, 0]);
+            }
+            Operator::MemoryGrow { mem } => {
+                self.runtime(RuntimeOp::MemoryGrow, 1, Some(Ty::I32), [mem, 0]);
+            }
+            Operator::MemoryFill { mem } => self.runtime(RuntimeOp::MemoryFill, 3, None, [mem, 0]),
+            Operator::MemoryCopy { dst_mem, src_mem } => {
+                self.runtime(RuntimeOp::MemoryCopy, 3, None, [dst_mem, src_mem]);
+            }
+            Operator::MemoryInit { data_index, mem } => {
+                self.runtime(RuntimeOp::MemoryInit, 3, None, [data_index, mem]);
+            }
+            Operator::DataDrop { data_index } => {
+                self.runtime(RuntimeOp::DataDrop, 0, None, [data_index, 0]);
+            }
+            Operator::TableGet { table } => {
+                self.runtime(RuntimeOp::TableGet, 1, Some(Ty::I64), [table, 0]);
+            }
+            Operator::TableSet { table } => self.runtime(RuntimeOp::TableSet, 2, None, [table, 0]),
+            Operator::TableSize { table } => {
+                self.runtime(RuntimeOp::TableSize, 0, Some(Ty::I32), [table, 0]);
+            }
+            Operator::TableGrow { table } => {
+                self.runtime(RuntimeOp::TableGrow, 2, Some(Ty::I32), [table, 0]);
+            }
+            Operator::TableFill { table } => {
+                self.runtime(RuntimeOp::TableFill, 3, None, [table, 0])
+            }
+            Operator::TableCopy {
+                dst_table,
+                src_table,
+            } => self.runtime(RuntimeOp::TableCopy, 3, None, [dst_table, src_table]),
+            Operator::TableInit { elem_index, table } => {
+                self.runtime(RuntimeOp::TableInit, 3, None, [elem_index, table]);
+            }
+            Operator::ElemDrop { elem_index } => {
+                self.runtime(RuntimeOp::ElemDrop, 0, None, [elem_index, 0]);
+            }
+
+            _ => {
+                if let Some((op, memarg)) = load(operator) {
+                    self.load(op, memarg);
+                } else if let Some((op, memarg)) = store(operator) {
+                    let unchecked = self.is_unchecked(memarg.offset, op.width());
+                    self.store(Root::Store {
+                        op: if unchecked { op.to_unchecked() } else { op },
+                        offset: memarg.offset,
+                    });
+                } else if let Some(op) = numeric(operator) {
+                    self.numeric(op);
+                } else {
+                    // Validation lets no instruction of a proposal through that is off, and
+                    // those that can be on are all above.
+                    return Err(Error::Invalid {
+                        message: "an instruction that is not implemented".to_owned(),
+                        offset: self.offset.into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The only place that decides whether an access is checked.
+    fn is_unchecked(&self, offset: u64, width: u32) -> bool {
+        self.unchecked
+            .is_some_and(|unchecked| unchecked(offset, width))
+    }
+
+    fn load(&mut self, op: Op, memarg: MemArg) {
+        let crate::Effect::Load { width, .. } = op.effect() else {
+            return;
+        };
+        let unchecked = self.is_unchecked(memarg.offset, width);
+        self.apply(
+            if unchecked { op.to_unchecked() } else { op },
+            memarg.offset,
+        );
+    }
+
+    fn constant(&mut self, ty: Ty, bits: u64) {
+        let node = Node::Const(bits);
+        let offset = self.offset;
+        self.push(ty, &[Term { node, offset }]);
+    }
+
+    /// Prepares the setting of a local from the top of the stack, and says where it lives.
+    fn set_local(&mut self, local: u32) -> Place {
+        let (place, _) = self.locals[local as usize];
+        self.before_set(place, self.stack.len() - 1);
+        place
+    }
+
+    fn drop_(&mut self) {
+        let top = self.stack.len() - 1;
+        if self.stack.entry(top).effects.any_of(Effects::TRAPS) {
+            self.materialise(top);
+        }
+        self.stack.truncate(top);
+    }
+
+    fn select(&mut self) {
+        let condition = self.stack.len() - 1;
+        let ty = self.stack.entry(condition - 1).ty;
+        let traps = |index: usize| self.stack.entry(index).effects.any_of(Effects::TRAPS);
+        let negated = self.stack.terms(condition)[0].op() == Some(Op::I32Eqz);
+        let op = if ty.is_float() {
+            Op::SelectFloat
+        } else {
+            Op::Select
+        };
+        if negated && !(traps(condition - 1) && traps(condition - 2)) {
+            let mut expr = self.stack.expr(condition);
+            expr.strip();
+            self.stack.replace_top(Ty::I32, expr.terms());
+            self.apply_ordered(op, 0, &[1, 0, 2]);
+        } else {
+            self.apply(op, 0);
+        }
+        self.stack.set_top_type(ty);
+    }
+
+    /// Applies a numeric operator.
+    fn numeric(&mut self, op: Op) {
+        let top = self.stack.len() - 1;
+        if op == Op::I32Eqz
+            && let Some(inverted) = self.stack.terms(top)[0].op().and_then(Op::inverted)
+        {
+            let mut expr = self.stack.expr(top);
+            expr.terms_mut()[0].node = Node::Op(inverted, 0);
+            self.stack.replace_top(Ty::I32, expr.terms());
+            return;
+        }
+        // A constant goes to the right, so that half as many shapes do.
+        match op.mirrored() {
+            Some(mirrored) if self.stack.is_const(top - 1) && !self.stack.is_const(top) => {
+                self.apply_ordered(mirrored, 0, &[1, 0]);
+            }
+            _ => self.apply(op, 0),
+        }
+    }
+}
+
+/// The checked form of a load.
+fn load(operator: &Operator<'_>) -> Option<(Op, MemArg)> {
+    macro_rules! table {
+        ($($name:ident)*) => {
+            match *operator {
+                $(Operator::$name { memarg } => Some((Op::$name, memarg)),)*
+                _ => None,
+            }
+        };
+    }
+    table! {
+        I32Load I64Load F32Load F64Load I32Load8S I32Load8U I32Load16S I32Load16U
+        I64Load8S I64Load8U I64Load16S I64Load16U I64Load32S I64Load32U
+    }
+}
+
+/// The checked form of a store.
+fn store(operator: &Operator<'_>) -> Option<(StoreOp, MemArg)> {
+    macro_rules! table {
+        ($($name:ident)*) => {
+            match *operator {
+                $(Operator::$name { memarg } => Some((StoreOp::$name, memarg)),)*
+                _ => None,
+            }
+        };
+    }
+    table! {
+        I32Store I64Store F32Store F64Store I32Store8 I32Store16
+        I64Store8 I64Store16 I64Store32
+    }
+}
+
+fn numeric(operator: &Operator<'_>) -> Option<Op> {
+    macro_rules! table {
+        ($($name:ident)*) => {
+            match operator {
+                $(Operator::$name => Some(Op::$name),)*
+                _ => None,
+            }
+        };
+    }
+    table! {
+        I32Eqz I32Eq I32Ne I32LtS I32LtU I32GtS I32GtU I32LeS I32LeU I32GeS I32GeU
+        I32Clz I32Ctz I32Popcnt I32Add I32Sub I32Mul I32DivS I32DivU I32RemS I32RemU
+        I32And I32Or I32Xor I32Shl I32ShrS I32ShrU I32Rotl I32Rotr
+        I64Eqz I64Eq I64Ne I64LtS I64LtU I64GtS I64GtU I64LeS I64LeU I64GeS I64GeU
+        I64Clz I64Ctz I64Popcnt I64Add I64Sub I64Mul I64DivS I64DivU I64RemS I64RemU
+        I64And I64Or I64Xor I64Shl I64ShrS I64ShrU I64Rotl I64Rotr
+        F32Eq F32Ne F32Lt F32Gt F32Le F32Ge
+        F32Abs F32Neg F32Ceil F32Floor F32Trunc F32Nearest F32Sqrt
+        F32Add F32Sub F32Mul F32Div F32Min F32Max F32Copysign
+        F64Eq F64Ne F64Lt F64Gt F64Le F64Ge
+        F64Abs F64Neg F64Ceil F64Floor F64Trunc F64Nearest F64Sqrt
+        F64Add F64Sub F64Mul F64Div F64Min F64Max F64Copysign
+        I32WrapI64 I32TruncF32S I32TruncF32U I32TruncF64S I32TruncF64U
+        I32TruncSatF32S I32TruncSatF32U I32TruncSatF64S I32TruncSatF64U
+        I64TruncF32S I64TruncF32U I64TruncF64S I64TruncF64U
+        I64TruncSatF32S I64TruncSatF32U I64TruncSatF64S I64TruncSatF64U
+        I64ExtendI32S I64ExtendI32U
+        F32ConvertI32S F32ConvertI32U F32ConvertI64S F32ConvertI64U
+        F64ConvertI32S F64ConvertI32U F64ConvertI64S F64ConvertI64U
+        F32DemoteF64 F64PromoteF32
+        I32ReinterpretF32 I64ReinterpretF64 F32ReinterpretI32 F64ReinterpretI64
+        I32Extend8S I32Extend16S I64Extend8S I64Extend16S I64Extend32S
+    }
+}
