@@ -1,1 +1,22 @@
-//! WASI preview 1 for Palisade, on cap-std.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod abi;
+mod clocks;
+mod ctx;
+mod errno;
+mod fd;
+mod memory;
+mod path;
+pub mod pipe;
+mod poll;
+mod readdir;
+mod stat;
+mod stdio;
+mod strings;
+mod table;
+
+pub use ctx::{BuildError, WasiCtx, WasiCtxBuilder};
+
+/// The library whose [`Dir`](cap_std::fs::Dir) the builder takes.
+pub use cap_std;

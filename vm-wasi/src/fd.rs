@@ -1,0 +1,520 @@
+//! Calls on open descriptors: `fd_*` but for listing directories.
+
+use std::fs::{File, FileTimes};
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use crate::abi::{FdFlags, FileStat, FstFlags, Rights};
+use crate::ctx::WasiCtx;
+use crate::errno::Errno;
+use crate::memory::GuestMemory;
+use crate::stat;
+use crate::stdio::retry;
+use crate::table::{Descriptor, Object};
+
+/// `fd_read`.
+pub(crate) fn fd_read(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    vecs: u32,
+    count: u32,
+    read: u32,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get_mut(fd)?;
+    check_transfer(descriptor, memory, Rights::FD_READ, vecs, count, read)?;
+    let len = match &mut descriptor.object {
+        Object::Input(input) => input.read_vectored(memory, vecs, count)?,
+        Object::File(file) => {
+            let mut file = &*file;
+            transfer(memory, vecs, count, |memory, vec, _| {
+                retry(|| file.read(memory.io_slice_mut(vec)))
+            })?
+        }
+        Object::Output(_) | Object::Directory(_) => return Err(Errno::Badf),
+    };
+    memory.write_u32(read, len)
+}
+
+/// `fd_pread`.
+pub(crate) fn fd_pread(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    vecs: u32,
+    count: u32,
+    offset: u64,
+    read: u32,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get_mut(fd)?;
+    check_transfer(descriptor, memory, Rights::FD_READ, vecs, count, read)?;
+    let file = descriptor.file(Errno::Spipe)?;
+    check_offset(offset, u64::from(u32::MAX))?;
+    let len = transfer(memory, vecs, count, |memory, vec, done| {
+        retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
+    })?;
+    memory.write_u32(read, len)
+}
+
+/// `fd_write`.
+pub(crate) fn fd_write(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    vecs: u32,
+    count: u32,
+    written: u32,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get_mut(fd)?;
+    check_transfer(descriptor, memory, Rights::FD_WRITE, vecs, count, written)?;
+    let len = match &mut descriptor.object {
+        Object::Output(output) => output.write_vectored(memory, vecs, count)?,
+        Object::File(file) => {
+            let mut file = &*file;
+            transfer(memory, vecs, count, |memory, vec, _| {
+                retry(|| file.write(memory.io_slice(vec)))
+            })?
+        }
+        Object::Input(_) | Object::Directory(_) => return Err(Errno::Badf),
+    };
+    memory.write_u32(written, len)
+}
+
+/// `fd_pwrite`.
+pub(crate) fn fd_pwrite(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    vecs: u32,
+    count: u32,
+    offset: u64,
+    written: u32,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get_mut(fd)?;
+    check_transfer(descriptor, memory, Rights::FD_WRITE, vecs, count, written)?;
+    let file = descriptor.file(Errno::Spipe)?;
+    check_offset(offset, u64::from(u32::MAX))?;
+    let len = transfer(memory, vecs, count, |memory, vec, done| {
+        retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
+    })?;
+    memory.write_u32(written, len)
+}
+
+/// Everything that can be wrong with the arguments of a transfer, found before
+/// any byte has moved.
+fn check_transfer(
+    descriptor: &Descriptor,
+    memory: &GuestMemory<'_>,
+    rights: Rights,
+    vecs: u32,
+    count: u32,
+    result: u32,
+) -> Result<(), Errno> {
+    if matches!(descriptor.object, Object::Directory(_)) {
+        return Err(match rights {
+            Rights::FD_READ => Errno::IsDir,
+            _ => Errno::Badf,
+        });
+    }
+    descriptor.require(rights)?;
+    memory.check(result, 4)?;
+    memory.check_io_vecs(vecs, count)
+}
+
+/// Moves one element after the other until one comes up short. An error after
+/// some bytes moved is left for the next call to meet.
+fn transfer<'m>(
+    memory: &mut GuestMemory<'m>,
+    vecs: u32,
+    count: u32,
+    mut one: impl FnMut(
+        &mut GuestMemory<'m>,
+        &crate::memory::IoVec,
+        u64,
+    ) -> std::io::Result<usize>,
+) -> Result<u32, Errno> {
+    let mut done = 0u32;
+    for index in 0..count {
+        let vec = match memory.io_vec(vecs, index) {
+            Ok(vec) => vec,
+            // The guest read over its own list.
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        };
+        let wanted = memory.io_slice(&vec).len();
+        if wanted == 0 {
+            continue;
+        }
+        match one(memory, &vec, u64::from(done)) {
+            Ok(len) => {
+                done = u32::try_from(len)
+                    .ok()
+                    .and_then(|len| done.checked_add(len))
+                    .ok_or(Errno::Overflow)?;
+                if len < wanted {
+                    break;
+                }
+            }
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(done)
+}
+
+/// Hosts count offsets in 63 bits: `EINVAL` beyond, as POSIX says.
+fn check_offset(offset: u64, len: u64) -> Result<(), Errno> {
+    let end = offset.checked_add(len).ok_or(Errno::Inval)?;
+    i64::try_from(end).map(drop).map_err(|_| Errno::Inval)
+}
+
+#[cfg(unix)]
+mod positioned {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+
+    pub(super) fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(bytes, offset)
+    }
+
+    pub(super) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        file.write_at(bytes, offset)
+    }
+}
+
+/// Where positioned calls move the file's position, it is put back.
+#[cfg(not(unix))]
+mod positioned {
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+
+    pub(super) fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        at(file, offset, |mut file| file.read(bytes))
+    }
+
+    pub(super) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        at(file, offset, |mut file| file.write(bytes))
+    }
+
+    fn at<'f, T>(
+        mut file: &'f File,
+        offset: u64,
+        call: impl FnOnce(&'f File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let before = file.stream_position()?;
+        file.seek(SeekFrom::Start(offset))?;
+        let result = call(file);
+        file.seek(SeekFrom::Start(before))?;
+        result
+    }
+}
+
+/// `fd_seek`.
+pub(crate) fn fd_seek(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    offset: i64,
+    whence: u32,
+    position: u32,
+) -> Result<(), Errno> {
+    let mut file = seekable(ctx.table.get(fd)?)?;
+    memory.check(position, 8)?;
+    let target = match whence {
+        0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
+        1 => SeekFrom::Current(offset),
+        2 => SeekFrom::End(offset),
+        _ => return Err(Errno::Inval),
+    };
+    let now = file.seek(target)?;
+    memory.write_u64(position, now)
+}
+
+/// `fd_tell`.
+pub(crate) fn fd_tell(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    position: u32,
+) -> Result<(), Errno> {
+    let now = seekable(ctx.table.get(fd)?)?.stream_position()?;
+    memory.write_u64(position, now)
+}
+
+fn seekable(descriptor: &Descriptor) -> Result<&File, Errno> {
+    match &descriptor.object {
+        Object::File(file) => Ok(file),
+        Object::Directory(_) => Err(Errno::Badf),
+        Object::Input(_) | Object::Output(_) => Err(Errno::Spipe),
+    }
+}
+
+/// `fd_close`. A preopened directory can be closed like any other.
+pub(crate) fn fd_close(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+    if let Object::Output(output) = &mut ctx.table.get_mut(fd)?.object {
+        let flushed = output.flush();
+        ctx.table.close(fd)?;
+        return flushed;
+    }
+    ctx.table.close(fd)
+}
+
+/// `fd_renumber`.
+pub(crate) fn fd_renumber(ctx: &mut WasiCtx, from: u32, to: u32) -> Result<(), Errno> {
+    ctx.table.renumber(from, to)
+}
+
+/// `fd_sync`.
+pub(crate) fn fd_sync(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+    sync(ctx, fd, File::sync_all)
+}
+
+/// `fd_datasync`.
+pub(crate) fn fd_datasync(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+    sync(ctx, fd, File::sync_data)
+}
+
+fn sync(
+    ctx: &mut WasiCtx,
+    fd: u32,
+    how: impl FnOnce(&File) -> std::io::Result<()>,
+) -> Result<(), Errno> {
+    match &mut ctx.table.get_mut(fd)?.object {
+        Object::File(file) => Ok(how(file)?),
+        Object::Directory(directory) => Ok(how(&directory.dir.try_clone()?.into_std_file())?),
+        Object::Output(output) => output.flush(),
+        Object::Input(_) => Err(Errno::Inval),
+    }
+}
+
+/// `fd_advise`: advice changes no result, so a host without the call, or
+/// without use for it, succeeds.
+pub(crate) fn fd_advise(
+    ctx: &mut WasiCtx,
+    fd: u32,
+    offset: u64,
+    len: u64,
+    advice: u32,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get(fd)?;
+    if advice > 5 {
+        return Err(Errno::Inval);
+    }
+    match &descriptor.object {
+        Object::File(file) => {
+            check_offset(offset, len)?;
+            range::advise(file, offset, len, advice)
+        }
+        Object::Directory(_) => Ok(()),
+        Object::Input(_) | Object::Output(_) => Err(Errno::Spipe),
+    }
+}
+
+/// `fd_allocate`.
+pub(crate) fn fd_allocate(
+    ctx: &mut WasiCtx,
+    fd: u32,
+    offset: u64,
+    len: u64,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get(fd)?;
+    let file = descriptor.file(Errno::Spipe)?;
+    descriptor.require(Rights::FD_WRITE)?;
+    if len == 0 {
+        return Err(Errno::Inval);
+    }
+    check_offset(offset, len)?;
+    range::allocate(file, offset, len)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod range {
+    use std::fs::File;
+    use std::num::NonZeroU64;
+
+    use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
+
+    use super::Errno;
+
+    pub(super) fn advise(file: &File, offset: u64, len: u64, advice: u32) -> Result<(), Errno> {
+        let advice = match advice {
+            1 => Advice::Sequential,
+            2 => Advice::Random,
+            3 => Advice::WillNeed,
+            4 => Advice::DontNeed,
+            5 => Advice::NoReuse,
+            _ => Advice::Normal,
+        };
+        fadvise(file, offset, NonZeroU64::new(len), advice)
+            .map_err(|error| std::io::Error::from(error).into())
+    }
+
+    pub(super) fn allocate(file: &File, offset: u64, len: u64) -> Result<(), Errno> {
+        fallocate(file, FallocateFlags::empty(), offset, len)
+            .map_err(|error| std::io::Error::from(error).into())
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod range {
+    use std::fs::File;
+
+    use super::Errno;
+
+    pub(super) fn advise(_: &File, _: u64, _: u64, _: u32) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    // Making the file longer would not reserve the space, which is all that
+    // the caller asks for.
+    pub(super) fn allocate(_: &File, _: u64, _: u64) -> Result<(), Errno> {
+        Err(Errno::NotSup)
+    }
+}
+
+/// `fd_fdstat_get`.
+pub(crate) fn fd_fdstat_get(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    result: u32,
+) -> Result<(), Errno> {
+    let stat = ctx.table.get(fd)?.stat()?;
+    memory.write(result, &stat.encode())
+}
+
+/// `fd_fdstat_set_flags`: `APPEND` and `NONBLOCK` of a file can be changed;
+/// the others are fixed when it is opened, as on the host.
+pub(crate) fn fd_fdstat_set_flags(ctx: &mut WasiCtx, fd: u32, flags: u32) -> Result<(), Errno> {
+    let flags = FdFlags::from_guest(u16::try_from(flags).map_err(|_| Errno::Inval)?)?;
+    let descriptor = ctx.table.get_mut(fd)?;
+    if flags == descriptor.flags {
+        return Ok(());
+    }
+    let changeable = FdFlags::APPEND.union(FdFlags::NONBLOCK);
+    if flags.without(changeable) != descriptor.flags.without(changeable) {
+        return Err(Errno::NotSup);
+    }
+    set_host_flags(descriptor.file(Errno::NotSup)?, flags)?;
+    descriptor.flags = flags;
+    Ok(())
+}
+
+#[cfg(unix)]
+pub(crate) fn set_host_flags(file: &File, flags: FdFlags) -> Result<(), Errno> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let change = || {
+        let mut host = fcntl_getfl(file)?;
+        host.set(OFlags::APPEND, flags.contains(FdFlags::APPEND));
+        host.set(OFlags::NONBLOCK, flags.contains(FdFlags::NONBLOCK));
+        fcntl_setfl(file, host)
+    };
+    change().map_err(|error| std::io::Error::from(error).into())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn set_host_flags(_file: &File, _flags: FdFlags) -> Result<(), Errno> {
+    Err(Errno::NotSup)
+}
+
+/// `fd_fdstat_set_rights`: rights can be given up, never won.
+pub(crate) fn fd_fdstat_set_rights(
+    ctx: &mut WasiCtx,
+    fd: u32,
+    base: u64,
+    inheriting: u64,
+) -> Result<(), Errno> {
+    let descriptor = ctx.table.get_mut(fd)?;
+    let (base, inheriting) = (Rights(base), Rights(inheriting));
+    if !descriptor.rights_base.contains(base)
+        || !descriptor.rights_inheriting.contains(inheriting)
+    {
+        return Err(Errno::NotCapable);
+    }
+    descriptor.rights_base = base;
+    descriptor.rights_inheriting = inheriting;
+    Ok(())
+}
+
+/// `fd_filestat_get`.
+pub(crate) fn fd_filestat_get(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    result: u32,
+) -> Result<(), Errno> {
+    let stat = match &ctx.table.get(fd)?.object {
+        Object::Input(input) => FileStat::of_type(input.file_type()),
+        Object::Output(output) => FileStat::of_type(output.file_type()),
+        Object::File(file) => stat::of_file(file)?,
+        Object::Directory(directory) => stat::of(&directory.dir.dir_metadata()?),
+    };
+    memory.write(result, &stat.encode())
+}
+
+/// `fd_filestat_set_size`.
+pub(crate) fn fd_filestat_set_size(ctx: &mut WasiCtx, fd: u32, size: u64) -> Result<(), Errno> {
+    let descriptor = ctx.table.get(fd)?;
+    let file = descriptor.file(Errno::Inval)?;
+    descriptor.require(Rights::FD_WRITE)?;
+    check_offset(size, 0)?;
+    Ok(file.set_len(size)?)
+}
+
+/// `fd_filestat_set_times`.
+pub(crate) fn fd_filestat_set_times(
+    ctx: &mut WasiCtx,
+    fd: u32,
+    accessed: u64,
+    modified: u64,
+    flags: u32,
+) -> Result<(), Errno> {
+    let flags = FstFlags::from_guest(u16::try_from(flags).map_err(|_| Errno::Inval)?)?;
+    let (accessed, modified) = stat::times(accessed, modified, flags)?;
+    match &ctx.table.get(fd)?.object {
+        Object::File(file) => {
+            let mut times = FileTimes::new();
+            if let Some(time) = accessed {
+                times = times.set_accessed(stat::absolute(time));
+            }
+            if let Some(time) = modified {
+                times = times.set_modified(stat::absolute(time));
+            }
+            Ok(file.set_times(times)?)
+        }
+        Object::Directory(directory) => {
+            use cap_fs_ext::DirExt;
+            Ok(directory.dir.set_times(".", accessed, modified)?)
+        }
+        Object::Input(_) | Object::Output(_) => Err(Errno::Badf),
+    }
+}
+
+/// `fd_prestat_get`. C libraries ask for 3, 4, … until one is `EBADF`.
+pub(crate) fn fd_prestat_get(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    result: u32,
+) -> Result<(), Errno> {
+    let name = ctx.table.get(fd)?.preopen.as_ref().ok_or(Errno::Badf)?;
+    let len = u32::try_from(name.len()).map_err(|_| Errno::Overflow)?;
+    // The tag 0: a directory. There is no other.
+    let [a, b, c, d] = len.to_le_bytes();
+    memory.write(result, &[0, 0, 0, 0, a, b, c, d])
+}
+
+/// `fd_prestat_dir_name`.
+pub(crate) fn fd_prestat_dir_name(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Errno> {
+    let name = ctx.table.get(fd)?.preopen.as_ref().ok_or(Errno::Badf)?;
+    if usize::try_from(path_len).is_ok_and(|room| room < name.len()) {
+        return Err(Errno::NameTooLong);
+    }
+    memory.write(path, name.as_bytes())
+}

@@ -1,0 +1,331 @@
+//! Calls on paths: `path_*`.
+//!
+//! Every path is resolved by cap-std below an open directory. A path that
+//! leads out of it, by `..`, by a symbolic link or by being absolute, is
+//! refused with `EPERM`.
+
+use cap_fs_ext::{
+    DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsMaybeDirExt, OpenOptionsSyncExt,
+};
+use cap_std::fs::{Dir, Metadata, OpenOptions};
+
+use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights};
+use crate::ctx::WasiCtx;
+use crate::errno::Errno;
+use crate::fd::set_host_flags;
+use crate::memory::GuestMemory;
+use crate::stat;
+use crate::table::{Descriptor, Directory, Object};
+
+/// The raw arguments of `path_open`, in the order of its signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathOpen {
+    pub(crate) fd: u32,
+    pub(crate) lookup: u32,
+    pub(crate) path: u32,
+    pub(crate) path_len: u32,
+    pub(crate) oflags: u32,
+    pub(crate) rights_base: u64,
+    pub(crate) rights_inheriting: u64,
+    pub(crate) fdflags: u32,
+    pub(crate) opened: u32,
+}
+
+/// `path_open`.
+pub(crate) fn path_open(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    args: &PathOpen,
+) -> Result<(), Errno> {
+    let parent = ctx.table.get(args.fd)?;
+    let dir = parent.dir()?;
+    let path = memory.string(args.path, args.path_len)?;
+    let lookup = LookupFlags::from_guest(args.lookup)?;
+    let oflags = OFlags::from_guest(u16::try_from(args.oflags).map_err(|_| Errno::Inval)?)?;
+    let flags = FdFlags::from_guest(u16::try_from(args.fdflags).map_err(|_| Errno::Inval)?)?;
+    memory.check(args.opened, 4)?;
+
+    // More than the directory passes on is not granted, and not an error: C
+    // libraries ask for all that an open mode may need.
+    let rights_base = Rights(args.rights_base).intersection(parent.rights_inheriting);
+    let rights_inheriting = Rights(args.rights_inheriting).intersection(parent.rights_inheriting);
+    let request = Request {
+        follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
+        oflags,
+        flags,
+        write: rights_base.intersects(
+            Rights::FD_WRITE
+                .union(Rights::FD_ALLOCATE)
+                .union(Rights::FD_FILESTAT_SET_SIZE),
+        ),
+        read: rights_base.intersects(Rights::FD_READ.union(Rights::FD_READDIR)),
+    };
+    let object = request.open(dir, path)?;
+    let (rights_base, rights_inheriting) = match &object {
+        Object::Directory(_) => (
+            rights_base.intersection(Rights::DIRECTORY),
+            rights_inheriting,
+        ),
+        _ => (rights_base.intersection(Rights::FILE), Rights::default()),
+    };
+    let fd = ctx.table.push(Descriptor {
+        object,
+        flags,
+        rights_base,
+        rights_inheriting,
+        preopen: None,
+    })?;
+    memory.write_u32(args.opened, fd)
+}
+
+/// How to open something.
+struct Request {
+    follow: bool,
+    oflags: OFlags,
+    flags: FdFlags,
+    read: bool,
+    write: bool,
+}
+
+impl Request {
+    fn open(&self, dir: &Dir, path: &str) -> Result<Object, Errno> {
+        if self.oflags.contains(OFlags::DIRECTORY) {
+            return self.open_directory(dir, path);
+        }
+        let file = self.open_file(dir, path)?;
+        let metadata = file.metadata()?;
+        let file = file.into_std();
+        if metadata.is_dir() {
+            if self.write || self.oflags.contains(OFlags::TRUNC) {
+                return Err(Errno::IsDir);
+            }
+            return Ok(Object::Directory(Directory {
+                dir: Dir::from_std_file(file),
+                listing: None,
+            }));
+        }
+        // Set afterwards because opening for appending and cutting to no
+        // length at once is a contradiction to the standard library.
+        if self.flags.contains(FdFlags::APPEND) {
+            set_host_flags(&file, self.flags)?;
+        }
+        Ok(Object::File(file))
+    }
+
+    fn open_directory(&self, dir: &Dir, path: &str) -> Result<Object, Errno> {
+        let contradiction = OFlags::CREAT.union(OFlags::EXCL).union(OFlags::TRUNC);
+        if self.oflags.intersects(contradiction) {
+            return Err(Errno::Inval);
+        }
+        let dir = if self.follow {
+            dir.open_dir(path)?
+        } else {
+            dir.open_dir_nofollow(path)?
+        };
+        Ok(Object::Directory(Directory { dir, listing: None }))
+    }
+
+    fn open_file(&self, dir: &Dir, path: &str) -> Result<cap_std::fs::File, Errno> {
+        let create = self.oflags.contains(OFlags::CREAT);
+        let exclusive = create && self.oflags.contains(OFlags::EXCL);
+        let truncate = self.oflags.contains(OFlags::TRUNC);
+        let mut options = OpenOptions::new();
+        options
+            .write(self.write || truncate)
+            // Without either, the descriptor still is good for its metadata.
+            .read(self.read || !(self.write || truncate))
+            .truncate(truncate)
+            .maybe_dir(true)
+            .nonblock(self.flags.contains(FdFlags::NONBLOCK))
+            .dsync(self.flags.contains(FdFlags::DSYNC))
+            .sync(self.flags.contains(FdFlags::SYNC))
+            .rsync(self.flags.contains(FdFlags::RSYNC))
+            .follow(if self.follow {
+                FollowSymlinks::Yes
+            } else {
+                FollowSymlinks::No
+            });
+        // The standard library creates only what is opened for writing, which
+        // fails on an existing file that may only be read.
+        if create && !exclusive {
+            match dir.open_with(path, &options) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => return Ok(result?),
+            }
+        }
+        if create {
+            options.write(true).create(true).create_new(exclusive);
+        }
+        Ok(dir.open_with(path, &options)?)
+    }
+}
+
+/// `path_filestat_get`.
+pub(crate) fn path_filestat_get(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    lookup: u32,
+    path: u32,
+    path_len: u32,
+    result: u32,
+) -> Result<(), Errno> {
+    let dir = ctx.table.get(fd)?.dir()?;
+    let lookup = LookupFlags::from_guest(lookup)?;
+    let path = memory.string(path, path_len)?;
+    let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+        dir.metadata(path)?
+    } else {
+        dir.symlink_metadata(path)?
+    };
+    memory.write(result, &stat::of(&metadata).encode())
+}
+
+/// The raw arguments of `path_filestat_set_times`, in the order of its
+/// signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathTimes {
+    pub(crate) fd: u32,
+    pub(crate) lookup: u32,
+    pub(crate) path: u32,
+    pub(crate) path_len: u32,
+    pub(crate) accessed: u64,
+    pub(crate) modified: u64,
+    pub(crate) flags: u32,
+}
+
+/// `path_filestat_set_times`.
+pub(crate) fn path_filestat_set_times(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    args: &PathTimes,
+) -> Result<(), Errno> {
+    let dir = ctx.table.get(args.fd)?.dir()?;
+    let lookup = LookupFlags::from_guest(args.lookup)?;
+    let path = memory.string(args.path, args.path_len)?;
+    let flags = FstFlags::from_guest(u16::try_from(args.flags).map_err(|_| Errno::Inval)?)?;
+    let (accessed, modified) = stat::times(args.accessed, args.modified, flags)?;
+    if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+        Ok(dir.set_times(path, accessed, modified)?)
+    } else {
+        Ok(dir.set_symlink_times(path, accessed, modified)?)
+    }
+}
+
+/// `path_create_directory`.
+pub(crate) fn path_create_directory(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Errno> {
+    let dir = ctx.table.get(fd)?.dir()?;
+    Ok(dir.create_dir(memory.string(path, path_len)?)?)
+}
+
+/// `path_remove_directory`.
+pub(crate) fn path_remove_directory(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Errno> {
+    let dir = ctx.table.get(fd)?.dir()?;
+    Ok(dir.remove_dir(memory.string(path, path_len)?)?)
+}
+
+/// `path_unlink_file`.
+pub(crate) fn path_unlink_file(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Errno> {
+    let dir = ctx.table.get(fd)?.dir()?;
+    Ok(dir.remove_file_or_symlink(memory.string(path, path_len)?)?)
+}
+
+/// One path below one open directory, as the guest passes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) fd: u32,
+    pub(crate) path: u32,
+    pub(crate) path_len: u32,
+}
+
+impl At {
+    fn resolve<'a>(
+        &self,
+        ctx: &'a WasiCtx,
+        memory: &'a GuestMemory<'_>,
+    ) -> Result<(&'a Dir, &'a str), Errno> {
+        let dir = ctx.table.get(self.fd)?.dir()?;
+        Ok((dir, memory.string(self.path, self.path_len)?))
+    }
+}
+
+/// `path_rename`.
+pub(crate) fn path_rename(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    from: At,
+    to: At,
+) -> Result<(), Errno> {
+    let (from_dir, from) = from.resolve(ctx, memory)?;
+    let (to_dir, to) = to.resolve(ctx, memory)?;
+    Ok(from_dir.rename(from, to_dir, to)?)
+}
+
+/// `path_link`. A link to what a symbolic link points at is not supported:
+/// following happens on the host, out of cap-std's sight.
+pub(crate) fn path_link(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    lookup: u32,
+    from: At,
+    to: At,
+) -> Result<(), Errno> {
+    if LookupFlags::from_guest(lookup)?.contains(LookupFlags::SYMLINK_FOLLOW) {
+        return Err(Errno::Inval);
+    }
+    let (from_dir, from) = from.resolve(ctx, memory)?;
+    let (to_dir, to) = to.resolve(ctx, memory)?;
+    Ok(from_dir.hard_link(from, to_dir, to)?)
+}
+
+/// `path_symlink`. An absolute target is refused: it would mean one file to
+/// the guest and another to the host.
+pub(crate) fn path_symlink(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    target: u32,
+    target_len: u32,
+    link: At,
+) -> Result<(), Errno> {
+    let target = memory.string(target, target_len)?;
+    let (dir, link) = link.resolve(ctx, memory)?;
+    Ok(DirExt::symlink(dir, target, link)?)
+}
+
+/// `path_readlink`: as much of the target as the buffer holds, without an end
+/// mark.
+pub(crate) fn path_readlink(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    link: At,
+    buffer: u32,
+    buffer_len: u32,
+    used: u32,
+) -> Result<(), Errno> {
+    memory.check(used, 4)?;
+    let (dir, path) = link.resolve(ctx, memory)?;
+    let target = dir.read_link(path)?.into_os_string();
+    let target = target.into_string().map_err(|_| Errno::Ilseq)?;
+    let out = memory.slice_mut(buffer, buffer_len)?;
+    let len = target.len().min(out.len());
+    out[..len].copy_from_slice(&target.as_bytes()[..len]);
+    memory.write_u32(used, u32::try_from(len).map_err(|_| Errno::Overflow)?)
+}

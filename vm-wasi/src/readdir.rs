@@ -1,0 +1,125 @@
+//! Listing a directory: `fd_readdir`.
+
+use std::io;
+
+use cap_std::fs::Dir;
+
+use crate::abi::{DirEntHead, FileType};
+use crate::ctx::WasiCtx;
+use crate::errno::Errno;
+use crate::memory::GuestMemory;
+use crate::stat;
+use crate::table::Object;
+
+/// The entries of a directory at one moment.
+///
+/// A guest lists a directory in several calls and names its place by a cookie,
+/// while it may create and remove files in between. Positions in a snapshot,
+/// taken at the first call and kept until the listing starts again, are such
+/// cookies on every host.
+pub(crate) struct Listing {
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    name: String,
+    inode: u64,
+    file_type: FileType,
+}
+
+impl Listing {
+    fn read(dir: &Dir) -> io::Result<Listing> {
+        let own = |name: &str, inode| Entry {
+            name: name.to_owned(),
+            inode,
+            file_type: FileType::Directory,
+        };
+        // What `..` is lies outside of what the guest may see; C libraries
+        // accept a 0 here.
+        let mut entries = vec![
+            own(".", stat::of(&dir.dir_metadata()?).inode),
+            own("..", 0),
+        ];
+        for entry in dir.entries()? {
+            let entry = entry?;
+            // A name that is no UTF-8 can't be passed in preview 1, so the
+            // guest could do nothing with it.
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let (inode, file_type) = match inode_and_type(&entry) {
+                Ok(found) => found,
+                // Removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            entries.push(Entry {
+                name,
+                inode,
+                file_type,
+            });
+        }
+        Ok(Listing { entries })
+    }
+}
+
+#[cfg(unix)]
+fn inode_and_type(entry: &cap_std::fs::DirEntry) -> io::Result<(u64, FileType)> {
+    use cap_std::fs::DirEntryExt;
+    Ok((entry.ino(), stat::file_type(entry.file_type()?)))
+}
+
+#[cfg(not(unix))]
+fn inode_and_type(entry: &cap_std::fs::DirEntry) -> io::Result<(u64, FileType)> {
+    use cap_fs_ext::DirEntryExt;
+    let stat = stat::of(&entry.full_metadata()?);
+    Ok((stat.inode, stat.file_type))
+}
+
+/// `fd_readdir`: fills the buffer with entries from `cookie` on; the last one
+/// is cut off where the buffer ends. A buffer that was not filled says that
+/// the directory has no more.
+pub(crate) fn fd_readdir(
+    ctx: &mut WasiCtx,
+    memory: &mut GuestMemory<'_>,
+    fd: u32,
+    buffer: u32,
+    buffer_len: u32,
+    cookie: u64,
+    used: u32,
+) -> Result<(), Errno> {
+    memory.check(used, 4)?;
+    memory.check(buffer, buffer_len)?;
+    let Object::Directory(directory) = &mut ctx.table.get_mut(fd)?.object else {
+        return Err(Errno::NotDir);
+    };
+    if cookie == 0 {
+        directory.listing = None;
+    }
+    let listing = match &mut directory.listing {
+        Some(listing) => listing,
+        none => none.insert(Listing::read(&directory.dir)?),
+    };
+
+    let first = usize::try_from(cookie).unwrap_or(usize::MAX);
+    let mut out = memory.slice_mut(buffer, buffer_len)?;
+    for (next, entry) in (cookie.saturating_add(1)..).zip(listing.entries.iter().skip(first)) {
+        let head = DirEntHead {
+            next,
+            inode: entry.inode,
+            name_len: u32::try_from(entry.name.len()).map_err(|_| Errno::Overflow)?,
+            file_type: entry.file_type,
+        };
+        for part in [&head.encode()[..], entry.name.as_bytes()] {
+            let len = part.len().min(out.len());
+            let (filled, rest) = out.split_at_mut(len);
+            filled.copy_from_slice(&part[..len]);
+            out = rest;
+        }
+        if out.is_empty() {
+            break;
+        }
+    }
+    let left = u32::try_from(out.len()).map_err(|_| Errno::Overflow)?;
+    memory.write_u32(used, buffer_len.saturating_sub(left))
+}
