@@ -50,7 +50,9 @@ pub enum BuildError {
     },
     /// The environment is a list of `NAME=VALUE`, so a name can neither be
     /// empty nor contain the `=`.
-    #[error("{0:?} can't be the name of an environment variable: it must be non-empty, without `=`")]
+    #[error(
+        "{0:?} can't be the name of an environment variable: it must be non-empty, without `=`"
+    )]
     EnvironmentName(String),
     /// The sizes are 32-bit numbers in the guest.
     #[error("the {0} are too large together: a guest can be given at most 4 GiB")]
@@ -106,7 +108,8 @@ impl WasiCtxBuilder {
 
     /// Appends arguments.
     pub fn args(&mut self, args: &[impl AsRef<str>]) -> &mut WasiCtxBuilder {
-        self.args.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        self.args
+            .extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -173,11 +176,7 @@ impl WasiCtxBuilder {
 
     /// Gives the guest a directory, with all that is below it, under the name
     /// `guest_path` (`/`, `.`, `/data` …). The first one is descriptor 3.
-    pub fn preopened_dir(
-        &mut self,
-        dir: Dir,
-        guest_path: impl AsRef<str>,
-    ) -> &mut WasiCtxBuilder {
+    pub fn preopened_dir(&mut self, dir: Dir, guest_path: impl AsRef<str>) -> &mut WasiCtxBuilder {
         self.preopens.push((dir, guest_path.as_ref().to_owned()));
         self
     }
@@ -202,7 +201,8 @@ impl WasiCtxBuilder {
             }
             let pair = format!("{name}={value}");
             no_nul("the environment variable", &pair)?;
-            env.push(&pair).ok_or(BuildError::TooLarge("environment variables"))?;
+            env.push(&pair)
+                .ok_or(BuildError::TooLarge("environment variables"))?;
         }
 
         let mut table = Table::default();

@@ -187,7 +187,10 @@ mod tests {
 
     #[test]
     fn an_error_without_a_number_is_told_by_its_kind() {
-        assert_eq!(Errno::from(io::Error::from(io::ErrorKind::NotFound)), Errno::NoEnt);
+        assert_eq!(
+            Errno::from(io::Error::from(io::ErrorKind::NotFound)),
+            Errno::NoEnt
+        );
         assert_eq!(Errno::from(io::Error::other("anything")), Errno::Io);
     }
 }

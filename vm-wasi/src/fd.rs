@@ -126,11 +126,7 @@ fn transfer<'m>(
     memory: &mut GuestMemory<'m>,
     vecs: u32,
     count: u32,
-    mut one: impl FnMut(
-        &mut GuestMemory<'m>,
-        &crate::memory::IoVec,
-        u64,
-    ) -> std::io::Result<usize>,
+    mut one: impl FnMut(&mut GuestMemory<'m>, &crate::memory::IoVec, u64) -> std::io::Result<usize>,
 ) -> Result<u32, Errno> {
     let mut done = 0u32;
     for index in 0..count {
@@ -311,12 +307,7 @@ pub(crate) fn fd_advise(
 }
 
 /// `fd_allocate`.
-pub(crate) fn fd_allocate(
-    ctx: &mut WasiCtx,
-    fd: u32,
-    offset: u64,
-    len: u64,
-) -> Result<(), Errno> {
+pub(crate) fn fd_allocate(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Spipe)?;
     descriptor.require(Rights::FD_WRITE)?;
@@ -426,8 +417,7 @@ pub(crate) fn fd_fdstat_set_rights(
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
     let (base, inheriting) = (Rights(base), Rights(inheriting));
-    if !descriptor.rights_base.contains(base)
-        || !descriptor.rights_inheriting.contains(inheriting)
+    if !descriptor.rights_base.contains(base) || !descriptor.rights_inheriting.contains(inheriting)
     {
         return Err(Errno::NotCapable);
     }

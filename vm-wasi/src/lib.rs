@@ -6,6 +6,7 @@ mod clocks;
 mod ctx;
 mod errno;
 mod fd;
+mod linker;
 mod memory;
 mod path;
 pub mod pipe;
@@ -17,6 +18,10 @@ mod strings;
 mod table;
 
 pub use ctx::{BuildError, WasiCtx, WasiCtxBuilder};
+pub use linker::{I32Exit, add_to_linker};
 
 /// The library whose [`Dir`](cap_std::fs::Dir) the builder takes.
 pub use cap_std;
+
+#[cfg(test)]
+mod tests;

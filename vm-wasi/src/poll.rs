@@ -78,7 +78,9 @@ fn subscription(
 ) -> Result<Subscription, Errno> {
     // In range: the whole array was checked.
     let at = subscriptions.wrapping_add(index.wrapping_mul(SUBSCRIPTION_SIZE));
-    memory.read_array(at).map(|bytes| Subscription::decode(&bytes))
+    memory
+        .read_array(at)
+        .map(|bytes| Subscription::decode(&bytes))
 }
 
 fn clock_event(subscription: &Subscription, error: Errno) -> Event {

@@ -36,10 +36,7 @@ impl Listing {
         };
         // What `..` is lies outside of what the guest may see; C libraries
         // accept a 0 here.
-        let mut entries = vec![
-            own(".", stat::of(&dir.dir_metadata()?).inode),
-            own("..", 0),
-        ];
+        let mut entries = vec![own(".", stat::of(&dir.dir_metadata()?).inode), own("..", 0)];
         for entry in dir.entries()? {
             let entry = entry?;
             // A name that is no UTF-8 can't be passed in preview 1, so the
@@ -65,7 +62,7 @@ impl Listing {
 
 #[cfg(unix)]
 fn inode_and_type(entry: &cap_std::fs::DirEntry) -> io::Result<(u64, FileType)> {
-    use cap_std::fs::DirEntryExt;
+    use std::os::unix::fs::DirEntryExt;
     Ok((entry.ino(), stat::file_type(entry.file_type()?)))
 }
 
@@ -103,7 +100,8 @@ pub(crate) fn fd_readdir(
 
     let first = usize::try_from(cookie).unwrap_or(usize::MAX);
     let mut out = memory.slice_mut(buffer, buffer_len)?;
-    for (next, entry) in (cookie.saturating_add(1)..).zip(listing.entries.iter().skip(first)) {
+    // The cookie of an entry is the position of the one behind it.
+    for (next, entry) in (1..).zip(&listing.entries).skip(first) {
         let head = DirEntHead {
             next,
             inode: entry.inode,

@@ -70,19 +70,20 @@ pub(crate) fn times(
     modified: u64,
     flags: FstFlags,
 ) -> Result<(Option<SystemTimeSpec>, Option<SystemTimeSpec>), Errno> {
-    let time = |nanoseconds: u64, set: FstFlags, set_now: FstFlags| {
-        match (flags.contains(set), flags.contains(set_now)) {
-            (false, false) => Ok(None),
-            (false, true) => Ok(Some(SystemTimeSpec::SymbolicNow)),
-            (true, false) => SystemTime::UNIX_EPOCH
-                .checked_add(std::time::Duration::from_nanos(nanoseconds))
-                .map(|time| {
-                    let time = cap_std::time::SystemTime::from_std(time);
-                    Some(SystemTimeSpec::Absolute(time))
-                })
-                .ok_or(Errno::Overflow),
-            (true, true) => Err(Errno::Inval),
-        }
+    let time = |nanoseconds: u64, set: FstFlags, set_now: FstFlags| match (
+        flags.contains(set),
+        flags.contains(set_now),
+    ) {
+        (false, false) => Ok(None),
+        (false, true) => Ok(Some(SystemTimeSpec::SymbolicNow)),
+        (true, false) => SystemTime::UNIX_EPOCH
+            .checked_add(std::time::Duration::from_nanos(nanoseconds))
+            .map(|time| {
+                let time = cap_std::time::SystemTime::from_std(time);
+                Some(SystemTimeSpec::Absolute(time))
+            })
+            .ok_or(Errno::Overflow),
+        (true, true) => Err(Errno::Inval),
     };
     Ok((
         time(accessed, FstFlags::ATIM, FstFlags::ATIM_NOW)?,

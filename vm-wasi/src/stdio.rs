@@ -103,7 +103,13 @@ impl Output {
             let mut rest = memory.io_slice(&vec);
             while !rest.is_empty() {
                 let len = match retry(|| self.writer.write(rest)) {
-                    Ok(0) => return if written > 0 { Ok(written) } else { Err(Errno::Io) },
+                    Ok(0) => {
+                        return if written > 0 {
+                            Ok(written)
+                        } else {
+                            Err(Errno::Io)
+                        };
+                    }
                     Ok(len) => len.min(rest.len()),
                     Err(_) if written > 0 => return Ok(written),
                     Err(error) => return Err(error.into()),

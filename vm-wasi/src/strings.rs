@@ -19,7 +19,10 @@ impl StringArray {
         let end = self.bytes.len().checked_add(text.len())?.checked_add(1)?;
         u32::try_from(end).ok()?;
         // The pointers must fit in an address space too.
-        u32::try_from(self.offsets.len()).ok()?.checked_add(1)?.checked_mul(4)?;
+        u32::try_from(self.offsets.len())
+            .ok()?
+            .checked_add(1)?
+            .checked_mul(4)?;
         self.offsets.push(offset);
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(0);
@@ -49,7 +52,10 @@ impl StringArray {
         pointers: u32,
         buffer: u32,
     ) -> Result<(), Errno> {
-        memory.check(pointers, self.count()?.checked_mul(4).ok_or(Errno::Overflow)?)?;
+        memory.check(
+            pointers,
+            self.count()?.checked_mul(4).ok_or(Errno::Overflow)?,
+        )?;
         memory.write(buffer, &self.bytes)?;
         let mut at = pointers;
         for offset in &self.offsets {

@@ -142,7 +142,10 @@ impl Table {
 
     pub(crate) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         let index = usize::try_from(fd).map_err(|_| Errno::Badf)?;
-        self.slots.get(index).and_then(Option::as_ref).ok_or(Errno::Badf)
+        self.slots
+            .get(index)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::Badf)
     }
 
     pub(crate) fn get_mut(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
@@ -190,7 +193,10 @@ mod tests {
     }
 
     fn tag(table: &Table, fd: u32) -> Option<u64> {
-        table.get(fd).ok().map(|descriptor| descriptor.rights_inheriting.0)
+        table
+            .get(fd)
+            .ok()
+            .map(|descriptor| descriptor.rights_inheriting.0)
     }
 
     #[derive(Clone, Debug)]

@@ -1,0 +1,239 @@
+//! The functions as a guest imports them.
+
+use vm_engine::{AsContextMut, Caller, Error, Linker};
+
+use crate::abi::ClockId;
+use crate::ctx::WasiCtx;
+use crate::errno::Errno;
+use crate::fd;
+use crate::memory::GuestMemory;
+use crate::path::{self, At, PathOpen, PathTimes};
+use crate::poll;
+use crate::readdir;
+
+/// The module from which guests import preview 1.
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// The guest called `proc_exit`: not a failure, but the end of its run.
+///
+/// Found in the error of the call that ran the guest by
+/// [`Error::downcast_ref`](vm_engine::Error::downcast_ref).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("exited with status {0}")]
+pub struct I32Exit(pub i32);
+
+impl I32Exit {
+    /// The status as a process of the host can end with it: the lowest 8 bits,
+    /// which are all that POSIX's `wait` passes on.
+    pub fn process_exit_code(&self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
+}
+
+/// A guest called a function that takes pointers, but has no memory under the
+/// name by which preview 1 finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the module calls `{function}` of WASI but exports no memory named `memory`")]
+struct NoMemory {
+    function: &'static str,
+}
+
+/// Defines every function of WASI preview 1 in a linker.
+///
+/// `get` finds the guest's [`WasiCtx`] in the data of the store.
+///
+/// # Errors
+///
+/// The linker already has a definition of one of the names.
+pub fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<(), Error> {
+    /// Each line: a function with its parameters, and what it does with the
+    /// context and the memory. A parameter smaller than 32 bits travels as an
+    /// `i32`, a signed or unsigned 64-bit one as an `i64`.
+    macro_rules! functions {
+        ($($name:ident($($arg:ident: $ty:ty),*) $call:expr;)*) => {$(
+            linker.func_wrap(
+                MODULE,
+                stringify!($name),
+                move |caller: Caller<'_, T>, $($arg: $ty),*| {
+                    with_memory(stringify!($name), caller, get, $call)
+                },
+            )?;
+        )*};
+    }
+
+    functions! {
+        args_get(argv: u32, buffer: u32)
+            |ctx, memory| ctx.args.get(memory, argv, buffer);
+        args_sizes_get(count: u32, size: u32)
+            |ctx, memory| ctx.args.sizes(memory, count, size);
+        environ_get(environ: u32, buffer: u32)
+            |ctx, memory| ctx.env.get(memory, environ, buffer);
+        environ_sizes_get(count: u32, size: u32)
+            |ctx, memory| ctx.env.sizes(memory, count, size);
+        clock_res_get(id: u32, result: u32)
+            |ctx, memory| memory.write_u64(result, ctx.clocks.resolution(ClockId::from_guest(id)?)?);
+        clock_time_get(id: u32, _precision: u64, result: u32)
+            |ctx, memory| memory.write_u64(result, ctx.clocks.now(ClockId::from_guest(id)?)?);
+        random_get(buffer: u32, len: u32)
+            |_, memory| getrandom::fill(memory.slice_mut(buffer, len)?).map_err(|_| Errno::Io);
+
+        fd_fdstat_get(fd: u32, result: u32)
+            |ctx, memory| fd::fd_fdstat_get(ctx, memory, fd, result);
+        fd_filestat_get(fd: u32, result: u32)
+            |ctx, memory| fd::fd_filestat_get(ctx, memory, fd, result);
+        fd_pread(fd: u32, vecs: u32, count: u32, offset: u64, read: u32)
+            |ctx, memory| fd::fd_pread(ctx, memory, fd, vecs, count, offset, read);
+        fd_prestat_get(fd: u32, result: u32)
+            |ctx, memory| fd::fd_prestat_get(ctx, memory, fd, result);
+        fd_prestat_dir_name(fd: u32, path: u32, len: u32)
+            |ctx, memory| fd::fd_prestat_dir_name(ctx, memory, fd, path, len);
+        fd_pwrite(fd: u32, vecs: u32, count: u32, offset: u64, written: u32)
+            |ctx, memory| fd::fd_pwrite(ctx, memory, fd, vecs, count, offset, written);
+        fd_read(fd: u32, vecs: u32, count: u32, read: u32)
+            |ctx, memory| fd::fd_read(ctx, memory, fd, vecs, count, read);
+        fd_readdir(fd: u32, buffer: u32, len: u32, cookie: u64, used: u32)
+            |ctx, memory| readdir::fd_readdir(ctx, memory, fd, buffer, len, cookie, used);
+        fd_seek(fd: u32, offset: i64, whence: u32, position: u32)
+            |ctx, memory| fd::fd_seek(ctx, memory, fd, offset, whence, position);
+        fd_tell(fd: u32, position: u32)
+            |ctx, memory| fd::fd_tell(ctx, memory, fd, position);
+        fd_write(fd: u32, vecs: u32, count: u32, written: u32)
+            |ctx, memory| fd::fd_write(ctx, memory, fd, vecs, count, written);
+
+        path_create_directory(fd: u32, path: u32, len: u32)
+            |ctx, memory| path::path_create_directory(ctx, memory, fd, path, len);
+        path_filestat_get(fd: u32, lookup: u32, path: u32, len: u32, result: u32)
+            |ctx, memory| path::path_filestat_get(ctx, memory, fd, lookup, path, len, result);
+        path_filestat_set_times(
+            fd: u32, lookup: u32, path: u32, path_len: u32, accessed: u64, modified: u64, flags: u32
+        )
+            |ctx, memory| path::path_filestat_set_times(ctx, memory, &PathTimes {
+                fd, lookup, path, path_len, accessed, modified, flags,
+            });
+        path_link(
+            from_fd: u32, lookup: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32
+        )
+            |ctx, memory| {
+                let from = At { fd: from_fd, path: from, path_len: from_len };
+                let to = At { fd: to_fd, path: to, path_len: to_len };
+                path::path_link(ctx, memory, lookup, from, to)
+            };
+        path_open(
+            fd: u32, lookup: u32, path: u32, path_len: u32, oflags: u32,
+            rights_base: u64, rights_inheriting: u64, fdflags: u32, opened: u32
+        )
+            |ctx, memory| path::path_open(ctx, memory, &PathOpen {
+                fd, lookup, path, path_len, oflags, rights_base, rights_inheriting, fdflags, opened,
+            });
+        path_readlink(fd: u32, path: u32, path_len: u32, buffer: u32, len: u32, used: u32)
+            |ctx, memory| {
+                path::path_readlink(ctx, memory, At { fd, path, path_len }, buffer, len, used)
+            };
+        path_remove_directory(fd: u32, path: u32, len: u32)
+            |ctx, memory| path::path_remove_directory(ctx, memory, fd, path, len);
+        path_rename(from_fd: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32)
+            |ctx, memory| {
+                let from = At { fd: from_fd, path: from, path_len: from_len };
+                let to = At { fd: to_fd, path: to, path_len: to_len };
+                path::path_rename(ctx, memory, from, to)
+            };
+        path_symlink(target: u32, target_len: u32, fd: u32, path: u32, path_len: u32)
+            |ctx, memory| {
+                path::path_symlink(ctx, memory, target, target_len, At { fd, path, path_len })
+            };
+        path_unlink_file(fd: u32, path: u32, len: u32)
+            |ctx, memory| path::path_unlink_file(ctx, memory, fd, path, len);
+
+        poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
+            |ctx, memory| poll::poll_oneoff(ctx, memory, subscriptions, events, count, result);
+    }
+
+    /// The same for functions that take no pointer, and so need no memory.
+    macro_rules! functions_without_memory {
+        ($($name:ident($($arg:ident: $ty:ty),*) $call:expr;)*) => {$(
+            linker.func_wrap(
+                MODULE,
+                stringify!($name),
+                move |mut caller: Caller<'_, T>, $($arg: $ty),*| {
+                    let call: fn(&mut WasiCtx, ($($ty,)*)) -> Result<(), Errno> = $call;
+                    status(call(get(caller.data_mut()), ($($arg,)*)))
+                },
+            )?;
+        )*};
+    }
+
+    functions_without_memory! {
+        fd_advise(fd: u32, offset: u64, len: u64, advice: u32)
+            |ctx, (fd, offset, len, advice)| fd::fd_advise(ctx, fd, offset, len, advice);
+        fd_allocate(fd: u32, offset: u64, len: u64)
+            |ctx, (fd, offset, len)| fd::fd_allocate(ctx, fd, offset, len);
+        fd_close(fd: u32)
+            |ctx, (fd,)| fd::fd_close(ctx, fd);
+        fd_datasync(fd: u32)
+            |ctx, (fd,)| fd::fd_datasync(ctx, fd);
+        fd_fdstat_set_flags(fd: u32, flags: u32)
+            |ctx, (fd, flags)| fd::fd_fdstat_set_flags(ctx, fd, flags);
+        fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64)
+            |ctx, (fd, base, inheriting)| fd::fd_fdstat_set_rights(ctx, fd, base, inheriting);
+        fd_filestat_set_size(fd: u32, size: u64)
+            |ctx, (fd, size)| fd::fd_filestat_set_size(ctx, fd, size);
+        fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, flags: u32)
+            |ctx, (fd, accessed, modified, flags)| {
+                fd::fd_filestat_set_times(ctx, fd, accessed, modified, flags)
+            };
+        fd_renumber(from: u32, to: u32)
+            |ctx, (from, to)| fd::fd_renumber(ctx, from, to);
+        fd_sync(fd: u32)
+            |ctx, (fd,)| fd::fd_sync(ctx, fd);
+        sched_yield()
+            |_, ()| {
+                std::thread::yield_now();
+                Ok(())
+            };
+        // There are no signals to raise in a guest; ending by one is `abort`,
+        // which C libraries do by a trap.
+        proc_raise(_signal: u32)
+            |_, _| Err(Errno::NoSys);
+        // No descriptor ever is a socket.
+        sock_accept(fd: u32, _flags: u32, _result: u32)
+            |ctx, (fd, ..)| not_a_socket(ctx, fd);
+        sock_recv(fd: u32, _vecs: u32, _count: u32, _flags: u32, _len: u32, _out: u32)
+            |ctx, (fd, ..)| not_a_socket(ctx, fd);
+        sock_send(fd: u32, _vecs: u32, _count: u32, _flags: u32, _len: u32)
+            |ctx, (fd, ..)| not_a_socket(ctx, fd);
+        sock_shutdown(fd: u32, _how: u32)
+            |ctx, (fd, ..)| not_a_socket(ctx, fd);
+    }
+
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<(), Error> {
+        Err(Error::new(I32Exit(code)))
+    })?;
+    Ok(())
+}
+
+/// Runs one call on the memory of the guest that called.
+fn with_memory<T: 'static>(
+    function: &'static str,
+    mut caller: Caller<'_, T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx,
+    call: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> Result<(), Errno>,
+) -> Result<u32, Error> {
+    let memory = caller
+        .get_export("memory")
+        .and_then(vm_engine::Extern::into_memory)
+        .ok_or_else(|| Error::new(NoMemory { function }))?;
+    let (bytes, data) = memory.data_and_store_mut(&mut caller);
+    Ok(status(call(get(data), &mut GuestMemory::new(bytes))))
+}
+
+fn status(result: Result<(), Errno>) -> u32 {
+    u32::from(result.err().unwrap_or(Errno::Success).raw())
+}
+
+fn not_a_socket(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+    ctx.table.get(fd)?;
+    Err(Errno::NotSock)
+}
