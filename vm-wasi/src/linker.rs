@@ -23,10 +23,14 @@ const MODULE: &str = "wasi_snapshot_preview1";
 pub struct I32Exit(pub i32);
 
 impl I32Exit {
-    /// The status as a process of the host can end with it: the lowest 8 bits,
-    /// which are all that POSIX's `wait` passes on.
+    /// The status with which a process of the host should end: the lowest 8
+    /// bits, which are all that POSIX's `wait` passes on; but 1 where these are
+    /// 0 although the status is not, so that failure never looks like success.
     pub fn process_exit_code(&self) -> u8 {
-        self.0.to_le_bytes()[0]
+        match self.0.to_le_bytes()[0] {
+            0 if self.0 != 0 => 1,
+            code => code,
+        }
     }
 }
 

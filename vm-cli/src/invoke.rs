@@ -1,0 +1,144 @@
+//! Values of WebAssembly as text, for `palisade run --invoke`.
+
+use vm_engine::{FuncType, Val, ValType};
+
+/// The arguments of a function. The error says which one does not fit.
+pub(crate) fn params(name: &str, ty: &FuncType, args: &[&str]) -> Result<Vec<Val>, String> {
+    let expected = ty.params().len();
+    if args.len() != expected {
+        let found = args.len();
+        return Err(format!(
+            "`{name}` has the type {ty} and so needs {expected} arguments, but {found} were given"
+        ));
+    }
+    ty.params()
+        .zip(args)
+        .enumerate()
+        .map(|(index, (ty, arg))| {
+            value(ty, arg).ok_or_else(|| {
+                let position = index + 1;
+                format!("argument {position} of `{name}` must be {}, not `{arg}`", kind(ty))
+            })
+        })
+        .collect()
+}
+
+fn kind(ty: ValType) -> String {
+    match ty {
+        ValType::I32 | ValType::I64 => format!("an integer that fits in {ty}"),
+        ValType::F32 | ValType::F64 => format!("a number ({ty})"),
+        _ => format!("`null` ({ty})"),
+    }
+}
+
+/// One value of a type. Integers may be signed or unsigned, as long as they
+/// have no more bits than the type.
+fn value(ty: ValType, text: &str) -> Option<Val> {
+    match ty {
+        ValType::I32 => {
+            let number = integer(text)?;
+            let signed = i32::try_from(number).ok();
+            let unsigned = || u32::try_from(number).ok().map(u32::cast_signed);
+            signed.or_else(unsigned).map(Val::I32)
+        }
+        ValType::I64 => {
+            let number = integer(text)?;
+            let signed = i64::try_from(number).ok();
+            let unsigned = || u64::try_from(number).ok().map(u64::cast_signed);
+            signed.or_else(unsigned).map(Val::I64)
+        }
+        ValType::F32 => text.parse().ok().map(|number: f32| Val::F32(number.to_bits())),
+        ValType::F64 => text.parse().ok().map(|number: f64| Val::F64(number.to_bits())),
+        ValType::FuncRef => (text == "null").then_some(Val::FuncRef(None)),
+        ValType::ExternRef => (text == "null").then_some(Val::ExternRef(None)),
+        #[allow(unreachable_patterns)] // Types of proposals that are still to come.
+        _ => None,
+    }
+}
+
+fn integer(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    // Neither a second sign nor nothing.
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let magnitude = match digits.strip_prefix("0x") {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {
+            i128::from_str_radix(digits, 16).ok()?
+        }
+        Some(_) => return None,
+        None => digits.parse().ok()?,
+    };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// A value as it is printed: integers signed, floats by the shortest decimal
+/// that reads back the same.
+pub(crate) fn text(value: &Val) -> String {
+    match value {
+        Val::I32(number) => number.to_string(),
+        Val::I64(number) => number.to_string(),
+        Val::F32(bits) => f32::from_bits(*bits).to_string(),
+        Val::F64(bits) => f64::from_bits(*bits).to_string(),
+        Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
+        Val::FuncRef(Some(_)) => "funcref".to_owned(),
+        Val::ExternRef(Some(_)) => "externref".to_owned(),
+        #[allow(unreachable_patterns)] // As above.
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(ty: ValType, text: &str) -> Option<String> {
+        value(ty, text).map(|value| super::text(&value))
+    }
+
+    #[test]
+    fn integers_are_signed_or_unsigned_with_the_bits_of_the_type() {
+        for (text, expected) in [
+            ("0", Some("0")),
+            ("-1", Some("-1")),
+            ("4294967295", Some("-1")),
+            ("0xffffffff", Some("-1")),
+            ("-0x80000000", Some("-2147483648")),
+            ("2147483647", Some("2147483647")),
+            ("4294967296", None),
+            ("-2147483649", None),
+            ("", None),
+            ("-", None),
+            ("--1", None),
+            ("0x", None),
+            ("0x-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("one", None),
+            ("99999999999999999999999999999999999999999999999999", None),
+        ] {
+            assert_eq!(number(ValType::I32, text).as_deref(), expected, "{text}");
+        }
+        let largest = "18446744073709551615";
+        assert_eq!(number(ValType::I64, largest).as_deref(), Some("-1"));
+    }
+
+    #[test]
+    fn floats_are_printed_so_that_they_read_back_the_same() {
+        for text in ["1", "-0", "0.1", "1.5", "inf", "-inf", "NaN"] {
+            assert_eq!(number(ValType::F32, text).as_deref(), Some(text));
+            assert_eq!(number(ValType::F64, text).as_deref(), Some(text));
+        }
+        assert_eq!(number(ValType::F64, "x"), None);
+    }
+
+    #[test]
+    fn of_references_only_null_can_be_written() {
+        assert_eq!(number(ValType::FuncRef, "null").as_deref(), Some("null"));
+        assert_eq!(number(ValType::ExternRef, "null").as_deref(), Some("null"));
+        assert_eq!(number(ValType::ExternRef, "0"), None);
+    }
+}
