@@ -92,7 +92,12 @@ pub(crate) struct RunArgs {
 
     /// FILE, then ARGS. One list, because the parser then takes everything
     /// after its first element as it is.
-    #[arg(hide = true, required = true, trailing_var_arg = true, value_name = "FILE")]
+    #[arg(
+        hide = true,
+        required = true,
+        trailing_var_arg = true,
+        value_name = "FILE"
+    )]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -120,13 +125,23 @@ pub(crate) struct ModeArgs {
     ///
     /// What is asked for explicitly is an error where the host does not allow
     /// it; see `palisade strategy`.
-    #[arg(long, value_name = "KIND", default_value = "auto", hide_possible_values = false)]
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "auto",
+        hide_possible_values = false
+    )]
     pub(crate) threading: Threading,
 
     /// How accesses to memory are bounds-checked
     ///
     /// Guarded checks need direct threading.
-    #[arg(long, value_name = "KIND", default_value = "auto", hide_possible_values = false)]
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "auto",
+        hide_possible_values = false
+    )]
     pub(crate) bounds: Bounds,
 }
 
@@ -216,22 +231,51 @@ mod tests {
     #[test]
     fn all_that_follows_the_file_is_the_guests() {
         let all = [
-            "a.wasm", "--help", "--", "--dir", "-x", "--verbose", "--", "--env=A=B", "-V", "",
+            "a.wasm",
+            "--help",
+            "--",
+            "--dir",
+            "-x",
+            "--verbose",
+            "--",
+            "--env=A=B",
+            "-V",
+            "",
         ];
         let args = run(&all);
         assert_eq!(args.command, all);
         assert!(!args.verbose && args.dir.is_empty() && args.env.is_empty());
         // A leading `--` is ours: it allows a file whose name begins with a dash.
-        assert_eq!(run(&["--verbose", "--", "-odd.wasm", "--"]).command, ["-odd.wasm", "--"]);
+        assert_eq!(
+            run(&["--verbose", "--", "-odd.wasm", "--"]).command,
+            ["-odd.wasm", "--"]
+        );
     }
 
     #[test]
     fn options_before_the_file_are_ours() {
-        let args = run(&["--dir", "/a::/b", "--dir=c", "--env", "K=V=W", "--verbose", "f"]);
-        assert_eq!(args.dir, [
-            Preopen { host: "/a".into(), guest: "/b".into() },
-            Preopen { host: "c".into(), guest: "c".into() },
+        let args = run(&[
+            "--dir",
+            "/a::/b",
+            "--dir=c",
+            "--env",
+            "K=V=W",
+            "--verbose",
+            "f",
         ]);
+        assert_eq!(
+            args.dir,
+            [
+                Preopen {
+                    host: "/a".into(),
+                    guest: "/b".into()
+                },
+                Preopen {
+                    host: "c".into(),
+                    guest: "c".into()
+                },
+            ]
+        );
         assert_eq!(args.env, [("K".to_owned(), "V=W".to_owned())]);
         assert!(args.verbose);
         assert_eq!(args.command, ["f"]);

@@ -17,8 +17,7 @@ pub(crate) fn explore(args: &ExploreArgs) -> Result<ExitCode, Failure> {
     let own = module.imported_function_count()..module.function_count();
     let functions: Vec<u32> = match &args.func {
         None => own.collect(),
-        Some(wanted) => find(&module, wanted)
-            .map_err(|reason| anyhow!("`{shown}`: {reason}"))?,
+        Some(wanted) => find(&module, wanted).map_err(|reason| anyhow!("`{shown}`: {reason}"))?,
     };
     let strategy = engine.strategy();
     print(&format!(
@@ -31,8 +30,14 @@ pub(crate) fn explore(args: &ExploreArgs) -> Result<ExitCode, Failure> {
     ))?;
     for index in functions {
         let listing = module.explore(index)?;
-        let name = module.function_name(index).unwrap_or("unnamed").escape_debug();
-        print(&format!("\n; function {index}: {name}\n{}\n", listing.trim_end()))?;
+        let name = module
+            .function_name(index)
+            .unwrap_or("unnamed")
+            .escape_debug();
+        print(&format!(
+            "\n; function {index}: {name}\n{}\n",
+            listing.trim_end()
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -41,8 +46,9 @@ pub(crate) fn explore(args: &ExploreArgs) -> Result<ExitCode, Failure> {
 fn find(module: &Module, wanted: &str) -> Result<Vec<u32>, String> {
     let imported = module.imported_function_count();
     let count = module.function_count();
-    let named: Vec<u32> =
-        (0..count).filter(|index| module.function_name(*index) == Some(wanted)).collect();
+    let named: Vec<u32> = (0..count)
+        .filter(|index| module.function_name(*index) == Some(wanted))
+        .collect();
     let found = if !named.is_empty() {
         named
     } else if let Ok(index) = wanted.parse::<u32>() {
@@ -53,9 +59,14 @@ fn find(module: &Module, wanted: &str) -> Result<Vec<u32>, String> {
     } else {
         return Err(format!("it has no function named `{wanted}`"));
     };
-    let own: Vec<u32> = found.into_iter().filter(|index| *index >= imported).collect();
+    let own: Vec<u32> = found
+        .into_iter()
+        .filter(|index| *index >= imported)
+        .collect();
     if own.is_empty() {
-        return Err(format!("the function `{wanted}` is imported, so its code is elsewhere"));
+        return Err(format!(
+            "the function `{wanted}` is imported, so its code is elsewhere"
+        ));
     }
     Ok(own)
 }

@@ -17,7 +17,10 @@ pub(crate) fn params(name: &str, ty: &FuncType, args: &[&str]) -> Result<Vec<Val
         .map(|(index, (ty, arg))| {
             value(ty, arg).ok_or_else(|| {
                 let position = index + 1;
-                format!("argument {position} of `{name}` must be {}, not `{arg}`", kind(ty))
+                format!(
+                    "argument {position} of `{name}` must be {}, not `{arg}`",
+                    kind(ty)
+                )
             })
         })
         .collect()
@@ -47,8 +50,14 @@ fn value(ty: ValType, text: &str) -> Option<Val> {
             let unsigned = || u64::try_from(number).ok().map(u64::cast_signed);
             signed.or_else(unsigned).map(Val::I64)
         }
-        ValType::F32 => text.parse().ok().map(|number: f32| Val::F32(number.to_bits())),
-        ValType::F64 => text.parse().ok().map(|number: f64| Val::F64(number.to_bits())),
+        ValType::F32 => text
+            .parse()
+            .ok()
+            .map(|number: f32| Val::F32(number.to_bits())),
+        ValType::F64 => text
+            .parse()
+            .ok()
+            .map(|number: f64| Val::F64(number.to_bits())),
         ValType::FuncRef => (text == "null").then_some(Val::FuncRef(None)),
         ValType::ExternRef => (text == "null").then_some(Val::ExternRef(None)),
         #[allow(unreachable_patterns)] // Types of proposals that are still to come.

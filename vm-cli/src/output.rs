@@ -28,7 +28,9 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let error = match self {
             Failure::Usage(message) => {
-                say(&format!("palisade: error: {message}; see `palisade --help`"));
+                say(&format!(
+                    "palisade: error: {message}; see `palisade --help`"
+                ));
                 return ExitCode::from(USAGE);
             }
             Failure::Error(error) => error,
@@ -154,7 +156,9 @@ mod tests {
     #[test]
     fn causes_are_named_once() {
         let inner = anyhow::anyhow!("no space");
-        let error = inner.context("cannot create: no space").context("file.wasm");
+        let error = inner
+            .context("cannot create: no space")
+            .context("file.wasm");
         assert_eq!(one_line(&error), "file.wasm: cannot create: no space");
         let error = anyhow::anyhow!("no space").context("file.wasm");
         assert_eq!(one_line(&error), "file.wasm: no space");

@@ -92,7 +92,9 @@ fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCt
 fn explain(instance: &Instance, store: &Store<WasiCtx>) {
     if let Some(note) = instance.bounds_note(store) {
         let bounds = instance.bounds(store);
-        say(&format!("palisade: {bounds} bounds checks for this instance: {note}"));
+        say(&format!(
+            "palisade: {bounds} bounds checks for this instance: {note}"
+        ));
     }
 }
 
@@ -101,7 +103,9 @@ fn ended(error: vm_engine::Error, file: &OsStr) -> Result<ExitCode, Failure> {
     match error.downcast_ref::<I32Exit>() {
         Some(exit) => Ok(ExitCode::from(exit.process_exit_code())),
         None if error.trap().is_some() || error.backtrace().is_some() => Err(error.into()),
-        None => Err(anyhow!(error).context(format!("`{}`", file.display())).into()),
+        None => Err(anyhow!(error)
+            .context(format!("`{}`", file.display()))
+            .into()),
     }
 }
 
@@ -140,16 +144,13 @@ impl Call {
     }
 
     /// An exported function, with arguments from the command line.
-    fn invoke(
-        module: &Module,
-        file: &OsStr,
-        name: &str,
-        args: &[&str],
-    ) -> Result<Call, Failure> {
+    fn invoke(module: &Module, file: &OsStr, name: &str, args: &[&str]) -> Result<Call, Failure> {
         let Some(ExternType::Func(ty)) = module.get_export(name) else {
             let shown = file.display();
             let known = exported_functions(module);
-            return Err(anyhow!("`{shown}` exports no function `{name}`; it exports: {known}").into());
+            return Err(
+                anyhow!("`{shown}` exports no function `{name}`; it exports: {known}").into(),
+            );
         };
         let params = invoke::params(name, &ty, args).map_err(Failure::Usage)?;
         let initialize = name != INITIALIZE
@@ -165,15 +166,23 @@ impl Call {
     /// Calls it, and returns its results as text.
     fn run(&self, instance: &Instance, store: &mut Store<WasiCtx>) -> vm_engine::Result<String> {
         if self.initialize {
-            instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE)?.call(&mut *store, ())?;
+            instance
+                .get_typed_func::<(), ()>(&mut *store, INITIALIZE)?
+                .call(&mut *store, ())?;
         }
         let func = instance.get_func(&mut *store, &self.name).ok_or_else(|| {
             vm_engine::Error::msg(format!("there is no function `{}`", self.name))
         })?;
-        let mut results: Vec<_> =
-            self.ty.results().map(vm_engine::Val::default_for_ty).collect();
+        let mut results: Vec<_> = self
+            .ty
+            .results()
+            .map(vm_engine::Val::default_for_ty)
+            .collect();
         func.call(&mut *store, &self.params, &mut results)?;
-        Ok(results.iter().map(|value| invoke::text(value) + "\n").collect())
+        Ok(results
+            .iter()
+            .map(|value| invoke::text(value) + "\n")
+            .collect())
     }
 }
 

@@ -25,7 +25,10 @@ pub(crate) fn strategy() -> Result<ExitCode, Failure> {
             Err(error) => format!("not available: {error}"),
         };
         // Aligned: the longest pair is `direct + software`.
-        text.push_str(&format!("  {:<18} {answer}\n", format!("{threading} + {bounds}")));
+        text.push_str(&format!(
+            "  {:<18} {answer}\n",
+            format!("{threading} + {bounds}")
+        ));
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)

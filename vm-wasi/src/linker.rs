@@ -1,6 +1,6 @@
 //! The functions as a guest imports them.
 
-use vm_engine::{AsContextMut, Caller, Error, Linker};
+use vm_engine::{Caller, Error, Linker};
 
 use crate::abi::ClockId;
 use crate::ctx::WasiCtx;

@@ -56,6 +56,7 @@ impl<'a> GuestMemory<'a> {
         self.slice(ptr, len)?.try_into().map_err(|_| Errno::Fault)
     }
 
+    #[cfg(test)]
     pub(crate) fn read_u32(&self, ptr: u32) -> Result<u32, Errno> {
         self.read_array(ptr).map(u32::from_le_bytes)
     }
