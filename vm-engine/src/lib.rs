@@ -1,5 +1,4 @@
-//! Palisade's embedding API: Config, Engine, Module, Store, Linker, Instance, Func.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod backtrace;

@@ -1,0 +1,62 @@
+//! What several test files use.
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+use vm_engine::{
+    Bounds, Config, ConfigError, Engine, Instance, Module, Store, Threading, WasmParams,
+    WasmResults,
+};
+
+/// The valid combinations of threading and bounds checks.
+pub const MODES: [(Threading, Bounds); 3] = [
+    (Threading::Direct, Bounds::Guarded),
+    (Threading::Direct, Bounds::Software),
+    (Threading::Token, Bounds::Software),
+];
+
+/// An engine for each mode that this host supports, with the given further settings.
+pub fn modes_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
+    let mut engines = Vec::new();
+    for (threading, bounds) in MODES {
+        let mut config = Config::new();
+        config.threading(threading).bounds(bounds);
+        configure(&mut config);
+        match Engine::new(&config) {
+            Ok(engine) => engines.push(engine),
+            // `modes_exist` in config.rs says on which hosts this is no excuse.
+            Err(error) => match error.downcast_ref::<ConfigError>() {
+                Some(ConfigError::Direct { .. } | ConfigError::Guarded { .. }) => {
+                    eprintln!("mode not tested here: {error}");
+                }
+                _ => panic!("{threading}, {bounds}: {error}"),
+            },
+        }
+    }
+    engines
+}
+
+/// An engine for each mode that this host supports.
+pub fn modes() -> Vec<Engine> {
+    modes_with(|_| {})
+}
+
+/// Runs a test in each mode, with a store and an instance of a module without imports.
+pub fn in_each_mode(text: &str, test: impl Fn(&mut Store<()>, Instance)) {
+    for engine in modes() {
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        eprintln!("{}", engine.strategy());
+        test(&mut store, instance);
+    }
+}
+
+/// Calls an export.
+pub fn call<T: 'static, P: WasmParams, R: WasmResults>(
+    store: &mut Store<T>,
+    instance: Instance,
+    name: &str,
+    params: P,
+) -> vm_engine::Result<R> {
+    let func = instance.get_typed_func::<P, R>(&mut *store, name)?;
+    func.call(store, params)
+}

@@ -1,0 +1,116 @@
+//! Settings: which are valid, what is chosen, and what the errors say.
+
+mod common;
+
+use vm_engine::{Bounds, Config, ConfigError, Engine, Module, ModuleError, Threading};
+
+#[test]
+fn token_threading_with_guards_is_rejected_and_both_settings_are_named() {
+    let mut config = Config::new();
+    config.threading(Threading::Token).bounds(Bounds::Guarded);
+    let error = Engine::new(&config).unwrap_err();
+    assert_eq!(
+        error.downcast_ref::<ConfigError>(),
+        Some(&ConfigError::TokenGuarded)
+    );
+    let text = error.to_string();
+    assert!(text.contains("threading = token"), "{text}");
+    assert!(text.contains("bounds = guarded"), "{text}");
+}
+
+#[test]
+fn the_defaults_never_fail_and_say_what_they_chose() {
+    let engine = Engine::new(&Config::default()).unwrap();
+    let strategy = engine.strategy();
+    assert_ne!(strategy.threading, Threading::Auto);
+    assert_ne!(strategy.bounds, Bounds::Auto);
+    assert_eq!(strategy.reasons.len(), 2);
+    let text = strategy.to_string();
+    assert!(text.contains(&strategy.threading.to_string()), "{text}");
+    assert!(text.contains(&strategy.bounds.to_string()), "{text}");
+    for reason in &strategy.reasons {
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[test]
+fn token_threading_chooses_software_checks() {
+    let mut config = Config::new();
+    config.threading(Threading::Token);
+    let engine = Engine::new(&config).unwrap();
+    assert_eq!(engine.strategy().threading, Threading::Token);
+    assert_eq!(engine.strategy().bounds, Bounds::Software);
+}
+
+#[test]
+fn software_checks_are_what_was_asked_for() {
+    let mut config = Config::new();
+    config.bounds(Bounds::Software);
+    let engine = Engine::new(&config).unwrap();
+    assert_eq!(engine.strategy().bounds, Bounds::Software);
+}
+
+#[test]
+fn proposals_that_are_not_implemented_cannot_be_switched_on() {
+    type Switch = fn(&mut Config, bool) -> &mut Config;
+    let switches: [(&str, Switch); 12] = [
+        ("simd", Config::wasm_simd),
+        ("relaxed-simd", Config::wasm_relaxed_simd),
+        ("tail-call", Config::wasm_tail_call),
+        ("extended-const", Config::wasm_extended_const),
+        ("multi-memory", Config::wasm_multi_memory),
+        ("memory64", Config::wasm_memory64),
+        ("custom-page-sizes", Config::wasm_custom_page_sizes),
+        ("wide-arithmetic", Config::wasm_wide_arithmetic),
+        ("threads", Config::wasm_threads),
+        ("exceptions", Config::wasm_exceptions),
+        ("function-references", Config::wasm_function_references),
+        ("gc", Config::wasm_gc),
+    ];
+    for (proposal, switch) in switches {
+        let mut config = Config::new();
+        switch(&mut config, false);
+        Engine::new(&config).unwrap();
+        switch(&mut config, true);
+        let error = Engine::new(&config).unwrap_err().to_string();
+        assert!(error.contains(proposal), "{error}");
+    }
+}
+
+#[test]
+fn proposals_that_are_implemented_can_be_switched_off() {
+    let sign_extension = "(func (param i32) (result i32) (i32.extend8_s (local.get 0)))";
+    let reference_types = "(func (param externref))";
+    let multi_value = "(func (result i32 i32) (i32.const 1) (i32.const 2))";
+    let bulk_memory = "(memory 1)
+        (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))";
+    let saturating = "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))";
+    let mutable_global = r#"(global (export "g") (mut i32) (i32.const 0))"#;
+    type Switch = fn(&mut Config, bool) -> &mut Config;
+    let switches: [(&str, Switch); 6] = [
+        (sign_extension, Config::wasm_sign_extension),
+        (reference_types, Config::wasm_reference_types),
+        (multi_value, Config::wasm_multi_value),
+        (bulk_memory, Config::wasm_bulk_memory),
+        (saturating, Config::wasm_saturating_float_to_int),
+        (mutable_global, Config::wasm_mutable_global),
+    ];
+    for (text, switch) in switches {
+        let mut config = Config::new();
+        // The one that others build on.
+        if text != reference_types {
+            config.wasm_reference_types(false);
+        }
+        switch(&mut config, true);
+        Module::new(&Engine::new(&config).unwrap(), text).unwrap();
+        switch(&mut config, false);
+        let error = Module::new(&Engine::new(&config).unwrap(), text).unwrap_err();
+        assert!(
+            matches!(
+                error.downcast_ref::<ModuleError>(),
+                Some(ModuleError::Invalid(_))
+            ),
+            "{error}"
+        );
+    }
+}
