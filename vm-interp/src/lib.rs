@@ -13,4 +13,6 @@ pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
     MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut, Trap, call,
 };
+pub use vm_trap::TrapCode;
+
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};
