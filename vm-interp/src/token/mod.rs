@@ -106,7 +106,7 @@ impl TokenCode {
     pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
         let function = self.ir(func)?;
         let code = encode(&function, self)?;
-        let mut text = format!("{function:?}\ntokens:\n");
+        let mut text = format!("{function}\ntokens:\n");
         let ends = (code.starts.iter().skip(1).copied()).chain([code.words.len() as u32]);
         for (start, end) in code.starts.iter().zip(ends) {
             let words = &code.words[*start as usize..end as usize];
