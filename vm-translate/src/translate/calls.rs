@@ -48,6 +48,7 @@ impl Translator<'_> {
     /// Computes an entry into a temporary register or into a scratch slot: its home may be
     /// among the arguments already.
     fn materialise_above(&mut self, index: usize) {
+        self.before_trap(index);
         let home = self.stack.entry(index).home.max(self.reserved);
         let place = match self.place_of(index) {
             Place::Slot(_) => Place::Slot(home),

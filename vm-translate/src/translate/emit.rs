@@ -89,12 +89,12 @@ impl Translator<'_> {
 
     fn emit_whole(&mut self, root: Root, expr: &Expr) {
         let terms = expr.terms();
-        let offset = match root {
-            Root::Set(_) => match terms.iter().find(|term| term.may_trap()) {
-                Some(term) => term.offset,
-                None if terms[0].op().is_some() => terms[0].offset,
-                None => self.offset,
-            },
+        // The offset is that of what may trap; of a store that is the store.
+        let traps = terms.iter().find(|term| term.may_trap());
+        let offset = match (root, traps) {
+            (Root::Store { .. }, _) => self.offset,
+            (_, Some(term)) => term.offset,
+            (Root::Set(_), None) if terms[0].op().is_some() => terms[0].offset,
             _ => self.offset,
         };
         self.out.inst(root, terms, offset);

@@ -43,8 +43,17 @@ impl Translator<'_> {
 
     /// Computes an entry into a temporary register if there is one, or else into its home.
     pub(super) fn materialise(&mut self, index: usize) {
+        self.before_trap(index);
         let place = self.place_of(index);
         self.emit_entry(index, place);
+    }
+
+    /// If an entry may trap, computes the older ones that have to trap first. That takes
+    /// temporary registers, so it comes before one is chosen for the entry.
+    pub(super) fn before_trap(&mut self, index: usize) {
+        if self.stack.entry(index).effects.any_of(Effects::TRAPS) {
+            self.compute(Effects::TRAPS, index);
+        }
     }
 
     /// Where [`Translator::materialise`] would put an entry.

@@ -1,0 +1,619 @@
+//! Random programs in the text format: valid, and sure to end.
+
+use std::fmt::Write;
+
+/// A small generator of random numbers (xorshift64*).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        ((self.next() >> 32) % n as u64) as usize
+    }
+
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+}
+
+type Ty = &'static str;
+
+#[derive(Clone)]
+struct Func {
+    params: Vec<Ty>,
+    results: Vec<Ty>,
+}
+
+struct Label {
+    /// What a branch to it takes.
+    operands: Vec<Ty>,
+    is_loop: bool,
+}
+
+const TYPES: [Ty; 4] = ["i32", "i64", "f32", "f64"];
+const GLOBALS: [Ty; 5] = ["i32", "i64", "f32", "f64", "i32"];
+
+struct Generator {
+    random: Random,
+    text: String,
+    funcs: Vec<Func>,
+    locals: Vec<Ty>,
+    /// The function at hand, the number of its local that bounds loops, and its results.
+    at: usize,
+    fuel: usize,
+    labels: Vec<Label>,
+    /// Types of the operands pushed in the block at hand.
+    stack: Vec<Ty>,
+    budget: usize,
+}
+
+/// A module whose function `main`, of no parameters, is index 2.
+pub fn module(seed: u64) -> String {
+    let mut random = Random::new(seed);
+    let mut funcs = vec![
+        Func {
+            params: vec!["i32", "i64"],
+            results: vec!["i32"],
+        },
+        Func {
+            params: vec!["f64", "f32"],
+            results: vec!["f64", "i32"],
+        },
+    ];
+    let types = |random: &mut Random, most: usize| -> Vec<Ty> {
+        let count = random.below(most + 1);
+        (0..count).map(|_| random.of(&TYPES)).collect()
+    };
+    let defined = 1 + random.below(4);
+    for n in 0..defined {
+        let params = if n == 0 {
+            Vec::new()
+        } else {
+            types(&mut random, 5)
+        };
+        let results = types(&mut random, 3);
+        funcs.push(Func { params, results });
+    }
+    let mut generator = Generator {
+        random,
+        text: String::new(),
+        funcs,
+        locals: Vec::new(),
+        at: 0,
+        fuel: 0,
+        labels: Vec::new(),
+        stack: Vec::new(),
+        budget: 0,
+    };
+    generator.module();
+    generator.text
+}
+
+fn list(keyword: &str, types: &[Ty]) -> String {
+    if types.is_empty() {
+        String::new()
+    } else {
+        format!(" ({keyword} {})", types.join(" "))
+    }
+}
+
+impl Generator {
+    fn module(&mut self) {
+        self.text.push_str("(module\n");
+        for (n, func) in self.funcs.clone().iter().enumerate() {
+            let ty = list("param", &func.params) + &list("result", &func.results);
+            writeln!(self.text, " (type (func{ty}))").unwrap();
+            if n < 2 {
+                writeln!(self.text, " (import \"host\" \"f{n}\" (func (type {n})))").unwrap();
+            }
+        }
+        self.text.push_str(" (memory 1)\n");
+        for ty in GLOBALS {
+            writeln!(self.text, " (global (mut {ty}) ({ty}.const 7))").unwrap();
+        }
+        let all: Vec<String> = (0..self.funcs.len()).map(|n| n.to_string()).collect();
+        writeln!(self.text, " (table {} funcref)", self.funcs.len() + 1).unwrap();
+        writeln!(self.text, " (elem (i32.const 0) func {})", all.join(" ")).unwrap();
+        for at in 2..self.funcs.len() {
+            self.function(at);
+        }
+        self.text.push_str(")\n");
+    }
+
+    fn function(&mut self, at: usize) {
+        let func = self.funcs[at].clone();
+        let extra = self.random.below(6);
+        self.locals.clone_from(&func.params);
+        let locals: Vec<Ty> = (0..extra).map(|_| self.random.of(&TYPES)).collect();
+        self.locals.extend(&locals);
+        self.at = at;
+        self.fuel = self.locals.len();
+        self.budget = 10 + self.random.below(80);
+        writeln!(
+            self.text,
+            " (func (type {at}){} (local i32)",
+            list("local", &locals)
+        )
+        .unwrap();
+        let fuel = self.random.below(5) + 1;
+        self.line(&format!("i32.const {fuel} local.set {}", self.fuel));
+        self.labels = vec![Label {
+            operands: func.results.clone(),
+            is_loop: false,
+        }];
+        self.stack = Vec::new();
+        self.block_body(&func.results);
+        self.text.push_str(" )\n");
+    }
+
+    fn line(&mut self, line: &str) {
+        writeln!(self.text, "  {}{line}", " ".repeat(self.labels.len())).unwrap();
+    }
+
+    /// Instructions up to the end of a block whose operands are `self.stack`.
+    fn block_body(&mut self, results: &[Ty]) {
+        while self.budget > 0 && self.random.chance(93) {
+            self.budget -= 1;
+            if !self.instruction() {
+                if self.random.chance(50) {
+                    self.dead_code();
+                }
+                return;
+            }
+        }
+        // Often what is there already will do; else it goes and the results are made anew.
+        if !self.stack.ends_with(results) || self.stack.len() > results.len() {
+            while !self.stack.is_empty() {
+                self.consume();
+            }
+            for ty in results {
+                self.value(ty, 2);
+            }
+        }
+    }
+
+    /// Code that cannot be reached but has to be valid.
+    fn dead_code(&mut self) {
+        self.line("i32.const 1 if (result i32) i32.const 2 else unreachable end drop");
+        self.line("block br 0 end");
+        if self.random.chance(50) {
+            self.line("i32.add drop unreachable");
+        } else {
+            self.line("br 0");
+        }
+    }
+
+    fn consume(&mut self) {
+        let ty = self.stack.pop().unwrap();
+        match self.random.below(3) {
+            0 => self.line("drop"),
+            1 => match self.local(ty) {
+                Some(local) => self.line(&format!("local.set {local}")),
+                None => self.line("drop"),
+            },
+            _ => {
+                let global = GLOBALS.iter().position(|global| *global == ty).unwrap();
+                self.line(&format!("global.set {global}"));
+            }
+        }
+    }
+
+    fn local(&mut self, ty: Ty) -> Option<usize> {
+        let locals: Vec<usize> = (0..self.fuel).filter(|n| self.locals[*n] == ty).collect();
+        (!locals.is_empty()).then(|| self.random.of(&locals))
+    }
+
+    fn push(&mut self, ty: Ty, line: &str) {
+        self.line(line);
+        self.stack.push(ty);
+    }
+
+    /// Pushes a value of a type.
+    fn value(&mut self, ty: Ty, depth: usize) {
+        let choice = if depth == 0 {
+            self.random.below(2)
+        } else {
+            self.random.below(8)
+        };
+        match choice {
+            0 => self.constant(ty),
+            1 => match self.local(ty) {
+                Some(local) => self.push(ty, &format!("local.get {local}")),
+                None => self.constant(ty),
+            },
+            2 => {
+                let global = GLOBALS.iter().position(|global| *global == ty).unwrap();
+                self.push(ty, &format!("global.get {global}"));
+            }
+            3 => {
+                self.value("i32", depth - 1);
+                self.load(ty);
+            }
+            4 => {
+                self.value(ty, depth - 1);
+                self.unary();
+                if *self.stack.last().unwrap() != ty {
+                    self.line("drop");
+                    self.stack.pop();
+                    self.constant(ty);
+                }
+            }
+            5 => {
+                self.value(ty, depth - 1);
+                self.value(ty, depth - 1);
+                self.value("i32", depth - 1);
+                self.select();
+            }
+            _ => {
+                self.value(ty, depth - 1);
+                self.value(ty, depth - 1);
+                self.binary(false);
+            }
+        }
+    }
+
+    fn constant(&mut self, ty: Ty) {
+        let value = match self.random.below(4) {
+            0 => self
+                .random
+                .of(&["0", "1", "-1", "2", "31", "64"])
+                .to_owned(),
+            1 if ty == "i32" => (self.random.next() as i32).to_string(),
+            1 if ty == "i64" => (self.random.next() as i64).to_string(),
+            _ => self.random.below(100).to_string(),
+        };
+        self.push(ty, &format!("{ty}.const {value}"));
+    }
+
+    fn load(&mut self, ty: Ty) {
+        self.bound_address();
+        self.stack.pop();
+        let op = match ty {
+            "i32" => self
+                .random
+                .of(&["load", "load8_s", "load8_u", "load16_s", "load16_u"]),
+            "i64" => self
+                .random
+                .of(&["load", "load8_s", "load16_u", "load32_s", "load32_u"]),
+            _ => "load",
+        };
+        let offset = self.random.of(&[0, 0, 1, 8, 65_530]);
+        self.push(ty, &format!("{ty}.{op} offset={offset}"));
+    }
+
+    /// Keeps most addresses inside the memory.
+    fn bound_address(&mut self) {
+        if self.random.chance(85) {
+            self.line("i32.const 0xff i32.and");
+        }
+    }
+
+    fn unary(&mut self) {
+        let ty = self.stack.pop().unwrap();
+        let (to, op) = match ty {
+            "i32" => self.random.of(&[
+                ("i32", "i32.eqz"),
+                ("i32", "i32.eqz"),
+                ("i32", "i32.clz"),
+                ("i32", "i32.popcnt"),
+                ("i32", "i32.extend8_s"),
+                ("i64", "i64.extend_i32_s"),
+                ("i64", "i64.extend_i32_u"),
+                ("f32", "f32.convert_i32_s"),
+                ("f64", "f64.convert_i32_s"),
+                ("f32", "f32.reinterpret_i32"),
+            ]),
+            "i64" => self.random.of(&[
+                ("i32", "i64.eqz"),
+                ("i64", "i64.ctz"),
+                ("i32", "i32.wrap_i64"),
+                ("i64", "i64.extend32_s"),
+                ("f64", "f64.convert_i64_s"),
+                ("f64", "f64.reinterpret_i64"),
+            ]),
+            "f32" => self.random.of(&[
+                ("f32", "f32.neg"),
+                ("i32", "i32.reinterpret_f32"),
+                ("f64", "f64.promote_f32"),
+                ("i32", "i32.trunc_f32_s"),
+            ]),
+            _ => self.random.of(&[
+                ("f64", "f64.neg"),
+                ("i64", "i64.reinterpret_f64"),
+                ("f32", "f32.demote_f64"),
+                ("i32", "i32.trunc_f64_s"),
+            ]),
+        };
+        self.push(to, op);
+    }
+
+    /// An operator on two operands of one type at the top of the stack.
+    fn binary(&mut self, compare: bool) {
+        self.stack.pop();
+        let ty = self.stack.pop().unwrap();
+        let float = ty.starts_with('f');
+        if compare {
+            let op = if float {
+                self.random.of(&["eq", "lt"])
+            } else {
+                self.random.of(&[
+                    "eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u",
+                ])
+            };
+            self.push("i32", &format!("{ty}.{op}"));
+        } else {
+            let op = if float {
+                self.random.of(&["add", "sub", "mul", "div"])
+            } else {
+                self.random.of(&[
+                    "add", "add", "sub", "mul", "and", "or", "xor", "shl", "shr_s", "shr_u",
+                    "rotl", "div_s", "div_u", "rem_s", "rem_u",
+                ])
+            };
+            self.push(ty, &format!("{ty}.{op}"));
+        }
+    }
+
+    fn select(&mut self) {
+        self.stack.pop();
+        self.stack.pop();
+        self.line("select");
+    }
+
+    fn top(&self, n: usize) -> Option<Ty> {
+        self.stack.len().checked_sub(n + 1).map(|at| self.stack[at])
+    }
+
+    /// Pushes operands, unless by chance they are there already.
+    fn operands(&mut self, types: &[Ty]) {
+        if !self.stack.ends_with(types) || self.random.chance(50) {
+            for ty in types {
+                self.value(ty, 2);
+            }
+        }
+    }
+
+    fn pop(&mut self, count: usize) {
+        self.stack.truncate(self.stack.len() - count);
+    }
+
+    /// Emits an instruction or a few. Returns whether what follows can be reached.
+    fn instruction(&mut self) -> bool {
+        let same = self.top(0).is_some() && self.top(0) == self.top(1);
+        match self.random.below(24) {
+            0..4 => {
+                let ty = self.random.of(&TYPES);
+                self.value(ty, 2);
+            }
+            4 if self.top(0).is_some() => self.unary(),
+            5 | 6 if same => self.binary(false),
+            7 if same => self.binary(true),
+            8 if self.top(0).is_some() => self.consume(),
+            9 | 10 => {
+                if let Some(ty) = self.top(0)
+                    && let Some(local) = self.local(ty)
+                {
+                    let op = self.random.of(&["local.set", "local.tee"]);
+                    self.line(&format!("{op} {local}"));
+                    if op == "local.set" {
+                        self.stack.pop();
+                    }
+                }
+            }
+            11 | 12 => {
+                let ty = self.random.of(&TYPES);
+                self.value("i32", 1);
+                self.bound_address();
+                self.value(ty, 2);
+                self.pop(2);
+                let op = match ty {
+                    "i32" => self.random.of(&["store", "store8", "store16"]),
+                    "i64" => self.random.of(&["store", "store8", "store32"]),
+                    _ => "store",
+                };
+                self.line(&format!("{ty}.{op} offset={}", self.text.len() % 5));
+            }
+            13 if same => {
+                self.value("i32", 2);
+                self.select();
+            }
+            14 if self.at + 1 < self.funcs.len() => {
+                let func = self.at + 1 + self.random.below(self.funcs.len() - self.at - 1);
+                self.call(func, false);
+            }
+            15 => {
+                let func = self.random.below(2);
+                self.call(func, false);
+            }
+            16 if self.at + 1 < self.funcs.len() => {
+                let func = self.at + 1 + self.random.below(self.funcs.len() - self.at - 1);
+                self.call(func, true);
+            }
+            17 => self.runtime(),
+            18 | 19 => self.nested(),
+            20 => self.br_if(),
+            21 => return self.leave(),
+            22 => return self.br_table(),
+            _ => {
+                let ty = self.random.of(&TYPES);
+                if let Some(local) = self.local(ty) {
+                    self.push(ty, &format!("local.get {local}"));
+                }
+            }
+        }
+        true
+    }
+
+    fn call(&mut self, func: usize, indirect: bool) {
+        let Func { params, results } = self.funcs[func].clone();
+        self.operands(&params);
+        if indirect {
+            // Mostly the right one: never an earlier one, which would make it recursive.
+            if self.random.chance(10) {
+                let index = self.funcs.len() + self.random.below(2);
+                self.line(&format!("i32.const {index}"));
+            } else {
+                self.line(&format!("i32.const {func}"));
+            }
+            if self.random.chance(50) {
+                self.line("i32.const 0 i32.load offset=70 i32.const 0 i32.and i32.add");
+            }
+            self.line(&format!("call_indirect (type {func})"));
+        } else {
+            self.line(&format!("call {func}"));
+        }
+        self.pop(params.len());
+        self.stack.extend(results);
+    }
+
+    fn runtime(&mut self) {
+        match self.random.below(5) {
+            0 => self.push("i32", "memory.size"),
+            1 => {
+                self.value("i32", 1);
+                self.line("i32.const 1 i32.and memory.grow");
+            }
+            2 => {
+                for mask in [0xfff, 0xff, 0xff] {
+                    self.value("i32", 2);
+                    self.line(&format!("i32.const {mask} i32.and"));
+                }
+                self.pop(3);
+                self.line("memory.fill");
+            }
+            3 => {
+                for mask in [0xfff, 0x1ffff, 0xff] {
+                    self.value("i32", 2);
+                    self.line(&format!("i32.const {mask} i32.and"));
+                }
+                self.pop(3);
+                self.line("memory.copy");
+            }
+            _ => self.push("i32", "ref.func 2 ref.is_null"),
+        }
+    }
+
+    /// A block, loop or if with some of the operands at hand as parameters.
+    fn nested(&mut self) {
+        if self.labels.len() > 6 {
+            return;
+        }
+        let kind = self.random.of(&["block", "loop", "if"]);
+        let count = self.random.below(3).min(self.stack.len());
+        let params = self.stack.split_off(self.stack.len() - count);
+        let result_count = self.random.below(3);
+        let results: Vec<Ty> = (0..result_count).map(|_| self.random.of(&TYPES)).collect();
+        if kind == "if" {
+            self.value("i32", 3);
+            self.stack.pop();
+        }
+        let ty = list("param", &params) + &list("result", &results);
+        self.line(&format!("{kind}{ty}"));
+        let is_loop = kind == "loop";
+        let operands = if is_loop { &params } else { &results };
+        self.labels.push(Label {
+            operands: operands.clone(),
+            is_loop,
+        });
+        let outer = std::mem::replace(&mut self.stack, params.clone());
+        self.block_body(&results);
+        if kind == "if" && (params != results || self.random.chance(70)) {
+            self.line("else");
+            self.stack = params;
+            self.block_body(&results);
+        }
+        self.stack = outer;
+        self.labels.pop();
+        self.line("end");
+        self.stack.extend(results);
+    }
+
+    /// A branch's target; first what bounds loops.
+    fn target(&mut self) -> (usize, Vec<Ty>) {
+        let depth = self.random.below(self.labels.len());
+        let label = &self.labels[self.labels.len() - 1 - depth];
+        let operands = label.operands.clone();
+        if label.is_loop {
+            self.burn();
+        }
+        (depth, operands)
+    }
+
+    fn burn(&mut self) {
+        let fuel = self.fuel;
+        self.line(&format!("local.get {fuel} i32.eqz if unreachable end"));
+        self.line(&format!(
+            "local.get {fuel} i32.const 1 i32.sub local.set {fuel}"
+        ));
+    }
+
+    fn br_if(&mut self) {
+        let (depth, operands) = self.target();
+        self.operands(&operands);
+        if self.random.chance(50) {
+            self.value("i32", 3);
+        } else {
+            let ty = self.random.of(&TYPES);
+            self.value(ty, 2);
+            self.value(ty, 2);
+            self.binary(true);
+        }
+        self.stack.pop();
+        self.line(&format!("br_if {depth}"));
+    }
+
+    fn leave(&mut self) -> bool {
+        match self.random.below(5) {
+            0 => {
+                let results = self.funcs[self.at].results.clone();
+                self.operands(&results);
+                self.line("return");
+            }
+            1 if self.random.chance(20) => self.line("unreachable"),
+            _ => {
+                let (depth, operands) = self.target();
+                self.operands(&operands);
+                self.line(&format!("br {depth}"));
+            }
+        }
+        false
+    }
+
+    fn br_table(&mut self) -> bool {
+        let (depth, operands) = self.target();
+        let same: Vec<usize> = (0..self.labels.len())
+            .filter(|depth| self.labels[self.labels.len() - 1 - depth].operands == operands)
+            .collect();
+        if same
+            .iter()
+            .any(|depth| self.labels[self.labels.len() - 1 - depth].is_loop)
+        {
+            self.burn();
+        }
+        self.operands(&operands);
+        self.value("i32", 3);
+        let count = self.random.below(4);
+        let targets: Vec<String> = (0..count)
+            .map(|_| self.random.of(&same).to_string())
+            .collect();
+        if self.random.chance(80) {
+            self.line("i32.const 3 i32.and");
+        }
+        self.line(&format!("br_table {} {depth}", targets.join(" ")));
+        false
+    }
+}

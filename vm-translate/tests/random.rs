@@ -1,0 +1,102 @@
+//! Random programs mean the same before and after translation, whatever the shapes.
+
+mod common;
+
+use common::shapes::{RICH, RandomShapes};
+use common::{Outcome, eval, generate, oracle};
+use vm_translate::{
+    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
+};
+
+fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Function> {
+    let some = |offset: u64, _: u32| offset < 8;
+    let options = TranslateOptions {
+        shapes,
+        unchecked: unchecked.then_some(&some),
+    };
+    (module.imported_funcs()..module.func_count())
+        .map(|func| {
+            let function = module.translate(func, &options).unwrap();
+            if let Err(broken) = check(module, &function, shapes) {
+                panic!("{broken}\n{}", function.listing(module));
+            }
+            function
+        })
+        .collect()
+}
+
+/// What has to be the same: a trap has no results, but everything before it has happened.
+fn same(expected: &Outcome, found: &Outcome) -> bool {
+    expected == found
+}
+
+fn random_shapes(seed: u64) -> RandomShapes {
+    let mut random = generate::Random::new(seed ^ 0xabcd);
+    RandomShapes {
+        seed,
+        share: random.below(101) as u64,
+        operators: random.below(5),
+        registers: Registers {
+            pinned_ints: random.below(5) as u8,
+            temp_ints: random.below(4) as u8,
+            pinned_floats: random.below(4) as u8,
+            temp_floats: random.below(3) as u8,
+        },
+    }
+}
+
+fn run_seed(seed: u64) {
+    let text = generate::module(seed);
+    let bytes =
+        wat::parse_str(&text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+    let module = Module::new(bytes, &Features::default())
+        .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+    let (expected, trapped_at) = oracle::run(&module, 2, &[]);
+    let chosen = [
+        random_shapes(seed),
+        random_shapes(seed.wrapping_add(1 << 40)),
+    ];
+    let sets: [&dyn Shapes; 4] = [&PlainShapes, &RICH, &chosen[0], &chosen[1]];
+    for shapes in sets {
+        let functions = translate(&module, shapes, seed.is_multiple_of(2));
+        let (found, at) = eval::run(&module, &functions, shapes.registers(), 2, &[]);
+        let place = match (at, trapped_at) {
+            (Some(at), Some(expected)) => at == expected,
+            _ => true,
+        };
+        if !same(&expected, &found) || !place {
+            for function in &functions {
+                println!("{}", function.listing(&module));
+            }
+            println!(
+                "{text}\nregisters {:?}, shapes {chosen:?}",
+                shapes.registers()
+            );
+            panic!(
+                "seed {seed}: expected {:?} at {trapped_at:x?}, found {:?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
+                expected.result,
+                found.result,
+                expected.globals,
+                found.globals,
+                expected.host_calls,
+                found.host_calls,
+                expected.memory == found.memory,
+            );
+        }
+    }
+}
+
+#[test]
+fn random_programs_do_the_same_after_translation() {
+    // More with PALISADE_SEEDS=first..last.
+    let seeds = match std::env::var("PALISADE_SEEDS") {
+        Ok(range) => {
+            let (first, last) = range.split_once("..").expect("first..last");
+            first.parse().unwrap()..last.parse().unwrap()
+        }
+        Err(_) => 0..400,
+    };
+    for seed in seeds {
+        run_seed(seed);
+    }
+}
