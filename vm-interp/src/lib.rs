@@ -11,7 +11,8 @@ mod value;
 pub use code::{Code, CodeError, CodeOptions, Threading};
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
-    MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut, Trap, call,
+    MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut, Trap,
+    call,
 };
 pub use vm_trap::TrapCode;
 

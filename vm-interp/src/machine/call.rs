@@ -74,6 +74,11 @@ pub enum InvalidCall {
     },
 }
 
+/// Bytes of the native stack that nested runs of one machine may use, host functions between them
+/// included: 1 MiB. A guest that makes its host call it again and again runs into this, not into the
+/// end of the native stack, which would end the process.
+pub const MAX_NATIVE_STACK_BYTES: usize = 1 << 20;
+
 /// Calls a function of the host's machine.
 ///
 /// `slots` hold the parameters, and afterwards the results. There must be as many as the longer of
@@ -85,8 +90,8 @@ pub enum InvalidCall {
 /// # Errors
 ///
 /// If the guest traps or a host function returns an error; then what guest code did so far stays
-/// done, and the machine can be used on. If the value stack is exhausted, also by nested calls, that
-/// is a trap.
+/// done, and the machine can be used on. If the value stack is exhausted, also by nested calls, or if
+/// nested calls use more than [`MAX_NATIVE_STACK_BYTES`], that is a trap.
 ///
 /// # Panics
 ///
@@ -146,9 +151,13 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
         };
     }
 
+    let here = std::ptr::from_ref(&serial).addr();
+    let outer_native_stack = machine.native_stack;
     let frame = machine.stack_top;
     let free = (machine.stack.limit().addr() - frame.addr()) / size_of::<Word>();
-    if free < FRAME_HEADER as usize + count {
+    let too_deep =
+        outer_native_stack != 0 && outer_native_stack.abs_diff(here) > MAX_NATIVE_STACK_BYTES;
+    if too_deep || free < FRAME_HEADER as usize + count {
         return Err(CallError::Trap(Trap {
             code: TrapCode::StackOverflow,
             frames: Vec::new(),
@@ -157,6 +166,9 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
     let runtime = machine.runtime.as_ptr();
     let threading = machine.config.threading;
     let outer_host = machine.host.replace(host);
+    if outer_native_stack == 0 {
+        machine.native_stack = here;
+    }
     // SAFETY: the frame's header and `count` slots are inside the value stack, above everything in
     // use. The runtime lives as long as the machine. The reference to the machine is not used again:
     // what runs now reaches it through `address` or through the host.
@@ -180,6 +192,7 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
     // SAFETY: the host is alive and not borrowed, now that the run is over.
     let machine = unsafe { &mut *same_machine(host, serial) };
     machine.host = outer_host;
+    machine.native_stack = outer_native_stack;
     if status == 0 {
         return Ok(());
     }

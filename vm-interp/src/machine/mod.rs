@@ -35,7 +35,7 @@ use crate::value::FuncId;
 use arena::FuncArena;
 
 pub use backtrace::{Frame, MAX_FRAMES};
-pub use call::{CallError, InvalidCall, Trap, call};
+pub use call::{CallError, InvalidCall, MAX_NATIVE_STACK_BYTES, Trap, call};
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
 pub use host::{Host, HostError};
@@ -84,6 +84,8 @@ pub struct Machine {
     globals: Vec<entities::Global>,
     /// The host of the innermost run.
     host: Option<host::HostPointer>,
+    /// Where the native stack was when the outermost run started; 0 if nothing runs.
+    native_stack: usize,
     /// What ended the innermost run, if its status is `STATUS_HOST`.
     pending: Option<Pending>,
 }
@@ -147,6 +149,7 @@ impl Machine {
             tables: Vec::new(),
             globals: Vec::new(),
             host: None,
+            native_stack: 0,
             pending: None,
         })
     }

@@ -1,5 +1,9 @@
 //! A small embedder: links by name, makes what modules define, and calls by name.
-#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary uses a part of it"
+)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
