@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::caller::Caller;
-use crate::error::{Error, Result, TypeError, WrongStore};
+use crate::error::{Result, TypeError, WrongStore};
 use crate::host::{HostFunc, IntoFunc};
-use crate::low::{self, FuncId, Raw};
+use crate::low::{FuncId, Raw};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::FuncType;
@@ -87,7 +87,7 @@ impl Func {
         for (slot, param) in slots.iter_mut().zip(params) {
             *slot = opaque.machine().to_raw(&param.lower(opaque)?);
         }
-        low::call(store, id, slots).map_err(Error::from_call)?;
+        store.call(id, slots)?;
         let opaque = store.opaque();
         for ((result, ty), slot) in results.iter_mut().zip(ty.results()).zip(slots.iter()) {
             *result = Val::lift(opaque.machine().from_raw(ty.into(), *slot), opaque);

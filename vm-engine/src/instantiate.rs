@@ -55,7 +55,7 @@ pub(crate) fn instantiate<T: 'static>(
     init.data()?;
     if let Some(start) = module.low().start() {
         let start = store.opaque.machine_mut().instance_func(id, start);
-        low::call(store, start, &mut []).map_err(Error::from_call)?;
+        store.call(start, &mut [])?;
     }
     Ok(Instance::new_in(store.opaque(), id))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::error::{Error, Result, WrongStore};
+use crate::error::{Result, WrongStore};
 use crate::func::Func;
 use crate::low::{self, Raw};
 use crate::store::{AsContextMut, StoreOpaque};
@@ -212,7 +212,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         let mut slots = [Raw::default(); MAX_TYPED];
         let slots = &mut slots[..Params::TYPES.len().max(Results::TYPES.len())];
         params.store(slots, store.opaque())?;
-        low::call(store, id, slots).map_err(Error::from_call)?;
+        store.call(id, slots)?;
         Ok(Results::load(slots, store.opaque()))
     }
 }

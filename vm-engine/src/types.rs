@@ -191,8 +191,8 @@ impl fmt::Display for TableType {
         write!(
             f,
             "table of {} {}",
-            self.element,
-            Limits(self.minimum, self.maximum)
+            Limits(self.minimum, self.maximum),
+            self.element
         )
     }
 }

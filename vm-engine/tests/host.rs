@@ -263,18 +263,48 @@ fn guests_and_hosts_call_each_other() {
             Ok(())
         });
         assert_eq!(
-            call::<_, i32, i32>(&mut store, instance, "run", 50).unwrap(),
-            150
+            call::<_, i32, i32>(&mut store, instance, "run", 6).unwrap(),
+            106
         );
-        assert_eq!(*store.data(), 50);
+        assert_eq!(*store.data(), 6);
         // A trap far inside comes out through all of them, with the frames of all.
-        let error = call::<_, i32, i32>(&mut store, instance, "run", 1010).unwrap_err();
+        let error = call::<_, i32, i32>(&mut store, instance, "run", 1005).unwrap_err();
         assert_eq!(error.trap(), Some(Trap::Unreachable));
-        assert_eq!(error.backtrace().unwrap().frames().len(), 11, "{error}");
+        assert_eq!(error.backtrace().unwrap().frames().len(), 6, "{error}");
         assert_eq!(
             call::<_, i32, i32>(&mut store, instance, "run", 2).unwrap(),
             102
         );
+    }
+}
+
+#[test]
+fn endless_nesting_is_a_trap_and_not_the_end_of_the_process() {
+    let text = r#"
+    (module
+      (import "h" "again" (func $again (param i32) (result i32)))
+      (func (export "run") (param i32) (result i32) (call $again (local.get 0))))"#;
+    for engine in modes() {
+        let (mut store, instance) = link(&engine, 0, text, |linker| {
+            linker.func_wrap(
+                "h",
+                "again",
+                |mut caller: Caller<'_, u32>, _: i32| -> Result<i32> {
+                    *caller.data_mut() += 1;
+                    let run = caller.get_export("run").unwrap().into_func().unwrap();
+                    run.typed::<i32, i32>(&caller)?.call(&mut caller, 0)
+                },
+            )?;
+            Ok(())
+        });
+        for _ in 0..2 {
+            *store.data_mut() = 0;
+            let error = call::<_, i32, i32>(&mut store, instance, "run", 0).unwrap_err();
+            assert_eq!(error.trap(), Some(Trap::StackOverflow));
+            assert!(*store.data() > 3, "{}", store.data());
+            let frames = error.backtrace().unwrap().frames().len();
+            assert_eq!(frames as u32, *store.data());
+        }
     }
 }
 

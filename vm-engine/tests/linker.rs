@@ -24,7 +24,7 @@ fn a_missing_import_is_named_with_its_type() {
         ),
         (
             r#"(import "env" "f" (table 1 funcref))"#,
-            "unknown import: `env::f` has not been defined; the module expects a table of funcref, 1 or more",
+            "unknown import: `env::f` has not been defined; the module expects a table of 1 or more funcref",
         ),
         (
             r#"(import "env" "f" (global (mut i64)))"#,

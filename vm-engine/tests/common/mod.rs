@@ -7,14 +7,14 @@ use vm_engine::{
 };
 
 /// The valid combinations of threading and bounds checks.
-pub const MODES: [(Threading, Bounds); 3] = [
+pub(crate) const MODES: [(Threading, Bounds); 3] = [
     (Threading::Direct, Bounds::Guarded),
     (Threading::Direct, Bounds::Software),
     (Threading::Token, Bounds::Software),
 ];
 
 /// An engine for each mode that this host supports, with the given further settings.
-pub fn modes_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
+pub(crate) fn modes_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
     let mut engines = Vec::new();
     for (threading, bounds) in MODES {
         let mut config = Config::new();
@@ -35,12 +35,12 @@ pub fn modes_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
 }
 
 /// An engine for each mode that this host supports.
-pub fn modes() -> Vec<Engine> {
+pub(crate) fn modes() -> Vec<Engine> {
     modes_with(|_| {})
 }
 
 /// Runs a test in each mode, with a store and an instance of a module without imports.
-pub fn in_each_mode(text: &str, test: impl Fn(&mut Store<()>, Instance)) {
+pub(crate) fn in_each_mode(text: &str, test: impl Fn(&mut Store<()>, Instance)) {
     for engine in modes() {
         let module = Module::new(&engine, text).unwrap();
         let mut store = Store::new(&engine, ());
@@ -51,7 +51,7 @@ pub fn in_each_mode(text: &str, test: impl Fn(&mut Store<()>, Instance)) {
 }
 
 /// Calls an export.
-pub fn call<T: 'static, P: WasmParams, R: WasmResults>(
+pub(crate) fn call<T: 'static, P: WasmParams, R: WasmResults>(
     store: &mut Store<T>,
     instance: Instance,
     name: &str,
