@@ -94,7 +94,7 @@ fn random_programs_do_the_same_after_translation() {
             let (first, last) = range.split_once("..").expect("first..last");
             first.parse().unwrap()..last.parse().unwrap()
         }
-        Err(_) => 0..400,
+        Err(_) => 0..200,
     };
     for seed in seeds {
         run_seed(seed);

@@ -1,0 +1,55 @@
+(module
+  (memory 1)
+  (func $sum (param $p i32) (param $n i32) (result i32) (local $sum i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $n)))
+        (local.set $sum (i32.add (local.get $sum) (i32.load offset=4 (local.get $p))))
+        (local.set $p (i32.add (local.get $p) (i32.const 4)))
+        (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+    (local.get $sum))
+  (func $fib (param i32) (result i32)
+    (if (result i32) (i32.lt_s (local.get 0) (i32.const 2))
+      (then (local.get 0))
+      (else (i32.add
+        (call $fib (i32.sub (local.get 0) (i32.const 1)))
+        (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+  ;; A block that nothing branches to is no label.
+  (func $plain_block (param i32) (result i32)
+    (i32.add (block (result i32) (i32.mul (local.get 0) (local.get 0))) (i32.const 1)))
+  ;; Loop parameters are in the loop's own slots.
+  (func $loop_params (param i32) (result i64)
+    (i64.const 1) (i64.extend_i32_u (local.get 0))
+    (loop (param i64 i64) (result i64)
+      (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+      (i64.mul)
+      (i64.extend_i32_u (local.get 0))
+      (br_if 0 (local.get 0))
+      (drop)))
+  ;; A branch with an operand that is not where the target wants it goes around the copy.
+  (func $br_if_value (param i32 i32) (result i32)
+    (block (result i32)
+      (i32.const 1)
+      (i32.add (local.get 0) (local.get 1))
+      (br_if 0 (f32.lt (f32.convert_i32_s (local.get 0)) (f32.const 0.5)))
+      (i32.add)))
+  (func $table (param i32) (result i32)
+    (block (block (block (block
+      (br_table 0 1 2 3 (i32.and (local.get 0) (i32.const 7))))
+      (return (i32.const 10)))
+      (return (i32.const 11)))
+      (local.set 0 (i32.const 12)))
+    (local.get 0))
+  ;; With operands, each target has its own copies.
+  (func $table_values (param i32 i32) (result i32)
+    (i32.add (i32.const 100)
+      (block (result i32)
+        (i32.mul
+          (i32.const 2)
+          (block (result i32)
+            (br_table 0 1 2 (i32.xor (local.get 0) (local.get 1)) (local.get 1)))))))
+  (func $unreachable (param i32)
+    (if (local.get 0) (then (return)))
+    (unreachable)
+    (drop (block (result i32) (i32.const 1))))
+)

@@ -1,0 +1,45 @@
+(module
+  (import "host" "log" (func $log (param i32)))
+  (memory 1)
+  (global $g (mut i32) (i32.const 0))
+  ;; A pending load is computed before a store.
+  (func $load_store (param i32) (result i32)
+    (i32.load (local.get 0))
+    (i32.store (local.get 0) (i32.const 1)))
+  ;; A pending load and a pending global are computed before a call; pure trees are not.
+  (func $call (param i32) (result i32)
+    (i32.load (local.get 0))
+    (global.get $g)
+    (i32.mul (local.get 0) (i32.const 3))
+    (call $log (local.get 0))
+    (i32.add)
+    (i32.add))
+  ;; A pending read of a local is computed before the local is set.
+  (func $set (param i32) (result i32)
+    (i32.add (local.get 0) (i32.const 1))
+    (local.get 0)
+    (local.set 0 (i32.const 9))
+    (i32.mul)
+    (i32.add (local.get 0)))
+  ;; A pending read of a global is computed before a global is set.
+  (func $global (result i32)
+    (global.get $g)
+    (global.set $g (i32.const 5)))
+  ;; Traps happen in program order: the division first, even though it is used last.
+  (func $traps (param i32 i32) (result i32)
+    (i32.div_s (local.get 0) (local.get 1))
+    (i32.sub (i32.load (local.get 0)) (i32.rem_u (local.get 1) (local.get 0)))
+    (i32.sub))
+  ;; A dropped load still traps; a dropped sum is nothing.
+  (func $drop (param i32)
+    (drop (i32.load (local.get 0)))
+    (drop (i32.add (local.get 0) (i32.const 1))))
+  ;; What may trap is computed before control leaves.
+  (func $branch (param i32) (result i32)
+    (block (result i32)
+      (i32.div_u (local.get 0) (i32.const 0))
+      (i32.const 2)
+      (br_if 0 (local.get 0))
+      (drop))
+  )
+)

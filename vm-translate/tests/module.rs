@@ -1,0 +1,309 @@
+//! Parsing and validation.
+
+use vm_translate::{
+    ConstOp, DataMode, ElemMode, Error, ExternKind, ExternType, Features, FuncType, Module,
+    PlainShapes, RefType, TranslateOptions, ValType, missing_features,
+};
+
+fn parse(text: &str) -> Result<Module, Error> {
+    Module::new(wat::parse_str(text).unwrap(), &Features::default())
+}
+
+const EVERYTHING: &str = r#"
+(module $everything
+  (type $t (func (param i32 i64) (result f32)))
+  (import "a" "f" (func $f (type $t)))
+  (import "a" "t" (table 1 2 funcref))
+  (import "a" "m" (memory 1 65536))
+  (import "a" "g" (global $g i32))
+  (table $e 3 externref)
+  (global $h (mut i64) (i64.const -5))
+  (global f64 (f64.const 0.5))
+  (global i32 (global.get $g))
+  (func $main (export "main") (param f64) (result i32 i32)
+    (drop (call $f (i32.const 1) (i64.const 2)))
+    (i32.const 1) (i32.const 2))
+  (func $start (drop (ref.func $main)))
+  (start $start)
+  (elem (i32.const 0) $main $f)
+  (elem funcref (ref.func $main) (ref.null func))
+  (elem declare func $main)
+  (elem (table $e) (i32.const 1) externref (ref.null extern))
+  (data (i32.const 4) "active")
+  (data "passive")
+  (export "h" (global $h))
+  (export "e" (table $e)))"#;
+
+#[test]
+fn every_section_is_read() {
+    let module = parse(EVERYTHING).unwrap();
+    assert_eq!(module.name(), Some("everything"));
+    let t = FuncType::new([ValType::I32, ValType::I64], [ValType::F32]);
+    assert_eq!(module.types()[0], t);
+    assert_eq!(t.to_string(), "(i32, i64) -> (f32)");
+
+    let names: Vec<_> = module
+        .imports()
+        .iter()
+        .map(|i| (&*i.module, &*i.name))
+        .collect();
+    assert_eq!(names, [("a", "f"), ("a", "t"), ("a", "m"), ("a", "g")]);
+    assert_eq!(module.imports()[0].ty, ExternType::Func(t));
+    assert_eq!(module.imports()[2].ty.kind(), ExternKind::Memory);
+
+    assert_eq!((module.func_count(), module.imported_funcs()), (3, 1));
+    assert_eq!(module.func_type(1).results().len(), 2);
+    assert_eq!(module.func_type_index(0), 0);
+    assert_eq!(module.func_name(1), Some("main"));
+    assert_eq!(module.func_name(9), None);
+    assert_eq!(module.start(), Some(2));
+
+    assert_eq!((module.tables().len(), module.imported_tables()), (2, 1));
+    assert_eq!(module.tables()[0].maximum, Some(2));
+    assert_eq!(module.tables()[1].element, RefType::Extern);
+    assert_eq!(
+        (
+            module.table_init(0),
+            module.table_init(1),
+            module.table_init(2)
+        ),
+        (None, None, None)
+    );
+
+    assert_eq!(
+        (module.memories().len(), module.imported_memories()),
+        (1, 1)
+    );
+    let memory = module.memories()[0];
+    assert_eq!(
+        (memory.minimum, memory.maximum, memory.page_size_log2),
+        (1, Some(65536), 16)
+    );
+
+    assert_eq!((module.globals().len(), module.imported_globals()), (4, 1));
+    assert!(module.globals()[1].mutable && !module.globals()[2].mutable);
+    assert_eq!(module.global_init(0), None);
+    assert_eq!(module.global_init(1).unwrap().ops(), [ConstOp::I64(-5)]);
+    assert_eq!(
+        module.global_init(2).unwrap().ops(),
+        [ConstOp::F64(0.5_f64.to_bits())]
+    );
+    assert_eq!(
+        module.global_init(3).unwrap().ops(),
+        [ConstOp::GlobalGet(0)]
+    );
+
+    let [active, passive] = module.data_segments() else {
+        panic!("two data segments");
+    };
+    assert_eq!(
+        (module.data(active), module.data(passive)),
+        (&b"active"[..], &b"passive"[..])
+    );
+    assert_eq!(passive.mode, DataMode::Passive);
+    match &active.mode {
+        DataMode::Active { memory: 0, offset } => assert_eq!(offset.ops(), [ConstOp::I32(4)]),
+        other => panic!("{other:?}"),
+    }
+
+    let segments = module.elem_segments();
+    assert_eq!(segments.len(), 4);
+    let items =
+        |n: usize| -> Vec<_> { segments[n].items.iter().map(|item| item.ops()[0]).collect() };
+    assert_eq!(items(0), [ConstOp::RefFunc(1), ConstOp::RefFunc(0)]);
+    assert_eq!(
+        items(1),
+        [ConstOp::RefFunc(1), ConstOp::RefNull(RefType::Func)]
+    );
+    assert!(matches!(
+        segments[0].mode,
+        ElemMode::Active { table: 0, .. }
+    ));
+    assert_eq!(segments[1].mode, ElemMode::Passive);
+    assert_eq!(segments[2].mode, ElemMode::Declared);
+    assert!(matches!(
+        segments[3].mode,
+        ElemMode::Active { table: 1, .. }
+    ));
+    assert_eq!(segments[3].ty, RefType::Extern);
+
+    let exports: Vec<_> = module
+        .exports()
+        .iter()
+        .map(|e| (&*e.name, e.kind, e.index))
+        .collect();
+    assert_eq!(
+        exports,
+        [
+            ("main", ExternKind::Func, 1),
+            ("h", ExternKind::Global, 1),
+            ("e", ExternKind::Table, 1)
+        ]
+    );
+}
+
+#[test]
+fn functions_without_a_body_are_not_translated() {
+    let module = parse(EVERYTHING).unwrap();
+    let options = TranslateOptions {
+        shapes: &PlainShapes,
+        unchecked: None,
+    };
+    for func in [0, 3, u32::MAX] {
+        assert_eq!(
+            module.translate(func, &options).err(),
+            Some(Error::NoBody { func })
+        );
+    }
+}
+
+#[test]
+fn errors_say_where() {
+    let text = "(module (func (result i32) (i64.const 1)))";
+    let error = parse(text).unwrap_err();
+    assert!(error.offset().is_some_and(|offset| offset > 8), "{error}");
+    assert!(error.to_string().contains("type mismatch"), "{error}");
+    assert_eq!(error.missing_feature(), None);
+
+    let error = Module::new(*b"hello, world", &Features::default()).unwrap_err();
+    assert_eq!(error.offset(), Some(0), "{error}");
+}
+
+#[test]
+fn errors_name_the_proposal_that_is_missing() {
+    for (text, proposal) in [
+        ("(module (func (drop (v128.const i64x2 0 0))))", "simd"),
+        ("(module (func (return_call 0)))", "tail-call"),
+        ("(module (memory 1) (memory 1))", "multi-memory"),
+        ("(module (memory i64 1))", "memory64"),
+        (
+            "(module (global i32 (i32.add (i32.const 1) (i32.const 2))))",
+            "extended-const",
+        ),
+        ("(module (memory 1 1 shared))", "threads"),
+        ("(module (tag))", "exceptions"),
+        ("(module (type (struct)))", "gc"),
+    ] {
+        let bytes = wat::parse_str(text).unwrap();
+        assert!(parse(text).is_err(), "{text}");
+        assert_eq!(
+            missing_features(&bytes, &Features::default()),
+            [proposal],
+            "{text}"
+        );
+    }
+    let bytes = wat::parse_str("(module (func (result i32) (i64.const 1)))").unwrap();
+    assert!(missing_features(&bytes, &Features::default()).is_empty());
+}
+
+#[test]
+fn proposals_can_be_turned_off() {
+    for (text, proposal) in [
+        (
+            "(module (func (param i32) (result i32) (i32.extend8_s (local.get 0))))",
+            "sign-extension",
+        ),
+        (
+            "(module (func (result i32 i32) (i32.const 1) (i32.const 2)))",
+            "multi-value",
+        ),
+        (
+            "(module (memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0))))",
+            "bulk-memory",
+        ),
+        ("(module (func (param externref)))", "reference-types"),
+        (
+            "(module (func (drop (i32.trunc_sat_f32_s (f32.const 0)))))",
+            "saturating-float-to-int",
+        ),
+        (
+            "(module (import \"a\" \"g\" (global (mut i32))))",
+            "mutable-global",
+        ),
+    ] {
+        let bytes = wat::parse_str(text).unwrap();
+        assert!(Module::new(bytes.clone(), &Features::default()).is_ok());
+        let mut features = Features::default();
+        features.set(proposal, false).unwrap();
+        let error = Module::new(bytes.clone(), &features).unwrap_err();
+        assert_eq!(missing_features(&bytes, &features), [proposal], "{error}");
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error_with_an_offset() {
+    let bytes = wat::parse_str(EVERYTHING).unwrap();
+    for len in 0..bytes.len() {
+        // Between two sections a prefix may be a module by itself.
+        if let Err(error) = Module::new(&bytes[..len], &Features::default()) {
+            let offset = error.offset().unwrap_or(u64::MAX);
+            assert!(offset <= len as u64, "at {len}: {error}");
+        }
+    }
+}
+
+#[test]
+fn changed_bytes_never_panic() {
+    let bytes = wat::parse_str(EVERYTHING).unwrap();
+    let options = TranslateOptions {
+        shapes: &PlainShapes,
+        unchecked: None,
+    };
+    let mut valid = 0;
+    for at in 0..bytes.len() {
+        for change in [1, 0x40, 0x80, 0xff] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= change;
+            let Ok(module) = Module::new(bytes, &Features::default()) else {
+                continue;
+            };
+            valid += 1;
+            for func in module.imported_funcs()..module.func_count() {
+                module.translate(func, &options).unwrap();
+            }
+        }
+    }
+    assert!(valid > 0);
+}
+
+#[test]
+fn a_malformed_name_section_is_ignored() {
+    let mut bytes = wat::parse_str("(module (func $f))").unwrap();
+    let section = bytes
+        .windows(4)
+        .position(|window| window == b"name")
+        .unwrap();
+    // The first subsection now is longer than the section.
+    bytes[section + 5] = 0x7f;
+    let module = Module::new(bytes, &Features::default()).unwrap();
+    assert_eq!(module.func_name(0), None);
+}
+
+#[test]
+fn a_small_module_cannot_ask_for_a_huge_operand_stack() {
+    let results = vec!["i32"; 1000].join(" ");
+    let calls = "(call $many) ".repeat(1100);
+    let text = format!(
+        "(module (import \"a\" \"b\" (func $many (result {results}))) (func {calls} unreachable))"
+    );
+    assert!(matches!(parse(&text), Err(Error::Limit { .. })));
+}
+
+#[test]
+fn many_locals_and_deep_nesting_are_fine() {
+    let locals = vec!["i64"; 49_999].join(" ");
+    let blocks = 10_000;
+    let text = format!(
+        "(module (func (param i32) (local {locals}) {} (local.set 49999 (i64.const 1)) {}))",
+        "(block (br_if 0 (local.get 0)) ".repeat(blocks),
+        ")".repeat(blocks),
+    );
+    let module = parse(&text).unwrap();
+    let options = TranslateOptions {
+        shapes: &PlainShapes,
+        unchecked: None,
+    };
+    let function = module.translate(0, &options).unwrap();
+    assert!(function.frame_slots() >= 50_000);
+    vm_translate::check(&module, &function, &PlainShapes).unwrap();
+}

@@ -1,0 +1,124 @@
+//! The real programs in the tree keep the IR's promises, whatever the shapes.
+
+mod common;
+
+use std::path::Path;
+
+use common::shapes::{RICH, RandomShapes};
+use vm_translate::ir::{Node, Root};
+use vm_translate::{Features, Module, Op, PlainShapes, Registers, Shapes, TranslateOptions, check};
+
+fn programs() -> Vec<(String, Module)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut programs = Vec::new();
+    for folder in ["programs", "examples"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
+                let bytes = std::fs::read(&path).unwrap();
+                let module = Module::new(bytes, &Features::default()).unwrap();
+                programs.push((path.display().to_string(), module));
+            }
+        }
+    }
+    assert!(
+        programs.len() >= 6,
+        "the programs are missing: {}",
+        programs.len()
+    );
+    programs
+}
+
+#[test]
+fn every_function_keeps_the_promises() {
+    let poor = RandomShapes {
+        seed: 5,
+        share: 30,
+        operators: 3,
+        registers: Registers {
+            pinned_ints: 2,
+            temp_ints: 2,
+            pinned_floats: 0,
+            temp_floats: 1,
+        },
+    };
+    let sets: [&dyn Shapes; 3] = [&PlainShapes, &RICH, &poor];
+    let some = |offset: u64, width: u32| offset + u64::from(width) < 64;
+    for (path, module) in programs() {
+        for shapes in sets {
+            let options = TranslateOptions {
+                shapes,
+                unchecked: Some(&some),
+            };
+            for func in module.imported_funcs()..module.func_count() {
+                let function = module.translate(func, &options).unwrap();
+                if let Err(broken) = check(&module, &function, shapes) {
+                    panic!("{path}: {broken}\n{}", function.listing(&module));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_predicate_alone_decides_what_is_checked() {
+    let small = |offset: u64, width: u32| offset < 16 && width == 4;
+    for (path, module) in programs() {
+        let options = TranslateOptions {
+            shapes: &RICH,
+            unchecked: Some(&small),
+        };
+        let mut seen = [0; 2];
+        for func in module.imported_funcs()..module.func_count() {
+            let function = module.translate(func, &options).unwrap();
+            for inst in function.insts() {
+                let mut access = |unchecked: bool, offset: u64, width: u32| {
+                    assert_eq!(unchecked, small(offset, width), "{path}: {inst:?}");
+                    seen[usize::from(unchecked)] += 1;
+                };
+                if let Root::Store { op, offset } = inst.root {
+                    access(op.unchecked(), offset, op.width());
+                }
+                for node in function.nodes(inst) {
+                    if let Node::Op(op, offset) = node
+                        && let vm_translate::Effect::Load { width, unchecked } = op.effect()
+                    {
+                        access(unchecked, *offset, width);
+                    }
+                }
+            }
+        }
+        assert!(seen[0] > 0 && seen[1] > 0, "{path}: {seen:?}");
+    }
+}
+
+#[test]
+fn every_load_and_store_has_both_forms() {
+    for op in Op::ALL {
+        if let vm_translate::Effect::Load { width, unchecked } = op.effect() {
+            let other = op.to_unchecked();
+            let expected = vm_translate::Effect::Load {
+                width,
+                unchecked: true,
+            };
+            assert_eq!(other.effect(), expected);
+            assert_eq!(other.result(), op.result());
+            assert_eq!(
+                other.name().strip_suffix(".unchecked").unwrap(),
+                op.name().strip_suffix(".unchecked").unwrap_or(op.name())
+            );
+            assert_eq!(other == *op, unchecked);
+        } else {
+            assert_eq!(op.to_unchecked(), *op);
+        }
+    }
+    for op in vm_translate::StoreOp::ALL {
+        let other = op.to_unchecked();
+        assert!(other.unchecked());
+        assert_eq!((other.width(), other.value()), (op.width(), op.value()));
+        assert_eq!(other == *op, op.unchecked());
+    }
+}
