@@ -67,16 +67,12 @@ pub struct Config {
     pub(crate) bounds: Bounds,
     pub(crate) translation: Translation,
     pub(crate) max_wasm_stack: usize,
-    pub(crate) max_native_stack: usize,
     /// Proposals switched on or off, in the order of the calls.
     pub(crate) features: Vec<(&'static str, bool)>,
 }
 
 /// The default of [`Config::max_wasm_stack`], in bytes.
 const DEFAULT_STACK: usize = 8 << 20;
-
-/// The default of [`Config::max_native_stack`], in bytes: half of what Rust gives to a thread.
-const DEFAULT_NATIVE_STACK: usize = 1 << 20;
 
 impl Default for Config {
     fn default() -> Config {
@@ -92,7 +88,6 @@ impl Config {
             bounds: Bounds::Auto,
             translation: Translation::Lazy,
             max_wasm_stack: DEFAULT_STACK,
-            max_native_stack: DEFAULT_NATIVE_STACK,
             features: Vec::new(),
         }
     }
@@ -119,20 +114,11 @@ impl Config {
     ///
     /// It is a mapping of its own, not part of the thread's stack, and only what has been used of
     /// it takes memory. A guest that needs more traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). So does one that has its host functions
+    /// call it again so often that these calls, one inside the other, take more than
+    /// [`MAX_NATIVE_STACK_BYTES`](crate::MAX_NATIVE_STACK_BYTES) of the thread's stack.
     pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
         self.max_wasm_stack = size;
-        self
-    }
-
-    /// How much of the thread's own stack host functions of one store that call guests again may
-    /// use, all together, in bytes. Default: 1 MiB, which suits threads with 2 MiB or more.
-    ///
-    /// Guest code takes none of it, but every call from a host function into a guest does, and a
-    /// guest may have such calls nested as deeply as it likes. The one that would start further in
-    /// than this traps with [`Trap::StackOverflow`](crate::Trap::StackOverflow) instead.
-    pub fn max_native_stack(&mut self, size: usize) -> &mut Self {
-        self.max_native_stack = size;
         self
     }
 }

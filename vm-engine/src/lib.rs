@@ -52,6 +52,9 @@ pub use types::{
 };
 pub use values::{ExternRef, Ref, Val};
 
+pub use vm_interp::MAX_NATIVE_STACK_BYTES;
+pub use vm_memory::{GrowError, MemoryError};
+
 /// Why a guest stopped.
 ///
 /// What [`Error::downcast_ref`] and [`Error::trap`] find.

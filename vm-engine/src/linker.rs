@@ -60,7 +60,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Duplicate`] if the name is taken; [`WrongStore`] if `item` does not live in
+    /// [`LinkError::Duplicate`] if the name is taken; [`WrongStore`](crate::WrongStore) if `item` does not live in
     /// `store`.
     pub fn define(
         &mut self,
@@ -111,7 +111,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Duplicate`] if a name is taken; [`WrongStore`] if the instance does not live in
+    /// [`LinkError::Duplicate`] if a name is taken; [`WrongStore`](crate::WrongStore) if the instance does not live in
     /// `store`.
     pub fn instance(
         &mut self,

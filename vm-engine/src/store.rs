@@ -7,7 +7,6 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Trap;
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, Result, WrongStore};
@@ -62,8 +61,6 @@ pub struct StoreInner<T: 'static> {
     /// alive, so an address means one function.
     linked: HashMap<usize, FuncId>,
     limiter: Option<Limiter<T>>,
-    /// Where on the native stack the outermost of the calls that are active now was made.
-    native_base: Option<usize>,
     data: T,
 }
 
@@ -107,7 +104,6 @@ impl<T> Store<T> {
                 hosts: Vec::new(),
                 linked: HashMap::new(),
                 limiter: None,
-                native_base: None,
                 data,
             }),
         })
@@ -244,17 +240,6 @@ impl<T> StoreInner<T> {
 
     /// Calls a function. `slots` hold the parameters, and afterwards the results.
     pub(crate) fn call(&mut self, func: FuncId, slots: &mut [Raw]) -> Result<()> {
-        let marker = 0u8;
-        // Only compared: how far the stack has grown since the outermost call.
-        let here = (&raw const marker).addr();
-        let Some(base) = self.native_base else {
-            self.native_base = Some(here);
-            let outermost = Outermost(self);
-            return low::call(&mut *outermost.0, func, slots).map_err(Error::from_call);
-        };
-        if base.abs_diff(here) > self.opaque.engine.config().max_native_stack {
-            return Err(Trap::StackOverflow.into());
-        }
         low::call(self, func, slots).map_err(Error::from_call)
     }
 
@@ -288,15 +273,6 @@ impl<T> StoreInner<T> {
                 maximum.map(clamp),
             )
         })
-    }
-}
-
-/// The outermost call. Its end, by a panic too, is the end of all that are nested in it.
-struct Outermost<'a, T: 'static>(&'a mut StoreInner<T>);
-
-impl<T> Drop for Outermost<'_, T> {
-    fn drop(&mut self) {
-        self.0.native_base = None;
     }
 }
 
