@@ -328,10 +328,11 @@ extern "C" fn altering_handler(
             try_handle(signal, &mut copy, context)
         };
         let claims = [
-            altered(libc::SI_USER),
-            altered(libc::SI_QUEUE),
-            altered(0x80), // SI_KERNEL of Linux: no address
-            altered(5),    // BUS_MCEERR_AO of Linux: the hardware failed
+            altered(0),        // SI_USER of Linux
+            altered(0x1_0001), // SI_USER of macOS
+            altered(-1),       // SI_QUEUE of Linux
+            altered(0x80),     // SI_KERNEL of Linux: no address
+            altered(5),        // BUS_MCEERR_AO of Linux: the hardware failed
             try_handle(libc::SIGILL, info, context),
             try_handle(signal, std::ptr::null_mut(), context),
             try_handle(signal, info, std::ptr::null_mut()),

@@ -309,7 +309,9 @@ fn a_thread_without_an_alternate_stack_gets_one() {
 fn a_small_alternate_stack_is_replaced() {
     in_child("a_small_alternate_stack_is_replaced", || {
         // Enough for the kernel, but not for handlers of any size.
-        let small = alt_stack().ss_size.max(libc::SIGSTKSZ);
+        // SAFETY: only asks.
+        let kernel = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+        let small = kernel.max(libc::SIGSTKSZ);
         let mut memory = vec![0u8; small];
         thread::scope(|scope| {
             scope.spawn(|| {

@@ -10,6 +10,7 @@ use std::arch::naked_asm;
 use std::ops::Range;
 use std::process::{Command, Output};
 use std::ptr;
+use std::sync::OnceLock;
 
 use vm_trap::{AccessSites, Activation, Fault, Region, RegionClass, RegionSet, register_sites};
 
@@ -161,9 +162,12 @@ pub fn register() {
 
 /// Registers the access site for one class of regions.
 pub fn register_for(class: RegionClass) {
-    // The first byte suffices: a fault's pc is its instruction's start.
-    let text = site_pc()..site_pc() + 1;
-    let sites = Box::leak(Box::new([AccessSites { text, class }]));
+    static SITES: [OnceLock<[AccessSites; 1]>; 2] = [OnceLock::new(), OnceLock::new()];
+    let sites = SITES[usize::from(class == RegionClass::Stack)].get_or_init(|| {
+        // The first byte suffices: a fault's pc is its instruction's start.
+        let text = site_pc()..site_pc() + 1;
+        [AccessSites { text, class }]
+    });
     // SAFETY: the site keeps no frame of its own below the trampoline's.
     unsafe { register_sites(sites) }.expect("there is room");
 }
