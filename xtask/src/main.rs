@@ -1,3 +1,48 @@
 //! Palisade's development tasks: spec scripts, benchmarks, checks.
+//!
+//! Run as `cargo xtask COMMAND`.
 
-fn main() {}
+mod bench;
+mod guest;
+mod mode;
+mod programs;
+mod spec;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Palisade's development tasks")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the official WebAssembly test scripts
+    Spec(spec::Options),
+    /// Compare the speed of the modes with each other and with other engines
+    Bench(bench::Options),
+    /// Run guest programs in every mode and check what they print
+    Programs(programs::Options),
+
+    /// Run one spec script (started by `spec`)
+    #[command(hide = true)]
+    SpecScript(spec::ScriptOptions),
+    /// Run one guest program (started by `bench` and `programs`)
+    #[command(hide = true)]
+    Guest(guest::Options),
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Task::Spec(options) => spec::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Programs(options) => programs::run(&options),
+        Task::SpecScript(options) => spec::run_script(&options),
+        Task::Guest(options) => guest::run(&options),
+    }
+}

@@ -1,0 +1,159 @@
+//! Who runs a program, and what is measured of it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::guest::{self, Kind};
+use crate::mode::Mode;
+use crate::programs::{self, Program};
+
+/// An engine, or one of Palisade's modes.
+#[derive(Clone, Debug)]
+pub(crate) enum Contestant {
+    Mode(Mode),
+    /// A command; `{}` among its words stands for the file.
+    Peer {
+        name: String,
+        words: Vec<String>,
+    },
+}
+
+/// What a run came to: CPU seconds, or CoreMark's score.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure(pub(crate) f64);
+
+impl Figure {
+    pub(crate) fn unit(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Wasi => "s",
+            Kind::CoreMark => "1/s",
+        }
+    }
+
+    /// Whether more is faster.
+    pub(crate) fn is_rate(kind: Kind) -> bool {
+        match kind {
+            Kind::Wasi => false,
+            Kind::CoreMark => true,
+        }
+    }
+}
+
+impl Contestant {
+    /// Reads `NAME=COMMAND`.
+    pub(crate) fn peer(text: &str) -> Result<Contestant> {
+        let Some((name, command)) = text.split_once('=') else {
+            bail!("--peer takes NAME=COMMAND, such as 'wasmi=wasmi {{}}', not {text:?}");
+        };
+        let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        ensure!(!words.is_empty(), "--peer {text:?} has an empty command");
+        if !words.iter().any(|word| word.contains("{}")) {
+            words.push("{}".to_owned());
+        }
+        Ok(Contestant::Peer {
+            name: name.to_owned(),
+            words,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Contestant::Mode(mode) => mode.name(),
+            Contestant::Peer { name, .. } => name,
+        }
+    }
+
+    /// Runs `program` to its end, once, and checks what it prints.
+    pub(crate) fn run(&self, program: &Program) -> Result<Figure> {
+        let mut command = self.command(program)?;
+        let before = children_user_time()?;
+        let output = programs::output(&mut command)?;
+        let seconds = (children_user_time()? - before).as_secs_f64();
+        match program.kind {
+            Kind::Wasi => {
+                check_digest(program, &output)?;
+                Ok(Figure(seconds))
+            }
+            Kind::CoreMark => {
+                let score: f64 = output.parse().context("its score is not a number")?;
+                ensure!(score > 0.0, "its score is {score}: wrong results");
+                Ok(Figure(score))
+            }
+        }
+    }
+
+    fn command(&self, program: &Program) -> Result<Command> {
+        match self {
+            Contestant::Mode(mode) => guest::command(*mode, &program.file),
+            Contestant::Peer { name, words } => match program.kind {
+                Kind::CoreMark => linked(name, program),
+                Kind::Wasi => {
+                    let file = program.file.to_string_lossy();
+                    let mut words = words.iter().map(|word| word.replace("{}", &file));
+                    let mut command = Command::new(words.next().unwrap_or_default());
+                    command.args(words);
+                    Ok(command)
+                }
+            },
+        }
+    }
+}
+
+#[cfg(feature = "peers")]
+fn linked(name: &str, program: &Program) -> Result<Command> {
+    ensure!(
+        name == "wasmi",
+        "CoreMark needs a host function; only wasmi is linked for it"
+    );
+    guest::wasmi_command(&program.file)
+}
+
+#[cfg(not(feature = "peers"))]
+fn linked(_name: &str, _program: &Program) -> Result<Command> {
+    bail!("CoreMark needs a host function; build xtask with `--features peers` to link wasmi for it")
+}
+
+/// An in-tree program has to print its digest: speed counts only with the right results.
+fn check_digest(program: &Program, output: &str) -> Result<()> {
+    if !program.file.starts_with(programs::in_tree_folder()) {
+        return Ok(());
+    }
+    let digests = programs::digests()?;
+    let known = digests
+        .iter()
+        .any(|digest| digest.program == program.name && digest.digest == output);
+    ensure!(known, "prints {output:?}, which is not in programs/digests.txt");
+    Ok(())
+}
+
+/// The user CPU time of all child processes that have ended. Children run one at a time, so a
+/// difference is one child's.
+fn children_user_time() -> Result<Duration> {
+    let time = getrusage(UsageWho::RUSAGE_CHILDREN)
+        .context("asking for the CPU time of child processes")?
+        .user_time();
+    let seconds = u64::try_from(time.tv_sec())?;
+    let microseconds = u64::try_from(time.tv_usec())?;
+    Ok(Duration::from_secs(seconds) + Duration::from_micros(microseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_a_name_and_a_command() {
+        let words = |text| match Contestant::peer(text) {
+            Ok(Contestant::Peer { words, .. }) => Ok(words),
+            Ok(Contestant::Mode(_)) => bail!("a mode"),
+            Err(error) => Err(error),
+        };
+        assert_eq!(words("a=wasmi {} 1").expect("well-formed"), ["wasmi", "{}", "1"]);
+        assert_eq!(words("a=wasmi run").expect("well-formed"), ["wasmi", "run", "{}"]);
+        assert!(words("wasmi").is_err());
+        assert!(words("wasmi=").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! `cargo xtask bench`: how fast programs run in each mode and on other engines.
+//!
+//! Every contestant runs every program in a process of its own. Passes are interleaved (A B C A B C), so
+//! that a change in the machine's load meets all contestants alike; figures are medians, shown with the
+//! least and the greatest. WASI programs are measured by the user CPU seconds of the process, start-up
+//! and translation included, CoreMark by its own score with the process's CPU time as its clock.
+
+mod contestant;
+mod statistics;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+
+use self::contestant::{Contestant, Figure};
+use self::statistics::Sample;
+use self::table::{Group, Row, Table};
+use crate::mode::Modes;
+use crate::programs::{self, Program};
+
+/// Options of `cargo xtask bench`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also run the programs below this folder: WASI commands, and CoreMark as a bare module
+    #[arg(long)]
+    dir: Option<PathBuf>,
+
+    /// The mode to run them in
+    #[arg(long, value_enum, default_value_t = Modes::All)]
+    mode: Modes,
+
+    /// Also run them on another engine: COMMAND is started with `{}` replaced by the file. The first
+    /// peer is what ratios are formed with; without one it is the first mode. CoreMark needs a host
+    /// function that command lines lack, so a peer named `wasmi` is linked for it (feature `peers`)
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<String>,
+
+    /// How many times each program is run by each contestant
+    #[arg(long, default_value_t = 3)]
+    passes: usize,
+
+    /// Run only programs whose name contains this
+    #[arg(default_value = "")]
+    filter: String,
+}
+
+/// Runs everything and prints the table.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        eprintln!("warning: xtask, and so Palisade in it, was built without optimisation");
+    }
+    ensure!(options.passes > 0, "--passes has to be at least 1");
+    let mut contestants = options
+        .peers
+        .iter()
+        .map(|peer| Contestant::peer(peer))
+        .collect::<Result<Vec<_>>>()?;
+    for mode in options.mode.list() {
+        mode.engine()?;
+        contestants.push(Contestant::Mode(mode));
+    }
+
+    let mut sets = vec![(
+        "in-tree".to_owned(),
+        programs::below(&programs::in_tree_folder(), &options.filter)?,
+    )];
+    if let Some(dir) = &options.dir {
+        let name = dir.display().to_string();
+        sets.push((name, programs::below(dir, &options.filter)?));
+    }
+    sets.retain(|(_, programs)| !programs.is_empty());
+    if sets.is_empty() {
+        bail!("no program has {:?} in its name", options.filter);
+    }
+
+    let mut failed = false;
+    let mut groups = Vec::new();
+    for (name, programs) in &sets {
+        let rows = measure(&contestants, programs, options.passes, &mut failed);
+        groups.push(Group {
+            name: name.clone(),
+            rows,
+        });
+    }
+    let table = Table {
+        contestants: contestants
+            .iter()
+            .map(|contestant| contestant.name().to_owned())
+            .collect(),
+        groups,
+        passes: options.passes,
+    };
+    print!("{table}");
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// One row for each program. Says on stderr what it runs, and sets `failed` if one of Palisade's modes
+/// cannot run a program.
+fn measure(
+    contestants: &[Contestant],
+    programs: &[Program],
+    passes: usize,
+    failed: &mut bool,
+) -> Vec<Row> {
+    let mut figures: Vec<Vec<Vec<Figure>>> =
+        vec![vec![Vec::new(); contestants.len()]; programs.len()];
+    let mut notes: Vec<Option<String>> = vec![None; programs.len()];
+    for pass in 1..=passes {
+        for (program, (figures, note)) in
+            programs.iter().zip(figures.iter_mut().zip(&mut notes))
+        {
+            eprintln!("pass {pass} of {passes}: {}", program.name);
+            for (contestant, figures) in contestants.iter().zip(figures) {
+                if pass > 1 && figures.is_empty() {
+                    continue;
+                }
+                match contestant.run(program) {
+                    Ok(figure) => figures.push(figure),
+                    Err(error) => {
+                        *failed |= matches!(contestant, Contestant::Mode(_));
+                        // One that fails now and then has no figure either.
+                        figures.clear();
+                        let text = format!("{}: {error:#}", contestant.name());
+                        eprintln!("  {text}");
+                        note.get_or_insert(text);
+                    }
+                }
+            }
+        }
+    }
+    programs
+        .iter()
+        .zip(figures.into_iter().zip(notes))
+        .map(|(program, (figures, note))| Row {
+            program: program.name.clone(),
+            unit: Figure::unit(program.kind),
+            rate: Figure::is_rate(program.kind),
+            samples: figures
+                .into_iter()
+                .map(|figures| Sample::of(figures.into_iter().map(|figure| figure.0).collect()))
+                .collect(),
+            note,
+        })
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! Running one guest program in this process, in one mode or on a linked peer.
+//!
+//! Commands that compare modes start this as a child process, so that what they measure and what may
+//! go wrong are one program's alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, process};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nix::time::{ClockId, clock_gettime};
+use vm_engine::{Engine, Linker, Module, Store};
+use vm_translate::Features;
+use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
+
+use crate::mode::{Mode, Modes};
+
+/// Options of the hidden command that runs one program.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The mode to run it in; without one it runs on the linked wasmi (feature `peers`)
+    #[arg(long, value_enum)]
+    mode: Option<Modes>,
+
+    file: PathBuf,
+
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// What a program asks of its host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// A WASI command, which runs until it exits.
+    Wasi,
+    /// CoreMark as a bare module: imports `env.clock_ms: () -> i32`, exports `run: () -> f32`, the score.
+    CoreMark,
+}
+
+impl Kind {
+    /// Finds out by the imports.
+    pub(crate) fn of(module: &[u8]) -> Result<Kind> {
+        let module = vm_translate::Module::new(module, &Features::default())?;
+        let mut imports = module.imports().iter();
+        if imports.any(|import| (&*import.module, &*import.name) == ("env", "clock_ms")) {
+            return Ok(Kind::CoreMark);
+        }
+        Ok(Kind::Wasi)
+    }
+}
+
+/// The command that runs `file` in `mode` in a process of its own.
+pub(crate) fn command(mode: Mode, file: &Path) -> Result<Command> {
+    let mut command = Command::new(env::current_exe().context("finding this program")?);
+    command.args(["guest", "--mode", mode.name()]).arg(file);
+    Ok(command)
+}
+
+/// The command that runs `file`, which is CoreMark, on the linked wasmi.
+#[cfg(feature = "peers")]
+pub(crate) fn wasmi_command(file: &Path) -> Result<Command> {
+    let mut command = Command::new(env::current_exe().context("finding this program")?);
+    command.arg("guest").arg(file);
+    Ok(command)
+}
+
+/// Runs the program and exits as it does.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let file = &options.file;
+    let module = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let kind = Kind::of(&module).with_context(|| format!("parsing {}", file.display()))?;
+    let modes = options.mode.map(Modes::list);
+    match (modes.as_deref(), kind) {
+        (Some([mode]), Kind::Wasi) => wasi(*mode, &module, options),
+        (Some([mode]), Kind::CoreMark) => coremark(*mode, &module),
+        (Some(_), _) => bail!("a program runs in one mode at a time"),
+        (None, Kind::CoreMark) => wasmi_coremark(&module),
+        (None, Kind::Wasi) => bail!("WASI programs run on a peer by its own command line"),
+    }
+}
+
+fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
+    let engine = mode.engine()?;
+    let module = Module::new(&engine, module)?;
+    let mut linker: Linker<WasiCtx> = Linker::new(&engine);
+    vm_wasi::add_to_linker(&mut linker, |context| context)?;
+    let mut context = WasiCtxBuilder::new();
+    context
+        .inherit_stdio()
+        .arg(options.file.to_string_lossy())
+        .args(&options.arguments);
+    let mut store = Store::new(&engine, context.build()?);
+    let instance = linker.instantiate(&mut store, &module)?;
+    let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+    match start.call(&mut store, ()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(code)) => process::exit(*code),
+            None => Err(error.into()),
+        },
+    }
+}
+
+fn coremark(mode: Mode, module: &[u8]) -> Result<ExitCode> {
+    let engine: Engine = mode.engine()?;
+    let module = Module::new(&engine, module)?;
+    let mut linker: Linker<()> = Linker::new(&engine);
+    linker.func_wrap("env", "clock_ms", cpu_milliseconds)?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module)?;
+    let run = instance.get_typed_func::<(), f32>(&mut store, "run")?;
+    println!("{}", run.call(&mut store, ())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "peers")]
+fn wasmi_coremark(module: &[u8]) -> Result<ExitCode> {
+    let engine = wasmi::Engine::default();
+    let module = wasmi::Module::new(&engine, module)?;
+    let mut linker: wasmi::Linker<()> = wasmi::Linker::new(&engine);
+    linker.func_wrap("env", "clock_ms", cpu_milliseconds)?;
+    let mut store = wasmi::Store::new(&engine, ());
+    let instance = linker.instantiate_and_start(&mut store, &module)?;
+    let run = instance.get_typed_func::<(), f32>(&store, "run")?;
+    println!("{}", run.call(&mut store, ())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "peers"))]
+fn wasmi_coremark(_module: &[u8]) -> Result<ExitCode> {
+    bail!("no peer is linked: build xtask with `--features peers`, or name a mode")
+}
+
+/// The CPU time of this process: a score by it is iterations per CPU second, which other load on the
+/// machine disturbs less than one by the wall clock.
+fn cpu_milliseconds() -> i32 {
+    // The clock is there on every Unix that the workspace builds for; CoreMark ends with an error of
+    // its own if it stands still.
+    let now = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0, |time| time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000);
+    // CoreMark takes differences, so wrapping after 24 days does no harm.
+    now as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(text: &str) -> Kind {
+        let buffer = wast::parser::ParseBuffer::new(text).expect("the module's tokens");
+        let mut module = wast::parser::parse::<wast::Wat<'_>>(&buffer).expect("its grammar");
+        Kind::of(&module.encode().expect("its encoding")).expect("its sections")
+    }
+
+    #[test]
+    fn coremark_is_known_by_its_clock() {
+        let clock = r#"(import "env" "clock_ms" (func (result i32)))"#;
+        assert_eq!(kind(&format!("(module {clock})")), Kind::CoreMark);
+        let exit = r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))"#;
+        assert_eq!(kind(&format!("(module {exit})")), Kind::Wasi);
+    }
+}

@@ -1,0 +1,75 @@
+//! The modes in which Palisade can run code.
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use vm_engine::{Bounds, Config, Engine, Threading};
+
+/// How code is dispatched, and how memory accesses are checked. Guarded memory with token threading
+/// is not a mode: the engine refuses it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mode {
+    DirectGuarded,
+    DirectSoftware,
+    TokenSoftware,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Mode; 3] =
+        [Mode::DirectGuarded, Mode::DirectSoftware, Mode::TokenSoftware];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::DirectGuarded => "direct-guarded",
+            Mode::DirectSoftware => "direct-software",
+            Mode::TokenSoftware => "token-software",
+        }
+    }
+
+    /// The configuration that asks for exactly this mode.
+    pub(crate) fn config(self) -> Config {
+        let (threading, bounds) = match self {
+            Mode::DirectGuarded => (Threading::Direct, Bounds::Guarded),
+            Mode::DirectSoftware => (Threading::Direct, Bounds::Software),
+            Mode::TokenSoftware => (Threading::Token, Bounds::Software),
+        };
+        let mut config = Config::new();
+        config.threading(threading).bounds(bounds);
+        config
+    }
+
+    /// An engine in this mode, or an error that says why this host cannot have it.
+    pub(crate) fn engine(self) -> Result<Engine> {
+        Engine::new(&self.config()).with_context(|| format!("mode {}", self.name()))
+    }
+}
+
+/// One mode or all, as an option of a command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Modes {
+    DirectGuarded,
+    DirectSoftware,
+    TokenSoftware,
+    All,
+}
+
+impl Modes {
+    /// The modes that the option stands for.
+    pub(crate) fn list(self) -> Vec<Mode> {
+        match self {
+            Modes::DirectGuarded => vec![Mode::DirectGuarded],
+            Modes::DirectSoftware => vec![Mode::DirectSoftware],
+            Modes::TokenSoftware => vec![Mode::TokenSoftware],
+            Modes::All => Mode::ALL.to_vec(),
+        }
+    }
+}
+
+impl From<Mode> for Modes {
+    fn from(mode: Mode) -> Modes {
+        match mode {
+            Mode::DirectGuarded => Modes::DirectGuarded,
+            Mode::DirectSoftware => Modes::DirectSoftware,
+            Mode::TokenSoftware => Modes::TokenSoftware,
+        }
+    }
+}

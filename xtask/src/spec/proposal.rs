@@ -1,0 +1,258 @@
+//! Which WebAssembly proposals a script needs beyond what Palisade implements.
+//!
+//! Nothing here goes by a script's name. A script needs a proposal if a module that it expects to be
+//! valid is valid only with that proposal ([`missing_features`] tells, by trying), or if a directive or
+//! a value in it exists only with the proposal. The runner then also asks the engine, which has to
+//! refuse the same modules: so nothing here can hide a failure.
+
+use std::collections::BTreeSet;
+
+use vm_translate::{Features, missing_features};
+use wast::core::{AbstractHeapType, HeapType, WastArgCore, WastRetCore};
+use wast::lexer::{Lexer, TokenKind};
+use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+
+/// A module that only validates with missing proposals.
+pub(crate) struct Witness {
+    /// Where the module starts, in bytes of the script's text.
+    pub(crate) offset: usize,
+    /// The module in the binary format.
+    pub(crate) module: Vec<u8>,
+}
+
+/// What a script needs beyond what the engine implements.
+#[derive(Default)]
+pub(crate) struct Needs {
+    /// Names of proposals.
+    pub(crate) proposals: BTreeSet<&'static str>,
+    /// One module for each module of the script that needs a missing proposal.
+    pub(crate) witnesses: Vec<Witness>,
+}
+
+impl Needs {
+    /// Finds out what the script `wast` needs. Encoding resolves names in place, so `wast` should be
+    /// parsed again for running it.
+    pub(crate) fn of(wast: &mut Wast<'_>) -> Needs {
+        let mut needs = Needs::default();
+        for directive in &mut wast.directives {
+            needs.directive(directive);
+        }
+        needs
+    }
+
+    fn directive(&mut self, directive: &mut WastDirective<'_>) {
+        let offset = directive.span().offset();
+        match directive {
+            WastDirective::Module(module) | WastDirective::ModuleDefinition(module) => {
+                if let Ok(bytes) = module.encode() {
+                    self.module(offset, bytes);
+                }
+                if is_component(module) {
+                    self.proposals.insert("component-model");
+                }
+            }
+            WastDirective::AssertUnlinkable { module, .. } => self.wat(offset, module),
+            WastDirective::AssertTrap { exec, .. } => self.execute(offset, exec),
+            WastDirective::AssertReturn { exec, results, .. } => {
+                self.execute(offset, exec);
+                for result in results {
+                    self.result(result);
+                }
+            }
+            WastDirective::AssertException { exec, .. } => {
+                self.execute(offset, exec);
+                self.proposals.insert("exceptions");
+            }
+            WastDirective::AssertSuspension { .. } => {
+                self.proposals.insert("stack-switching");
+            }
+            WastDirective::AssertExhaustion { call, .. } => self.invoke(call),
+            WastDirective::Invoke(call) => self.invoke(call),
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => {
+                self.proposals.insert("threads");
+            }
+            // Modules that are expected to be refused tell nothing about what has to be there, and
+            // the others have no module.
+            WastDirective::AssertMalformed { .. }
+            | WastDirective::AssertInvalid { .. }
+            | WastDirective::AssertMalformedCustom { .. }
+            | WastDirective::AssertInvalidCustom { .. }
+            | WastDirective::ModuleInstance { .. }
+            | WastDirective::Register { .. } => {}
+        }
+    }
+
+    fn execute(&mut self, offset: usize, execute: &mut WastExecute<'_>) {
+        match execute {
+            WastExecute::Invoke(call) => self.invoke(call),
+            WastExecute::Wat(module) => self.wat(offset, module),
+            WastExecute::Get { .. } => {}
+        }
+    }
+
+    fn wat(&mut self, offset: usize, module: &mut Wat<'_>) {
+        if let Ok(bytes) = module.encode() {
+            self.module(offset, bytes);
+        }
+    }
+
+    fn invoke(&mut self, call: &WastInvoke<'_>) {
+        for argument in &call.args {
+            let proposal = match argument {
+                WastArg::Core(WastArgCore::V128(_)) => "simd",
+                WastArg::Core(WastArgCore::RefNull(ty)) if !is_base_heap_type(ty) => "gc",
+                WastArg::Core(WastArgCore::RefHost(_)) => "gc",
+                WastArg::Core(_) => continue,
+                _ => "component-model",
+            };
+            self.proposals.insert(proposal);
+        }
+    }
+
+    fn result(&mut self, result: &WastRet<'_>) {
+        match result {
+            WastRet::Core(result) => self.core_result(result),
+            _ => {
+                self.proposals.insert("component-model");
+            }
+        }
+    }
+
+    fn core_result(&mut self, result: &WastRetCore<'_>) {
+        let proposal = match result {
+            WastRetCore::V128(_) => "simd",
+            WastRetCore::RefNull(Some(ty)) if !is_base_heap_type(ty) => "gc",
+            WastRetCore::RefHost(_)
+            | WastRetCore::RefAny
+            | WastRetCore::RefEq
+            | WastRetCore::RefArray
+            | WastRetCore::RefStruct
+            | WastRetCore::RefI31 => "gc",
+            WastRetCore::RefI31Shared => "shared-everything-threads",
+            WastRetCore::Either(results) => {
+                for result in results {
+                    self.core_result(result);
+                }
+                return;
+            }
+            _ => return,
+        };
+        self.proposals.insert(proposal);
+    }
+
+    fn module(&mut self, offset: usize, module: Vec<u8>) {
+        let missing = missing_features(&module, &Features::default());
+        if !missing.is_empty() {
+            self.proposals.extend(missing);
+            self.witnesses.push(Witness { offset, module });
+        }
+    }
+}
+
+/// The proposal that a script needs which the text parser does not take, and the number of the
+/// script's assertions; `None` if there is no sign of such a proposal, so that the parser is wrong or
+/// the script.
+///
+/// The parser knows the text format of every proposal above except the folded `try` of legacy
+/// exceptions, whose keyword has no other use.
+pub(crate) fn of_unparsed(text: &str) -> Option<(&'static str, usize)> {
+    let mut lexer = Lexer::new(text);
+    lexer.allow_confusing_unicode(true);
+    let (mut legacy, mut assertions) = (false, 0);
+    for token in lexer.iter(0) {
+        let token = token.ok()?;
+        if token.kind == TokenKind::Keyword {
+            let keyword = token.keyword(text);
+            legacy |= keyword == "try";
+            assertions += usize::from(keyword.starts_with("assert_"));
+        }
+    }
+    legacy.then_some(("legacy-exceptions", assertions))
+}
+
+fn is_component(module: &QuoteWat<'_>) -> bool {
+    matches!(
+        module,
+        QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..)
+    )
+}
+
+/// Whether a null of this heap type is a value of WebAssembly 2.0.
+fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
+    matches!(
+        ty,
+        HeapType::Abstract {
+            shared: false,
+            ty: AbstractHeapType::Func | AbstractHeapType::Extern
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use wast::parser::{ParseBuffer, parse};
+
+    use super::*;
+
+    fn needs(script: &str) -> Vec<&'static str> {
+        let buffer = ParseBuffer::new(script).expect("the script's tokens");
+        let mut wast = parse::<Wast<'_>>(&buffer).expect("the script's grammar");
+        Needs::of(&mut wast).proposals.into_iter().collect()
+    }
+
+    #[test]
+    fn webassembly_2_without_simd_needs_nothing() {
+        let script = r#"
+            (module
+              (table 1 externref)
+              (func (export "f") (param i32) (result i32 f64)
+                (i32.extend8_s (i32.trunc_sat_f64_s (f64.const 1))) (f64.const 2))
+              (memory 1)
+              (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 1))))
+            (assert_return (invoke "f" (i32.const 1)) (i32.const 1) (f64.const 2))"#;
+        assert_eq!(needs(script), [""; 0]);
+    }
+
+    #[test]
+    fn every_missing_proposal_of_a_module_is_named() {
+        assert_eq!(
+            needs("(module (memory 1) (memory i64 1))"),
+            ["memory64", "multi-memory"]
+        );
+        assert_eq!(
+            needs("(module (func $f (result v128) return_call $f))"),
+            ["simd", "tail-call"]
+        );
+    }
+
+    #[test]
+    fn an_invalid_module_needs_nothing() {
+        // It has to fail, not to be skipped.
+        assert_eq!(needs("(module (func (result i32) i64.const 0))"), [""; 0]);
+        assert_eq!(
+            needs(r#"(assert_invalid (module (func (result v128))) "type mismatch")"#),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_script_with_a_legacy_try_is_known_by_its_keyword() {
+        let script = r#"(module (func (try (do) (catch_all)))) (assert_return (invoke "f"))"#;
+        assert_eq!(of_unparsed(script), Some(("legacy-exceptions", 1)));
+        let script = r#"(module (func $try (export "try") (block try_table))) ;; try"#;
+        assert_eq!(of_unparsed(script), None);
+    }
+
+    #[test]
+    fn directives_and_values_count() {
+        assert_eq!(
+            needs(r#"(assert_return (invoke "f" (v128.const i32x4 0 0 0 0)))"#),
+            ["simd"]
+        );
+        assert_eq!(
+            needs(r#"(assert_exception (invoke "f"))"#),
+            ["exceptions"]
+        );
+        assert_eq!(needs(r#"(assert_return (invoke "f") (ref.i31))"#), ["gc"]);
+    }
+}

@@ -1,0 +1,360 @@
+//! Running one script on the engine.
+//!
+//! Directives: <https://github.com/WebAssembly/spec/tree/main/interpreter#scripts>.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
+use vm_engine::{Engine, Extern, Instance, Linker, Module, ModuleError, Store, Val};
+use wast::lexer::Lexer;
+use wast::parser::{ParseBuffer, parse};
+use wast::token::Id;
+use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
+
+use super::proposal::{Needs, of_unparsed};
+use super::report::{Failure, Report};
+use super::source::Script;
+use super::{spectest, value};
+use crate::mode::Mode;
+
+/// Runs `script` in `mode`. What goes wrong, panics included, is in the report.
+pub(crate) fn run(script: &Script, mode: Mode) -> Report {
+    catch_unwind(AssertUnwindSafe(|| {
+        try_run(script, mode).unwrap_or_else(|error| Report::broken(format!("{error:#}")))
+    }))
+    .unwrap_or_else(|panic| Report::broken(format!("panic: {}", panic_text(&*panic))))
+}
+
+fn try_run(script: &Script, mode: Mode) -> Result<Report> {
+    let engine = mode.engine()?;
+    let buffer = tokens(script)?;
+    let mut wast = match grammar(script, &buffer) {
+        Ok(wast) => wast,
+        Err(error) => return unparsed(script).ok_or(error),
+    };
+    let assertions = wast.directives.iter().map(count_assertions).sum();
+    let needs = Needs::of(&mut wast);
+    if !needs.proposals.is_empty() {
+        return Ok(skip(script, &engine, &needs, assertions));
+    }
+
+    let mut report = Report::default();
+    let mut runner = Runner::new(&engine)?;
+    // Encoding a module resolves its names in place, and `Needs::of` has done so.
+    for directive in grammar(script, &buffer)?.directives {
+        let (line, _) = directive.span().linecol_in(&script.text);
+        let assertions = count_assertions(&directive);
+        let result = catch_unwind(AssertUnwindSafe(|| runner.directive(directive)))
+            .unwrap_or_else(|panic| Err(anyhow!("panic: {}", panic_text(&*panic))));
+        match result {
+            Ok(()) => report.passed += assertions,
+            Err(error) => report.failures.push(Failure {
+                line: line + 1,
+                message: format!("{error:#}"),
+            }),
+        }
+    }
+    Ok(report)
+}
+
+/// The report for a script that the text parser does not take, if that is for a missing proposal.
+fn unparsed(script: &Script) -> Option<Report> {
+    let (proposal, assertions) = of_unparsed(&script.text)?;
+    Some(Report {
+        skipped: assertions,
+        missing: vec![proposal.to_owned()],
+        ..Report::default()
+    })
+}
+
+/// The report for a script that needs missing proposals: the engine has to refuse its modules.
+fn skip(script: &Script, engine: &Engine, needs: &Needs, assertions: usize) -> Report {
+    let mut report = Report {
+        skipped: assertions,
+        missing: needs.proposals.iter().map(|name| (*name).to_owned()).collect(),
+        ..Report::default()
+    };
+    for witness in &needs.witnesses {
+        if Module::new(engine, &witness.module).is_ok() {
+            let before = script.text.get(..witness.offset).unwrap_or(&script.text);
+            report.failures.push(Failure {
+                line: before.lines().count(),
+                message: "the engine takes a module that needs a missing proposal".to_owned(),
+            });
+        }
+    }
+    report
+}
+
+fn tokens(script: &Script) -> Result<ParseBuffer<'_>> {
+    let mut lexer = Lexer::new(&script.text);
+    // Scripts contain such characters in order to test them.
+    lexer.allow_confusing_unicode(true);
+    ParseBuffer::new_with_lexer(lexer).map_err(|error| located(error, script))
+}
+
+fn grammar<'a>(script: &'a Script, buffer: &'a ParseBuffer<'_>) -> Result<Wast<'a>> {
+    parse(buffer).map_err(|error| located(error, script))
+}
+
+fn located(mut error: wast::Error, script: &Script) -> Error {
+    error.set_path(script.name.as_ref());
+    error.set_text(&script.text);
+    Error::from(error)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}
+
+/// How many assertions a directive stands for: one for `assert_*`, none for an action, the sum of its
+/// directives for a thread.
+fn count_assertions(directive: &WastDirective<'_>) -> usize {
+    match directive {
+        WastDirective::AssertMalformed { .. }
+        | WastDirective::AssertInvalid { .. }
+        | WastDirective::AssertMalformedCustom { .. }
+        | WastDirective::AssertInvalidCustom { .. }
+        | WastDirective::AssertTrap { .. }
+        | WastDirective::AssertReturn { .. }
+        | WastDirective::AssertExhaustion { .. }
+        | WastDirective::AssertUnlinkable { .. }
+        | WastDirective::AssertException { .. }
+        | WastDirective::AssertSuspension { .. } => 1,
+        WastDirective::Thread(thread) => thread.directives.iter().map(count_assertions).sum(),
+        WastDirective::Module(_)
+        | WastDirective::ModuleDefinition(_)
+        | WastDirective::ModuleInstance { .. }
+        | WastDirective::Register { .. }
+        | WastDirective::Invoke(_)
+        | WastDirective::Wait { .. } => 0,
+    }
+}
+
+/// The state of a script: what its directives have made so far.
+struct Runner {
+    store: Store<()>,
+    linker: Linker<()>,
+    /// Modules by the name of their definition; the last one also under "".
+    definitions: HashMap<String, Module>,
+    /// Instances by the name that the script gives them.
+    instances: HashMap<String, Instance>,
+    current: Option<Instance>,
+}
+
+impl Runner {
+    fn new(engine: &Engine) -> Result<Runner> {
+        let mut store = Store::new(engine, ());
+        let mut linker = Linker::new(engine);
+        // Scripts register several instances under one name; the last one counts.
+        linker.allow_shadowing(true);
+        spectest::define(&mut linker, &mut store)?;
+        Ok(Runner {
+            store,
+            linker,
+            definitions: HashMap::new(),
+            instances: HashMap::new(),
+            current: None,
+        })
+    }
+
+    fn directive(&mut self, directive: WastDirective<'_>) -> Result<()> {
+        match directive {
+            WastDirective::Module(mut module) => {
+                let name = module.name();
+                let module = self.module(&mut module)?;
+                self.instance(name, &module)
+            }
+            WastDirective::ModuleDefinition(mut module) => {
+                let name = module.name().map_or("", |name| name.name()).to_owned();
+                let module = self.module(&mut module)?;
+                self.definitions.insert(String::new(), module.clone());
+                self.definitions.insert(name, module);
+                Ok(())
+            }
+            WastDirective::ModuleInstance {
+                instance, module, ..
+            } => {
+                let name = module.map_or("", |name| name.name());
+                let module = self
+                    .definitions
+                    .get(name)
+                    .cloned()
+                    .ok_or_else(|| anyhow!("no module definition named {name:?}"))?;
+                self.instance(instance, &module)
+            }
+            WastDirective::Register { name, module, .. } => {
+                let instance = self.find_instance(module)?;
+                self.linker.instance(&mut self.store, name, instance)?;
+                Ok(())
+            }
+            WastDirective::Invoke(call) => self.invoke(&call).map(drop),
+            WastDirective::AssertReturn { exec, results, .. } => {
+                let actual = self.execute(exec)?;
+                value::expect(&self.store, &actual, &results)
+            }
+            WastDirective::AssertTrap { exec, message, .. } => {
+                let result = self.execute(exec);
+                expect_trap(result, message)
+            }
+            WastDirective::AssertExhaustion { call, message, .. } => {
+                let result = self.invoke(&call);
+                expect_trap(result, message)
+            }
+            WastDirective::AssertMalformed {
+                mut module,
+                message,
+                ..
+            }
+            | WastDirective::AssertInvalid {
+                mut module,
+                message,
+                ..
+            } => self.expect_refused(&mut module, message),
+            WastDirective::AssertMalformedCustom {
+                mut module,
+                message,
+                ..
+            }
+            | WastDirective::AssertInvalidCustom {
+                mut module,
+                message,
+                ..
+            } => {
+                // The engine ignores custom sections, malformed ones too (the specification asks
+                // for that); the annotations that make them belong to the text format.
+                match module.encode() {
+                    Ok(_) => bail!("taken, although the script expects: {message}"),
+                    Err(_) => Ok(()),
+                }
+            }
+            WastDirective::AssertUnlinkable {
+                module, message, ..
+            } => self.expect_unlinkable(module, message),
+            WastDirective::AssertException { .. }
+            | WastDirective::AssertSuspension { .. }
+            | WastDirective::Thread(_)
+            | WastDirective::Wait { .. } => bail!("a directive of a missing proposal"),
+        }
+    }
+
+    fn module(&self, module: &mut QuoteWat<'_>) -> Result<Module> {
+        let bytes = module.encode()?;
+        Ok(Module::new(self.store.engine(), &bytes)?)
+    }
+
+    fn instance(&mut self, name: Option<Id<'_>>, module: &Module) -> Result<()> {
+        let instance = self.linker.instantiate(&mut self.store, module)?;
+        if let Some(name) = name {
+            self.instances.insert(name.name().to_owned(), instance);
+        }
+        self.current = Some(instance);
+        Ok(())
+    }
+
+    fn find_instance(&self, name: Option<Id<'_>>) -> Result<Instance> {
+        match name {
+            Some(name) => self.instances.get(name.name()).copied(),
+            None => self.current,
+        }
+        .ok_or_else(|| anyhow!("no instance named {name:?}"))
+    }
+
+    fn export(&mut self, module: Option<Id<'_>>, name: &str) -> Result<Extern> {
+        self.find_instance(module)?
+            .get_export(&mut self.store, name)
+            .ok_or_else(|| anyhow!("no export named {name:?}"))
+    }
+
+    fn execute(&mut self, execute: WastExecute<'_>) -> Result<Vec<Val>> {
+        match execute {
+            WastExecute::Invoke(call) => self.invoke(&call),
+            WastExecute::Wat(module) => {
+                let module = self.module(&mut QuoteWat::Wat(module))?;
+                self.linker.instantiate(&mut self.store, &module)?;
+                Ok(Vec::new())
+            }
+            WastExecute::Get { module, global, .. } => {
+                let global = self
+                    .export(module, global)?
+                    .into_global()
+                    .with_context(|| format!("the export {global:?} is not a global"))?;
+                Ok(vec![global.get(&mut self.store)])
+            }
+        }
+    }
+
+    fn invoke(&mut self, call: &WastInvoke<'_>) -> Result<Vec<Val>> {
+        let func = self
+            .export(call.module, call.name)?
+            .into_func()
+            .with_context(|| format!("the export {:?} is not a function", call.name))?;
+        let arguments = call
+            .args
+            .iter()
+            .map(|argument| value::argument(&mut self.store, argument))
+            .collect::<Result<Vec<_>>>()?;
+        let mut results = vec![Val::I32(0); func.ty(&self.store).results().len()];
+        func.call(&mut self.store, &arguments, &mut results)?;
+        Ok(results)
+    }
+
+    /// The module has to be refused, by the text format or by the engine, which has to say where.
+    /// Messages are not compared: they are `wasmparser`'s.
+    fn expect_refused(&self, module: &mut QuoteWat<'_>, message: &str) -> Result<()> {
+        let Ok(bytes) = module.encode() else {
+            return Ok(());
+        };
+        match Module::new(self.store.engine(), &bytes) {
+            Ok(_) => bail!("taken, although the script expects: {message}"),
+            Err(error) => {
+                let offset = match error.downcast_ref() {
+                    Some(ModuleError::Invalid(error)) => error.offset(),
+                    _ => None,
+                };
+                ensure!(offset.is_some(), "refused without saying where: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn expect_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<()> {
+        let module = self.module(&mut QuoteWat::Wat(module))?;
+        match self.linker.instantiate(&mut self.store, &module) {
+            Ok(_) => bail!("linked, although the script expects: {message}"),
+            Err(error) => {
+                let text = format!("{error:#}");
+                ensure!(
+                    text.contains(message),
+                    "the script expects {message:?}, the engine says: {text}"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `result` has to be a trap whose message is the script's. The script's may say more ("uninitialized
+/// element 2"), and so may ours ("out of bounds memory access at …").
+fn expect_trap(result: Result<Vec<Val>>, message: &str) -> Result<()> {
+    match result {
+        Ok(values) => bail!("returned {values:?}, although the script expects the trap: {message}"),
+        Err(error) => {
+            let trap = error.downcast_ref().and_then(vm_engine::Error::trap);
+            let Some(trap) = trap else {
+                return Err(error.context(format!("not a trap; the script expects: {message}")));
+            };
+            let text = trap.to_string();
+            ensure!(
+                text.contains(message) || message.starts_with(&text),
+                "the script expects the trap {message:?}, the engine says {text:?}"
+            );
+            Ok(())
+        }
+    }
+}

