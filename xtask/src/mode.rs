@@ -14,8 +14,11 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Mode; 3] =
-        [Mode::DirectGuarded, Mode::DirectSoftware, Mode::TokenSoftware];
+    pub(crate) const ALL: [Mode; 3] = [
+        Mode::DirectGuarded,
+        Mode::DirectSoftware,
+        Mode::TokenSoftware,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {

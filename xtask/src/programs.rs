@@ -195,7 +195,9 @@ fn parse_digests(text: &str) -> Result<Vec<Digest>> {
             match (words.next(), words.next(), words.next(), words.next()) {
                 (Some(program), Some(rounds), Some(digest), None) => Ok(Digest {
                     program: program.to_owned(),
-                    rounds: rounds.parse().with_context(|| format!("rounds in {line:?}"))?,
+                    rounds: rounds
+                        .parse()
+                        .with_context(|| format!("rounds in {line:?}"))?,
                     digest: digest.to_owned(),
                 }),
                 _ => bail!("not `program rounds digest`: {line:?}"),

@@ -113,7 +113,9 @@ fn linked(name: &str, program: &Program) -> Result<Command> {
 
 #[cfg(not(feature = "peers"))]
 fn linked(_name: &str, _program: &Program) -> Result<Command> {
-    bail!("CoreMark needs a host function; build xtask with `--features peers` to link wasmi for it")
+    bail!(
+        "CoreMark needs a host function; build xtask with `--features peers` to link wasmi for it"
+    )
 }
 
 /// An in-tree program has to print its digest: speed counts only with the right results.
@@ -125,7 +127,10 @@ fn check_digest(program: &Program, output: &str) -> Result<()> {
     let known = digests
         .iter()
         .any(|digest| digest.program == program.name && digest.digest == output);
-    ensure!(known, "prints {output:?}, which is not in programs/digests.txt");
+    ensure!(
+        known,
+        "prints {output:?}, which is not in programs/digests.txt"
+    );
     Ok(())
 }
 
@@ -151,8 +156,14 @@ mod tests {
             Ok(Contestant::Mode(_)) => bail!("a mode"),
             Err(error) => Err(error),
         };
-        assert_eq!(words("a=wasmi {} 1").expect("well-formed"), ["wasmi", "{}", "1"]);
-        assert_eq!(words("a=wasmi run").expect("well-formed"), ["wasmi", "run", "{}"]);
+        assert_eq!(
+            words("a=wasmi {} 1").expect("well-formed"),
+            ["wasmi", "{}", "1"]
+        );
+        assert_eq!(
+            words("a=wasmi run").expect("well-formed"),
+            ["wasmi", "run", "{}"]
+        );
         assert!(words("wasmi").is_err());
         assert!(words("wasmi=").is_err());
     }

@@ -113,9 +113,7 @@ fn measure(
         vec![vec![Vec::new(); contestants.len()]; programs.len()];
     let mut notes: Vec<Option<String>> = vec![None; programs.len()];
     for pass in 1..=passes {
-        for (program, (figures, note)) in
-            programs.iter().zip(figures.iter_mut().zip(&mut notes))
-        {
+        for (program, (figures, note)) in programs.iter().zip(figures.iter_mut().zip(&mut notes)) {
             eprintln!("pass {pass} of {passes}: {}", program.name);
             for (contestant, figures) in contestants.iter().zip(figures) {
                 if pass > 1 && figures.is_empty() {

@@ -45,7 +45,10 @@ mod tests {
     #[test]
     fn the_median_is_the_middle() {
         let sample = Sample::of(vec![3.0, 1.0, 2.0]).expect("three figures");
-        assert_eq!((sample.least, sample.median, sample.greatest), (1.0, 2.0, 3.0));
+        assert_eq!(
+            (sample.least, sample.median, sample.greatest),
+            (1.0, 2.0, 3.0)
+        );
         assert_eq!(sample.spread(), 1.0);
         let sample = Sample::of(vec![4.0, 1.0, 2.0, 3.0]).expect("four figures");
         assert_eq!(sample.median, 2.5);

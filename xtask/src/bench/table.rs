@@ -181,7 +181,10 @@ mod tests {
             passes: 1,
         };
         let text = table.to_string();
-        assert!(text.contains("| p | s | – | 1.000 (1.000–1.000) | – |"), "{text}");
+        assert!(
+            text.contains("| p | s | – | 1.000 (1.000–1.000) | – |"),
+            "{text}"
+        );
         assert!(text.contains("| 1 of 2 | **3.00×** |"), "{text}");
     }
 }

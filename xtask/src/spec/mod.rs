@@ -163,8 +163,12 @@ fn in_child(options: &Options, mode: Mode, name: &str) -> Result<Report> {
     }
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let last = stderr.lines().last().unwrap_or("nothing on stderr");
-        bail!("its process ended with {}: {last}", output.status);
+        let start: Vec<&str> = stderr.lines().take(3).collect();
+        bail!(
+            "its process ended with {}: {}",
+            output.status,
+            start.join(" ")
+        );
     }
     Report::from_lines(&String::from_utf8_lossy(&output.stdout))
 }

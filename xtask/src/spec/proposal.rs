@@ -71,6 +71,13 @@ impl Needs {
             WastDirective::Thread(_) | WastDirective::Wait { .. } => {
                 self.proposals.insert("threads");
             }
+            // Custom sections are not the specification's business, except for proposals that give
+            // one of them a meaning, and the branch hints are the only ones here so far.
+            WastDirective::AssertInvalidCustom { message, .. }
+                if message.starts_with("@metadata.code.branch_hint") =>
+            {
+                self.proposals.insert("branch-hinting");
+            }
             // Modules that are expected to be refused tell nothing about what has to be there, and
             // the others have no module.
             WastDirective::AssertMalformed { .. }
@@ -249,10 +256,7 @@ mod tests {
             needs(r#"(assert_return (invoke "f" (v128.const i32x4 0 0 0 0)))"#),
             ["simd"]
         );
-        assert_eq!(
-            needs(r#"(assert_exception (invoke "f"))"#),
-            ["exceptions"]
-        );
+        assert_eq!(needs(r#"(assert_exception (invoke "f"))"#), ["exceptions"]);
         assert_eq!(needs(r#"(assert_return (invoke "f") (ref.i31))"#), ["gc"]);
     }
 }

@@ -63,9 +63,12 @@ impl Report {
                     });
                 }
                 "end" => {
-                    let (passed, skipped) = rest.split_once(' ').context("one number at the end")?;
+                    let (passed, skipped) =
+                        rest.split_once(' ').context("one number at the end")?;
                     report.passed = passed.parse().context("the number of passed assertions")?;
-                    report.skipped = skipped.parse().context("the number of skipped assertions")?;
+                    report.skipped = skipped
+                        .parse()
+                        .context("the number of skipped assertions")?;
                     return Ok(report);
                 }
                 _ => bail!("a line that is none of a report's: {line:?}"),

@@ -41,7 +41,9 @@ fn try_run(script: &Script, mode: Mode) -> Result<Report> {
 
     let mut report = Report::default();
     let mut runner = Runner::new(&engine)?;
-    // Encoding a module resolves its names in place, and `Needs::of` has done so.
+    // Parsed again, since encoding a module resolves its names in place, as `Needs::of` has done. A
+    // buffer remembers how far it has been parsed, so this takes another one.
+    let buffer = tokens(script)?;
     for directive in grammar(script, &buffer)?.directives {
         let (line, _) = directive.span().linecol_in(&script.text);
         let assertions = count_assertions(&directive);
@@ -72,11 +74,15 @@ fn unparsed(script: &Script) -> Option<Report> {
 fn skip(script: &Script, engine: &Engine, needs: &Needs, assertions: usize) -> Report {
     let mut report = Report {
         skipped: assertions,
-        missing: needs.proposals.iter().map(|name| (*name).to_owned()).collect(),
+        missing: needs
+            .proposals
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect(),
         ..Report::default()
     };
     for witness in &needs.witnesses {
-        if Module::new(engine, &witness.module).is_ok() {
+        if Module::from_binary(engine, &witness.module).is_ok() {
             let before = script.text.get(..witness.offset).unwrap_or(&script.text);
             report.failures.push(Failure {
                 line: before.lines().count(),
@@ -245,7 +251,7 @@ impl Runner {
 
     fn module(&self, module: &mut QuoteWat<'_>) -> Result<Module> {
         let bytes = module.encode()?;
-        Ok(Module::new(self.store.engine(), &bytes)?)
+        Ok(Module::from_binary(self.store.engine(), &bytes)?)
     }
 
     fn instance(&mut self, name: Option<Id<'_>>, module: &Module) -> Result<()> {
@@ -310,7 +316,7 @@ impl Runner {
         let Ok(bytes) = module.encode() else {
             return Ok(());
         };
-        match Module::new(self.store.engine(), &bytes) {
+        match Module::from_binary(self.store.engine(), &bytes) {
             Ok(_) => bail!("taken, although the script expects: {message}"),
             Err(error) => {
                 let offset = match error.downcast_ref() {
