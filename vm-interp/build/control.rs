@@ -1,0 +1,201 @@
+//! The handlers that no shape describes: entry, return, calls and the ways out.
+//!
+//! The places of their operands are those that [`Fixed`] lists.
+
+use crate::asm::*;
+use crate::fixed::{Fixed, Returned};
+use crate::templates::call_object;
+
+/// The offset of the stack's limit in a context.
+const STACK_LIMIT: i32 = 16;
+/// The offset of a frame's first slot after the header.
+const FIRST_SLOT: i32 = 24;
+
+/// `dst` = the address of the slot whose offset is the operand.
+fn slot_address(asm: &mut impl Assembler, dst: Reg, operand: u32) {
+    asm.load(Width::W32, dst, Src::Mem(Mem::Operand(operand)));
+    asm.alu(Alu::Add, Width::W64, dst, Src::Reg(Reg::Frame));
+}
+
+/// Returns to where the frame's header says.
+fn leave_frame(asm: &mut impl Assembler) {
+    asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(Reg::Frame, 0)));
+    asm.load(Width::W64, Reg::Frame, Src::Mem(Mem::At(Reg::Frame, 8)));
+    asm.dispatch_here();
+}
+
+/// Ends the run if a called function answered anything but 0.
+fn check_status(asm: &mut impl Assembler) {
+    asm.test(Width::W32, Reg::S0);
+    asm.exit_if(Cond::Ne, Exit::Status);
+}
+
+fn restore_ints(asm: &mut impl Assembler, ints: u8, operand: u32) {
+    if ints > 0 {
+        slot_address(asm, Reg::S0, operand);
+        for n in 0..ints {
+            let saved = Src::Mem(Mem::At(Reg::S0, 8 * i32::from(n)));
+            asm.load(Width::W64, Reg::Value(n), saved);
+        }
+    }
+}
+
+/// Writes the handler; [`Fixed::Exit`] is the machine's own.
+pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
+    match fixed {
+        Fixed::Exit => {}
+        Fixed::Host => {
+            asm.address_of(Reg::S0, Mem::At(Reg::Frame, FIRST_SLOT));
+            asm.call(Callee::Host, &[Reg::Context, Reg::Address, Reg::S0], &[]);
+            check_status(asm);
+            leave_frame(asm);
+        }
+        Fixed::Resolve => {
+            let arguments = [Reg::Context, Reg::Frame, Reg::Ip, Reg::Address];
+            asm.call(Callee::Resolve, &arguments, &[]);
+            asm.test(Width::W64, Reg::S0);
+            asm.exit_if(Cond::Eq, Exit::Host);
+            asm.load(Width::W64, Reg::Ip, Src::Reg(Reg::S0));
+            asm.dispatch_here();
+        }
+        Fixed::Br => asm.branch(8),
+        Fixed::Unreachable => asm.exit(Exit::Unreachable),
+        Fixed::Call => {
+            let target = Reg::Address;
+            let callee = Reg::S0;
+            asm.load(Width::W64, target, Src::Mem(Mem::Operand(8)));
+            slot_address(asm, callee, 16);
+            asm.store(Width::W64, Mem::At(callee, 8), Reg::Frame);
+            asm.address_of(Reg::S1, Mem::At(Reg::Ip, 24));
+            asm.store(Width::W64, Mem::At(callee, 0), Reg::S1);
+            asm.load(Width::W64, Reg::Frame, Src::Reg(callee));
+            asm.load(Width::W64, Reg::Ip, Src::Reg(target));
+            asm.dispatch_here();
+        }
+        Fixed::CallImport => {
+            asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(8)));
+            let func = Src::Mem(Mem::ContextWord(Reg::Address));
+            asm.load(Width::W64, Reg::Address, func);
+            call_object(asm, 12, 16);
+        }
+        Fixed::Restore => {
+            slot_address(asm, Reg::S0, 8);
+            asm.load(Width::W64, Reg::Context, Src::Mem(Mem::At(Reg::S0, 16)));
+            asm.load(Width::W64, Reg::Memory, Src::Mem(Mem::At(Reg::Context, 0)));
+            asm.dispatch(16);
+        }
+        Fixed::Runtime => {
+            slot_address(asm, Reg::S0, 16);
+            asm.call(
+                Callee::Operand(8),
+                &[Reg::Context, Reg::S0],
+                &[20, 24],
+            );
+            check_status(asm);
+            asm.dispatch(32);
+        }
+        Fixed::Evaluate => {
+            asm.call(Callee::Evaluate, &[Reg::Frame, Reg::Ip], &[]);
+            check_status(asm);
+            asm.dispatch(32);
+        }
+        Fixed::Enter {
+            touch,
+            zero,
+            ints,
+            params,
+        } => {
+            slot_address(asm, Reg::S0, 8);
+            if touch {
+                let last = Src::Mem(Mem::At(Reg::S0, -8));
+                asm.load(Width::W32, Reg::S1, last);
+            } else {
+                let limit = Src::Mem(Mem::At(Reg::Context, STACK_LIMIT));
+                asm.compare(Width::W64, Reg::S0, limit);
+                asm.exit_if(Cond::GtU, Exit::StackOverflow);
+            }
+            if ints > 0 {
+                slot_address(asm, Reg::S0, 12);
+                for n in 0..ints {
+                    asm.store(
+                        Width::W64,
+                        Mem::At(Reg::S0, 8 * i32::from(n)),
+                        Reg::Value(n),
+                    );
+                }
+            }
+            if zero {
+                let (slot, left) = (Reg::Address, Reg::S1);
+                slot_address(asm, slot, 16);
+                asm.load(Width::W32, left, Src::Mem(Mem::Operand(20)));
+                asm.zero(Reg::S0);
+                let again = asm.new_label();
+                asm.bind(again);
+                asm.store(Width::W64, Mem::At(slot, 0), Reg::S0);
+                asm.address_of(slot, Mem::At(slot, 8));
+                asm.address_of(left, Mem::At(left, -1));
+                asm.test(Width::W32, left);
+                asm.jump_if(Cond::Ne, again);
+            }
+            for n in 0..ints {
+                if n < params {
+                    let offset = Src::Mem(Mem::Operand(24 + 4 * u32::from(n)));
+                    asm.load(Width::W32, Reg::Address, offset);
+                    let slot = Src::Mem(Mem::Slot(Reg::Address));
+                    asm.load(Width::W64, Reg::Value(n), slot);
+                } else {
+                    asm.zero(Reg::Value(n));
+                }
+            }
+            asm.dispatch(crate::operands::cell_bytes(16 + 4 * u32::from(params)));
+        }
+        Fixed::EnterFloats { floats, params } => {
+            slot_address(asm, Reg::S0, 8);
+            asm.zero(Reg::S1);
+            for n in 0..floats {
+                let saved = Mem::At(Reg::S0, 8 * i32::from(n));
+                asm.float_store(Width::W64, saved, Float::Value(n));
+                if n < params {
+                    let offset = Src::Mem(Mem::Operand(12 + 4 * u32::from(n)));
+                    asm.load(Width::W32, Reg::Address, offset);
+                    let slot = FloatSrc::Mem(Mem::Slot(Reg::Address));
+                    asm.float_load(Width::W64, Float::Value(n), slot);
+                } else {
+                    asm.float_from_bits(Width::W64, Float::Value(n), Reg::S1);
+                }
+            }
+            asm.dispatch(crate::operands::cell_bytes(4 + 4 * u32::from(params)));
+        }
+        Fixed::RestoreFloats { floats } => {
+            slot_address(asm, Reg::S0, 8);
+            for n in 0..floats {
+                let saved = FloatSrc::Mem(Mem::At(Reg::S0, 8 * i32::from(n)));
+                asm.float_load(Width::W64, Float::Value(n), saved);
+            }
+            asm.dispatch(16);
+        }
+        Fixed::Return { ints } => {
+            restore_ints(asm, ints, 8);
+            leave_frame(asm);
+        }
+        Fixed::ReturnValue { ints, value } => {
+            let result = Mem::At(Reg::Frame, FIRST_SLOT);
+            match value {
+                Returned::Slot => {
+                    asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(12)));
+                    let slot = Src::Mem(Mem::Slot(Reg::Address));
+                    asm.load(Width::W64, Reg::Address, slot);
+                    asm.store(Width::W64, result, Reg::Address);
+                }
+                Returned::Const => {
+                    asm.load_signed32(Reg::Address, Mem::Operand(12));
+                    asm.store(Width::W64, result, Reg::Address);
+                }
+                Returned::Int(n) => asm.store(Width::W64, result, Reg::Value(n)),
+                Returned::Float(n) => asm.float_store(Width::W64, result, Float::Value(n)),
+            }
+            restore_ints(asm, ints, 8);
+            leave_frame(asm);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Generates the direct executor's handlers from the shape table.
+//!
+//! Writes to the build's output folder:
+//!
+//! - `handlers.s`: the handlers' text and the list of their places;
+//! - `keys.bin`: the key of every shape, 16 bytes each, grouped by hash bucket; a shape's
+//!   handler is the one at the same place after the fixed handlers;
+//! - `buckets.bin`: for every bucket the number of its first key, 4 bytes each, and the total;
+//! - `generated.rs`: how many there are of each.
+
+mod asm;
+mod control;
+#[path = "../src/direct/fixed.rs"]
+#[allow(dead_code)]
+mod fixed;
+#[path = "../src/direct/hash.rs"]
+mod hash;
+#[path = "../src/direct/operands.rs"]
+mod operands;
+mod table;
+mod templates;
+mod x86_64;
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use vm_translate::shape::Registers;
+use vm_translate::{Effect, StoreOp};
+
+use asm::{Assembler as _, Exit};
+use fixed::Fixed;
+use table::{Shape, Tree};
+use vm_translate::shape::{ShapeKey, Symbol};
+use x86_64::X86_64;
+
+/// The registers that shapes name; `src/direct/mod.rs` tells translation the same.
+const REGISTERS: Registers = Registers {
+    pinned_ints: fixed::PINNED_INTS,
+    temp_ints: 1,
+    pinned_floats: fixed::PINNED_FLOATS,
+    temp_floats: 1,
+};
+
+/// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
+const TRAPS: [(Exit, u32); 10] = [
+    (Exit::Unreachable, 1),
+    (Exit::MemoryOutOfBounds, 2),
+    (Exit::UndefinedElement, 4),
+    (Exit::UninitializedElement, 5),
+    (Exit::TypeMismatch, 6),
+    (Exit::DivideByZero, 7),
+    (Exit::IntegerOverflow, 8),
+    (Exit::InvalidConversion, 9),
+    (Exit::StackOverflow, 10),
+    (Exit::Host, 0x100),
+];
+
+/// The status of a run that a fault ended.
+const STATUS_FAULT: u32 = 0x200;
+
+/// The text's parts, by what its handlers may touch; each is one range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// Touches neither guest memory nor the stack's guard.
+    Plain,
+    /// Touches the stack's guard.
+    Stack,
+    /// Touches guest memory without a check.
+    Memory,
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=shapes");
+    println!("cargo::rerun-if-changed=src/direct");
+    println!("cargo::rustc-check-cfg=cfg(palisade_direct)");
+    let var = |name: &str| env::var(name).unwrap_or_default();
+    let supported =
+        var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_OS") == "linux";
+    if !supported || env::var_os("CARGO_CFG_MIRI").is_some() {
+        return;
+    }
+    println!("cargo::rustc-cfg=palisade_direct");
+    let path = Path::new(&var("CARGO_MANIFEST_DIR")).join("shapes/default.shapes");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let shapes =
+        table::read(&text, REGISTERS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    generate(shapes, &PathBuf::from(var("OUT_DIR")));
+}
+
+/// Which part of the text a shape's handler belongs to.
+fn part(shape: &Shape) -> Part {
+    fn unchecked(tree: &Tree) -> bool {
+        tree.any_op(&|op| {
+            matches!(
+                op.effect(),
+                Effect::Load {
+                    unchecked: true,
+                    ..
+                }
+            )
+        })
+    }
+    let touches = shape.roots.iter().any(|root| {
+        matches!(root.root, Symbol::Store(op) if StoreOp::unchecked(op))
+            || root.trees.iter().any(unchecked)
+    });
+    if touches { Part::Memory } else { Part::Plain }
+}
+
+fn generate(shapes: Vec<Shape>, out: &Path) {
+    let mut seen = HashSet::new();
+    let mut keyed: Vec<(ShapeKey, Shape)> = Vec::new();
+    for shape in shapes {
+        let key = shape
+            .key()
+            .unwrap_or_else(|| panic!("too many symbols for a key: {shape:?}"));
+        if seen.insert(key) {
+            keyed.push((key, shape));
+        }
+    }
+
+    let bits = (keyed.len().max(2) as u32).ilog2();
+    let mut order: Vec<usize> = (0..keyed.len()).collect();
+    order.sort_by_key(|n| hash::bucket(keyed[*n].0.bits(), bits));
+    let mut keys = Vec::new();
+    let mut starts = vec![0u32; (1 << bits) + 1];
+    for n in &order {
+        let key = keyed[*n].0.bits();
+        keys.extend_from_slice(&key.to_le_bytes());
+        starts[hash::bucket(key, bits) + 1] += 1;
+    }
+    for n in 1..starts.len() {
+        starts[n] += starts[n - 1];
+    }
+    let starts: Vec<u8> = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
+
+    // The handler's number is its shape's place in `order`; its text stands where the table has
+    // it, so that families that the table lists together stay together.
+    let fixed = Fixed::all();
+    let mut number = vec![0; keyed.len()];
+    for (place, n) in order.iter().enumerate() {
+        number[*n] = fixed.len() + place;
+    }
+    let count = fixed.len() + keyed.len();
+
+    let mut asm = X86_64::new();
+    asm.text
+        .push_str("\t.section .text.palisade, \"ax\", @progbits\n");
+    asm.trampoline(&TRAPS, STATUS_FAULT);
+    for part in [Part::Plain, Part::Stack, Part::Memory] {
+        let _ = writeln!(
+            asm.text,
+            "\t.globl palisade_{part:?}\n\t.hidden palisade_{part:?}\npalisade_{part:?}:"
+        );
+        for (n, fixed) in fixed.iter().enumerate() {
+            let own = match fixed {
+                Fixed::Enter { touch: true, .. } => Part::Stack,
+                _ => Part::Plain,
+            };
+            if own == part {
+                begin(&mut asm, n);
+                if *fixed == Fixed::Exit {
+                    asm.leave();
+                } else {
+                    control::emit(&mut asm, *fixed);
+                }
+            }
+        }
+        for (n, (_, shape)) in keyed.iter().enumerate() {
+            if self::part(shape) == part {
+                begin(&mut asm, number[n]);
+                templates::emit(&mut asm, shape)
+                    .unwrap_or_else(|e| panic!("no handler for {shape:?}: {}", e.0));
+            }
+        }
+    }
+    asm.text
+        .push_str("\t.globl palisade_end\n\t.hidden palisade_end\npalisade_end:\n");
+    asm.end();
+    asm.text
+        .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");
+    asm.constants();
+    asm.text.push_str(
+        "\t.p2align 2\n\t.globl palisade_handlers\n\t.hidden palisade_handlers\npalisade_handlers:\n",
+    );
+    for n in 0..count {
+        let _ = writeln!(asm.text, "\t.long .Lh{n} - palisade_enter");
+    }
+    asm.text.push_str("\t.text\n");
+
+    let generated = format!(
+        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const BUCKET_BITS: u32 = {bits};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\n",
+        fixed.len(),
+    );
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+    };
+    write("handlers.s", asm.text.as_bytes());
+    write("keys.bin", &keys);
+    write("buckets.bin", &starts);
+    write("generated.rs", generated.as_bytes());
+}
+
+fn begin(asm: &mut X86_64, number: usize) {
+    let _ = writeln!(asm.text, "\t.p2align 4\n.Lh{number}:");
+    let _ = asm.new_label();
+}

@@ -1,0 +1,138 @@
+//! Handlers that no shape describes: entry, return, calls and the ways out.
+//!
+//! They come first in the list of handlers, in the order of [`Fixed::all`]. The generator and the
+//! encoder share this file.
+
+/// The most integer registers that a function pins.
+pub(crate) const PINNED_INTS: u8 = 6;
+/// The most float registers that a function pins.
+pub(crate) const PINNED_FLOATS: u8 = 5;
+
+/// A handler with a template of its own. Operands are given in the order of the cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fixed {
+    /// Leaves guest mode: the first frame of the run has returned.
+    Exit,
+    /// Calls a host function, as if it were a function's first cell.
+    Host,
+    /// Translates the function and enters it. Operands: the module's code (8), the function (4).
+    Resolve,
+    /// Branches. Operand: the target, relative to this cell (4).
+    Br,
+    /// Traps with the code `unreachable`.
+    Unreachable,
+    /// Calls a function of the module. Operands: its first cell (8), the callee's frame (4).
+    Call,
+    /// Calls an imported function. Operands: its place in the context (4), the callee's frame
+    /// (4). A [`Fixed::Restore`] follows.
+    CallImport,
+    /// Takes the context back after a call that may have changed it. Operand: the callee's
+    /// frame (4).
+    Restore,
+    /// Calls a [`crate::context::RuntimeFn`]. Operands: the function (8), the slots (4), two
+    /// immediates (4 each).
+    Runtime,
+    /// Computes an operator that has no template, slots to slot. Operands: the operator (4), the
+    /// destination (4), three sources (4 each; what is not used is 0).
+    Evaluate,
+    /// Enters a function. Operands: the frame's bytes (4), where registers are saved (4), the
+    /// first slot to zero (4), how many (4), then the slots of the pinned parameters (4 each).
+    Enter {
+        /// Whether the end of the stack is checked by touching the frame's last slot, relying on
+        /// the stack's guard; else by comparing with the stack's limit.
+        touch: bool,
+        /// Whether there are slots to zero.
+        zero: bool,
+        /// Pinned integer registers.
+        ints: u8,
+        /// How many of these, the first ones, are parameters; the others start as zero.
+        params: u8,
+    },
+    /// Saves and sets pinned float registers. Operands: where they are saved (4), then the slots
+    /// of the pinned parameters (4 each).
+    EnterFloats {
+        /// Pinned float registers.
+        floats: u8,
+        /// How many of these, the first ones, are parameters.
+        params: u8,
+    },
+    /// Restores pinned float registers before a return. Operand: where they are saved (4).
+    RestoreFloats {
+        /// Pinned float registers.
+        floats: u8,
+    },
+    /// Restores pinned integer registers and returns. Operand: where they are saved (4).
+    Return {
+        /// Pinned integer registers.
+        ints: u8,
+    },
+    /// Sets the first result and returns. Operands: where registers are saved (4), then the
+    /// value's, if it has one (4).
+    ReturnValue {
+        /// Pinned integer registers to restore.
+        ints: u8,
+        /// What is returned.
+        value: Returned,
+    },
+}
+
+/// The value that a [`Fixed::ReturnValue`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Returned {
+    /// A slot's.
+    Slot,
+    /// A constant in 32 bits, sign-extended.
+    Const,
+    /// An integer register's.
+    Int(u8),
+    /// A float register's.
+    Float(u8),
+}
+
+impl Fixed {
+    /// All of them, in the order of their numbers.
+    pub(crate) fn all() -> Vec<Fixed> {
+        let mut all = vec![
+            Fixed::Exit,
+            Fixed::Host,
+            Fixed::Resolve,
+            Fixed::Br,
+            Fixed::Unreachable,
+            Fixed::Call,
+            Fixed::CallImport,
+            Fixed::Restore,
+            Fixed::Runtime,
+            Fixed::Evaluate,
+        ];
+        for touch in [false, true] {
+            for zero in [false, true] {
+                for ints in 0..=PINNED_INTS {
+                    for params in 0..=ints {
+                        all.push(Fixed::Enter {
+                            touch,
+                            zero,
+                            ints,
+                            params,
+                        });
+                    }
+                }
+            }
+        }
+        for floats in 1..=PINNED_FLOATS {
+            for params in 0..=floats {
+                all.push(Fixed::EnterFloats { floats, params });
+            }
+            all.push(Fixed::RestoreFloats { floats });
+        }
+        for ints in 0..=PINNED_INTS {
+            all.push(Fixed::Return { ints });
+            let mut value = |value| all.push(Fixed::ReturnValue { ints, value });
+            value(Returned::Slot);
+            value(Returned::Const);
+            // One temporary of each kind is numbered after the pinned ones.
+            (0..=PINNED_INTS).for_each(|n| value(Returned::Int(n)));
+            (0..=PINNED_FLOATS).for_each(|n| value(Returned::Float(n)));
+        }
+        all
+    }
+}

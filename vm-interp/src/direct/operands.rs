@@ -1,0 +1,42 @@
+//! Where the operands of a cell stand.
+//!
+//! A cell is the handler's address (8 bytes) and then, without gaps, the operands of its roots,
+//! each root's own first and then those of its nodes in prefix order; the cell's size is rounded
+//! up to 8 bytes. The generator of the handlers and the encoder share this file, so they cannot
+//! disagree.
+
+use vm_translate::shape::{SetSymbol, Symbol};
+
+/// Bytes of the handler's address at the start of a cell.
+pub(crate) const HANDLER_BYTES: u32 = 8;
+
+/// Bytes of the operands that a symbol has of its own.
+pub(crate) fn operand_bytes(symbol: Symbol) -> u32 {
+    match symbol {
+        // A slot's offset from the frame pointer in bytes.
+        Symbol::Slot | Symbol::Set(SetSymbol::Slot) => 4,
+        Symbol::Const32 => 4,
+        Symbol::Const64 => 8,
+        Symbol::Int(_) | Symbol::Float(_) | Symbol::Set(_) => 0,
+        // A load's offset, or a global's place in the context.
+        Symbol::Op(op) if op.has_immediate() => 4,
+        Symbol::Op(_) => 0,
+        // The store's offset.
+        Symbol::Store(_) => 4,
+        // The global's place in the context.
+        Symbol::GlobalSet | Symbol::GlobalSetFloat => 4,
+        // The target, relative to this cell.
+        Symbol::BrIf | Symbol::BrUnless => 4,
+        // The number of targets besides the default; the targets follow the cell.
+        Symbol::BrTable => 4,
+        // The table's place in the context, the type's number, the callee's frame.
+        Symbol::CallIndirect => 12,
+        // Where the saved registers stand.
+        Symbol::Return => 4,
+    }
+}
+
+/// The size of a cell with so many bytes of operands.
+pub(crate) fn cell_bytes(operands: u32) -> u32 {
+    (HANDLER_BYTES + operands).next_multiple_of(8)
+}
