@@ -151,10 +151,12 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         .push_str("\t.section .text.palisade, \"ax\", @progbits\n");
     asm.trampoline(&TRAPS, STATUS_FAULT);
     for part in [Part::Plain, Part::Stack, Part::Memory] {
-        let _ = writeln!(
-            asm.text,
-            "\t.globl palisade_{part:?}\n\t.hidden palisade_{part:?}\npalisade_{part:?}:"
-        );
+        let name = match part {
+            Part::Plain => "palisade_plain",
+            Part::Stack => "palisade_stack_sites",
+            Part::Memory => "palisade_memory_sites",
+        };
+        let _ = writeln!(asm.text, "\t.globl {name}\n\t.hidden {name}\n{name}:");
         for (n, fixed) in fixed.iter().enumerate() {
             let own = match fixed {
                 Fixed::Enter { touch: true, .. } => Part::Stack,
@@ -178,7 +180,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         }
     }
     asm.text
-        .push_str("\t.globl palisade_end\n\t.hidden palisade_end\npalisade_end:\n");
+        .push_str("\t.globl palisade_sites_end\n\t.hidden palisade_sites_end\npalisade_sites_end:\n");
     asm.end();
     asm.text
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");

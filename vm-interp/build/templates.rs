@@ -780,6 +780,7 @@ pub(crate) fn call_object<A: Assembler>(asm: &mut A, frame: u32, bytes: u32) {
     asm.load(Width::W32, callee, Src::Mem(Mem::Operand(frame)));
     asm.alu(Alu::Add, Width::W64, callee, Src::Reg(Reg::Frame));
     asm.store(Width::W64, Mem::At(callee, 8), Reg::Frame);
+    asm.store(Width::W64, Mem::At(callee, 16), Reg::Context);
     asm.load(Width::W64, Reg::S1, Src::Mem(Mem::At(func, 8)));
     asm.compare(Width::W64, Reg::S1, Src::Reg(Reg::Context));
     asm.jump_if(Cond::Ne, changes);
@@ -795,7 +796,6 @@ pub(crate) fn call_object<A: Assembler>(asm: &mut A, frame: u32, bytes: u32) {
     // A host function has no context of its own: it runs in its caller's.
     asm.test(Width::W64, Reg::S1);
     asm.jump_if(Cond::Eq, stays);
-    asm.store(Width::W64, Mem::At(callee, 16), Reg::Context);
     asm.load(Width::W64, Reg::Context, Src::Reg(Reg::S1));
     asm.load(Width::W64, Reg::Memory, Src::Mem(Mem::At(Reg::Context, 0)));
     asm.address_of(Reg::S1, Mem::At(Reg::Ip, bytes as i32));

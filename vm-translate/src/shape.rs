@@ -103,6 +103,9 @@ impl Symbol {
     /// Registers of a kind that symbols can tell apart.
     pub const MAX_REGISTERS: u8 = 16;
 
+    /// The number of the first operator's symbol.
+    const FIRST_OPERATOR: u16 = 160;
+
     /// The symbol's number: not zero, below 1024.
     pub fn number(self) -> u16 {
         match self {
@@ -122,7 +125,7 @@ impl Symbol {
             Symbol::Set(SetSymbol::Int(n)) => 48 + u16::from(n),
             Symbol::Set(SetSymbol::Float(n)) => 64 + u16::from(n),
             Symbol::Store(op) => 96 + op as u16,
-            Symbol::Op(op) => 160 + op as u16,
+            Symbol::Op(op) => Self::FIRST_OPERATOR + op as u16,
         }
     }
 
@@ -193,6 +196,12 @@ impl ShapeKey {
     /// How many symbols it has.
     pub const fn symbols(self) -> u32 {
         (u128::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
+    }
+
+    /// The number of the operator that the root's first tree starts with, if it starts with one.
+    pub const fn operator(self) -> Option<usize> {
+        let number = (self.0 >> Self::BITS) as usize & ((1 << Self::BITS) - 1);
+        number.checked_sub(Symbol::FIRST_OPERATOR as usize)
     }
 
     /// With one more symbol, unless it is full.

@@ -1,3 +1,82 @@
-//! x
+//! The direct executor: functions as sequences of cells, each the address of a handler and its
+//! operands, and handlers as generated assembly that jump to each other.
+//!
+//! `shapes/default.shapes` lists what handlers there are; `build/` writes them. Here is what uses
+//! them: [`shapes`] finds the handler of an instruction, [`encode`] turns the IR into cells,
+//! [`code`] keeps a module's cells, [`calls`] is what handlers call, and [`run`] enters them.
+//!
+//! Handlers keep no native frame: between the entry trampoline and any handler's instruction
+//! there is no frame of Rust, so the landing pad can end a run from wherever a fault happened.
+
+mod calls;
+mod code;
+mod encode;
+mod fixed;
+mod hash;
+mod operands;
+mod run;
+mod shapes;
+
+use std::sync::LazyLock;
+
+use fixed::Fixed;
+
+pub(crate) use code::DirectCode;
+pub(crate) use run::{host_entry, register_sites, run};
+
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));
-core::arch::global_asm!(include_str!(concat!(env!("OUT_DIR"), "/handlers.s")), options(raw));
+
+core::arch::global_asm!(
+    include_str!(concat!(env!("OUT_DIR"), "/handlers.s")),
+    options(raw)
+);
+
+core::arch::global_asm!(
+    ".section .data.rel.ro.palisade, \"aw\", @progbits",
+    ".p2align 3",
+    ".globl palisade_callees",
+    ".hidden palisade_callees",
+    "palisade_callees:",
+    ".quad {host}",
+    ".quad {resolve}",
+    ".quad {evaluate}",
+    ".text",
+    host = sym crate::machine::host_call,
+    resolve = sym calls::resolve,
+    evaluate = sym calls::evaluate,
+);
+
+unsafe extern "C" {
+    /// How far each handler is from [`run::palisade_enter`].
+    safe static palisade_handlers: [i32; HANDLERS];
+}
+
+/// The address of a handler by its number.
+fn handler(number: usize) -> u64 {
+    let base = run::text_base();
+    base.wrapping_add_signed(i64::from(palisade_handlers[number]))
+}
+
+/// The numbers of the fixed handlers.
+static FIXED_NUMBERS: LazyLock<std::collections::HashMap<Fixed, usize>> = LazyLock::new(|| {
+    Fixed::all()
+        .into_iter()
+        .enumerate()
+        .map(|(n, fixed)| (fixed, n))
+        .collect()
+});
+
+/// The address of a fixed handler.
+fn fixed_handler(fixed: Fixed) -> u64 {
+    handler(FIXED_NUMBERS[&fixed])
+}
+
+/// Whether this processor has the instructions that handlers use beyond the architecture's base.
+pub(crate) fn available() -> Result<(), &'static str> {
+    if std::arch::is_x86_feature_detected!("sse4.1") && std::arch::is_x86_feature_detected!("popcnt")
+    {
+        Ok(())
+    } else {
+        Err("the processor lacks SSE4.1 or POPCNT (x86-64-v2)")
+    }
+}

@@ -1,0 +1,209 @@
+//! A module's cells: translated when a function is first called, and patched into its callers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use vm_memory::Layout;
+use vm_translate::translate::TranslateOptions;
+use vm_translate::{Function, Module};
+
+use super::encode::{self, Surroundings};
+use super::fixed::Fixed;
+use super::fixed_handler;
+use super::shapes::DirectShapes;
+use crate::code::CodeError;
+use crate::context::ContextLayout;
+
+/// A module's code for the direct executor.
+#[derive(Debug)]
+pub(crate) struct DirectCode {
+    /// Stubs hold its address.
+    inner: Box<Inner>,
+}
+
+/// Words of a function's stub: the handler, the address of [`Inner`], the function's index.
+const STUB_WORDS: usize = 3;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    module: Arc<Module>,
+    layout: ContextLayout,
+    type_ids: Vec<u32>,
+    unchecked: Option<Layout>,
+    /// The stub of every defined function: the cell that calls [`super::calls::resolve`].
+    stubs: OnceLock<Box<[AtomicU64]>>,
+    functions: Box<[OnceLock<Translated>]>,
+    /// Where each function's cells start, and which function it is.
+    places: RwLock<BTreeMap<usize, u32>>,
+}
+
+/// A function's cells. Their words are atomic because calls in them are patched while other
+/// threads run them.
+#[derive(Debug)]
+struct Translated {
+    words: Box<[AtomicU64]>,
+    offsets: Box<[(u32, u32)]>,
+}
+
+impl DirectCode {
+    pub(crate) fn new(
+        module: &Arc<Module>,
+        layout: ContextLayout,
+        type_ids: Vec<u32>,
+        unchecked: Option<Layout>,
+    ) -> DirectCode {
+        let defined = (module.func_count() - module.imported_funcs()) as usize;
+        let inner = Box::new(Inner {
+            module: Arc::clone(module),
+            layout,
+            type_ids,
+            unchecked,
+            stubs: OnceLock::new(),
+            functions: (0..defined).map(|_| OnceLock::new()).collect(),
+            places: RwLock::default(),
+        });
+        let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
+        let resolve = fixed_handler(Fixed::Resolve);
+        let first = module.imported_funcs();
+        let stubs = (0..defined as u32)
+            .flat_map(|n| [resolve, address, u64::from(first + n)].map(AtomicU64::new));
+        inner.stubs.get_or_init(|| stubs.collect());
+        DirectCode { inner }
+    }
+
+    pub(crate) fn translate_all(&self) -> Result<(), CodeError> {
+        (self.inner.module.imported_funcs()..self.inner.module.func_count())
+            .try_for_each(|func| self.inner.translated(func).map(drop))
+    }
+
+    /// The first cell of a function: its own, or the stub that translates it.
+    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
+        self.inner.entry(func) as *mut u8
+    }
+
+    /// Which instruction of which function the cell at or around `ip` stands for.
+    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+        let inner = &self.inner;
+        let stubs = inner.stubs().as_ptr_range();
+        if (stubs.start.addr()..stubs.end.addr()).contains(&ip.addr()) {
+            let stub = (ip.addr() - stubs.start.addr()) / (STUB_WORDS * size_of::<u64>());
+            let func = inner.module.imported_funcs() + stub as u32;
+            return Some((func, inner.module.func_body_offset(func)));
+        }
+        let places = inner.places.read().unwrap_or_else(PoisonError::into_inner);
+        let (start, func) = places.range(..=ip.addr()).next_back()?;
+        let translated = inner.function(*func).get()?;
+        let at = ip.addr() - start;
+        if at >= translated.words.len() * size_of::<u64>() {
+            return None;
+        }
+        let after = translated
+            .offsets
+            .partition_point(|(cell, _)| *cell as usize <= at);
+        Some((*func, translated.offsets[after.checked_sub(1)?].1))
+    }
+
+    /// The IR and the cells of a function.
+    pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
+        let function = self.inner.ir(func)?;
+        let cells = self.inner.encode(&function)?;
+        let mut text = function.to_string();
+        let _ = writeln!(text, "  threaded code: {} bytes", cells.words.len() * 8);
+        for (n, (start, offset)) in cells.offsets.iter().enumerate() {
+            let end = cells
+                .offsets
+                .get(n + 1)
+                .map_or(cells.words.len(), |(next, _)| *next as usize / 8);
+            let _ = write!(text, "  +{start:04x} {offset:06x}");
+            for word in &cells.words[*start as usize / 8..end] {
+                let _ = write!(text, " {word:016x}");
+            }
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// Bytes of the cells translated so far.
+    pub(crate) fn bytes(&self) -> usize {
+        let functions = self.inner.functions.iter().filter_map(OnceLock::get);
+        functions.map(|f| f.words.len() * size_of::<u64>()).sum()
+    }
+}
+
+impl Inner {
+    fn stubs(&self) -> &[AtomicU64] {
+        self.stubs.get().map_or(&[], |stubs| stubs)
+    }
+
+    fn function(&self, func: u32) -> &OnceLock<Translated> {
+        &self.functions[(func - self.module.imported_funcs()) as usize]
+    }
+
+    fn entry(&self, func: u32) -> u64 {
+        let words = match self.function(func).get() {
+            Some(translated) => &translated.words[..],
+            None => {
+                let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
+                &self.stubs()[stub..]
+            }
+        };
+        words.as_ptr().expose_provenance() as u64
+    }
+
+    fn ir(&self, func: u32) -> Result<Function, CodeError> {
+        let layout = self.unchecked;
+        let predicate = move |offset, width| {
+            layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
+        };
+        let options = TranslateOptions {
+            shapes: &DirectShapes,
+            unchecked: Some(&predicate),
+        };
+        Ok(self.module.translate(func, &options)?)
+    }
+
+    fn encode(&self, function: &Function) -> Result<encode::Cells, CodeError> {
+        let around = Surroundings {
+            layout: self.layout,
+            type_ids: &self.type_ids,
+            guarded_stack: self.unchecked.is_some(),
+            entry: &|func| self.entry(func),
+        };
+        encode::encode(function, &around).map_err(|e| CodeError::Limit {
+            func: function.index(),
+            what: e.0,
+        })
+    }
+
+    /// Translates a function unless that has been done, and answers its first cell.
+    pub(super) fn translated(&self, func: u32) -> Result<u64, CodeError> {
+        let slot = self.function(func);
+        if slot.get().is_none() {
+            let cells = self.encode(&self.ir(func)?)?;
+            let translated = Translated {
+                words: cells.words.into_iter().map(AtomicU64::new).collect(),
+                offsets: cells.offsets.into(),
+            };
+            // Another thread may have been faster; then its cells are used.
+            let place = slot.get_or_init(|| translated).words.as_ptr().addr();
+            let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+            places.insert(place, func);
+        }
+        Ok(self.entry(func))
+    }
+
+    /// Makes the call cell that returns to `after` call `entry` from now on.
+    ///
+    /// # Safety
+    ///
+    /// `after` follows a cell of [`Fixed::Call`] in code that is alive.
+    pub(super) unsafe fn patch(after: *const u8, entry: u64) {
+        // SAFETY: the cell is three words, of which the second is the callee; the words of
+        // translated functions are atomic.
+        let target = unsafe { &*after.sub(16).cast::<AtomicU64>() };
+        // The callee's cells were written before: whoever sees the address sees them.
+        target.store(entry, Ordering::Release);
+    }
+}

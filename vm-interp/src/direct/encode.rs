@@ -1,0 +1,375 @@
+//! From the IR to cells.
+//!
+//! One pass over the instructions: each becomes one cell, or shares one with its successor where
+//! a handler does both. Branches are filled in at the end.
+
+use vm_translate::Function;
+use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, Slot, with_types};
+use vm_translate::shape::{ShapeKey, Symbol};
+
+use super::fixed::{Fixed, Returned};
+use super::operands::{HANDLER_BYTES, cell_bytes};
+use super::{fixed_handler, handler, shapes};
+use crate::context::ContextLayout;
+use crate::machine::RUNTIME;
+
+/// What encoding needs to know of the module.
+pub(super) struct Surroundings<'a> {
+    pub(super) layout: ContextLayout,
+    /// Numbers of the module's types.
+    pub(super) type_ids: &'a [u32],
+    /// Whether the value stack's guard checks that a frame fits.
+    pub(super) guarded_stack: bool,
+    /// The first cell of a function.
+    pub(super) entry: &'a dyn Fn(u32) -> u64,
+}
+
+/// The bytes of a guarded value stack's guard that entry may rely on.
+pub(crate) const STACK_GUARD_BYTES: u32 = 1 << 16;
+
+/// A function's cells.
+pub(super) struct Cells {
+    pub(super) words: Vec<u64>,
+    /// The byte offset of every instruction's cell and the offset of its WebAssembly instruction.
+    pub(super) offsets: Vec<(u32, u32)>,
+}
+
+/// Which limit a function is beyond.
+pub(super) struct TooLarge(pub(super) &'static str);
+
+/// Encodes a function.
+pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<Cells, TooLarge> {
+    // Slot offsets and cell offsets are 32-bit operands, and branches are signed.
+    if u64::from(function.frame_slots()) * 8 > i32::MAX as u64 {
+        return Err(TooLarge("its frame"));
+    }
+    let mut encoder = Encoder {
+        function,
+        around,
+        bytes: Vec::new(),
+        offsets: Vec::new(),
+        branches: Vec::new(),
+        starts: Vec::with_capacity(function.insts().len()),
+        labelled: vec![false; function.insts().len() + 1],
+        ints: 0,
+        floats: 0,
+    };
+    for label in function.labels() {
+        encoder.labelled[*label as usize] = true;
+    }
+    encoder.enter();
+    let insts = function.insts();
+    let mut n = 0;
+    while n < insts.len() {
+        encoder.starts.push(encoder.bytes.len());
+        encoder.note(insts[n].offset);
+        let next = insts.get(n + 1).filter(|_| !encoder.labelled[n + 1]);
+        if next.is_some_and(|next| encoder.pair(&insts[n], next)) {
+            // Nothing branches to the second: it has no cell of its own.
+            encoder.starts.push(encoder.bytes.len());
+            n += 1;
+        } else {
+            encoder.single(&insts[n]);
+        }
+        n += 1;
+    }
+    encoder.finish()
+}
+
+/// An operand that is filled in when all cells have their places.
+struct Branch {
+    /// Where the operand stands.
+    at: usize,
+    /// The cell that the distance counts from.
+    cell: usize,
+    label: Label,
+}
+
+struct Encoder<'a> {
+    function: &'a Function,
+    around: &'a Surroundings<'a>,
+    bytes: Vec<u8>,
+    offsets: Vec<(u32, u32)>,
+    branches: Vec<Branch>,
+    /// Where each instruction's cell starts.
+    starts: Vec<usize>,
+    /// Whether a label stands before an instruction.
+    labelled: Vec<bool>,
+    /// Pinned registers of each kind.
+    ints: u8,
+    floats: u8,
+}
+
+fn slot_bytes(slot: Slot) -> u32 {
+    slot * 8
+}
+
+impl Encoder<'_> {
+    fn put(&mut self, word: u64) {
+        self.bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+
+    fn put32(&mut self, word: u32) {
+        self.bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+
+    fn put_slot(&mut self, slot: Slot) {
+        self.put32(slot_bytes(slot));
+    }
+
+    fn put_label(&mut self, cell: usize, label: Label) {
+        self.branches.push(Branch {
+            at: self.bytes.len(),
+            cell,
+            label,
+        });
+        self.put32(0);
+    }
+
+    /// Ends a cell that started at `cell`.
+    fn pad(&mut self, cell: usize) {
+        let operands = (self.bytes.len() - cell) as u32 - HANDLER_BYTES;
+        self.bytes.resize(cell + cell_bytes(operands) as usize, 0);
+    }
+
+    fn note(&mut self, offset: u32) {
+        self.offsets.push((self.bytes.len() as u32, offset));
+    }
+
+    fn fixed(&mut self, fixed: Fixed) {
+        self.put(fixed_handler(fixed));
+    }
+
+    /// The cells that make a frame.
+    fn enter(&mut self) {
+        let function = self.function;
+        self.note(function.start_offset());
+        let kind = |float: bool| {
+            let pins = function.pins().iter();
+            pins.filter(move |pin| matches!(pin.place, Place::Float(_)) == float)
+        };
+        let count = |float| kind(float).count() as u8;
+        let leading = |float| {
+            kind(float)
+                .map_while(|pin| pin.parameter)
+                .collect::<Vec<_>>()
+        };
+        (self.ints, self.floats) = (count(false), count(true));
+
+        let frame_bytes = slot_bytes(function.frame_slots());
+        let zeroed = function.zeroed();
+        let params = leading(false);
+        let cell = self.bytes.len();
+        self.fixed(Fixed::Enter {
+            touch: self.around.guarded_stack && frame_bytes <= STACK_GUARD_BYTES,
+            zero: !zeroed.is_empty(),
+            ints: self.ints,
+            params: params.len() as u8,
+        });
+        self.put32(frame_bytes);
+        self.put_slot(function.saves());
+        self.put_slot(zeroed.start);
+        self.put32(zeroed.len() as u32);
+        params.iter().for_each(|slot| self.put_slot(*slot));
+        self.pad(cell);
+
+        if self.floats > 0 {
+            let params = leading(true);
+            let cell = self.bytes.len();
+            self.fixed(Fixed::EnterFloats {
+                floats: self.floats,
+                params: params.len() as u8,
+            });
+            self.put_slot(function.saves() + u32::from(self.ints));
+            params.iter().for_each(|slot| self.put_slot(*slot));
+            self.pad(cell);
+        }
+        // Entry sets parameters only up to the first pin that is none.
+        for float in [false, true] {
+            for pin in kind(float).skip_while(|pin| pin.parameter.is_some()) {
+                if let Some(slot) = pin.parameter {
+                    self.shaped(&Root::Set(pin.place), &[Node::Place(Place::Slot(slot))]);
+                }
+            }
+        }
+    }
+
+    /// Encodes two instructions as one cell, if there is a handler for both.
+    fn pair(&mut self, first: &Inst, second: &Inst) -> bool {
+        if first.root == Root::Set(Place::Slot(FRAME_HEADER))
+            && second.root == Root::Return
+            && let &[leaf] = self.function.nodes(first)
+        {
+            let (value, operand) = match leaf {
+                Node::Place(Place::Slot(slot)) => (Returned::Slot, Some(slot_bytes(slot))),
+                Node::Place(Place::Int(n)) => (Returned::Int(n), None),
+                // Float registers are restored before the result is set.
+                Node::Place(Place::Float(n)) if self.floats == 0 => (Returned::Float(n), None),
+                Node::Const(bits) if bits as i64 == i64::from(bits as i32) => {
+                    (Returned::Const, Some(bits as u32))
+                }
+                _ => return false,
+            };
+            self.restore_floats();
+            let cell = self.bytes.len();
+            self.fixed(Fixed::ReturnValue {
+                ints: self.ints,
+                value,
+            });
+            self.put_slot(self.function.saves());
+            if let Some(operand) = operand {
+                self.put32(operand);
+            }
+            self.pad(cell);
+            return true;
+        }
+        false
+    }
+
+    fn restore_floats(&mut self) {
+        if self.floats > 0 {
+            let cell = self.bytes.len();
+            self.fixed(Fixed::RestoreFloats {
+                floats: self.floats,
+            });
+            self.put_slot(self.function.saves() + u32::from(self.ints));
+            self.pad(cell);
+        }
+    }
+
+    fn single(&mut self, inst: &Inst) {
+        let nodes = self.function.nodes(inst);
+        let cell = self.bytes.len();
+        match inst.root {
+            Root::Br(label) => {
+                self.fixed(Fixed::Br);
+                self.put_label(cell, label);
+            }
+            Root::Unreachable => self.fixed(Fixed::Unreachable),
+            Root::Return => {
+                self.restore_floats();
+                let cell = self.bytes.len();
+                self.fixed(Fixed::Return { ints: self.ints });
+                self.put_slot(self.function.saves());
+                self.pad(cell);
+            }
+            Root::Call { func, base } => {
+                self.fixed(Fixed::Call);
+                self.put((self.around.entry)(func));
+                self.put_slot(base);
+            }
+            Root::CallImport { func, base } => {
+                self.fixed(Fixed::CallImport);
+                self.put32(self.around.layout.function(func));
+                self.put_slot(base);
+                self.restore_context(base);
+            }
+            Root::Runtime { op, base, imm } => {
+                self.fixed(Fixed::Runtime);
+                self.put(RUNTIME[op as usize] as usize as u64);
+                self.put_slot(base);
+                self.put32(imm[0]);
+                self.put32(imm[1]);
+            }
+            _ => self.shaped(&inst.root, nodes),
+        }
+        self.pad(cell);
+    }
+
+    /// The cell behind a call that may have changed the context.
+    fn restore_context(&mut self, base: Slot) {
+        let cell = self.bytes.len();
+        self.fixed(Fixed::Restore);
+        self.put_slot(base);
+        self.pad(cell);
+    }
+
+    /// Encodes an instruction that has a shape.
+    fn shaped(&mut self, root: &Root, nodes: &[Node]) {
+        let cell = self.bytes.len();
+        let key = ShapeKey::new().with_inst(root, nodes);
+        let Some(number) = key.and_then(shapes::find) else {
+            return self.evaluated(root, nodes);
+        };
+        self.put(handler(number));
+        let layout = self.around.layout;
+        match *root {
+            Root::Set(Place::Slot(slot)) => self.put_slot(slot),
+            // A 32-bit memory has no offset beyond 32 bits.
+            Root::Store { offset, .. } => self.put32(offset as u32),
+            Root::GlobalSet { global, .. } => self.put32(layout.global(global)),
+            Root::BrIf(label) | Root::BrUnless(label) => self.put_label(cell, label),
+            Root::BrTable { count, .. } => self.put32(count - 1),
+            Root::CallIndirect { table, ty, base } => {
+                self.put32(layout.table(table));
+                self.put32(self.around.type_ids[ty as usize]);
+                self.put_slot(base);
+            }
+            _ => {}
+        }
+        with_types(nodes, root.operands(), |node, ty| match *node {
+            Node::Op(op, imm) => match op {
+                vm_translate::Op::GlobalGet | vm_translate::Op::GlobalGetFloat => {
+                    self.put32(layout.global(imm as u32));
+                }
+                op if op.has_immediate() => self.put32(imm as u32),
+                _ => {}
+            },
+            Node::Place(Place::Slot(slot)) => self.put_slot(slot),
+            Node::Place(_) => {}
+            Node::Const(bits) => match Symbol::constant(bits, ty) {
+                Symbol::Const64 => self.put(bits),
+                _ => self.put32(bits as u32),
+            },
+        });
+        self.pad(cell);
+        match *root {
+            Root::BrTable { first, count } => {
+                let table = first as usize..(first + count) as usize;
+                for label in self.function.tables()[table].to_vec() {
+                    self.put_label(cell, label);
+                }
+            }
+            Root::CallIndirect { base, .. } => self.restore_context(base),
+            _ => {}
+        }
+    }
+
+    /// Encodes an operator over slots that has no handler of its own.
+    fn evaluated(&mut self, root: &Root, nodes: &[Node]) {
+        let (Root::Set(Place::Slot(to)), Some((Node::Op(op, _), leaves))) =
+            (root, nodes.split_first())
+        else {
+            unreachable!("translation asks which shapes there are: {root:?} {nodes:?}");
+        };
+        self.fixed(Fixed::Evaluate);
+        self.put32(*op as u32);
+        self.put_slot(*to);
+        for n in 0..3 {
+            match leaves.get(n) {
+                Some(Node::Place(Place::Slot(slot))) => self.put_slot(*slot),
+                _ => self.put32(0),
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Cells, TooLarge> {
+        if self.bytes.len() > i32::MAX as usize {
+            return Err(TooLarge("its threaded code"));
+        }
+        for branch in &self.branches {
+            let to = self.starts[self.function.labels()[branch.label as usize] as usize];
+            let distance = to as i32 - branch.cell as i32;
+            self.bytes[branch.at..][..4].copy_from_slice(&distance.to_ne_bytes());
+        }
+        let words = self.bytes.chunks(8).map(|bytes| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_ne_bytes(word)
+        });
+        Ok(Cells {
+            words: words.collect(),
+            offsets: self.offsets,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! Entering handlers and coming back.
+
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use vm_trap::{AccessSites, Activation, RegionClass, RegisterError};
+
+use super::STATUS_FAULT;
+use super::fixed::Fixed;
+use super::fixed_handler;
+use crate::context::{Context, FRAME_CALLER, FRAME_RETURN, FuncObject, Runtime, Word};
+
+unsafe extern "C" {
+    /// Runs cells until the first frame returns or something ends the run; answers a status.
+    fn palisade_enter(
+        cell: *const u8,
+        frame: *mut Word,
+        context: *mut Context,
+        object: *const FuncObject,
+        flag: *mut u8,
+    ) -> u32;
+
+    // Places in the handlers' text.
+    safe static palisade_landing_pad: u8;
+    safe static palisade_stack_sites: u8;
+    safe static palisade_memory_sites: u8;
+    safe static palisade_sites_end: u8;
+}
+
+/// The address that handlers' places are counted from.
+pub(super) fn text_base() -> u64 {
+    palisade_enter as *const () as usize as u64
+}
+
+fn address(place: &'static u8) -> usize {
+    std::ptr::from_ref(place).addr()
+}
+
+/// Tells `vm-trap` which instructions may fault on a guest's behalf.
+pub(crate) fn register_sites() -> Result<(), RegisterError> {
+    static SITES: OnceLock<[AccessSites; 2]> = OnceLock::new();
+    let sites = SITES.get_or_init(|| {
+        let stack = address(&palisade_stack_sites);
+        let memory = address(&palisade_memory_sites);
+        [
+            AccessSites {
+                text: stack..memory,
+                class: RegionClass::Stack,
+            },
+            AccessSites {
+                text: memory..address(&palisade_sites_end),
+                class: RegionClass::Memory,
+            },
+        ]
+    });
+    // SAFETY: handlers keep no frame and leave the stack pointer where the trampoline put it,
+    // which is where the landing pad expects it; they call nothing but by the sequence that
+    // disarms first, and that is not in these ranges.
+    unsafe { vm_trap::register_sites(sites) }
+}
+
+/// Cells that belong to no module.
+struct Cells {
+    exit: [u64; 1],
+    host: [u64; 1],
+}
+
+fn cells() -> &'static Cells {
+    static CELLS: OnceLock<Cells> = OnceLock::new();
+    CELLS.get_or_init(|| Cells {
+        exit: [fixed_handler(Fixed::Exit)],
+        host: [fixed_handler(Fixed::Host)],
+    })
+}
+
+/// The code of host functions.
+pub(crate) fn host_entry() -> *mut u8 {
+    NonNull::from(&cells().host).cast().as_ptr()
+}
+
+/// Runs a function of an instance; answers a status, see [`crate::context`].
+///
+/// # Safety
+///
+/// The function belongs to an instance of the runtime's machine, whose code is of this executor.
+/// The frame is on the machine's value stack, nothing above it is in use, and the arguments
+/// stand behind its header.
+pub(crate) unsafe fn run(
+    runtime: *mut Runtime,
+    func: *const FuncObject,
+    frame: *mut Word,
+) -> u32 {
+    // SAFETY: the caller's promise about the frame and the function.
+    let (context, entry) = unsafe {
+        let exit = cells().exit.as_ptr();
+        frame.add(FRAME_RETURN).cast::<*const u64>().write(exit);
+        let none = std::ptr::null_mut();
+        frame.add(FRAME_CALLER).cast::<*mut Word>().write(none);
+        ((*func).context, (*func).entry.load(Ordering::Acquire))
+    };
+    // SAFETY: the region set lives as long as the runtime, and is changed only by who has the
+    // machine, which no one has while handlers run.
+    let regions = unsafe { (*runtime).regions };
+    let landing_pad = address(&palisade_landing_pad);
+    let activation = Activation::new(landing_pad, regions);
+    let flag = std::ptr::from_ref(&activation)
+        .cast::<u8>()
+        .cast_mut()
+        .wrapping_add(Activation::ARMED_OFFSET);
+    // SAFETY: translation makes cells from validated code only, for this machine's layout of
+    // contexts and frames. The landing pad returns from `palisade_enter` as its exits do. The
+    // regions are the machine's own: nothing but its guests' accesses faults on them in handlers.
+    let status =
+        unsafe { activation.enter(|| palisade_enter(entry, frame, context, func, flag)) };
+    match activation.take_fault() {
+        Some(fault) if status == STATUS_FAULT => fault.code as u32,
+        _ => status,
+    }
+}

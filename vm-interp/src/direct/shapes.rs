@@ -1,0 +1,59 @@
+//! Which shapes there are, and the number of each one's handler.
+
+use vm_translate::op::Effect;
+use vm_translate::shape::{Registers, ShapeKey, Shapes, Symbol};
+use vm_translate::{Op, Ty};
+
+use super::fixed::{PINNED_FLOATS, PINNED_INTS};
+use super::{BUCKET_BITS, FIXED, hash};
+
+static KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keys.bin"));
+static BUCKETS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/buckets.bin"));
+
+/// The number of the shape's handler.
+pub(super) fn find(key: ShapeKey) -> Option<usize> {
+    let bucket = hash::bucket(key.bits(), BUCKET_BITS);
+    let start = |bucket: usize| {
+        let bytes = BUCKETS[4 * bucket..][..4].try_into();
+        bytes.map(u32::from_le_bytes).map_or(0, |start| start as usize)
+    };
+    (start(bucket)..start(bucket + 1))
+        .find(|n| KEYS[16 * n..][..16] == key.bits().to_le_bytes())
+        .map(|n| FIXED + n)
+}
+
+/// The shapes of the table, and those that a call of [`super::calls::evaluate`] covers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DirectShapes;
+
+impl Shapes for DirectShapes {
+    fn contains(&self, key: ShapeKey) -> bool {
+        find(key).is_some() || evaluated(key).is_some()
+    }
+
+    fn registers(&self) -> Registers {
+        Registers {
+            pinned_ints: PINNED_INTS,
+            temp_ints: 1,
+            pinned_floats: PINNED_FLOATS,
+            temp_floats: 1,
+        }
+    }
+}
+
+/// The operator of a shape that sets a slot to an operator over slots which reads nothing else.
+pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
+    Op::ALL.get(key.operator()?).copied().filter(|op| {
+        let slots = op
+            .params()
+            .iter()
+            .try_fold(
+                ShapeKey::new()
+                    .with(Symbol::Set(vm_translate::shape::SetSymbol::Slot))
+                    .and_then(|key| key.with(Symbol::Op(*op))),
+                |key, _: &Ty| Some(key?.with(Symbol::Slot)),
+            )
+            .flatten();
+        matches!(op.effect(), Effect::Pure | Effect::Traps) && slots == Some(key)
+    })
+}
