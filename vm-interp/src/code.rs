@@ -7,6 +7,8 @@ use vm_memory::Layout;
 use vm_translate::{FuncType, Module};
 
 use crate::context::ContextLayout;
+#[cfg(palisade_direct)]
+use crate::direct::{self, DirectCode};
 use crate::registry;
 use crate::token::TokenCode;
 
@@ -67,6 +69,59 @@ pub enum CodeError {
     },
 }
 
+/// Whether the direct executor can run here.
+///
+/// # Errors
+///
+/// [`CodeError::DirectUnavailable`], with the reason.
+pub fn direct_availability() -> Result<(), CodeError> {
+    #[cfg(palisade_direct)]
+    let available = direct::available();
+    #[cfg(not(palisade_direct))]
+    let available = Err("it has no handlers for this platform: only x86-64 Linux so far");
+    available.map_err(|reason| CodeError::DirectUnavailable {
+        reason: reason.to_owned(),
+    })
+}
+
+/// Installs the signal handlers by which the direct executor turns faults of guarded memory and of
+/// guarded value stacks into traps. Does nothing if they are installed.
+///
+/// Whoever runs code that relies on guards calls this first, or registers the executor's access
+/// sites with [`register_access_sites`] and forwards signals to [`vm_trap::try_handle`].
+///
+/// # Errors
+///
+/// If the platform has no such handlers, or the host refuses them.
+pub fn install_signal_handlers() -> Result<(), SignalError> {
+    register_access_sites()?;
+    Ok(vm_trap::install()?)
+}
+
+/// Tells `vm-trap` which instructions of the direct executor may fault on a guest's behalf, for
+/// hosts that own the signal handlers.
+///
+/// # Errors
+///
+/// If `vm-trap` has no room for more, or there is no direct executor here.
+pub fn register_access_sites() -> Result<(), SignalError> {
+    #[cfg(palisade_direct)]
+    direct::register_sites()?;
+    Ok(())
+}
+
+/// Why faults cannot become traps.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignalError {
+    /// The handlers could not be installed.
+    #[error(transparent)]
+    Install(#[from] vm_trap::InstallError),
+    /// The access sites could not be registered.
+    #[error(transparent)]
+    Register(#[from] vm_trap::RegisterError),
+}
+
 /// A module's code for one executor.
 ///
 /// Shared by all instances of the module, in all machines and on all threads. Functions are
@@ -86,6 +141,8 @@ pub struct Code {
 /// An executor's part of a [`Code`].
 #[derive(Debug)]
 pub(crate) enum Backend {
+    #[cfg(palisade_direct)]
+    Direct(DirectCode),
     Token(TokenCode),
 }
 
@@ -105,9 +162,19 @@ impl Code {
         let types: Vec<_> = module.types().iter().map(registry::register).collect();
         let backend = match options.threading {
             Threading::Direct => {
-                return Err(CodeError::DirectUnavailable {
-                    reason: "this build does not contain it".to_owned(),
-                });
+                direct_availability()?;
+                #[cfg(palisade_direct)]
+                {
+                    let type_ids = types.iter().map(|(id, _)| *id).collect();
+                    Backend::Direct(DirectCode::new(
+                        &module,
+                        layout,
+                        type_ids,
+                        options.unchecked,
+                    ))
+                }
+                #[cfg(not(palisade_direct))]
+                unreachable!("not available")
             }
             Threading::Token if options.unchecked.is_some() => {
                 return Err(CodeError::TokenUnchecked);
@@ -141,6 +208,8 @@ impl Code {
     /// The first function that is beyond a limit.
     pub fn translate_all(&self) -> Result<(), CodeError> {
         match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.translate_all(),
             Backend::Token(code) => code.translate_all(),
         }
     }
@@ -152,6 +221,8 @@ impl Code {
     /// If the function is imported, does not exist, or is beyond a limit.
     pub fn listing(&self, func: u32) -> Result<String, CodeError> {
         match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.listing(func),
             Backend::Token(code) => code.listing(func),
         }
     }
@@ -176,6 +247,8 @@ impl Code {
     /// What [`FuncObject::entry`](crate::context::FuncObject) of a function starts as.
     pub(crate) fn entry(&self, func: u32) -> *mut u8 {
         match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.entry(func),
             Backend::Token(code) => code.entry(func),
         }
     }
@@ -183,6 +256,8 @@ impl Code {
     /// Which instruction of which function the code at an address stands for.
     pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
         match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.locate(ip),
             Backend::Token(code) => code.locate(ip),
         }
     }

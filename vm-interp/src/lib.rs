@@ -2,13 +2,18 @@
 
 mod code;
 mod context;
+#[cfg(palisade_direct)]
+mod direct;
 mod machine;
 mod registry;
 pub mod semantics;
 mod token;
 mod value;
 
-pub use code::{Code, CodeError, CodeOptions, Threading};
+pub use code::{
+    Code, CodeError, CodeOptions, SignalError, Threading, direct_availability,
+    install_signal_handlers, register_access_sites,
+};
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
     MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut, Trap,

@@ -431,6 +431,11 @@ impl Module {
         &self.types[self.func_type_index(func) as usize]
     }
 
+    /// The offset in the module's bytes where a function's body starts; 0 for an imported one.
+    pub fn func_offset(&self, func: u32) -> u32 {
+        self.body(func).map_or(0, |range| range.start as u32)
+    }
+
     /// The types of all tables.
     pub fn tables(&self) -> &[TableType] {
         &self.tables

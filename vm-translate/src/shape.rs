@@ -193,6 +193,11 @@ impl ShapeKey {
         self.0
     }
 
+    /// The key with these bits.
+    pub const fn from_bits(bits: u128) -> ShapeKey {
+        ShapeKey(bits)
+    }
+
     /// How many symbols it has.
     pub const fn symbols(self) -> u32 {
         (u128::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use vm_memory::Layout;
-use vm_translate::translate::TranslateOptions;
-use vm_translate::{Function, Module};
+use vm_translate::{Function, Module, TranslateOptions};
 
 use super::encode::{self, Surroundings};
 use super::fixed::Fixed;
@@ -90,7 +89,8 @@ impl DirectCode {
         if (stubs.start.addr()..stubs.end.addr()).contains(&ip.addr()) {
             let stub = (ip.addr() - stubs.start.addr()) / (STUB_WORDS * size_of::<u64>());
             let func = inner.module.imported_funcs() + stub as u32;
-            return Some((func, inner.module.func_body_offset(func)));
+            // Nothing of it has run: it is known by its function only.
+            return Some((func, inner.module.func_offset(func)));
         }
         let places = inner.places.read().unwrap_or_else(PoisonError::into_inner);
         let (start, func) = places.range(..=ip.addr()).next_back()?;

@@ -11,7 +11,7 @@ use super::fixed::{Fixed, Returned};
 use super::operands::{HANDLER_BYTES, cell_bytes};
 use super::{fixed_handler, handler, shapes};
 use crate::context::ContextLayout;
-use crate::machine::RUNTIME;
+use crate::machine::{RUNTIME, STACK_GUARD_BYTES};
 
 /// What encoding needs to know of the module.
 pub(super) struct Surroundings<'a> {
@@ -23,9 +23,6 @@ pub(super) struct Surroundings<'a> {
     /// The first cell of a function.
     pub(super) entry: &'a dyn Fn(u32) -> u64,
 }
-
-/// The bytes of a guarded value stack's guard that entry may rely on.
-pub(crate) const STACK_GUARD_BYTES: u32 = 1 << 16;
 
 /// A function's cells.
 pub(super) struct Cells {
@@ -161,7 +158,7 @@ impl Encoder<'_> {
         let params = leading(false);
         let cell = self.bytes.len();
         self.fixed(Fixed::Enter {
-            touch: self.around.guarded_stack && frame_bytes <= STACK_GUARD_BYTES,
+            touch: self.around.guarded_stack && frame_bytes as usize <= STACK_GUARD_BYTES,
             zero: !zeroed.is_empty(),
             ints: self.ints,
             params: params.len() as u8,

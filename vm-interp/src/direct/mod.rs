@@ -16,6 +16,8 @@ mod hash;
 mod operands;
 mod run;
 mod shapes;
+#[cfg(test)]
+mod tests;
 
 use std::sync::LazyLock;
 

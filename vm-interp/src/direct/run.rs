@@ -13,7 +13,7 @@ use crate::context::{Context, FRAME_CALLER, FRAME_RETURN, FuncObject, Runtime, W
 
 unsafe extern "C" {
     /// Runs cells until the first frame returns or something ends the run; answers a status.
-    fn palisade_enter(
+    pub(super) fn palisade_enter(
         cell: *const u8,
         frame: *mut Word,
         context: *mut Context,

@@ -57,3 +57,12 @@ pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
         matches!(op.effect(), Effect::Pure | Effect::Traps) && slots == Some(key)
     })
 }
+
+/// Every shape of the table, and the number of its handler.
+#[cfg(test)]
+pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
+    KEYS.chunks_exact(16).enumerate().map(|(n, bytes)| {
+        let bits = bytes.try_into().map(u128::from_le_bytes).unwrap_or(0);
+        (FIXED + n, ShapeKey::from_bits(bits))
+    })
+}

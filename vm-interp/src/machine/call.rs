@@ -181,7 +181,10 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
         (*runtime).machine = address;
         let status = match threading {
             Threading::Token => crate::token::run(runtime, object, frame),
+            #[cfg(palisade_direct)]
+            Threading::Direct => crate::direct::run(runtime, object, frame),
             // Without the executor there is no code that a machine could run.
+            #[cfg(not(palisade_direct))]
             Threading::Direct => unreachable!("direct code on a build without it"),
         };
         if status == 0 {

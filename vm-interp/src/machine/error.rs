@@ -67,6 +67,9 @@ pub enum InstantiateError {
         /// The machine's.
         machine: Threading,
     },
+    /// The code relies on guards, and the machine's value stack has none.
+    #[error("the code relies on a guarded value stack, and the machine's is not guarded")]
+    StackGuard,
     /// Not as many entities as the module has.
     #[error("the module needs {expected} entities of the kind {kind}, and {got} were given")]
     Count {

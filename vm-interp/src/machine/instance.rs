@@ -88,7 +88,7 @@ impl Machine {
     ///
     /// If the code is for the other executor, or if the entities are not those that the module
     /// says: every number and every type is checked. With [`CodeOptions::unchecked`], memory 0 must
-    /// be guarded with at least that layout.
+    /// be guarded with at least that layout, and the machine's value stack guarded too.
     ///
     /// [`CodeOptions::unchecked`]: crate::CodeOptions::unchecked
     ///
@@ -106,6 +106,9 @@ impl Machine {
                 code: threading,
                 machine: self.config.threading,
             });
+        }
+        if code.options().unchecked.is_some() && !self.config.guarded_stack {
+            return Err(InstantiateError::StackGuard);
         }
         self.check(code, &entities)?;
 

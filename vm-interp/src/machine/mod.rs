@@ -62,7 +62,7 @@ impl MachineConfig {
 }
 
 /// Inaccessible bytes behind a guarded value stack.
-const STACK_GUARD_BYTES: usize = 1 << 16;
+pub(crate) const STACK_GUARD_BYTES: usize = 1 << 16;
 
 /// A world of guests: instances and what they share.
 ///
@@ -168,6 +168,9 @@ impl Machine {
         let (type_id, ty) = crate::registry::register(&ty);
         let entry = match self.config.threading {
             Threading::Token => crate::token::host_entry(),
+            #[cfg(palisade_direct)]
+            Threading::Direct => crate::direct::host_entry(),
+            #[cfg(not(palisade_direct))]
             Threading::Direct => std::ptr::null_mut(),
         };
         self.add_function(ty, |id| FuncObject {

@@ -1,0 +1,634 @@
+//! Every handler of the shape table against the semantics of its operators.
+//!
+//! The keys of the table are decoded, so a new shape is tested by being in the table. Each runs
+//! in a program of its own: registers are loaded from slots, the cell under test runs, registers
+//! are stored back.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicPtr;
+
+use vm_translate::op::Effect;
+use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
+use vm_translate::{Op, StoreOp, Ty};
+use vm_trap::TrapCode;
+
+use super::fixed::{Fixed, PINNED_FLOATS, PINNED_INTS};
+use super::operands::{HANDLER_BYTES, cell_bytes, operand_bytes};
+use super::{fixed_handler, handler, run, shapes};
+use crate::context::{Context, FuncObject, Runtime, TableCell};
+use crate::semantics;
+
+/// Operand sets that each handler runs with.
+const ROUNDS: usize = 12;
+
+/// Values whose corners operators are known by.
+const INTS: [u64; 24] = [
+    0,
+    1,
+    2,
+    7,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    0x7f,
+    0x80,
+    0xff,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    0x1_0000_0000,
+    0x7fff_ffff_ffff_ffff,
+    0x8000_0000_0000_0000,
+    0xffff_ffff_ffff_fffe,
+    0xffff_ffff_ffff_ffff,
+];
+
+const FLOATS: [f64; 22] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -3.5,
+    1e-310,
+    f64::MIN_POSITIVE,
+    f64::MAX,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    2_147_483_647.0,
+    -2_147_483_648.9,
+    2_147_483_648.0,
+    4_294_967_295.5,
+    9_223_372_036_854_775_808.0,
+    -9_223_372_036_854_775_808.0,
+    1.844_674_407_370_955_2e19,
+    -0.9,
+];
+
+/// Not a good source of randomness, but the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() >> 33) as usize % limit
+    }
+
+    /// Bits of a value of the type, as a slot holds them.
+    fn value(&mut self, ty: Ty) -> u64 {
+        let edge = self.below(4) != 0;
+        match ty {
+            Ty::I32 if edge => u64::from(INTS[self.below(INTS.len())] as u32),
+            Ty::I64 if edge => INTS[self.below(INTS.len())],
+            Ty::F32 if edge => u64::from((FLOATS[self.below(FLOATS.len())] as f32).to_bits()),
+            Ty::F64 if edge => FLOATS[self.below(FLOATS.len())].to_bits(),
+            Ty::I32 | Ty::F32 => u64::from(self.next() as u32),
+            Ty::I64 | Ty::F64 => self.next(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Tree {
+    Leaf(Symbol, Ty),
+    Op(Op, Vec<Tree>),
+}
+
+/// Reads a key back into its root and trees.
+struct Reader {
+    symbols: Vec<Symbol>,
+    next: usize,
+}
+
+impl Reader {
+    fn take(&mut self) -> Symbol {
+        self.next += 1;
+        self.symbols[self.next - 1]
+    }
+
+    fn tree(&mut self, ty: Ty) -> Tree {
+        match self.take() {
+            Symbol::Op(op) => Tree::Op(op, op.params().iter().map(|ty| self.tree(*ty)).collect()),
+            leaf => Tree::Leaf(leaf, ty),
+        }
+    }
+}
+
+fn symbols_by_number() -> HashMap<u16, Symbol> {
+    let mut all = vec![
+        Symbol::Slot,
+        Symbol::Const32,
+        Symbol::Const64,
+        Symbol::GlobalSet,
+        Symbol::GlobalSetFloat,
+        Symbol::BrIf,
+        Symbol::BrUnless,
+        Symbol::BrTable,
+        Symbol::CallIndirect,
+        Symbol::Return,
+        Symbol::Set(SetSymbol::Slot),
+    ];
+    for n in 0..Symbol::MAX_REGISTERS {
+        all.extend([
+            Symbol::Int(n),
+            Symbol::Float(n),
+            Symbol::Set(SetSymbol::Int(n)),
+            Symbol::Set(SetSymbol::Float(n)),
+        ]);
+    }
+    all.extend(StoreOp::ALL.iter().copied().map(Symbol::Store));
+    all.extend(Op::ALL.iter().copied().map(Symbol::Op));
+    all.into_iter().map(|s| (s.number(), s)).collect()
+}
+
+const MEMORY: usize = 4096;
+/// Where operands that are addresses point at most, so that accesses are inside.
+const ADDRESSES: u64 = 1024;
+const SLOTS: usize = 128;
+/// Slots of the test program: registers before, registers after, operands, the result, marks.
+const BEFORE: usize = 8;
+const AFTER: usize = 32;
+const OPERANDS: usize = 56;
+const RESULT: usize = 70;
+const MARK: usize = 71;
+const CALLEE: usize = 80;
+
+const INT_REGISTERS: usize = PINNED_INTS as usize + 1;
+const FLOAT_REGISTERS: usize = PINNED_FLOATS as usize + 1;
+
+/// What guest code can see, laid out as executors expect it.
+struct World {
+    slots: Vec<u64>,
+    memory: Vec<u8>,
+    global: Box<u64>,
+    /// The context and the words behind it: a global, a table.
+    context: Vec<u64>,
+    _runtime: Box<Runtime>,
+    _table: Box<(TableCell, [u64; 2])>,
+    _function: Box<(FuncObject, [u64; 2])>,
+}
+
+const GLOBAL_AT: u32 = size_of::<Context>() as u32;
+const TABLE_AT: u32 = GLOBAL_AT + 8;
+const TYPE_ID: u32 = 77;
+
+impl World {
+    fn new() -> World {
+        let mut memory = vec![0; MEMORY];
+        let mut global = Box::new(0);
+        let mut runtime = Box::new(Runtime {
+            exit_ip: std::ptr::null(),
+            exit_frame: std::ptr::null_mut(),
+            exit_context: std::ptr::null_mut(),
+            machine: std::ptr::null_mut(),
+            regions: std::ptr::null_mut(),
+        });
+        let mut context = vec![0u64; size_of::<Context>() / 8 + 2];
+        let head = Context {
+            memory_base: memory.as_mut_ptr(),
+            memory_len: MEMORY as u64,
+            stack_limit: std::ptr::null_mut(),
+            runtime: &mut *runtime,
+            instance: 0,
+        };
+        // The callee of indirect calls returns at once.
+        let mut function = Box::new((
+            FuncObject {
+                entry: AtomicPtr::new(std::ptr::null_mut()),
+                context: context.as_mut_ptr().cast(),
+                type_id: TYPE_ID,
+                index: 0,
+                id: 0,
+            },
+            [fixed_handler(Fixed::Return { ints: 0 }), 0],
+        ));
+        let code = function.1.as_ptr().cast::<u8>().cast_mut();
+        function.0.entry = AtomicPtr::new(code);
+        let mut table = Box::new((
+            TableCell {
+                elements: std::ptr::null_mut(),
+                len: 2,
+            },
+            [&raw const function.0 as u64, 0],
+        ));
+        table.0.elements = table.1.as_mut_ptr();
+        // SAFETY: the vector has room for a context and two words.
+        unsafe { context.as_mut_ptr().cast::<Context>().write(head) };
+        context[GLOBAL_AT as usize / 8] = &raw mut *global as u64;
+        context[TABLE_AT as usize / 8] = &raw const table.0 as u64;
+        World {
+            slots: vec![0; SLOTS],
+            memory,
+            global,
+            context,
+            _runtime: runtime,
+            _table: table,
+            _function: function,
+        }
+    }
+
+    /// Runs cells to their exit; answers the status.
+    fn run(&mut self, cells: &[u64]) -> u32 {
+        let mut flag = 0;
+        // SAFETY: the cells are made by this file from the shapes of the table, with operands
+        // inside of this world.
+        unsafe {
+            run::palisade_enter(
+                cells.as_ptr().cast(),
+                self.slots.as_mut_ptr(),
+                self.context.as_mut_ptr().cast(),
+                std::ptr::null(),
+                &mut flag,
+            )
+        }
+    }
+}
+
+/// Cells being written.
+#[derive(Default)]
+struct Program(Vec<u8>);
+
+impl Program {
+    fn cell(&mut self, handler: u64, operands: &[u8]) {
+        let start = self.0.len();
+        self.0.extend_from_slice(&handler.to_ne_bytes());
+        self.0.extend_from_slice(operands);
+        let bytes = cell_bytes(operands.len() as u32) as usize;
+        self.0.resize(start + bytes, 0);
+    }
+
+    fn set(&mut self, to: Symbol, from: Symbol, operand: u32) {
+        let key = ShapeKey::new().with(to).and_then(|key| key.with(from));
+        let number = key.and_then(shapes::find).expect("moves are always there");
+        self.cell(handler(number), &operand.to_ne_bytes());
+    }
+
+    fn words(self) -> Vec<u64> {
+        let words = self.0.chunks_exact(8);
+        words
+            .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
+            .collect()
+    }
+}
+
+fn slot(n: usize) -> u32 {
+    8 * n as u32
+}
+
+/// One shape with operands.
+struct Case<'a> {
+    world: &'a mut World,
+    random: &'a mut Random,
+    operands: Vec<u8>,
+    next_slot: usize,
+}
+
+impl Case<'_> {
+    fn put(&mut self, operand: u32) {
+        self.operands.extend_from_slice(&operand.to_ne_bytes());
+    }
+
+    /// Chooses the operands of a tree and answers its value.
+    fn tree(&mut self, tree: &Tree, address: bool) -> Result<u64, TrapCode> {
+        match tree {
+            Tree::Leaf(symbol, ty) => {
+                let value = self.random.value(*ty);
+                let value = if address { value % ADDRESSES } else { value };
+                Ok(self.leaf(*symbol, *ty, value))
+            }
+            Tree::Op(op, operands) => {
+                let immediate = match op.effect() {
+                    Effect::Load { .. } => {
+                        let offset = self.random.below(64) as u32;
+                        self.put(offset);
+                        offset
+                    }
+                    Effect::Global => {
+                        self.put(GLOBAL_AT);
+                        0
+                    }
+                    _ => 0,
+                };
+                let loads = matches!(op.effect(), Effect::Load { .. });
+                let values: Vec<_> = operands.iter().map(|tree| self.tree(tree, loads)).collect();
+                let mut words = [0; 3];
+                for (word, value) in words.iter_mut().zip(values) {
+                    *word = value?;
+                }
+                match op.effect() {
+                    Effect::Load { width, .. } => {
+                        let at = words[0] as usize + immediate as usize;
+                        Ok(self.loaded(*op, at, width as usize))
+                    }
+                    Effect::Global => Ok(*self.world.global),
+                    _ => semantics::eval(*op, words[0], words[1], words[2]),
+                }
+            }
+        }
+    }
+
+    fn loaded(&self, op: Op, at: usize, width: usize) -> u64 {
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(&self.world.memory[at..][..width]);
+        let value = u64::from_le_bytes(bytes);
+        if op.name().trim_end_matches(".unchecked").ends_with("_s") {
+            let shift = 64 - 8 * width as u32;
+            let signed = ((value << shift) as i64 >> shift) as u64;
+            return match op.result() {
+                Ty::I32 => signed & 0xffff_ffff,
+                _ => signed,
+            };
+        }
+        value
+    }
+
+    /// Puts a value where the leaf reads it. A register that an earlier leaf has filled keeps
+    /// its value: answers what will be read.
+    fn leaf(&mut self, symbol: Symbol, ty: Ty, value: u64) -> u64 {
+        match symbol {
+            Symbol::Slot => {
+                self.put(slot(self.next_slot));
+                self.world.slots[self.next_slot] = value;
+                self.next_slot += 1;
+                value
+            }
+            Symbol::Const32 => {
+                self.put(value as u32);
+                match ty {
+                    Ty::I64 => value as u32 as i32 as i64 as u64,
+                    _ => u64::from(value as u32),
+                }
+            }
+            Symbol::Const64 => {
+                self.operands.extend_from_slice(&value.to_ne_bytes());
+                value
+            }
+            Symbol::Int(_) | Symbol::Float(_) => {
+                let at = BEFORE
+                    + match symbol {
+                        Symbol::Int(n) => usize::from(n),
+                        Symbol::Float(n) => INT_REGISTERS + usize::from(n),
+                        _ => unreachable!(),
+                    };
+                // Not chosen yet: registers start with this mark.
+                if self.world.slots[at] == UNSET {
+                    self.world.slots[at] = value;
+                }
+                self.world.slots[at]
+            }
+            other => panic!("{other:?} is not a leaf"),
+        }
+    }
+}
+
+/// What registers hold that the shape does not read: no operand chosen here is the same.
+const UNSET: u64 = 0x0000_0000_0bad_5eed;
+
+fn same(ty: Ty, a: u64, b: u64) -> bool {
+    match ty {
+        Ty::I32 | Ty::I64 => a == b,
+        Ty::F32 => {
+            let (a, b) = (f32::from_bits(a as u32), f32::from_bits(b as u32));
+            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        }
+        Ty::F64 => {
+            let (a, b) = (f64::from_bits(a), f64::from_bits(b));
+            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        }
+    }
+}
+
+#[test]
+fn every_handler_agrees_with_the_semantics() {
+    let names = symbols_by_number();
+    let mut world = World::new();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut tested = 0;
+    for (n, key) in shapes::keys() {
+        let bits = key.bits();
+        let symbols = (0..key.symbols())
+            .map(|n| names[&((bits >> (10 * n)) as u16 & 1023)])
+            .collect();
+        let mut reader = Reader { symbols, next: 0 };
+        let root = reader.take();
+        let types: Vec<Ty> = match root {
+            Symbol::Set(SetSymbol::Float(_)) | Symbol::GlobalSetFloat => vec![Ty::F64],
+            Symbol::Set(_) | Symbol::GlobalSet => vec![Ty::I64],
+            Symbol::Store(op) => vec![Ty::I32, op.value()],
+            _ => vec![Ty::I32],
+        };
+        let trees: Vec<Tree> = types.iter().map(|ty| reader.tree(*ty)).collect();
+        assert_eq!(reader.next, reader.symbols.len(), "one root a cell so far");
+        for _ in 0..ROUNDS {
+            check(&mut world, &mut random, n, root, &trees);
+        }
+        tested += 1;
+    }
+    assert_eq!(tested + super::FIXED, super::HANDLERS);
+}
+
+fn check(world: &mut World, random: &mut Random, number: usize, root: Symbol, trees: &[Tree]) {
+    world.slots.fill(0);
+    world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
+    for byte in &mut world.memory {
+        *byte = random.next() as u8;
+    }
+    *world.global = random.next();
+
+    let mut case = Case {
+        world,
+        random,
+        operands: Vec::new(),
+        next_slot: OPERANDS,
+    };
+    let mut offset = 0;
+    match root {
+        Symbol::Set(SetSymbol::Slot) => case.put(slot(RESULT)),
+        Symbol::Store(_) => {
+            offset = case.random.below(64);
+            case.put(offset as u32);
+        }
+        Symbol::GlobalSet | Symbol::GlobalSetFloat => case.put(GLOBAL_AT),
+        // The target is filled in below.
+        Symbol::BrIf | Symbol::BrUnless => case.put(0),
+        Symbol::BrTable => case.put(2),
+        Symbol::CallIndirect => {
+            case.put(TABLE_AT);
+            case.put(TYPE_ID);
+            case.put(slot(CALLEE));
+        }
+        _ => {}
+    }
+    let values: Vec<_> = trees
+        .iter()
+        .enumerate()
+        .map(|(n, tree)| {
+            let address = matches!(root, Symbol::Store(_)) && n == 0;
+            case.tree(tree, address)
+        })
+        .collect();
+    let mut operands = std::mem::take(&mut case.operands);
+    let own: u32 = operand_bytes(root);
+    assert!(operands.len() as u32 >= own);
+
+    // Registers before, the cell, registers after.
+    let mut program = Program::default();
+    for n in 0..INT_REGISTERS {
+        let to = Symbol::Set(SetSymbol::Int(n as u8));
+        program.set(to, Symbol::Slot, slot(BEFORE + n));
+    }
+    for n in 0..FLOAT_REGISTERS {
+        let to = Symbol::Set(SetSymbol::Float(n as u8));
+        program.set(to, Symbol::Slot, slot(BEFORE + INT_REGISTERS + n));
+    }
+    let cell = program.0.len();
+    let bytes = cell_bytes(operands.len() as u32);
+    // Behind the cell stand three marks, each a constant to a slot and an exit.
+    let mark_bytes = cell_bytes(8) + cell_bytes(0);
+    let table_bytes = if root == Symbol::BrTable { 16 } else { 0 };
+    let restore_bytes = if root == Symbol::CallIndirect { 16 } else { 0 };
+    let target = |n: u32| bytes + table_bytes + restore_bytes + n * mark_bytes;
+    if matches!(root, Symbol::BrIf | Symbol::BrUnless) {
+        operands[..4].copy_from_slice(&target(1).to_ne_bytes());
+    }
+    program.cell(handler(number), &operands);
+    if root == Symbol::BrTable {
+        for n in [1, 2, 0, 0] {
+            program.0.extend_from_slice(&target(n).to_ne_bytes());
+        }
+    }
+    if root == Symbol::CallIndirect {
+        let frame = slot(CALLEE).to_ne_bytes();
+        program.cell(fixed_handler(Fixed::Restore), &frame);
+    }
+    let branches = matches!(root, Symbol::BrIf | Symbol::BrUnless | Symbol::BrTable);
+    if branches {
+        for n in 0..3u32 {
+            let mark = [slot(MARK).to_ne_bytes(), (n + 1).to_ne_bytes()].concat();
+            let key = ShapeKey::new()
+                .with(Symbol::Set(SetSymbol::Slot))
+                .and_then(|key| key.with(Symbol::Const32));
+            let number = key.and_then(shapes::find).expect("moves are always there");
+            program.cell(handler(number), &mark);
+            program.cell(fixed_handler(Fixed::Exit), &[]);
+        }
+    } else {
+        for n in 0..INT_REGISTERS {
+            let to = Symbol::Set(SetSymbol::Slot);
+            program.set(to, Symbol::Int(n as u8), slot(AFTER + n));
+        }
+        for n in 0..FLOAT_REGISTERS {
+            let to = Symbol::Set(SetSymbol::Slot);
+            program.set(to, Symbol::Float(n as u8), slot(AFTER + INT_REGISTERS + n));
+        }
+        program.cell(fixed_handler(Fixed::Exit), &[]);
+    }
+    let _ = (cell, HANDLER_BYTES);
+
+    let memory_before = world.memory.clone();
+    let before = world.slots.clone();
+    let status = world.run(&program.words());
+    let what = || format!("{root:?} {trees:?} with {values:x?} from {:x?}", &before[BEFORE..RESULT]);
+
+    if let Some(code) = values.iter().find_map(|value| value.as_ref().err()) {
+        assert_eq!(status, *code as u32, "{}", what());
+        return;
+    }
+    let value = |n: usize| *values[n].as_ref().expect("no trap");
+    if root == Symbol::CallIndirect {
+        let expected = match value(0) {
+            0 => 0,
+            1 => TrapCode::UninitializedElement as u32,
+            _ => TrapCode::UndefinedElement as u32,
+        };
+        assert_eq!(status, expected, "{}", what());
+        return;
+    }
+    assert_eq!(status, 0, "{}", what());
+    let ty = match &trees[0] {
+        Tree::Leaf(_, ty) => *ty,
+        Tree::Op(op, _) => op.result(),
+    };
+    let mut memory = memory_before;
+    match root {
+        Symbol::Set(place) => {
+            let got = match place {
+                SetSymbol::Slot => world.slots[RESULT],
+                SetSymbol::Int(n) => world.slots[AFTER + usize::from(n)],
+                SetSymbol::Float(n) => world.slots[AFTER + INT_REGISTERS + usize::from(n)],
+            };
+            assert!(same(ty, got, value(0)), "{got:#x}: {}", what());
+            for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
+                let set = match place {
+                    SetSymbol::Slot => usize::MAX,
+                    SetSymbol::Int(n) => usize::from(n),
+                    SetSymbol::Float(n) => INT_REGISTERS + usize::from(n),
+                };
+                if n != set {
+                    let (was, is) = (world.slots[BEFORE + n], world.slots[AFTER + n]);
+                    assert_eq!(was, is, "register {n} changed: {}", what());
+                }
+            }
+        }
+        Symbol::Store(op) => {
+            let width = op.width() as usize;
+            let at = value(0) as usize + offset;
+            memory[at..][..width].copy_from_slice(&value(1).to_le_bytes()[..width]);
+        }
+        Symbol::GlobalSet | Symbol::GlobalSetFloat => {
+            assert!(same(ty, *world.global, value(0)), "{}", what());
+        }
+        Symbol::BrIf => {
+            let expected = if value(0) as u32 != 0 { 2 } else { 1 };
+            assert_eq!(world.slots[MARK], expected, "{}", what());
+        }
+        Symbol::BrUnless => {
+            let expected = if value(0) as u32 == 0 { 2 } else { 1 };
+            assert_eq!(world.slots[MARK], expected, "{}", what());
+        }
+        Symbol::BrTable => {
+            let expected = match value(0) as u32 {
+                0 => 2,
+                1 => 3,
+                _ => 1,
+            };
+            assert_eq!(world.slots[MARK], expected, "{}", what());
+        }
+        other => panic!("{other:?} is not tested"),
+    }
+    assert_eq!(world.memory, memory, "{}", what());
+}
+
+#[test]
+fn the_generator_knows_the_numbers_of_trap_codes() {
+    // `build/main.rs` cannot depend on vm-trap's enum by name without building it twice.
+    let codes = [
+        (TrapCode::Unreachable, 1),
+        (TrapCode::MemoryOutOfBounds, 2),
+        (TrapCode::UndefinedElement, 4),
+        (TrapCode::UninitializedElement, 5),
+        (TrapCode::IndirectCallTypeMismatch, 6),
+        (TrapCode::IntegerDivideByZero, 7),
+        (TrapCode::IntegerOverflow, 8),
+        (TrapCode::InvalidConversionToInteger, 9),
+        (TrapCode::StackOverflow, 10),
+    ];
+    for (code, number) in codes {
+        assert_eq!(code as u32, number);
+    }
+}
