@@ -86,11 +86,7 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         }
         Fixed::Runtime => {
             slot_address(asm, Reg::S0, 16);
-            asm.call(
-                Callee::Operand(8),
-                &[Reg::Context, Reg::S0],
-                &[20, 24],
-            );
+            asm.call(Callee::Operand(8), &[Reg::Context, Reg::S0], &[20, 24]);
             check_status(asm);
             asm.dispatch(32);
         }

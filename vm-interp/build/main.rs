@@ -135,7 +135,10 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     for n in 1..starts.len() {
         starts[n] += starts[n - 1];
     }
-    let starts: Vec<u8> = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
+    let starts: Vec<u8> = starts
+        .iter()
+        .flat_map(|start| start.to_le_bytes())
+        .collect();
 
     // The handler's number is its shape's place in `order`; its text stands where the table has
     // it, so that families that the table lists together stay together.
@@ -179,8 +182,9 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
             }
         }
     }
-    asm.text
-        .push_str("\t.globl palisade_sites_end\n\t.hidden palisade_sites_end\npalisade_sites_end:\n");
+    asm.text.push_str(
+        "\t.globl palisade_sites_end\n\t.hidden palisade_sites_end\npalisade_sites_end:\n",
+    );
     asm.end();
     asm.text
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");

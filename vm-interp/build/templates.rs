@@ -373,8 +373,7 @@ impl<A: Assembler> Templates<'_, A> {
             self.release(held);
             return Ok(Condition::Int(Cond::Eq));
         }
-        let cond = int_condition(op)
-            .ok_or_else(|| NoTemplate(format!("no condition for {op}")))?;
+        let cond = int_condition(op).ok_or_else(|| NoTemplate(format!("no condition for {op}")))?;
         let (a, held_a) = self.register(&operands[0], ty)?;
         let (b, held_b) = self.operand(&operands[1], ty)?;
         self.asm.compare(w, a, b);
@@ -548,8 +547,7 @@ impl<A: Assembler> Templates<'_, A> {
             Symbol::GlobalSet => {
                 let (reg, held) = self.register(&values[0], Ty::I64)?;
                 self.global_cell(at);
-                self.asm
-                    .store(Width::W64, Mem::At(Reg::Address, 0), reg);
+                self.asm.store(Width::W64, Mem::At(Reg::Address, 0), reg);
                 self.release(held);
                 Ok(())
             }
@@ -727,8 +725,7 @@ impl<A: Assembler> Templates<'_, A> {
         self.int(value, Ty::I32, index)?;
         let last = Src::Mem(Mem::Operand(at));
         self.asm.load(Width::W32, Reg::Address, last);
-        self.asm
-            .compare(Width::W32, index, Src::Reg(Reg::Address));
+        self.asm.compare(Width::W32, index, Src::Reg(Reg::Address));
         self.asm
             .move_unless(Cond::LtU, Width::W32, index, Reg::Address);
         self.asm.table_entry(Reg::Address, index);

@@ -331,7 +331,11 @@ impl Assembler for X86_64 {
     fn table_element(&mut self, dst: Reg, index: Reg) {
         let wide = |reg| name(Width::W64, reg);
         self.line(format_args!("mov {0}, [{0}]", wide(dst)));
-        self.line(format_args!("mov {0}, [{0} + 8*{1}]", wide(dst), wide(index)));
+        self.line(format_args!(
+            "mov {0}, [{0} + 8*{1}]",
+            wide(dst),
+            wide(index)
+        ));
     }
 
     fn shift(&mut self, op: Shift, width: Width, dst: Reg, count: Src) {
@@ -414,11 +418,7 @@ impl Assembler for X86_64 {
     }
 
     fn compare(&mut self, width: Width, a: Reg, b: Src) {
-        self.line(format_args!(
-            "cmp {}, {}",
-            name(width, a),
-            source(width, b)
-        ));
+        self.line(format_args!("cmp {}, {}", name(width, a), source(width, b)));
     }
 
     fn test(&mut self, width: Width, a: Reg) {
@@ -587,12 +587,20 @@ impl Assembler for X86_64 {
 
     fn float_to_bits(&mut self, width: Width, dst: Reg, src: Float) {
         let op = if width == Width::W32 { "movd" } else { "movq" };
-        self.line(format_args!("{op} {}, {}", name(width, dst), float_name(src)));
+        self.line(format_args!(
+            "{op} {}, {}",
+            name(width, dst),
+            float_name(src)
+        ));
     }
 
     fn float_from_bits(&mut self, width: Width, dst: Float, src: Reg) {
         let op = if width == Width::W32 { "movd" } else { "movq" };
-        self.line(format_args!("{op} {}, {}", float_name(dst), name(width, src)));
+        self.line(format_args!(
+            "{op} {}, {}",
+            float_name(dst),
+            name(width, src)
+        ));
     }
 
     fn float_resize(&mut self, to: Width, dst: Float, src: FloatSrc) {

@@ -124,12 +124,6 @@ impl DirectCode {
         }
         Ok(text)
     }
-
-    /// Bytes of the cells translated so far.
-    pub(crate) fn bytes(&self) -> usize {
-        let functions = self.inner.functions.iter().filter_map(OnceLock::get);
-        functions.map(|f| f.words.len() * size_of::<u64>()).sum()
-    }
 }
 
 impl Inner {

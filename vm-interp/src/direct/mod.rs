@@ -75,7 +75,8 @@ fn fixed_handler(fixed: Fixed) -> u64 {
 
 /// Whether this processor has the instructions that handlers use beyond the architecture's base.
 pub(crate) fn available() -> Result<(), &'static str> {
-    if std::arch::is_x86_feature_detected!("sse4.1") && std::arch::is_x86_feature_detected!("popcnt")
+    if std::arch::is_x86_feature_detected!("sse4.1")
+        && std::arch::is_x86_feature_detected!("popcnt")
     {
         Ok(())
     } else {

@@ -11,6 +11,11 @@ use super::fixed::Fixed;
 use super::fixed_handler;
 use crate::context::{Context, FRAME_CALLER, FRAME_RETURN, FuncObject, Runtime, Word};
 
+#[allow(
+    improper_ctypes,
+    reason = "handlers know these structures up to the words that are `repr(C)`; the pointer to \
+              the machine behind them is opaque to handlers"
+)]
 unsafe extern "C" {
     /// Runs cells until the first frame returns or something ends the run; answers a status.
     pub(super) fn palisade_enter(
@@ -86,11 +91,7 @@ pub(crate) fn host_entry() -> *mut u8 {
 /// The function belongs to an instance of the runtime's machine, whose code is of this executor.
 /// The frame is on the machine's value stack, nothing above it is in use, and the arguments
 /// stand behind its header.
-pub(crate) unsafe fn run(
-    runtime: *mut Runtime,
-    func: *const FuncObject,
-    frame: *mut Word,
-) -> u32 {
+pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
     // SAFETY: the caller's promise about the frame and the function.
     let (context, entry) = unsafe {
         let exit = cells().exit.as_ptr();
@@ -111,8 +112,7 @@ pub(crate) unsafe fn run(
     // SAFETY: translation makes cells from validated code only, for this machine's layout of
     // contexts and frames. The landing pad returns from `palisade_enter` as its exits do. The
     // regions are the machine's own: nothing but its guests' accesses faults on them in handlers.
-    let status =
-        unsafe { activation.enter(|| palisade_enter(entry, frame, context, func, flag)) };
+    let status = unsafe { activation.enter(|| palisade_enter(entry, frame, context, func, flag)) };
     match activation.take_fault() {
         Some(fault) if status == STATUS_FAULT => fault.code as u32,
         _ => status,

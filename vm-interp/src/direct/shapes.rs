@@ -15,7 +15,9 @@ pub(super) fn find(key: ShapeKey) -> Option<usize> {
     let bucket = hash::bucket(key.bits(), BUCKET_BITS);
     let start = |bucket: usize| {
         let bytes = BUCKETS[4 * bucket..][..4].try_into();
-        bytes.map(u32::from_le_bytes).map_or(0, |start| start as usize)
+        bytes
+            .map(u32::from_le_bytes)
+            .map_or(0, |start| start as usize)
     };
     (start(bucket)..start(bucket + 1))
         .find(|n| KEYS[16 * n..][..16] == key.bits().to_le_bytes())
