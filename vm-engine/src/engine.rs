@@ -22,10 +22,20 @@ struct EngineInner {
     layout: Layout,
 }
 
+/// Whether faults of guarded memory of this layout become traps here; if not, why.
+fn guards(layout: Layout) -> Result<(), String> {
+    match vm_memory::probe(layout) {
+        vm_memory::GuardSupport::Available => {
+            low::install_signal_handlers().map_err(|error| error.to_string())
+        }
+        vm_memory::GuardSupport::Unavailable(reason) => Err(reason.to_string()),
+    }
+}
+
 impl Engine {
     /// An engine with these settings.
     ///
-    /// Asks the host what it can do. If direct threading is chosen, the signal handlers are
+    /// Asks the host what it can do. If guarded bounds checking is chosen, the signal handlers are
     /// installed, once in the process; otherwise they are left alone.
     ///
     /// # Errors
@@ -44,17 +54,13 @@ impl Engine {
                 })?;
         }
         let layout = Layout::FULL;
-        let host = HostAbilities {
-            direct: low::direct_availability().map_err(|error| error.to_string()),
-            guards: match config.bounds {
-                // Not asked: nothing depends on it.
-                Bounds::Software => Ok(()),
-                _ => match vm_memory::probe(layout) {
-                    vm_memory::GuardSupport::Available => Ok(()),
-                    vm_memory::GuardSupport::Unavailable(reason) => Err(reason.to_string()),
-                },
-            },
-        };
+        let direct = low::direct_availability().map_err(|error| error.to_string());
+        // Nothing is asked of the host that cannot come to use.
+        let unused = config.bounds == Bounds::Software
+            || config.threading == Threading::Token
+            || direct.is_err();
+        let guards = if unused { Ok(()) } else { guards(layout) };
+        let host = HostAbilities { direct, guards };
         let strategy = strategy::choose(config.threading, config.bounds, &host)?;
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),

@@ -2,15 +2,10 @@
 
 pub(crate) use vm_interp::{
     CallError, Code, CodeError, CodeOptions, Entities, Frame, FuncId, GlobalId, Host, HostError,
-    InstanceId, InstantiateError, Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Val,
-    call,
+    InstanceId, InstantiateError, Machine, MachineConfig, MemoryId, Raw, SignalError, TableId,
+    Threading, Val, call, direct_availability, install_signal_handlers,
 };
 pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, Error as TranslateError, Export, ExternKind,
     ExternType, Features, FuncType, GlobalType, MemoryType, Module, RefType, TableType, ValType,
 };
-
-/// Whether direct threading can be had here.
-pub(crate) fn direct_availability() -> Result<(), &'static str> {
-    Err("this build does not contain it")
-}
