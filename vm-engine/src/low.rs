@@ -2,8 +2,8 @@
 
 pub(crate) use vm_interp::{
     CallError, Code, CodeError, CodeOptions, Entities, Frame, FuncId, GlobalId, Host, HostError,
-    InstanceId, InstantiateError, Machine, MachineConfig, MemoryId, Raw, SignalError, TableId,
-    Threading, Val, call, direct_availability, install_signal_handlers,
+    InstanceId, InstantiateError, Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Val,
+    call, direct_availability, install_signal_handlers,
 };
 pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, Error as TranslateError, Export, ExternKind,
