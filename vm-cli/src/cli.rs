@@ -35,7 +35,7 @@ Examples:
 /// What was asked for.
 #[derive(Debug, Parser)]
 #[command(name = "palisade", version, about = ABOUT.split("\n\n").next(), long_about = ABOUT)]
-#[command(after_long_help = EXIT_STATUS)]
+#[command(after_long_help = EXIT_STATUS, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
