@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ValType;
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
 use crate::op::Op;
+use crate::{Error, ValType};
 
 use super::Translator;
 use super::expr::{Effects, Expr, Term, subtree_end};
+use super::lookahead::After;
 
 /// A block that is open.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,10 @@ pub(super) struct Frame {
     height: usize,
     /// The first of the slots where branches to it leave its operands.
     base: Slot,
+    /// Where its only result is wanted, if that is not the slot at its base.
+    place: Option<Place>,
+    /// Whether after its end there is nothing to do but return.
+    returns: bool,
     /// The label of branches to it, once there is one.
     label: Option<Label>,
 }
@@ -39,12 +44,14 @@ enum Kind {
 }
 
 impl Frame {
-    pub(super) fn function(ty: u32) -> Frame {
+    pub(super) fn function(ty: u32, results: usize) -> Frame {
         Frame {
             kind: Kind::Function,
             ty: BlockType::FuncType(ty),
             height: 0,
             base: FRAME_HEADER,
+            place: (results == 1).then_some(Place::Slot(FRAME_HEADER)),
+            returns: true,
             label: None,
         }
     }
@@ -121,13 +128,44 @@ impl<'a> Translator<'a> {
     }
 
     fn open(&mut self, kind: Kind, ty: BlockType, height: usize, base: Slot) {
+        let after = self.after[self.blocks];
+        self.blocks += 1;
+        let results = self.results(ty).len();
+        // A conditional's parameters are its results where it has no else branch: they stay put.
+        let is_if = matches!(kind, Kind::If(_));
+        let single = results == 1 && !(is_if && !self.params(ty).is_empty());
+        let around = match after {
+            After::End => self.frames.last(),
+            After::Return => self.frames.first(),
+            After::Set(_) | After::Other => None,
+        };
+        let place = match after {
+            After::Set(local) => Some(self.locals[local as usize].0),
+            _ => around.and_then(|frame| frame.place),
+        };
+        let place = place.filter(|_| single);
+        // Without results of its own a block may still leave others to its surroundings.
+        let returns = around
+            .is_some_and(|frame| frame.returns && self.results(frame.ty).len() == results)
+            && (place.is_some() || results == 0);
         self.frames.push(Frame {
             kind,
             ty,
             height,
             base,
+            place,
+            returns,
             label: None,
         });
+    }
+
+    /// Where a branch to a block leaves an operand.
+    fn destination(&self, frame: usize, operand: usize) -> Place {
+        let frame = &self.frames[frame];
+        match (frame.place, frame.kind) {
+            (Some(place), Kind::Function | Kind::Block | Kind::If(_)) => place,
+            _ => Place::Slot(frame.base + operand as Slot),
+        }
     }
 
     /// Puts what is on the stack where a block wants it, except `above` operands at the top.
@@ -151,15 +189,14 @@ impl<'a> Translator<'a> {
         let top = self.frames.len() - 1;
         if reachable {
             self.move_operands(top);
-            let label = self.label(top);
-            self.emit_plain(Root::Br(label));
+            self.jump(top);
         }
         let frame = self.frames[top];
         if let Kind::If(label) = frame.kind {
             self.out.bind(label);
         }
         self.frames[top].kind = Kind::Block;
-        self.arrive(&frame, self.params(frame.ty));
+        self.arrive(&frame, None, self.params(frame.ty));
     }
 
     pub(super) fn end(&mut self) {
@@ -183,7 +220,7 @@ impl<'a> Translator<'a> {
         }
         self.frames.pop();
         if joins {
-            self.arrive(&frame, self.results(frame.ty));
+            self.arrive(&frame, frame.place, self.results(frame.ty));
         } else if !reachable {
             self.unreachable = Some(0);
         }
@@ -193,9 +230,16 @@ impl<'a> Translator<'a> {
     }
 
     /// Makes the stack what it is where branches to a block arrive.
-    fn arrive(&mut self, frame: &Frame, operands: &[ValType]) {
+    fn arrive(&mut self, frame: &Frame, place: Option<Place>, operands: &[ValType]) {
         self.stack.truncate(frame.height);
         if frame.kind == Kind::Function {
+            return;
+        }
+        if let Some(place) = place {
+            // What comes next takes it from there.
+            for ty in operands {
+                self.push(ty.ty(), &[Term::place(place, self.offset)]);
+            }
             return;
         }
         for (slot, ty) in (frame.base..).zip(operands) {
@@ -209,8 +253,8 @@ impl<'a> Translator<'a> {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
-        for (slot, index) in (self.frames[frame].base..).zip(first..self.stack.len()) {
-            self.emit_entry(index, Place::Slot(slot));
+        for index in first..self.stack.len() {
+            self.emit_entry(index, self.destination(frame, index - first));
         }
     }
 
@@ -238,8 +282,8 @@ impl<'a> Translator<'a> {
     /// The same as [`Translator::move_operands`] for a branch that may not be taken: the entries
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
-        for (slot, index) in (self.frames[frame].base..).zip(first..first + self.arity(frame)) {
-            self.copy_entry(index, Place::Slot(slot));
+        for operand in 0..self.arity(frame) {
+            self.copy_entry(first + operand, self.destination(frame, operand));
         }
     }
 
@@ -258,7 +302,8 @@ impl<'a> Translator<'a> {
 
     /// Goes on where branches to a block arrive.
     fn jump(&mut self, frame: usize) {
-        if self.is_function(frame) {
+        let Frame { kind, returns, .. } = self.frames[frame];
+        if returns && !matches!(kind, Kind::Loop(_)) {
             self.emit_plain(Root::Return);
         } else {
             let label = self.label(frame);
@@ -282,12 +327,11 @@ impl<'a> Translator<'a> {
             self.branch_on_top(true, label);
             return;
         }
-        self.make_leaves(frame, first..condition);
-        let base = self.frames[frame].base;
-        let in_place = !self.is_function(frame)
-            && (base..)
-                .zip(first..condition)
-                .all(|(slot, index)| self.stack.entry(index).home == slot);
+        self.make_leaves(self.is_function(frame), first..condition);
+        let in_place = (first..condition).all(|index| {
+            let home = Place::Slot(self.stack.entry(index).home);
+            home == self.destination(frame, index - first)
+        });
         if in_place {
             // The slots are theirs anyway: it does no harm to fill them even if the branch is
             // not taken.
@@ -306,22 +350,13 @@ impl<'a> Translator<'a> {
     }
 
     /// Makes operands constants, locals, or values in their homes, so that they can be copied
-    /// on one path and stay what they are on another.
-    fn make_leaves(&mut self, frame: usize, operands: std::ops::Range<usize>) {
-        self.clear_targets_of(frame, operands.clone());
+    /// on one path and stay what they are on another. If they are to be the results of the
+    /// function, several locals would be in each other's way: then they go home too.
+    fn make_leaves(&mut self, returns: bool, operands: std::ops::Range<usize>) {
+        let keep_locals = !returns || operands.len() == 1;
         for index in operands {
-            if !self.stack.is_const(index) && !self.stack.is_local(index) {
+            if !(self.stack.is_const(index) || keep_locals && self.stack.is_local(index)) {
                 self.store_home(index);
-            }
-        }
-    }
-
-    fn clear_targets_of(&mut self, frame: usize, operands: std::ops::Range<usize>) {
-        if self.is_function(frame) && operands.len() > 1 {
-            for index in operands {
-                if !self.stack.is_const(index) {
-                    self.store_home(index);
-                }
             }
         }
     }
@@ -334,7 +369,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), wasmparser::Error> {
+    pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), Error> {
         let mut depths = Vec::with_capacity(table.len() as usize + 1);
         for depth in table.targets() {
             depths.push(depth?);
@@ -344,29 +379,25 @@ impl<'a> Translator<'a> {
         let index = self.stack.len() - 1;
         let first = index - self.arity(default);
         self.compute(Effects::TRAPS, first);
-        let direct = first == index;
-        if !direct {
-            self.make_leaves(default, first..index);
-            let any_returns = depths
-                .iter()
-                .any(|depth| self.is_function(self.target(*depth)));
-            if any_returns {
-                self.clear_targets_of(0, first..index);
-            }
-        }
+        let mut targets = depths.iter().map(|depth| self.target(*depth));
+        let returns = targets.any(|frame| self.is_function(frame));
+        self.make_leaves(returns, first..index);
         self.leaf_operand(index);
         // Labels of copies on the way to a block, by its depth.
         let mut ways: HashMap<u32, Label> = HashMap::new();
         let mut order = Vec::new();
         let start = self.out.tables.len() as u32;
         for depth in &depths {
-            let label = if direct {
-                self.label(self.target(*depth))
-            } else {
-                *ways.entry(*depth).or_insert_with(|| {
+            let frame = self.target(*depth);
+            let label = match ways.get(depth) {
+                Some(label) => *label,
+                None if self.in_place(frame, first) => self.label(frame),
+                None => {
                     order.push(*depth);
-                    self.out.label()
-                })
+                    let label = self.out.label();
+                    ways.insert(*depth, label);
+                    label
+                }
             };
             self.out.tables.push(label);
         }
@@ -380,9 +411,18 @@ impl<'a> Translator<'a> {
             self.out.bind(ways[&depth]);
             self.copy_operands(frame, first);
             self.jump(frame);
+            self.check_limits()?;
         }
         self.unreachable = Some(0);
         Ok(())
+    }
+
+    /// Whether the operands from `first` up are where a branch to a block leaves them.
+    fn in_place(&self, frame: usize, first: usize) -> bool {
+        (0..self.arity(frame)).all(|operand| {
+            let place = self.destination(frame, operand);
+            self.stack.leaf(first + operand) == Some(Node::Place(place))
+        })
     }
 
     /// Takes the condition from the top of the stack and branches if it is not zero, or if it

@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use wasmparser::{FunctionBody, Operator};
+use wasmparser::FunctionBody;
 
 use crate::ir::{FRAME_HEADER, Pin, Place, Slot};
 use crate::op::Ty;
 use crate::{Error, FuncType, Registers, ValType};
 
+use super::lookahead::Lookahead;
+
 /// A local is pinned only if its uses weigh at least this: saving and restoring the register
 /// costs about as much as so many accesses of a slot.
 const MIN_PIN_WEIGHT: u32 = 3;
-
-/// Each loop around a use multiplies its weight by 8, up to this many loops.
-const MAX_WEIGHTED_LOOPS: u32 = 5;
 
 /// The layout of the frame up to the operand stack.
 pub(super) struct Locals {
@@ -24,6 +23,7 @@ pub(super) struct Locals {
     pub(super) saves: Slot,
     /// The first slot of the operand stack.
     pub(super) end: Slot,
+    pub(super) lookahead: Lookahead,
 }
 
 impl Locals {
@@ -42,8 +42,8 @@ impl Locals {
         let params = ty.params().len();
         let mut places = vec![None; types.len()];
         let mut pins = Vec::new();
+        let lookahead = Lookahead::new(body, types.len())?;
         if registers.pinned_ints > 0 || registers.pinned_floats > 0 {
-            let weights = weights(body, types.len())?;
             for float in [false, true] {
                 let (count, register): (_, fn(u8) -> Place) = if float {
                     (registers.pinned_floats, Place::Float)
@@ -51,7 +51,7 @@ impl Locals {
                     (registers.pinned_ints, Place::Int)
                 };
                 let candidates = (0..types.len()).filter(|local| types[*local].is_float() == float);
-                let chosen = heaviest(candidates, &weights, count.into());
+                let chosen = heaviest(candidates, &lookahead.weights, count.into());
                 for (number, local) in (0..).zip(chosen) {
                     let place = register(number);
                     places[local] = Some(place);
@@ -85,6 +85,7 @@ impl Locals {
             saves,
             end: saves + pins.len() as Slot,
             pins,
+            lookahead,
         })
     }
 }
@@ -102,30 +103,4 @@ fn heaviest(
     candidates.sort_by_key(|local| std::cmp::Reverse(weights[*local]));
     candidates.truncate(count);
     candidates.into_iter()
-}
-
-/// How much each local is used, uses in loops counting more.
-fn weights(body: &FunctionBody<'_>, locals: usize) -> Result<Vec<u32>, Error> {
-    let mut weights = vec![0_u32; locals];
-    let mut blocks = Vec::new();
-    let mut loops = 0_u32;
-    let mut reader = body.get_operators_reader()?;
-    while !reader.eof() {
-        match reader.read()? {
-            Operator::Block { .. } | Operator::If { .. } => blocks.push(0),
-            Operator::Loop { .. } => {
-                blocks.push(1);
-                loops += 1;
-            }
-            Operator::End => loops -= blocks.pop().unwrap_or(0),
-            Operator::LocalGet { local_index }
-            | Operator::LocalSet { local_index }
-            | Operator::LocalTee { local_index } => {
-                let weight = &mut weights[local_index as usize];
-                *weight = weight.saturating_add(1 << (3 * loops.min(MAX_WEIGHTED_LOOPS)));
-            }
-            _ => {}
-        }
-    }
-    Ok(weights)
 }

@@ -1,9 +1,11 @@
-//! Translation of a validated body to the register IR: one pass over its instructions.
+//! Translation of a validated body to the register IR: one pass over its instructions, after a
+//! quick look ahead.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack |
+//! | `lookahead` | what has to be known in advance |
 //! | `locals` | where locals live |
 //! | `emit` | from trees to instructions that the executor has |
 //! | `pending` | computing pending trees when their time has come |
@@ -16,6 +18,7 @@ mod control;
 mod emit;
 mod expr;
 mod locals;
+mod lookahead;
 mod operators;
 mod pending;
 mod stack;
@@ -29,6 +32,7 @@ use crate::{Error, Function, Module, Registers, Shapes};
 use control::Frame;
 use emit::Output;
 use locals::Locals;
+use lookahead::After;
 use stack::Stack;
 
 /// What a translation depends on besides the module.
@@ -55,6 +59,10 @@ impl std::fmt::Debug for TranslateOptions<'_> {
 /// stack is as large.
 pub(crate) const MAX_FRAME_SLOTS: Slot = 1 << 24;
 
+/// The most instructions of a function. Code of a few bytes can branch with a thousand operands,
+/// so without a limit a small module could take all memory of its host.
+const MAX_INSTS: usize = 1 << 23;
+
 struct Translator<'a> {
     module: &'a Module,
     shapes: &'a dyn Shapes,
@@ -64,6 +72,10 @@ struct Translator<'a> {
     locals: Vec<(Place, Ty)>,
     stack: Stack,
     frames: Vec<Frame>,
+    /// What comes after each block, in the order in which blocks begin.
+    after: Vec<After>,
+    /// How many blocks have begun, those that cannot be reached included.
+    blocks: usize,
     out: Output,
     /// The next slot that nothing uses while an instruction is being emitted.
     scratch: Slot,
@@ -100,7 +112,12 @@ impl Module {
             unchecked: options.unchecked,
             stack: Stack::new(locals.end, registers),
             locals: locals.places,
-            frames: vec![Frame::function(self.func_type_index(func))],
+            frames: vec![Frame::function(
+                self.func_type_index(func),
+                ty.results().len(),
+            )],
+            after: locals.lookahead.after,
+            blocks: 0,
             out: Output::default(),
             scratch: 0,
             reserved: 0,
@@ -112,14 +129,7 @@ impl Module {
             let (operator, offset) = operator?;
             translator.offset = offset as u32;
             translator.operator(&operator)?;
-            let slots = translator.out.slots.max(translator.stack.end());
-            if slots > MAX_FRAME_SLOTS {
-                return Err(Error::Limit {
-                    what: "the size of a function's frame in slots",
-                    limit: MAX_FRAME_SLOTS.into(),
-                    offset,
-                });
-            }
+            translator.check_limits()?;
         }
         let out = translator.out;
         Ok(Function {
@@ -135,6 +145,30 @@ impl Module {
             labels: out.labels,
             tables: out.tables,
             start_offset,
+        })
+    }
+}
+
+impl Translator<'_> {
+    /// Checks that the function still is what the IR can hold.
+    fn check_limits(&self) -> Result<(), Error> {
+        let (what, limit) = if self.out.slots.max(self.stack.end()) > MAX_FRAME_SLOTS {
+            (
+                "the size of a function's frame in slots",
+                MAX_FRAME_SLOTS.into(),
+            )
+        } else if self.out.insts.len() > MAX_INSTS {
+            (
+                "the number of instructions of a translated function",
+                MAX_INSTS as u64,
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::Limit {
+            what,
+            limit,
+            offset: self.offset.into(),
         })
     }
 }

@@ -14,7 +14,10 @@ impl Translator<'_> {
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Error> {
         if let Some(depth) = &mut self.unreachable {
             match operator {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => *depth += 1,
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    *depth += 1;
+                    self.blocks += 1;
+                }
                 Operator::End if *depth > 0 => *depth -= 1,
                 Operator::End => self.end(),
                 Operator::Else if *depth == 0 => self.else_(),

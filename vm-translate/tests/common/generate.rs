@@ -180,8 +180,13 @@ impl Generator {
             while !self.stack.is_empty() {
                 self.consume();
             }
-            for ty in results {
-                self.value(ty, 2);
+            if self.budget > 0 && self.random.chance(30) {
+                // The last thing in a block is a block.
+                self.nested_to(results);
+            } else {
+                for ty in results {
+                    self.value(ty, 2);
+                }
             }
         }
     }
@@ -509,14 +514,34 @@ impl Generator {
 
     /// A block, loop or if with some of the operands at hand as parameters.
     fn nested(&mut self) {
+        let count = self.random.below(3);
+        let results: Vec<Ty> = (0..count).map(|_| self.random.of(&TYPES)).collect();
+        self.nested_to(&results);
+        // A result that goes straight to a local.
+        if let [ty] = results[..]
+            && self.top(0) == Some(ty)
+            && self.random.chance(60)
+            && let Some(local) = self.local(ty)
+        {
+            let op = self.random.of(&["local.set", "local.tee"]);
+            self.line(&format!("{op} {local}"));
+            if op == "local.set" {
+                self.stack.pop();
+            }
+        }
+    }
+
+    fn nested_to(&mut self, results: &[Ty]) {
         if self.labels.len() > 6 {
+            for ty in results {
+                self.value(ty, 1);
+            }
             return;
         }
         let kind = self.random.of(&["block", "loop", "if"]);
         let count = self.random.below(3).min(self.stack.len());
         let params = self.stack.split_off(self.stack.len() - count);
-        let result_count = self.random.below(3);
-        let results: Vec<Ty> = (0..result_count).map(|_| self.random.of(&TYPES)).collect();
+        let results = results.to_vec();
         if kind == "if" {
             self.value("i32", 3);
             self.stack.pop();
