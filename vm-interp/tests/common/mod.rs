@@ -154,7 +154,13 @@ impl World {
 
     /// Instantiates a module, with everything that instantiation does.
     pub fn try_instantiate(&mut self, wat: &str) -> Result<InstanceId, CallError> {
-        let code = self.code(wat);
+        let bytes = wat::parse_str(wat).unwrap_or_else(|error| panic!("{error}"));
+        self.try_instantiate_bytes(&bytes)
+    }
+
+    pub fn try_instantiate_bytes(&mut self, bytes: &[u8]) -> Result<InstanceId, CallError> {
+        let module = Arc::new(Module::new(bytes, &Features::default()).unwrap());
+        let code = Code::new(module, self.mode.options()).unwrap();
         let module = code.module().clone();
         let mut entities = Entities::default();
         for import in module.imports() {
