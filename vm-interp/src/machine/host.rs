@@ -57,11 +57,13 @@ pub(crate) struct HostPointer {
     functions: &'static HostFunctions,
 }
 
+type CallHost = unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>;
+
 /// The methods of a [`Host`]. All require the pointer that their `HostPointer` was made from,
 /// still valid and not borrowed otherwise.
 struct HostFunctions {
     machine: unsafe fn(*mut ()) -> *mut Machine,
-    call: unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>,
+    call: CallHost,
     memory_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
     table_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
 }
@@ -70,9 +72,11 @@ struct Functions<H>(PhantomData<H>);
 
 impl<H: Host> Functions<H> {
     const TABLE: &'static HostFunctions = &HostFunctions {
-        // SAFETY (all four): `data` was made from a `&mut H` in `HostPointer::new`, and the caller
-        // promises that it is still valid and not borrowed.
-        machine: |data| unsafe { (*data.cast::<H>()).machine() },
+        machine: |data| {
+            // SAFETY: here and below, `data` was made from a `&mut H` in `HostPointer::new`, and the
+            // caller promises that it is still valid and not borrowed.
+            unsafe { (*data.cast::<H>()).machine() }
+        },
         // SAFETY: see above.
         call: |data, host, caller, slots| unsafe {
             (*data.cast::<H>()).call_host(host, caller, slots)

@@ -103,7 +103,7 @@ macro_rules! define_run {
             func: *const FuncObject,
             frame: *mut Word,
         ) -> u32 {
-            // SAFETY, for the whole function: see "What it relies on" above, and the caller's
+            // SAFETY: for the whole function, see "What it relies on" above, and the caller's
             // promises.
             unsafe {
                 let mut context: *mut Context = (*func).context;
