@@ -9,6 +9,7 @@ pub mod ir;
 mod module;
 mod names;
 pub mod op;
+mod segment;
 pub mod shape;
 mod translate;
 mod types;
@@ -17,10 +18,9 @@ pub use check::{Broken, check};
 pub use error::Error;
 pub use features::{FeatureError, Features, missing_features};
 pub use ir::Function;
-pub use module::{
-    ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment, Export, Import, Module,
-};
+pub use module::{Export, Import, Module};
 pub use op::{Effect, Op, StoreOp, Ty};
+pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
 pub use translate::TranslateOptions;
 pub use types::{

@@ -133,7 +133,7 @@ impl<'a> Translator<'a> {
         let results = self.results(ty).len();
         // A conditional's parameters are its results where it has no else branch: they stay put.
         let is_if = matches!(kind, Kind::If(_));
-        let single = results == 1 && !(is_if && !self.params(ty).is_empty());
+        let single = results == 1 && (!is_if || self.params(ty).is_empty());
         let around = match after {
             After::End => self.frames.last(),
             After::Return => self.frames.first(),

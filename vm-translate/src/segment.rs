@@ -1,0 +1,188 @@
+//! Segments and constant expressions.
+
+use std::ops::Range;
+
+use wasmparser::{DataKind, ElementItems, ElementKind, Operator};
+
+use crate::{Error, RefType};
+
+/// An instruction of a constant expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstOp {
+    /// An integer.
+    I32(i32),
+    /// An integer.
+    I64(i64),
+    /// The bits of a float.
+    F32(u32),
+    /// The bits of a float.
+    F64(u64),
+    /// The value of a global.
+    GlobalGet(u32),
+    /// A null reference.
+    RefNull(RefType),
+    /// A reference to a function.
+    RefFunc(u32),
+}
+
+/// A constant expression: instructions to be evaluated in order on an operand stack, which leave
+/// one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConstExpr(ConstOps);
+
+/// Nearly all are one instruction, and element segments have very many of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ConstOps {
+    One(ConstOp),
+    Many(Box<[ConstOp]>),
+}
+
+impl ConstExpr {
+    /// The instructions.
+    pub fn ops(&self) -> &[ConstOp] {
+        match &self.0 {
+            ConstOps::One(op) => std::slice::from_ref(op),
+            ConstOps::Many(ops) => ops,
+        }
+    }
+
+    pub(crate) fn from_wasm(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Error> {
+        let mut ops = Vec::new();
+        for op in expr.get_operators_reader().into_iter_with_offsets() {
+            let (op, offset) = op?;
+            ops.push(match op {
+                Operator::I32Const { value } => ConstOp::I32(value),
+                Operator::I64Const { value } => ConstOp::I64(value),
+                Operator::F32Const { value } => ConstOp::F32(value.bits()),
+                Operator::F64Const { value } => ConstOp::F64(value.bits()),
+                Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+                Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
+                Operator::RefNull { hty } => {
+                    let ty = wasmparser::RefType::new(true, hty).and_then(RefType::from_wasm);
+                    ConstOp::RefNull(ty.ok_or_else(|| unknown("reference type", offset))?)
+                }
+                Operator::End => continue,
+                _ => return Err(unknown("instruction of a constant expression", offset)),
+            });
+        }
+        Ok(ConstExpr(match *ops {
+            [op] => ConstOps::One(op),
+            _ => ConstOps::Many(ops.into()),
+        }))
+    }
+}
+
+/// A segment of data for memories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSegment {
+    /// Where in the module's bytes the data is; see [`Module::data`].
+    pub bytes: Range<usize>,
+    /// When it is used.
+    pub mode: DataMode,
+}
+
+/// When a data segment is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataMode {
+    /// By `memory.init`.
+    Passive,
+    /// At instantiation.
+    Active {
+        /// The memory it is copied into.
+        memory: u32,
+        /// To which address.
+        offset: ConstExpr,
+    },
+}
+
+/// A segment of references for tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElemSegment {
+    /// What its items are.
+    pub ty: RefType,
+    /// The items.
+    pub items: Vec<ConstExpr>,
+    /// When it is used.
+    pub mode: ElemMode,
+}
+
+/// When an element segment is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElemMode {
+    /// By `table.init`.
+    Passive,
+    /// Never: it only declares functions that `ref.func` may refer to.
+    Declared,
+    /// At instantiation.
+    Active {
+        /// The table it is copied into.
+        table: u32,
+        /// From which index on.
+        offset: ConstExpr,
+    },
+}
+
+impl DataSegment {
+    pub(crate) fn from_wasm(data: &wasmparser::Data<'_>) -> Result<DataSegment, Error> {
+        let end = data.range.end as usize;
+        Ok(DataSegment {
+            bytes: end - data.data.len()..end,
+            mode: match &data.kind {
+                DataKind::Passive => DataMode::Passive,
+                DataKind::Active {
+                    memory_index,
+                    offset_expr,
+                } => DataMode::Active {
+                    memory: *memory_index,
+                    offset: ConstExpr::from_wasm(offset_expr)?,
+                },
+            },
+        })
+    }
+}
+
+impl ElemSegment {
+    pub(crate) fn from_wasm(
+        element: &wasmparser::Element<'_>,
+        offset: u64,
+    ) -> Result<ElemSegment, Error> {
+        let (ty, items) = match &element.items {
+            ElementItems::Functions(functions) => {
+                let items = functions
+                    .clone()
+                    .into_iter()
+                    .map(|func| Ok::<_, Error>(ConstExpr(ConstOps::One(ConstOp::RefFunc(func?)))));
+                (RefType::Func, items.collect::<Result<Vec<_>, _>>()?)
+            }
+            ElementItems::Expressions(ty, exprs) => {
+                let ty =
+                    RefType::from_wasm(*ty).ok_or_else(|| unknown("reference type", offset))?;
+                let items = exprs
+                    .clone()
+                    .into_iter()
+                    .map(|expr| ConstExpr::from_wasm(&expr?));
+                (ty, items.collect::<Result<Vec<_>, _>>()?)
+            }
+        };
+        let mode = match &element.kind {
+            ElementKind::Passive => ElemMode::Passive,
+            ElementKind::Declared => ElemMode::Declared,
+            ElementKind::Active {
+                table_index,
+                offset_expr,
+            } => ElemMode::Active {
+                table: table_index.unwrap_or(0),
+                offset: ConstExpr::from_wasm(offset_expr)?,
+            },
+        };
+        Ok(ElemSegment { ty, items, mode })
+    }
+}
+
+/// The error for what the validator lets through only with features that cannot be turned on.
+pub(crate) fn unknown(what: &str, offset: u64) -> Error {
+    Error::Invalid {
+        message: format!("{what} that is not implemented"),
+        offset,
+    }
+}
