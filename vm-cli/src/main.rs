@@ -1,46 +1,6 @@
-//! The `palisade` command: runs and inspects WebAssembly programs.
+//! The `palisade` command. All of it is in the library next to this file, where
+//! documentation can be tested.
 
-#![forbid(unsafe_code)]
-
-mod cli;
-mod explore;
-mod invoke;
-mod output;
-mod run;
-mod strategy;
-
-use std::process::ExitCode;
-
-use clap::Parser;
-use clap::error::ErrorKind;
-
-use crate::cli::{Cli, Command};
-use crate::output::Failure;
-
-fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    let result = match cli.command {
-        Command::Run(args) => run::run(&args),
-        Command::Explore(args) => explore::explore(&args),
-        Command::Strategy => strategy::strategy(),
-    };
-    match result {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
-}
-
-/// Help and version go to standard output; a mistake is one line.
-fn usage(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nobody is left to hear that it could not be printed.
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        _ => Failure::usage(output::first_paragraph(&error.render().to_string())).report(),
-    }
+fn main() -> std::process::ExitCode {
+    vm_cli::main()
 }

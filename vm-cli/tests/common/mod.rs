@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 /// A file of the workspace's `examples` folder.
 #[allow(dead_code)] // Not every test binary needs it.
-pub fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../examples")
         .join(name);
@@ -14,14 +14,14 @@ pub fn example(name: &str) -> String {
 
 /// What the command printed, and its exit status.
 #[derive(Debug)]
-pub struct Run {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
-    pub fn of(output: Output) -> Run {
+    pub(crate) fn of(output: Output) -> Run {
         Run {
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -31,7 +31,7 @@ impl Run {
 
     /// Fails unless the command ended with `status` and one line that says why.
     #[allow(dead_code)]
-    pub fn assert_one_line(&self, status: i32) {
+    pub(crate) fn assert_one_line(&self, status: i32) {
         assert_eq!(self.status, Some(status), "{self:?}");
         assert!(self.stderr.starts_with("palisade: error: "), "{self:?}");
         assert_eq!(self.stderr.trim_end().lines().count(), 1, "{self:?}");
@@ -40,7 +40,7 @@ impl Run {
 }
 
 /// The command, to be given arguments.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
     // A backtrace of the host's would be output of a panic, which is a failure
     // anyway; without it the report stays readable.
@@ -49,6 +49,6 @@ pub fn command() -> Command {
 }
 
 /// Runs the command to its end.
-pub fn palisade(args: &[&str]) -> Run {
+pub(crate) fn palisade(args: &[&str]) -> Run {
     Run::of(command().args(args).output().unwrap())
 }

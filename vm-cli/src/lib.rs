@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod cli;
+mod explore;
+mod invoke;
+mod output;
+mod run;
+mod strategy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::output::Failure;
+
+/// The command itself, with the arguments of this process: what it prints goes
+/// to the standard streams, and what it returns is the status to end with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Explore(args) => explore::explore(&args),
+        Command::Strategy => strategy::strategy(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Help and version go to standard output; a mistake is one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody is left to hear that it could not be printed.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => Failure::usage(output::first_paragraph(&error.render().to_string())).report(),
+    }
+}
