@@ -16,7 +16,7 @@ pub enum Threading {
 
 impl fmt::Display for Threading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Threading::Auto => "auto",
             Threading::Direct => "direct",
             Threading::Token => "token",
@@ -39,7 +39,7 @@ pub enum Bounds {
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Bounds::Auto => "auto",
             Bounds::Guarded => "guarded",
             Bounds::Software => "software",

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::error::{Result, TypeError, WrongStore};
 use crate::host::{HostFunc, IntoFunc};
-use crate::low::{FuncId, Raw};
+use crate::low::{self, FuncId, Raw};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::types::FuncType;
+use crate::types::{FuncType, ValType};
 use crate::values::Val;
 
 /// A function in a store: of an instance, or of the host.
@@ -72,8 +72,7 @@ impl Func {
         let store = store.as_context_mut().0;
         let opaque = store.opaque();
         let id = self.id_in(opaque)?;
-        let ty = FuncType::from(opaque.machine().func_type(id));
-        check_call(&ty, params, results)?;
+        check_call(opaque.machine().func_type(id), params, results)?;
 
         let mut few = [Raw::default(); STACK_SLOTS];
         let mut many = Vec::new();
@@ -89,8 +88,9 @@ impl Func {
         }
         store.call(id, slots)?;
         let opaque = store.opaque();
-        for ((result, ty), slot) in results.iter_mut().zip(ty.results()).zip(slots.iter()) {
-            *result = Val::lift(opaque.machine().from_raw(ty.into(), *slot), opaque);
+        let types = opaque.machine().func_type(id).results();
+        for ((result, ty), slot) in results.iter_mut().zip(types).zip(slots.iter()) {
+            *result = Val::lift(opaque.machine().from_raw(*ty, *slot), opaque);
         }
         Ok(())
     }
@@ -145,22 +145,23 @@ impl Func {
     }
 }
 
-fn check_call(ty: &FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
+fn check_call(ty: &low::FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
     let (expected, found) = (ty.params().len(), params.len());
     if expected != found {
         return Err(TypeError::ParamCount {
             expected,
             found,
-            ty: ty.clone(),
+            ty: ty.into(),
         });
     }
-    for (index, (expected, param)) in ty.params().zip(params).enumerate() {
-        if expected != param.ty() {
+    for (index, (expected, param)) in ty.params().iter().zip(params).enumerate() {
+        let (expected, found) = (ValType::from(*expected), param.ty());
+        if expected != found {
             return Err(TypeError::Param {
                 index,
                 expected,
-                found: param.ty(),
-                ty: ty.clone(),
+                found,
+                ty: ty.into(),
             });
         }
     }
@@ -169,7 +170,7 @@ fn check_call(ty: &FuncType, params: &[Val], results: &[Val]) -> Result<(), Type
         return Err(TypeError::ResultCount {
             expected,
             found,
-            ty: ty.clone(),
+            ty: ty.into(),
         });
     }
     Ok(())

@@ -8,6 +8,9 @@ use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
 use crate::values::Val;
 
+/// So many values of a function of dynamic type are kept on the stack, more on the heap.
+const STACK_VALUES: usize = 16;
+
 type Body<T> = dyn Fn(&mut StoreInner<T>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
     + Send
     + Sync;
@@ -40,16 +43,26 @@ impl<T: 'static> HostFunc<T> {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> HostFunc<T> {
         let types = ty.clone();
+        let (param_count, count) = (ty.params().len(), ty.params().len() + ty.results().len());
         let body = move |store: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
-            let machine = store.opaque.machine();
-            let mut values: Vec<Val> = types
-                .params()
-                .zip(slots.iter())
-                .map(|(ty, raw)| Val::lift(machine.from_raw(ty.into(), *raw), store.opaque()))
-                .collect();
-            let params = values.len();
-            values.extend(types.results().map(Val::default_for_ty));
-            let (params, results) = values.split_at_mut(params);
+            let mut few = [Val::I32(0); STACK_VALUES];
+            let mut many = Vec::new();
+            let values = if count <= STACK_VALUES {
+                &mut few[..count]
+            } else {
+                many.resize(count, Val::I32(0));
+                &mut many[..]
+            };
+            let (params, results) = values.split_at_mut(param_count);
+            for ((param, ty), raw) in params.iter_mut().zip(types.params()).zip(slots.iter()) {
+                *param = Val::lift(
+                    store.opaque.machine().from_raw(ty.into(), *raw),
+                    store.opaque(),
+                );
+            }
+            for (result, ty) in results.iter_mut().zip(types.results()) {
+                *result = Val::default_for_ty(ty);
+            }
             func(Caller::new(store, caller), params, results)?;
             for (index, (expected, value)) in types.results().zip(results.iter()).enumerate() {
                 if value.ty() != expected {
