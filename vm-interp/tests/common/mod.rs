@@ -103,6 +103,10 @@ impl World {
     }
 
     pub fn with_stack(mode: Mode, stack_bytes: usize) -> World {
+        if mode.threading == Threading::Direct {
+            // Guards need someone to turn faults into traps.
+            vm_interp::install_signal_handlers().unwrap();
+        }
         let config = MachineConfig {
             threading: mode.threading,
             guarded_stack: mode.threading == Threading::Direct,
