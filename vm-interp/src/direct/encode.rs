@@ -323,8 +323,9 @@ impl Encoder<'_> {
         match *root {
             Root::BrTable { first, count } => {
                 let table = first as usize..(first + count) as usize;
-                for label in self.function.tables()[table].to_vec() {
-                    self.put_label(cell, label);
+                let function = self.function;
+                for label in &function.tables()[table] {
+                    self.put_label(cell, *label);
                 }
             }
             Root::CallIndirect { base, .. } => self.restore_context(base),

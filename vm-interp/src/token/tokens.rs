@@ -397,3 +397,47 @@ macro_rules! define_tokens {
 with_tokens!(define_tokens);
 
 pub(super) use with_tokens;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_tokens() {
+        for token in [
+            Token::Finish,
+            Token::BrTable,
+            Token::Select,
+            Token::I32Eqz,
+            Token::F64Add,
+        ] {
+            assert_eq!(NAMES[token as usize], format!("{token:?}"));
+        }
+        assert_eq!(NAMES.len(), Token::BrNotF64Ge as usize + 1);
+    }
+
+    #[test]
+    fn every_operator_has_a_token() {
+        for &op in Op::ALL {
+            let unchecked = matches!(
+                op.effect(),
+                vm_translate::Effect::Load {
+                    unchecked: true,
+                    ..
+                }
+            );
+            let own = matches!(
+                op,
+                Op::GlobalGet | Op::GlobalGetFloat | Op::Select | Op::SelectFloat
+            );
+            let found = unary(op).is_some()
+                || binary(op).is_some()
+                || binary_high(op).is_some()
+                || load(op).is_some();
+            assert_eq!(found, !unchecked && !own, "{op}");
+        }
+        for &op in StoreOp::ALL {
+            assert_eq!(store(op).is_some(), !op.unchecked(), "{op}");
+        }
+    }
+}
