@@ -37,12 +37,20 @@ enum Task {
     Guest(guest::Options),
 }
 
-fn main() -> Result<ExitCode> {
-    match Cli::parse().command {
-        Task::Spec(options) => spec::run(&options),
-        Task::Bench(options) => bench::run(&options),
-        Task::Programs(options) => programs::run(&options),
-        Task::SpecScript(options) => spec::run_script(&options),
-        Task::Guest(options) => guest::run(&options),
+fn main() -> ExitCode {
+    run(&Cli::parse().command).unwrap_or_else(|error| {
+        // One line with its causes; a backtrace through these tasks would tell nobody anything.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: &Task) -> Result<ExitCode> {
+    match task {
+        Task::Spec(options) => spec::run(options),
+        Task::Bench(options) => bench::run(options),
+        Task::Programs(options) => programs::run(options),
+        Task::SpecScript(options) => spec::run_script(options),
+        Task::Guest(options) => guest::run(options),
     }
 }
