@@ -209,6 +209,13 @@ impl ShapeKey {
         number.checked_sub(Symbol::FIRST_OPERATOR as usize)
     }
 
+    /// The key of a few symbols, of which there are no more than fit.
+    pub(crate) fn of(symbols: &[Symbol]) -> ShapeKey {
+        ShapeKey(symbols.iter().rev().fold(0, |bits, symbol| {
+            bits << Self::BITS | u128::from(symbol.number())
+        }))
+    }
+
     /// With one more symbol, unless it is full.
     pub fn with(self, symbol: Symbol) -> Option<ShapeKey> {
         let count = self.symbols();
@@ -235,7 +242,7 @@ impl Shapes for PlainShapes {
     fn contains(&self, key: ShapeKey) -> bool {
         let operator = |n: u32| (key.bits() >> (n * ShapeKey::BITS)) as u16 & 1023 >= 160;
         // The operator, if any, is the first symbol after the root.
-        (2..ShapeKey::MAX_SYMBOLS).all(|n| !operator(n)) && {
+        (2..key.symbols()).all(|n| !operator(n)) && {
             let stores = 96..160;
             let root = key.bits() as u16 & 1023;
             !(operator(1) && stores.contains(&root))

@@ -60,6 +60,19 @@ impl Output {
             offset,
         });
     }
+
+    /// Emits an instruction that is a shape. `offset` is that of what the instruction is for.
+    pub(super) fn whole(&mut self, root: Root, terms: &[Term], offset: u32) {
+        // The offset is that of what may trap; of a store that is the store.
+        let traps = terms.iter().find(|term| term.may_trap());
+        let offset = match (root, traps) {
+            (Root::Store { .. }, _) => offset,
+            (_, Some(term)) => term.offset,
+            (Root::Set(_), None) if terms[0].op().is_some() => terms[0].offset,
+            _ => offset,
+        };
+        self.inst(root, terms, offset);
+    }
 }
 
 impl Translator<'_> {
@@ -88,16 +101,7 @@ impl Translator<'_> {
     }
 
     fn emit_whole(&mut self, root: Root, expr: &Expr) {
-        let terms = expr.terms();
-        // The offset is that of what may trap; of a store that is the store.
-        let traps = terms.iter().find(|term| term.may_trap());
-        let offset = match (root, traps) {
-            (Root::Store { .. }, _) => self.offset,
-            (_, Some(term)) => term.offset,
-            (Root::Set(_), None) if terms[0].op().is_some() => terms[0].offset,
-            _ => self.offset,
-        };
-        self.out.inst(root, terms, offset);
+        self.out.whole(root, expr.terms(), self.offset);
     }
 
     fn scratch_slot(&mut self) -> Place {

@@ -144,11 +144,11 @@ pub(super) fn key(root: &Root, terms: &[Term]) -> Option<ShapeKey> {
     if terms.len() > Expr::MAX_TREE {
         return None;
     }
-    let mut key = ShapeKey::new().with(Symbol::root(root)?);
-    types(root, terms, |_, term, ty| {
-        key = key.and_then(|key| key.with(Symbol::node(&term.node, ty)));
+    let mut symbols = [Symbol::root(root)?; ShapeKey::MAX_SYMBOLS as usize];
+    types(root, terms, |at, term, ty| {
+        symbols[at + 1] = Symbol::node(&term.node, ty)
     });
-    key
+    Some(ShapeKey::of(&symbols[..1 + terms.len()]))
 }
 
 /// What has to be known about a pending tree before something else happens.

@@ -24,6 +24,15 @@ impl Translator<'_> {
 
     /// Emits `root` on the values of some adjacent entries, which stay on the stack.
     pub(super) fn lower_entries(&mut self, root: Root, entries: std::ops::Range<usize>) {
+        let index = entries.start;
+        if entries.len() == 1 {
+            // The usual case needs no copy.
+            self.before_trap(index);
+            if self.offers(&root, self.stack.terms(index)) {
+                self.out.whole(root, self.stack.terms(index), self.offset);
+                return;
+            }
+        }
         let mut expr = Expr::new();
         for index in entries.clone() {
             expr.extend(self.stack.terms(index));
@@ -35,6 +44,10 @@ impl Translator<'_> {
     pub(super) fn lower_with(&mut self, root: Root, expr: Expr, entries: std::ops::Range<usize>) {
         if expr.terms().iter().any(Term::may_trap) {
             self.compute(Effects::TRAPS, entries.start);
+        }
+        if self.offers(&root, expr.terms()) {
+            self.out.whole(root, expr.terms(), self.offset);
+            return;
         }
         self.scratch = self.stack.end().max(self.reserved);
         let live = self.stack.temps_except(entries);
@@ -140,6 +153,16 @@ impl Translator<'_> {
             node: Node::Op(op, immediate),
             offset: self.offset,
         };
+        if (first..first + count).all(|index| self.stack.leaf(index).is_some()) {
+            // An operator over leaves always can be pending: emission knows how to make it fit.
+            let mut terms = [head; 4];
+            for (term, operand) in terms[1..].iter_mut().zip(order) {
+                *term = self.stack.terms(first + operand)[0];
+            }
+            self.stack.truncate(first);
+            self.push(op.result(), &terms[..1 + count]);
+            return;
+        }
         let tree = |this: &Self, leaves: &dyn Fn(usize) -> bool| -> Option<Expr> {
             let mut expr = Expr::new();
             expr.push(head);
@@ -174,7 +197,6 @@ impl Translator<'_> {
                 self.materialise(index);
             }
         }
-        // An operator over leaves always can be pending: emission knows how to make it fit.
         if let Some(expr) = tree(self, &|_| false) {
             self.stack.truncate(first);
             self.push(op.result(), expr.terms());
