@@ -114,3 +114,25 @@ fn proposals_that_are_implemented_can_be_switched_off() {
         );
     }
 }
+
+#[test]
+fn all_modes_exist_where_they_should() {
+    let modes = common::modes().len();
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        assert_eq!(modes, 3);
+    } else {
+        assert!(modes >= 1);
+    }
+}
+
+#[test]
+fn handles_and_stores_can_go_to_other_threads() {
+    fn send_and_sync<T: Send + Sync>() {}
+    send_and_sync::<Engine>();
+    send_and_sync::<Module>();
+    send_and_sync::<vm_engine::Store<u32>>();
+    send_and_sync::<vm_engine::Linker<u32>>();
+    send_and_sync::<vm_engine::Instance>();
+    send_and_sync::<vm_engine::TypedFunc<(), ()>>();
+    send_and_sync::<vm_engine::Error>();
+}
