@@ -400,7 +400,7 @@ impl Module {
 /// thousand, so without a limit a small module could take all memory of its host.
 const MAX_OPERANDS: u32 = 1 << 20;
 
-/// Validates a body as [`FuncValidator::validate`] does, but within [`MAX_OPERANDS`].
+/// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`.
 fn validate_body(
     func: &mut FuncValidator<ValidatorResources>,
     body: &FunctionBody<'_>,

@@ -75,7 +75,7 @@ impl ConstExpr {
 /// A segment of data for memories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSegment {
-    /// Where in the module's bytes the data is; see [`Module::data`].
+    /// Where in the module's bytes the data is; see [`Module::data`](crate::Module::data).
     pub bytes: Range<usize>,
     /// When it is used.
     pub mode: DataMode,
