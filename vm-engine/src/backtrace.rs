@@ -13,21 +13,29 @@ const PRINTED_TAIL: usize = 8;
 #[derive(Clone)]
 pub struct WasmBacktrace {
     frames: Vec<FrameInfo>,
+    /// Whether frames of some run are missing: too many to be recorded.
+    incomplete: bool,
 }
 
 impl WasmBacktrace {
     pub(crate) fn new(frames: Vec<low::Frame>) -> WasmBacktrace {
-        WasmBacktrace {
-            frames: frames.into_iter().map(FrameInfo::new).collect(),
-        }
+        let mut backtrace = WasmBacktrace {
+            frames: Vec::new(),
+            incomplete: false,
+        };
+        backtrace.extend(frames);
+        backtrace
     }
 
     /// Appends the frames of a guest that called, through the host, the one of this backtrace.
     pub(crate) fn extend(&mut self, frames: Vec<low::Frame>) {
+        self.incomplete |= frames.len() >= vm_interp::MAX_FRAMES;
         self.frames.extend(frames.into_iter().map(FrameInfo::new));
     }
 
     /// The frames, innermost first. Frames of host functions are not among them.
+    ///
+    /// Of each call from the host into a guest, only the innermost 128 are recorded.
     pub fn frames(&self) -> &[FrameInfo] {
         &self.frames
     }
@@ -55,6 +63,9 @@ impl fmt::Display for WasmBacktrace {
                 f.write_str("\n")?;
             }
             write!(f, "{i:>5}: {frame}")?;
+        }
+        if self.incomplete {
+            f.write_str("\n       ... frames further out were not recorded")?;
         }
         Ok(())
     }

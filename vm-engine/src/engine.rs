@@ -110,10 +110,10 @@ impl Engine {
         self.0.config.translation == Translation::Eager
     }
 
-    pub(crate) fn machine_config(&self) -> low::MachineConfig {
+    pub(crate) fn machine_config(&self, guarded_stack: bool) -> low::MachineConfig {
         low::MachineConfig {
             threading: self.threading(),
-            guarded_stack: self.guarded_layout().is_some(),
+            guarded_stack,
             stack_bytes: self.0.config.max_wasm_stack,
         }
     }

@@ -126,11 +126,12 @@ fn add_memories<T: 'static>(
         }
     }
     let engine = store.opaque.engine();
-    let Some(layout) = engine.guarded_layout() else {
+    let Some(layout) = store.opaque.guarded_layout() else {
+        let reason = store.opaque.no_guards();
         return Ok(Checks {
             unchecked: false,
             bounds: Bounds::Software,
-            note: None,
+            note: reason.map(|reason| format!("Its bounds are checked in software: {reason}.")),
         });
     };
     let Some(first) = entities.memories.first() else {

@@ -198,7 +198,7 @@ pub(crate) fn create<T: 'static>(
         .into());
     }
     let engine = store.opaque.engine();
-    let (memory, note) = match engine.guarded_layout() {
+    let (memory, note) = match store.opaque.guarded_layout() {
         Some(layout) => match LinearMemory::new_guarded(&low, layout) {
             Ok(memory) => (memory, None),
             Err(error) if engine.may_fall_back() => {

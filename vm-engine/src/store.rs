@@ -7,6 +7,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vm_memory::Layout;
+
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, Result, WrongStore};
@@ -41,8 +43,13 @@ pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     machine: Machine,
+    /// Of guarded memories, if this store's code relies on them.
+    layout: Option<Layout>,
+    /// Why it does not, although the engine prefers it.
+    no_guards: Option<String>,
     externs: Vec<Box<dyn Any + Send + Sync>>,
-    instances: HashMap<InstanceId, InstanceData>,
+    /// By number.
+    instances: Vec<InstanceData>,
 }
 
 /// What the facade knows of an instance.
@@ -91,15 +98,17 @@ impl<T> Store<T> {
     ///
     /// If the host has no memory for the guests' stack.
     pub fn try_new(engine: &Engine, data: T) -> Result<Store<T>> {
-        let machine = Machine::new(engine.machine_config()).map_err(Error::new)?;
+        let (machine, layout, no_guards) = make_machine(engine)?;
         Ok(Store {
             inner: Box::new(StoreInner {
                 opaque: StoreOpaque {
                     id: StoreId::new(),
                     engine: engine.clone(),
                     machine,
+                    layout,
+                    no_guards,
                     externs: Vec::new(),
-                    instances: HashMap::new(),
+                    instances: Vec::new(),
                 },
                 hosts: Vec::new(),
                 linked: HashMap::new(),
@@ -174,6 +183,16 @@ impl StoreOpaque {
         &mut self.machine
     }
 
+    /// The layout of guarded memories, if this store makes them.
+    pub(crate) fn guarded_layout(&self) -> Option<Layout> {
+        self.layout
+    }
+
+    /// Why this store makes no guarded memories, although the engine prefers them.
+    pub(crate) fn no_guards(&self) -> Option<&str> {
+        self.no_guards.as_deref()
+    }
+
     pub(crate) fn check(&self, id: StoreId) -> Result<(), WrongStore> {
         if id == self.id {
             Ok(())
@@ -203,11 +222,13 @@ impl StoreOpaque {
     }
 
     pub(crate) fn add_instance(&mut self, id: InstanceId, data: InstanceData) {
-        self.instances.insert(id, data);
+        // Machines number their instances from 0, and every one is added here.
+        debug_assert_eq!(id.number() as usize, self.instances.len());
+        self.instances.push(data);
     }
 
     pub(crate) fn instance(&self, id: InstanceId) -> Option<&InstanceData> {
-        self.instances.get(&id)
+        self.instances.get(id.number() as usize)
     }
 }
 
@@ -274,6 +295,21 @@ impl<T> StoreInner<T> {
             )
         })
     }
+}
+
+/// A machine, the layout of guarded memories if it has them, and why it has not although the engine
+/// prefers them: code that relies on guards needs a guarded value stack, which the host may refuse.
+fn make_machine(engine: &Engine) -> Result<(Machine, Option<Layout>, Option<String>)> {
+    let layout = engine.guarded_layout();
+    let refused = match Machine::new(engine.machine_config(layout.is_some())) {
+        Ok(machine) => return Ok((machine, layout, None)),
+        Err(error) => error,
+    };
+    if layout.is_none() || !engine.may_fall_back() {
+        return Err(Error::new(refused));
+    }
+    let machine = Machine::new(engine.machine_config(false)).map_err(Error::new)?;
+    Ok((machine, None, Some(refused.to_string())))
 }
 
 fn clamp(size: u64) -> usize {

@@ -243,6 +243,27 @@ fn the_stack_is_as_large_as_was_asked_for() {
 }
 
 #[test]
+fn a_stack_of_no_use_is_no_danger() {
+    for engine in modes_with(|config| {
+        config.max_wasm_stack(0);
+    }) {
+        let module = Module::new(&engine, ARITHMETIC).unwrap();
+        // A host page, perhaps.
+        let Ok(mut store) = Store::try_new(&engine, ()) else {
+            continue;
+        };
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let error = call::<_, i32, i64>(&mut store, instance, "fib", 1000).unwrap_err();
+        assert_eq!(error.trap(), Some(Trap::StackOverflow));
+    }
+    for engine in modes_with(|config| {
+        config.max_wasm_stack(usize::MAX);
+    }) {
+        assert!(Store::try_new(&engine, ()).is_err());
+    }
+}
+
+#[test]
 fn a_host_function_can_be_called_by_the_host() {
     for engine in modes() {
         let mut store = Store::new(&engine, 5i32);

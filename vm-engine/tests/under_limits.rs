@@ -15,12 +15,18 @@ const CHILD: &str = "VM_ENGINE_UNDER_LIMIT";
 /// Runs a test of this file again under a limit on address space in KiB. Returns whether this is
 /// that run.
 fn limited(test: &str, kib: u64) -> bool {
+    alone(test, &format!("ulimit -v {kib}"))
+}
+
+/// Runs a test of this file again in a process of its own, after a shell command. Returns whether
+/// this is that run.
+fn alone(test: &str, first: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
     let output = Command::new("sh")
         .arg("-c")
-        .arg(format!(r#"ulimit -v {kib} && exec "$0" "$@""#))
+        .arg(format!(r#"{first} && exec "$0" "$@""#))
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
@@ -164,4 +170,51 @@ fn an_instance_that_gets_no_guards_is_checked_in_software_and_says_so() {
     let error = Instance::new(&mut store, &module, &[]).unwrap_err();
     assert!(error.is::<vm_engine::InstantiateError>(), "{error}");
     assert!(error.to_string().contains("ulimit -v"), "{error}");
+}
+
+/// Linux limits the number of mappings. When none is left, neither memories nor the guests' stack
+/// can have guards, but an automatic engine does without. (With an allocator that needs no mappings:
+/// glibc's extends the heap then.)
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_store_that_gets_no_mappings_does_without_guards_and_says_so() {
+    if !alone(
+        "a_store_that_gets_no_mappings_does_without_guards_and_says_so",
+        "true",
+    ) {
+        return;
+    }
+    if !direct_is_available() {
+        return;
+    }
+    let engine = Engine::new(&Config::new()).unwrap();
+    assert_eq!(engine.strategy().bounds, Bounds::Guarded);
+    let module = Module::new(
+        &engine,
+        r#"(memory 1) (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))"#,
+    )
+    .unwrap();
+
+    // Every page that differs from its neighbours is a mapping.
+    let page = vm_memory::host_page_size();
+    let mut hoard = vm_memory::Reservation::new(page << 20).unwrap();
+    let taken = (0..1 << 19)
+        .take_while(|i| hoard.commit(2 * i * page, page).is_ok())
+        .count();
+    if taken == 1 << 19 {
+        eprintln!("not tested: this host allows over a million mappings");
+        return;
+    }
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).unwrap();
+    assert_eq!(instance.bounds(&store), Bounds::Software);
+    let note = instance.bounds_note(&store).unwrap().to_owned();
+    let load = instance
+        .get_typed_func::<i32, i32>(&mut store, "load")
+        .unwrap();
+    assert_eq!(load.call(&mut store, 65532).unwrap(), 0);
+    let error = load.call(&mut store, 65533).unwrap_err();
+    assert_eq!(error.trap(), Some(Trap::MemoryOutOfBounds));
+    drop(hoard);
+    assert!(note.contains("vm.max_map_count"), "{note}");
 }
