@@ -7,8 +7,9 @@
 //!
 //! `{a,b}` stands for either text. A word of class letters stands for any of its leaves: `s` a
 //! slot, `r` any register of the kind that is wanted there, `p` a pinned register, `t` a
-//! temporary one, `c` a 32-bit constant, `w` a 64-bit one. Roots that share a cell are
-//! separated by `;`.
+//! temporary one, `c` a 32-bit constant, `w` a 64-bit one. A word of a letter and a digit stands
+//! for one register wherever it is written in the line: `i1`, `i2` … any integer register, `f1` …
+//! any float register. Roots that share a cell are separated by `;`.
 
 use vm_translate::shape::{Registers, SetSymbol, ShapeKey, Symbol};
 use vm_translate::{Op, StoreOp, Ty};
@@ -78,7 +79,8 @@ pub(crate) fn read(text: &str, registers: Registers) -> Result<Vec<Shape>, Strin
         if line.is_empty() {
             continue;
         }
-        for line in braces(line) {
+        let lines = braces(line).into_iter();
+        for line in lines.flat_map(|line| variables(&line, registers)) {
             let pattern = parse_line(&line).map_err(|e| format!("line {}: {e}", number + 1))?;
             shapes.extend(
                 pattern
@@ -102,6 +104,38 @@ fn braces(line: &str) -> Vec<String> {
         .flat_map(|word| {
             rest.iter()
                 .map(move |rest| format!("{}{word}{rest}", &line[..open]))
+        })
+        .collect()
+}
+
+/// Every text that `line` stands for when each variable is replaced by a register, written `%i0`.
+fn variables(line: &str, registers: Registers) -> Vec<String> {
+    let is_variable =
+        |word: &&str| matches!(word.as_bytes(), [b'i' | b'f', digit] if digit.is_ascii_digit());
+    let mut words = line.split(|c: char| c.is_whitespace() || "();".contains(c));
+    let Some(variable) = words.find(is_variable) else {
+        return vec![line.to_owned()];
+    };
+    let (kind, count) = if variable.starts_with('i') {
+        ('i', registers.pinned_ints + registers.temp_ints)
+    } else {
+        ('f', registers.pinned_floats + registers.temp_floats)
+    };
+    (0..count)
+        .flat_map(|n| {
+            let replaced = replace_word(line, variable, &format!("%{kind}{n}"));
+            variables(&replaced, registers)
+        })
+        .collect()
+}
+
+/// Replaces a word wherever it stands alone.
+fn replace_word(line: &str, word: &str, with: &str) -> String {
+    let delimiters = |c: char| c.is_whitespace() || "();".contains(c);
+    line.split_inclusive(delimiters)
+        .map(|piece| match piece.strip_prefix(word) {
+            Some(rest) if rest.chars().all(delimiters) => format!("{with}{rest}"),
+            _ => piece.to_owned(),
         })
         .collect()
 }
@@ -196,6 +230,15 @@ fn leaves(class: &str, ty: Ty, registers: Registers) -> Result<Vec<Symbol>, Stri
             Symbol::Int(n)
         }
     };
+    if let Some(name) = class.strip_prefix('%') {
+        let number = name[1..]
+            .parse()
+            .map_err(|_| format!("no register {class}"))?;
+        return Ok(vec![match &name[..1] {
+            "i" => Symbol::Int(number),
+            _ => Symbol::Float(number),
+        }]);
+    }
     let mut leaves = Vec::new();
     for letter in class.chars() {
         match letter {

@@ -3,9 +3,9 @@
 //! One pass over the instructions: each becomes one cell, or shares one with its successor where
 //! a handler does both. Branches are filled in at the end.
 
-use vm_translate::Function;
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, Slot, with_types};
 use vm_translate::shape::{ShapeKey, Symbol};
+use vm_translate::{Function, Op, Ty};
 
 use super::fixed::{Fixed, Returned};
 use super::operands::{HANDLER_BYTES, cell_bytes};
@@ -59,13 +59,13 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
     let mut n = 0;
     while n < insts.len() {
         encoder.starts.push(encoder.bytes.len());
-        encoder.note(insts[n].offset);
         let next = insts.get(n + 1).filter(|_| !encoder.labelled[n + 1]);
         if next.is_some_and(|next| encoder.pair(&insts[n], next)) {
             // Nothing branches to the second: it has no cell of its own.
             encoder.starts.push(encoder.bytes.len());
             n += 1;
         } else {
+            encoder.note(insts[n].offset);
             encoder.single(&insts[n]);
         }
         n += 1;
@@ -95,6 +95,14 @@ struct Encoder<'a> {
     /// Pinned registers of each kind.
     ints: u8,
     floats: u8,
+}
+
+/// Whether a cell of the instruction can end the run.
+fn may_trap(inst: &Inst, nodes: &[Node]) -> bool {
+    matches!(inst.root, Root::Store { .. } | Root::CallIndirect { .. })
+        || nodes
+            .iter()
+            .any(|node| matches!(node, Node::Op(op, _) if op.may_trap()))
 }
 
 fn slot_bytes(slot: Slot) -> u32 {
@@ -193,34 +201,57 @@ impl Encoder<'_> {
 
     /// Encodes two instructions as one cell, if there is a handler for both.
     fn pair(&mut self, first: &Inst, second: &Inst) -> bool {
-        if first.root == Root::Set(Place::Slot(FRAME_HEADER))
-            && second.root == Root::Return
-            && let &[leaf] = self.function.nodes(first)
-        {
-            let (value, operand) = match leaf {
-                Node::Place(Place::Slot(slot)) => (Returned::Slot, Some(slot_bytes(slot))),
-                Node::Place(Place::Int(n)) => (Returned::Int(n), None),
-                // Float registers are restored before the result is set.
-                Node::Place(Place::Float(n)) if self.floats == 0 => (Returned::Float(n), None),
-                Node::Const(bits) if bits as i64 == i64::from(bits as i32) => {
-                    (Returned::Const, Some(bits as u32))
-                }
-                _ => return false,
-            };
-            self.restore_floats();
-            let cell = self.bytes.len();
-            self.fixed(Fixed::ReturnValue {
-                ints: self.ints,
-                value,
-            });
-            self.put_slot(self.function.saves());
-            if let Some(operand) = operand {
-                self.put32(operand);
-            }
-            self.pad(cell);
-            return true;
+        if second.root == Root::Return {
+            return self.return_value(first);
         }
-        false
+        let (nodes, more) = (self.function.nodes(first), self.function.nodes(second));
+        let key = ShapeKey::new()
+            .with_inst(&first.root, nodes)
+            .and_then(|key| key.with_inst(&second.root, more));
+        let Some(number) = key.and_then(shapes::find) else {
+            return false;
+        };
+        // A cell stands for one place in the module: that of the one which can trap.
+        match (may_trap(first, nodes), may_trap(second, more)) {
+            (true, true) => return false,
+            (false, true) => self.note(second.offset),
+            _ => self.note(first.offset),
+        }
+        self.shape(number, &[(&first.root, nodes), (&second.root, more)]);
+        true
+    }
+
+    /// Encodes a set of the only result and the return behind it, if there is a handler for both.
+    fn return_value(&mut self, set: &Inst) -> bool {
+        if set.root != Root::Set(Place::Slot(FRAME_HEADER)) {
+            return false;
+        }
+        let &[leaf] = self.function.nodes(set) else {
+            return false;
+        };
+        let (value, operand) = match leaf {
+            Node::Place(Place::Slot(slot)) => (Returned::Slot, Some(slot_bytes(slot))),
+            Node::Place(Place::Int(n)) => (Returned::Int(n), None),
+            // Float registers are restored before the result is set.
+            Node::Place(Place::Float(n)) if self.floats == 0 => (Returned::Float(n), None),
+            Node::Const(bits) if bits as i64 == i64::from(bits as i32) => {
+                (Returned::Const, Some(bits as u32))
+            }
+            _ => return false,
+        };
+        self.note(set.offset);
+        self.restore_floats();
+        let cell = self.bytes.len();
+        self.fixed(Fixed::ReturnValue {
+            ints: self.ints,
+            value,
+        });
+        self.put_slot(self.function.saves());
+        if let Some(operand) = operand {
+            self.put32(operand);
+        }
+        self.pad(cell);
+        true
     }
 
     fn restore_floats(&mut self) {
@@ -283,12 +314,39 @@ impl Encoder<'_> {
 
     /// Encodes an instruction that has a shape.
     fn shaped(&mut self, root: &Root, nodes: &[Node]) {
+        match ShapeKey::new()
+            .with_inst(root, nodes)
+            .and_then(shapes::find)
+        {
+            Some(number) => self.shape(number, &[(root, nodes)]),
+            None => self.evaluated(root, nodes),
+        }
+    }
+
+    /// Encodes the cell of a handler that does these instructions.
+    fn shape(&mut self, number: usize, insts: &[(&Root, &[Node])]) {
         let cell = self.bytes.len();
-        let key = ShapeKey::new().with_inst(root, nodes);
-        let Some(number) = key.and_then(shapes::find) else {
-            return self.evaluated(root, nodes);
-        };
         self.put(handler(number));
+        for (root, nodes) in insts {
+            self.root_operands(cell, root);
+            with_types(nodes, root.operands(), |node, ty| {
+                self.node_operands(node, ty);
+            });
+        }
+        self.pad(cell);
+        match insts.last() {
+            Some((Root::BrTable { first, count }, _)) => {
+                let table = *first as usize..(*first + *count) as usize;
+                for label in &self.function.tables()[table] {
+                    self.put_label(cell, *label);
+                }
+            }
+            Some((Root::CallIndirect { base, .. }, _)) => self.restore_context(*base),
+            _ => {}
+        }
+    }
+
+    fn root_operands(&mut self, cell: usize, root: &Root) {
         let layout = self.around.layout;
         match *root {
             Root::Set(Place::Slot(slot)) => self.put_slot(slot),
@@ -304,32 +362,22 @@ impl Encoder<'_> {
             }
             _ => {}
         }
-        with_types(nodes, root.operands(), |node, ty| match *node {
-            Node::Op(op, imm) => match op {
-                vm_translate::Op::GlobalGet | vm_translate::Op::GlobalGetFloat => {
-                    self.put32(layout.global(imm as u32));
-                }
-                op if op.has_immediate() => self.put32(imm as u32),
-                _ => {}
-            },
+    }
+
+    fn node_operands(&mut self, node: &Node, ty: Ty) {
+        let layout = self.around.layout;
+        match *node {
+            Node::Op(Op::GlobalGet | Op::GlobalGetFloat, global) => {
+                self.put32(layout.global(global as u32));
+            }
+            Node::Op(op, immediate) if op.has_immediate() => self.put32(immediate as u32),
+            Node::Op(..) => {}
             Node::Place(Place::Slot(slot)) => self.put_slot(slot),
             Node::Place(_) => {}
             Node::Const(bits) => match Symbol::constant(bits, ty) {
                 Symbol::Const64 => self.put(bits),
                 _ => self.put32(bits as u32),
             },
-        });
-        self.pad(cell);
-        match *root {
-            Root::BrTable { first, count } => {
-                let table = first as usize..(first + count) as usize;
-                let function = self.function;
-                for label in &function.tables()[table] {
-                    self.put_label(cell, *label);
-                }
-            }
-            Root::CallIndirect { base, .. } => self.restore_context(base),
-            _ => {}
         }
     }
 

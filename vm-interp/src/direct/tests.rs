@@ -296,6 +296,28 @@ struct Case<'a> {
     random: &'a mut Random,
     operands: Vec<u8>,
     next_slot: usize,
+    /// What the roots so far have done.
+    expected: Expected,
+}
+
+/// What the world looks like after the roots of a shape.
+struct Expected {
+    /// The places that were set, each with its type and value.
+    places: HashMap<Place, (Ty, u64)>,
+    memory: Vec<u8>,
+    global: (Ty, u64),
+    /// The number of the mark that a branch leads to.
+    mark: u64,
+    /// The status, if it is not 0.
+    trap: Option<u32>,
+}
+
+/// A place that a root sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Slot(usize),
+    Int(u8),
+    Float(u8),
 }
 
 impl Case<'_> {
@@ -335,7 +357,7 @@ impl Case<'_> {
                         let at = words[0] as usize + immediate as usize;
                         Ok(self.loaded(*op, at, width as usize))
                     }
-                    Effect::Global => Ok(*self.world.global),
+                    Effect::Global => Ok(self.expected.global.1),
                     _ => semantics::eval(*op, words[0], words[1], words[2]),
                 }
             }
@@ -344,7 +366,7 @@ impl Case<'_> {
 
     fn loaded(&self, op: Op, at: usize, width: usize) -> u64 {
         let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(&self.world.memory[at..][..width]);
+        bytes[..width].copy_from_slice(&self.expected.memory[at..][..width]);
         let value = u64::from_le_bytes(bytes);
         if op.name().trim_end_matches(".unchecked").ends_with("_s") {
             let shift = 64 - 8 * width as u32;
@@ -379,6 +401,14 @@ impl Case<'_> {
                 value
             }
             Symbol::Int(_) | Symbol::Float(_) => {
+                let place = match symbol {
+                    Symbol::Int(n) => Place::Int(n),
+                    Symbol::Float(n) => Place::Float(n),
+                    _ => unreachable!(),
+                };
+                if let Some((_, value)) = self.expected.places.get(&place) {
+                    return *value;
+                }
                 let at = BEFORE
                     + match symbol {
                         Symbol::Int(n) => usize::from(n),
@@ -413,6 +443,21 @@ fn same(ty: Ty, a: u64, b: u64) -> bool {
     }
 }
 
+/// A root and its trees.
+type RootTrees = (Symbol, Vec<Tree>);
+
+fn is_root(symbol: Symbol) -> bool {
+    !matches!(
+        symbol,
+        Symbol::Slot
+            | Symbol::Const32
+            | Symbol::Const64
+            | Symbol::Int(_)
+            | Symbol::Float(_)
+            | Symbol::Op(_)
+    )
+}
+
 #[test]
 fn every_handler_agrees_with_the_semantics() {
     let names = symbols_by_number();
@@ -426,63 +471,127 @@ fn every_handler_agrees_with_the_semantics() {
             .map(|n| names[&((bits >> (10 * n)) as u16 & 1023)])
             .collect();
         let mut reader = Reader { symbols, next: 0 };
-        let root = reader.take();
-        let types: Vec<Ty> = match root {
-            Symbol::Set(SetSymbol::Float(_)) | Symbol::GlobalSetFloat => vec![Ty::F64],
-            Symbol::Set(_) | Symbol::GlobalSet => vec![Ty::I64],
-            Symbol::Store(op) => vec![Ty::I32, op.value()],
-            _ => vec![Ty::I32],
-        };
-        let trees: Vec<Tree> = types.iter().map(|ty| reader.tree(*ty)).collect();
-        assert_eq!(reader.next, reader.symbols.len(), "one root a cell so far");
+        let mut roots: Vec<RootTrees> = Vec::new();
+        while reader.next < reader.symbols.len() {
+            let root = reader.take();
+            assert!(is_root(root), "{root:?} in {:?}", reader.symbols);
+            let types = match root {
+                Symbol::Set(SetSymbol::Float(_)) | Symbol::GlobalSetFloat => vec![Ty::F64],
+                Symbol::Set(_) | Symbol::GlobalSet => vec![Ty::I64],
+                Symbol::Store(op) => vec![Ty::I32, op.value()],
+                _ => vec![Ty::I32],
+            };
+            let trees = types.iter().map(|ty| reader.tree(*ty)).collect();
+            roots.push((root, trees));
+        }
         for _ in 0..ROUNDS {
-            check(&mut world, &mut random, n, root, &trees);
+            check(&mut world, &mut random, n, &roots);
         }
         tested += 1;
     }
     assert_eq!(tested + super::FIXED, super::HANDLERS);
 }
 
-fn check(world: &mut World, random: &mut Random, number: usize, root: Symbol, trees: &[Tree]) {
+impl Case<'_> {
+    /// Chooses the operands of a root and does what it should do.
+    fn root(&mut self, n: usize, (root, trees): &RootTrees) {
+        let mut offset = 0;
+        match root {
+            Symbol::Set(SetSymbol::Slot) => self.put(slot(RESULT + n)),
+            Symbol::Store(_) => {
+                offset = self.random.below(64);
+                self.put(offset as u32);
+            }
+            Symbol::GlobalSet | Symbol::GlobalSetFloat => self.put(GLOBAL_AT),
+            // The target is filled in when the cell's size is known.
+            Symbol::BrIf | Symbol::BrUnless => self.put(0),
+            Symbol::BrTable => self.put(2),
+            Symbol::CallIndirect => {
+                self.put(TABLE_AT);
+                self.put(TYPE_ID);
+                self.put(slot(CALLEE));
+            }
+            _ => {}
+        }
+        let mut values = Vec::new();
+        for (n, tree) in trees.iter().enumerate() {
+            let address = matches!(root, Symbol::Store(_)) && n == 0;
+            match self.tree(tree, address) {
+                Ok(value) => values.push(value),
+                Err(code) => {
+                    self.expected.trap.get_or_insert(code as u32);
+                    values.push(0);
+                }
+            }
+        }
+        if self.expected.trap.is_some() {
+            return;
+        }
+        let ty = match &trees[0] {
+            Tree::Leaf(_, ty) => *ty,
+            Tree::Op(op, _) => op.result(),
+        };
+        let truth = values[0] as u32 != 0;
+        match *root {
+            Symbol::Set(place) => {
+                let place = match place {
+                    SetSymbol::Slot => Place::Slot(RESULT + n),
+                    SetSymbol::Int(n) => Place::Int(n),
+                    SetSymbol::Float(n) => Place::Float(n),
+                };
+                self.expected.places.insert(place, (ty, values[0]));
+            }
+            Symbol::Store(op) => {
+                let width = op.width() as usize;
+                let at = values[0] as usize + offset;
+                self.expected.memory[at..][..width]
+                    .copy_from_slice(&values[1].to_le_bytes()[..width]);
+            }
+            Symbol::GlobalSet | Symbol::GlobalSetFloat => self.expected.global = (ty, values[0]),
+            Symbol::BrIf => self.expected.mark = 1 + u64::from(truth),
+            Symbol::BrUnless => self.expected.mark = 1 + u64::from(!truth),
+            Symbol::BrTable => {
+                self.expected.mark = match values[0] as u32 {
+                    0 => 2,
+                    1 => 3,
+                    _ => 1,
+                };
+            }
+            Symbol::CallIndirect => {
+                self.expected.trap = match values[0] {
+                    0 => None,
+                    1 => Some(TrapCode::UninitializedElement as u32),
+                    _ => Some(TrapCode::UndefinedElement as u32),
+                };
+            }
+            other => panic!("{other:?} is not tested"),
+        }
+    }
+}
+
+fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTrees]) {
     world.slots.fill(0);
     world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
     *world.global = random.next();
-
+    let expected = Expected {
+        places: HashMap::new(),
+        memory: world.memory.clone(),
+        global: (Ty::I64, *world.global),
+        mark: 0,
+        trap: None,
+    };
     let mut case = Case {
         world,
         random,
         operands: Vec::new(),
         next_slot: OPERANDS,
+        expected,
     };
-    let mut offset = 0;
-    match root {
-        Symbol::Set(SetSymbol::Slot) => case.put(slot(RESULT)),
-        Symbol::Store(_) => {
-            offset = case.random.below(64);
-            case.put(offset as u32);
-        }
-        Symbol::GlobalSet | Symbol::GlobalSetFloat => case.put(GLOBAL_AT),
-        // The target is filled in below.
-        Symbol::BrIf | Symbol::BrUnless => case.put(0),
-        Symbol::BrTable => case.put(2),
-        Symbol::CallIndirect => {
-            case.put(TABLE_AT);
-            case.put(TYPE_ID);
-            case.put(slot(CALLEE));
-        }
-        _ => {}
+    for (n, root) in roots.iter().enumerate() {
+        case.root(n, root);
     }
-    let values: Vec<_> = trees
-        .iter()
-        .enumerate()
-        .map(|(n, tree)| {
-            let address = matches!(root, Symbol::Store(_)) && n == 0;
-            case.tree(tree, address)
-        })
-        .collect();
-    let mut operands = std::mem::take(&mut case.operands);
-    let own: u32 = operand_bytes(root);
-    assert!(operands.len() as u32 >= own);
+    let (mut operands, expected) = (case.operands, case.expected);
+    let last = roots.last().expect("a shape has a root").0;
 
     // Registers before, the cell, registers after.
     let mut program = Program::default();
@@ -495,124 +604,105 @@ fn check(world: &mut World, random: &mut Random, number: usize, root: Symbol, tr
         program.set(to, Symbol::Slot, slot(BEFORE + INT_REGISTERS + n));
     }
     let bytes = cell_bytes(operands.len() as u32);
-    // Behind the cell stand three marks, each a constant to a slot and an exit.
-    let mark_bytes = cell_bytes(8) + cell_bytes(0);
-    let table_bytes = if root == Symbol::BrTable { 16 } else { 0 };
-    let restore_bytes = if root == Symbol::CallIndirect { 16 } else { 0 };
-    let target = |n: u32| bytes + table_bytes + restore_bytes + n * mark_bytes;
-    if matches!(root, Symbol::BrIf | Symbol::BrUnless) {
-        operands[..4].copy_from_slice(&target(1).to_ne_bytes());
+    // Behind the cell stand three marks: each a constant to a slot, then all registers to theirs.
+    let marks: Vec<Program> = (1..=3).map(mark).collect();
+    let table_bytes = if last == Symbol::BrTable { 16 } else { 0 };
+    let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
+    let target = |n: usize| {
+        let before: usize = marks[..n].iter().map(|mark| mark.0.len()).sum();
+        bytes + table_bytes + restore_bytes + before as u32
+    };
+    if matches!(last, Symbol::BrIf | Symbol::BrUnless) {
+        // The last root's own operand stands behind those of the roots before.
+        let at: u32 = roots[..roots.len() - 1].iter().map(root_bytes).sum();
+        operands[at as usize..][..4].copy_from_slice(&target(1).to_ne_bytes());
     }
     program.cell(handler(number), &operands);
-    if root == Symbol::BrTable {
+    if last == Symbol::BrTable {
         for n in [1, 2, 0, 0] {
             program.0.extend_from_slice(&target(n).to_ne_bytes());
         }
     }
-    if root == Symbol::CallIndirect {
+    if last == Symbol::CallIndirect {
         let frame = slot(CALLEE).to_ne_bytes();
         program.cell(fixed_handler(Fixed::Restore), &frame);
     }
-    let branches = matches!(root, Symbol::BrIf | Symbol::BrUnless | Symbol::BrTable);
-    if branches {
-        for n in 0..3u32 {
-            let mark = [slot(MARK).to_ne_bytes(), (n + 1).to_ne_bytes()].concat();
-            let key = ShapeKey::new()
-                .with(Symbol::Set(SetSymbol::Slot))
-                .and_then(|key| key.with(Symbol::Const32));
-            let number = key.and_then(shapes::find).expect("moves are always there");
-            program.cell(handler(number), &mark);
-            program.cell(fixed_handler(Fixed::Exit), &[]);
-        }
-    } else {
-        for n in 0..INT_REGISTERS {
-            let to = Symbol::Set(SetSymbol::Slot);
-            program.set(to, Symbol::Int(n as u8), slot(AFTER + n));
-        }
-        for n in 0..FLOAT_REGISTERS {
-            let to = Symbol::Set(SetSymbol::Slot);
-            program.set(to, Symbol::Float(n as u8), slot(AFTER + INT_REGISTERS + n));
-        }
-        program.cell(fixed_handler(Fixed::Exit), &[]);
+    for mark in marks {
+        program.0.extend(mark.0);
     }
 
-    let memory_before = world.memory.clone();
     let before = world.slots.clone();
     let status = world.run(&program.words());
-    let what = || {
-        format!(
-            "{root:?} {trees:?} with {values:x?} from {:x?}",
-            &before[BEFORE..RESULT]
-        )
-    };
-
-    if let Some(code) = values.iter().find_map(|value| value.as_ref().err()) {
-        assert_eq!(status, *code as u32, "{}", what());
+    let what = || format!("{roots:?} from {:x?}", &before[BEFORE..RESULT]);
+    assert_eq!(status, expected.trap.unwrap_or(0), "{}", what());
+    if status != 0 {
+        // What was stored before the trap stays: the next shape starts from there.
         return;
     }
-    let value = |n: usize| *values[n].as_ref().expect("no trap");
-    if root == Symbol::CallIndirect {
-        let expected = match value(0) {
-            0 => 0,
-            1 => TrapCode::UninitializedElement as u32,
-            _ => TrapCode::UndefinedElement as u32,
+    for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
+        let place = match n.checked_sub(INT_REGISTERS) {
+            None => Place::Int(n as u8),
+            Some(n) => Place::Float(n as u8),
         };
-        assert_eq!(status, expected, "{}", what());
-        return;
+        let (ty, value) = match expected.places.get(&place) {
+            Some(set) => *set,
+            None => (Ty::I64, world.slots[BEFORE + n]),
+        };
+        let got = world.slots[AFTER + n];
+        assert!(
+            same(ty, got, value),
+            "{place:?} is {got:#x}, not {value:#x}: {}",
+            what()
+        );
     }
-    assert_eq!(status, 0, "{}", what());
-    let ty = match &trees[0] {
-        Tree::Leaf(_, ty) => *ty,
-        Tree::Op(op, _) => op.result(),
-    };
-    let mut memory = memory_before;
-    match root {
-        Symbol::Set(place) => {
-            let got = match place {
-                SetSymbol::Slot => world.slots[RESULT],
-                SetSymbol::Int(n) => world.slots[AFTER + usize::from(n)],
-                SetSymbol::Float(n) => world.slots[AFTER + INT_REGISTERS + usize::from(n)],
-            };
-            assert!(same(ty, got, value(0)), "{got:#x}: {}", what());
-            for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
-                let set = match place {
-                    SetSymbol::Slot => usize::MAX,
-                    SetSymbol::Int(n) => usize::from(n),
-                    SetSymbol::Float(n) => INT_REGISTERS + usize::from(n),
-                };
-                if n != set {
-                    let (was, is) = (world.slots[BEFORE + n], world.slots[AFTER + n]);
-                    assert_eq!(was, is, "register {n} changed: {}", what());
-                }
+    for (place, (ty, value)) in &expected.places {
+        if let Place::Slot(n) = place {
+            let got = world.slots[*n];
+            assert!(
+                same(*ty, got, *value),
+                "{place:?} is {got:#x}, not {value:#x}: {}",
+                what()
+            );
+        }
+    }
+    let (ty, global) = expected.global;
+    assert!(same(ty, *world.global, global), "global: {}", what());
+    assert_eq!(world.slots[MARK], expected.mark.max(1), "mark: {}", what());
+    assert!(world.memory == expected.memory, "memory: {}", what());
+}
+
+/// Cells that set the mark and leave with all registers stored.
+fn mark(number: u32) -> Program {
+    let mut program = Program::default();
+    let key = ShapeKey::new()
+        .with(Symbol::Set(SetSymbol::Slot))
+        .and_then(|key| key.with(Symbol::Const32));
+    let constant = key.and_then(shapes::find).expect("moves are always there");
+    let operands = [slot(MARK).to_ne_bytes(), number.to_ne_bytes()].concat();
+    program.cell(handler(constant), &operands);
+    for n in 0..INT_REGISTERS {
+        let to = Symbol::Set(SetSymbol::Slot);
+        program.set(to, Symbol::Int(n as u8), slot(AFTER + n));
+    }
+    for n in 0..FLOAT_REGISTERS {
+        let to = Symbol::Set(SetSymbol::Slot);
+        program.set(to, Symbol::Float(n as u8), slot(AFTER + INT_REGISTERS + n));
+    }
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    program
+}
+
+/// Bytes of a root's operands and those of its trees.
+fn root_bytes((root, trees): &RootTrees) -> u32 {
+    fn tree_bytes(tree: &Tree) -> u32 {
+        match tree {
+            Tree::Leaf(symbol, _) => operand_bytes(*symbol),
+            Tree::Op(op, operands) => {
+                operand_bytes(Symbol::Op(*op)) + operands.iter().map(tree_bytes).sum::<u32>()
             }
         }
-        Symbol::Store(op) => {
-            let width = op.width() as usize;
-            let at = value(0) as usize + offset;
-            memory[at..][..width].copy_from_slice(&value(1).to_le_bytes()[..width]);
-        }
-        Symbol::GlobalSet | Symbol::GlobalSetFloat => {
-            assert!(same(ty, *world.global, value(0)), "{}", what());
-        }
-        Symbol::BrIf => {
-            let expected = if value(0) as u32 != 0 { 2 } else { 1 };
-            assert_eq!(world.slots[MARK], expected, "{}", what());
-        }
-        Symbol::BrUnless => {
-            let expected = if value(0) as u32 == 0 { 2 } else { 1 };
-            assert_eq!(world.slots[MARK], expected, "{}", what());
-        }
-        Symbol::BrTable => {
-            let expected = match value(0) as u32 {
-                0 => 2,
-                1 => 3,
-                _ => 1,
-            };
-            assert_eq!(world.slots[MARK], expected, "{}", what());
-        }
-        other => panic!("{other:?} is not tested"),
     }
-    assert_eq!(world.memory, memory, "{}", what());
+    operand_bytes(*root) + trees.iter().map(tree_bytes).sum::<u32>()
 }
 
 #[test]
