@@ -59,3 +59,8 @@ pub use vm_memory::{GrowError, MemoryError};
 ///
 /// What [`Error::downcast_ref`] and [`Error::trap`] find.
 pub use vm_trap::TrapCode as Trap;
+
+/// The example of the project's README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ProjectReadme;
