@@ -279,10 +279,31 @@ impl Initializer<'_> {
     }
 
     fn eval(&mut self, expr: &low::ConstExpr) -> Result<low::Val> {
-        let [op] = expr.ops() else {
-            return Err(not_constant());
-        };
-        Ok(match *op {
+        if let [op] = expr.ops() {
+            return self.constant(*op)?.ok_or_else(not_constant);
+        }
+        let mut stack = Vec::new();
+        for op in expr.ops() {
+            let value = match self.constant(*op)? {
+                Some(value) => value,
+                None => {
+                    let (b, a) = (stack.pop(), stack.pop());
+                    a.zip(b)
+                        .and_then(|(a, b)| binary(*op, a, b))
+                        .ok_or_else(not_constant)?
+                }
+            };
+            stack.push(value);
+        }
+        match stack[..] {
+            [value] => Ok(value),
+            _ => Err(not_constant()),
+        }
+    }
+
+    /// The value of an instruction that takes no operands; nothing for the others.
+    fn constant(&mut self, op: ConstOp) -> Result<Option<low::Val>> {
+        Ok(Some(match op {
             ConstOp::I32(value) => low::Val::I32(value),
             ConstOp::I64(value) => low::Val::I64(value),
             ConstOp::F32(bits) => low::Val::F32(bits),
@@ -296,12 +317,26 @@ impl Initializer<'_> {
                 };
                 low::Val::FuncRef(Some(func))
             }
-        })
+            _ => return Ok(None),
+        }))
     }
 }
 
-/// Validation leaves only expressions of one instruction, of the right type, as long as no proposal
-/// adds others.
+/// What an instruction with two operands computes; nothing if they are not its operands.
+fn binary(op: ConstOp, a: low::Val, b: low::Val) -> Option<low::Val> {
+    use low::Val::{I32, I64};
+    Some(match (op, a, b) {
+        (ConstOp::I32Add, I32(a), I32(b)) => I32(a.wrapping_add(b)),
+        (ConstOp::I32Sub, I32(a), I32(b)) => I32(a.wrapping_sub(b)),
+        (ConstOp::I32Mul, I32(a), I32(b)) => I32(a.wrapping_mul(b)),
+        (ConstOp::I64Add, I64(a), I64(b)) => I64(a.wrapping_add(b)),
+        (ConstOp::I64Sub, I64(a), I64(b)) => I64(a.wrapping_sub(b)),
+        (ConstOp::I64Mul, I64(a), I64(b)) => I64(a.wrapping_mul(b)),
+        _ => return None,
+    })
+}
+
+/// Validation leaves only expressions of these instructions and of the right type.
 fn not_constant() -> Error {
     Error::msg("a constant expression of the module is of a kind that is not supported")
 }

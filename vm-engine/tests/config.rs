@@ -53,11 +53,10 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 12] = [
+    let switches: [(&str, Switch); 11] = [
         ("simd", Config::wasm_simd),
         ("relaxed-simd", Config::wasm_relaxed_simd),
         ("tail-call", Config::wasm_tail_call),
-        ("extended-const", Config::wasm_extended_const),
         ("multi-memory", Config::wasm_multi_memory),
         ("memory64", Config::wasm_memory64),
         ("custom-page-sizes", Config::wasm_custom_page_sizes),
@@ -112,6 +111,26 @@ fn proposals_that_are_implemented_can_be_switched_off() {
             ),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
+    let extended_const = "(global i32 (i32.add (i32.const 1) (i32.const 2)))";
+    type Switch = fn(&mut Config, bool) -> &mut Config;
+    let switches: [(&str, &str, Switch); 1] = [(
+        "extended-const",
+        extended_const,
+        Config::wasm_extended_const,
+    )];
+    for (proposal, text, switch) in switches {
+        let mut config = Config::new();
+        switch(&mut config, true);
+        Module::new(&Engine::new(&config).unwrap(), text).unwrap();
+        switch(&mut config, false);
+        let error = Module::new(&Engine::new(&config).unwrap(), text).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains(proposal), "{text}");
     }
 }
 

@@ -22,12 +22,12 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("multi-value", WasmFeatures::MULTI_VALUE),
     ("reference-types", WasmFeatures::REFERENCE_TYPES),
     ("bulk-memory", WasmFeatures::BULK_MEMORY),
+    ("extended-const", WasmFeatures::EXTENDED_CONST),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
 /// first.
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
-    ("extended-const", WasmFeatures::EXTENDED_CONST),
     ("tail-call", WasmFeatures::TAIL_CALL),
     ("simd", WasmFeatures::SIMD),
     ("relaxed-simd", WasmFeatures::RELAXED_SIMD),

@@ -23,6 +23,19 @@ pub enum ConstOp {
     RefNull(RefType),
     /// A reference to a function.
     RefFunc(u32),
+    /// `i32.add` of the two values on top of the stack; this one and the following are those of
+    /// the proposal extended-const.
+    I32Add,
+    /// `i32.sub`.
+    I32Sub,
+    /// `i32.mul`.
+    I32Mul,
+    /// `i64.add`.
+    I64Add,
+    /// `i64.sub`.
+    I64Sub,
+    /// `i64.mul`.
+    I64Mul,
 }
 
 /// A constant expression: instructions to be evaluated in order on an operand stack, which leave
@@ -61,6 +74,12 @@ impl ConstExpr {
                     let ty = wasmparser::RefType::new(true, hty).and_then(RefType::from_wasm);
                     ConstOp::RefNull(ty.ok_or_else(|| unknown("reference type", offset))?)
                 }
+                Operator::I32Add => ConstOp::I32Add,
+                Operator::I32Sub => ConstOp::I32Sub,
+                Operator::I32Mul => ConstOp::I32Mul,
+                Operator::I64Add => ConstOp::I64Add,
+                Operator::I64Sub => ConstOp::I64Sub,
+                Operator::I64Mul => ConstOp::I64Mul,
                 Operator::End => continue,
                 _ => return Err(unknown("instruction of a constant expression", offset)),
             });
