@@ -112,3 +112,77 @@ pub(crate) fn choose(
         reasons: vec![threading_reason, bounds_reason],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(direct: bool, guards: bool) -> HostAbilities {
+        let able = |can: bool, why: &str| if can { Ok(()) } else { Err(why.to_owned()) };
+        HostAbilities {
+            direct: able(direct, "no assembly"),
+            guards: able(guards, "no pages"),
+        }
+    }
+
+    const THREADING: [Threading; 3] = [Threading::Auto, Threading::Direct, Threading::Token];
+    const BOUNDS: [Bounds; 3] = [Bounds::Auto, Bounds::Guarded, Bounds::Software];
+
+    #[test]
+    fn what_is_asked_for_is_met_or_refused_and_auto_takes_the_best() {
+        for direct in [true, false] {
+            for guards in [true, false] {
+                for threading in THREADING {
+                    for bounds in BOUNDS {
+                        let chosen = choose(threading, bounds, &host(direct, guards));
+                        let can_direct = direct && threading != Threading::Token;
+                        let can_guard = can_direct && guards && bounds != Bounds::Software;
+                        let possible = (threading != Threading::Direct || direct)
+                            && (bounds != Bounds::Guarded || can_guard);
+                        let case = format!("{threading} {bounds} {direct} {guards}: {chosen:?}");
+                        assert_eq!(chosen.is_ok(), possible, "{case}");
+                        let Ok(chosen) = chosen else { continue };
+                        assert_eq!(chosen.threading == Threading::Direct, can_direct, "{case}");
+                        assert_eq!(chosen.bounds == Bounds::Guarded, can_guard, "{case}");
+                        assert!(
+                            chosen.threading != Threading::Auto && chosen.bounds != Bounds::Auto
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told() {
+        let text = |threading, bounds, direct, guards| match choose(
+            threading,
+            bounds,
+            &host(direct, guards),
+        ) {
+            Ok(strategy) => strategy.to_string(),
+            Err(error) => error.to_string(),
+        };
+        for (text, reason) in [
+            (
+                text(Threading::Auto, Bounds::Auto, false, true),
+                "no assembly",
+            ),
+            (text(Threading::Auto, Bounds::Auto, true, false), "no pages"),
+            (
+                text(Threading::Direct, Bounds::Auto, false, true),
+                "no assembly",
+            ),
+            (
+                text(Threading::Auto, Bounds::Guarded, true, false),
+                "no pages",
+            ),
+            (
+                text(Threading::Auto, Bounds::Guarded, false, true),
+                "no assembly",
+            ),
+        ] {
+            assert!(text.contains(reason), "{text}");
+        }
+    }
+}
