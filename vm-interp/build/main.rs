@@ -211,6 +211,6 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 }
 
 fn begin(asm: &mut X86_64, number: usize) {
-    let _ = writeln!(asm.text, "\t.p2align 4\n.Lh{number}:");
+    let _ = writeln!(asm.text, "\t.p2align 3\n.Lh{number}:");
     let _ = asm.new_label();
 }

@@ -19,7 +19,7 @@ use crate::context::{Context, FuncObject, Runtime, TableCell};
 use crate::semantics;
 
 /// Operand sets that each handler runs with.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 
 /// Values whose corners operators are known by.
 const INTS: [u64; 24] = [
