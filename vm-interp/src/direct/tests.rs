@@ -156,16 +156,16 @@ fn symbols_by_number() -> HashMap<u16, Symbol> {
     all.into_iter().map(|s| (s.number(), s)).collect()
 }
 
-const MEMORY: usize = 1280;
-/// Where operands that are addresses point at most, so that accesses are inside.
-const ADDRESSES: u64 = 1024;
+const MEMORY: usize = 2048;
+/// What the leaves of addresses are below, so that their sums are inside.
+const ADDRESSES: u64 = 512;
 const SLOTS: usize = 128;
 /// Slots of the test program: registers before, registers after, operands, the result, marks.
 const BEFORE: usize = 8;
 const AFTER: usize = 32;
 const OPERANDS: usize = 56;
 const RESULT: usize = 70;
-const MARK: usize = 71;
+const MARK: usize = 78;
 const CALLEE: usize = 80;
 
 const INT_REGISTERS: usize = PINNED_INTS as usize + 1;
@@ -296,6 +296,10 @@ struct Case<'a> {
     random: &'a mut Random,
     operands: Vec<u8>,
     next_slot: usize,
+    /// Registers that addresses are computed from.
+    addresses: Vec<Symbol>,
+    /// Whether an unchecked access would be outside: such a case cannot be run.
+    outside: bool,
     /// What the roots so far have done.
     expected: Expected,
 }
@@ -330,6 +334,7 @@ impl Case<'_> {
         match tree {
             Tree::Leaf(symbol, ty) => {
                 let value = self.random.value(*ty);
+                let address = address || self.addresses.contains(symbol);
                 let value = if address { value % ADDRESSES } else { value };
                 Ok(self.leaf(*symbol, *ty, value))
             }
@@ -347,15 +352,24 @@ impl Case<'_> {
                     _ => 0,
                 };
                 let loads = matches!(op.effect(), Effect::Load { .. });
-                let values: Vec<_> = operands.iter().map(|tree| self.tree(tree, loads)).collect();
+                // What is added to an address is one too; what is loaded from one is not.
+                let address = loads || (address && *op == Op::I32Add);
+                let values: Vec<_> = operands
+                    .iter()
+                    .map(|tree| self.tree(tree, address))
+                    .collect();
                 let mut words = [0; 3];
                 for (word, value) in words.iter_mut().zip(values) {
                     *word = value?;
                 }
                 match op.effect() {
-                    Effect::Load { width, .. } => {
+                    Effect::Load { width, unchecked } => {
                         let at = words[0] as usize + immediate as usize;
-                        Ok(self.loaded(*op, at, width as usize))
+                        if at + width as usize <= MEMORY {
+                            return Ok(self.loaded(*op, at, width as usize));
+                        }
+                        self.outside |= unchecked;
+                        Err(TrapCode::MemoryOutOfBounds)
                     }
                     Effect::Global => Ok(self.expected.global.1),
                     _ => semantics::eval(*op, words[0], words[1], words[2]),
@@ -484,9 +498,10 @@ fn every_handler_agrees_with_the_semantics() {
             let trees = types.iter().map(|ty| reader.tree(*ty)).collect();
             roots.push((root, trees));
         }
-        for _ in 0..ROUNDS {
-            check(&mut world, &mut random, n, &roots);
-        }
+        let run = (0..100 * ROUNDS)
+            .filter(|_| check(&mut world, &mut random, n, &roots))
+            .take(ROUNDS);
+        assert_eq!(run.count(), ROUNDS, "{roots:?} is never inside memory");
         tested += 1;
     }
     assert_eq!(tested + super::FIXED, super::HANDLERS);
@@ -515,7 +530,11 @@ impl Case<'_> {
         }
         let mut values = Vec::new();
         for (n, tree) in trees.iter().enumerate() {
-            let address = matches!(root, Symbol::Store(_)) && n == 0;
+            let address = match root {
+                Symbol::Store(_) => n == 0,
+                Symbol::Set(SetSymbol::Int(n)) => self.addresses.contains(&Symbol::Int(*n)),
+                _ => false,
+            };
             match self.tree(tree, address) {
                 Ok(value) => values.push(value),
                 Err(code) => {
@@ -544,6 +563,11 @@ impl Case<'_> {
             Symbol::Store(op) => {
                 let width = op.width() as usize;
                 let at = values[0] as usize + offset;
+                if at + width > MEMORY {
+                    self.outside |= op.unchecked();
+                    self.expected.trap = Some(TrapCode::MemoryOutOfBounds as u32);
+                    return;
+                }
                 self.expected.memory[at..][..width]
                     .copy_from_slice(&values[1].to_le_bytes()[..width]);
             }
@@ -569,7 +593,8 @@ impl Case<'_> {
     }
 }
 
-fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTrees]) {
+/// Runs a shape with operands by chance, unless they lead outside of memory; answers whether.
+fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTrees]) -> bool {
     world.slots.fill(0);
     world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
     *world.global = random.next();
@@ -585,10 +610,16 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
         random,
         operands: Vec::new(),
         next_slot: OPERANDS,
+        addresses: address_registers(roots),
+        outside: false,
         expected,
     };
     for (n, root) in roots.iter().enumerate() {
+        // A trap ends the cell; the operands of what follows it are still there.
         case.root(n, root);
+    }
+    if case.outside {
+        return false;
     }
     let (mut operands, expected) = (case.operands, case.expected);
     let last = roots.last().expect("a shape has a root").0;
@@ -636,8 +667,7 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
     let what = || format!("{roots:?} from {:x?}", &before[BEFORE..RESULT]);
     assert_eq!(status, expected.trap.unwrap_or(0), "{}", what());
     if status != 0 {
-        // What was stored before the trap stays: the next shape starts from there.
-        return;
+        return true;
     }
     for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
         let place = match n.checked_sub(INT_REGISTERS) {
@@ -669,6 +699,29 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
     assert!(same(ty, *world.global, global), "global: {}", what());
     assert_eq!(world.slots[MARK], expected.mark.max(1), "mark: {}", what());
     assert!(world.memory == expected.memory, "memory: {}", what());
+    true
+}
+
+/// The registers among the leaves of the addresses of a shape.
+fn address_registers(roots: &[RootTrees]) -> Vec<Symbol> {
+    fn walk(tree: &Tree, address: bool, found: &mut Vec<Symbol>) {
+        match tree {
+            Tree::Leaf(symbol @ Symbol::Int(_), _) if address => found.push(*symbol),
+            Tree::Leaf(..) => {}
+            Tree::Op(op, operands) => {
+                let address = address || matches!(op.effect(), Effect::Load { .. });
+                operands.iter().for_each(|tree| walk(tree, address, found));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (root, trees) in roots {
+        for (n, tree) in trees.iter().enumerate() {
+            let address = matches!(root, Symbol::Store(_)) && n == 0;
+            walk(tree, address, &mut found);
+        }
+    }
+    found
 }
 
 /// Cells that set the mark and leave with all registers stored.
