@@ -53,10 +53,9 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 11] = [
+    let switches: [(&str, Switch); 10] = [
         ("simd", Config::wasm_simd),
         ("relaxed-simd", Config::wasm_relaxed_simd),
-        ("tail-call", Config::wasm_tail_call),
         ("multi-memory", Config::wasm_multi_memory),
         ("memory64", Config::wasm_memory64),
         ("custom-page-sizes", Config::wasm_custom_page_sizes),
@@ -116,13 +115,19 @@ fn proposals_that_are_implemented_can_be_switched_off() {
 
 #[test]
 fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
-    let extended_const = "(global i32 (i32.add (i32.const 1) (i32.const 2)))";
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, &str, Switch); 1] = [(
-        "extended-const",
-        extended_const,
-        Config::wasm_extended_const,
-    )];
+    let switches: [(&str, &str, Switch); 2] = [
+        (
+            "extended-const",
+            "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+            Config::wasm_extended_const,
+        ),
+        (
+            "tail-call",
+            "(func $f (return_call $f))",
+            Config::wasm_tail_call,
+        ),
+    ];
     for (proposal, text, switch) in switches {
         let mut config = Config::new();
         switch(&mut config, true);

@@ -208,6 +208,8 @@ pub(crate) enum Callee {
     Host,
     Resolve,
     Evaluate,
+    /// Answers two words: the second is in `S1`.
+    TailCall,
     /// The function whose address is in the cell at this operand.
     Operand(u32),
 }

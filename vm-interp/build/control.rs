@@ -4,7 +4,8 @@
 
 use crate::asm::*;
 use crate::fixed::{Fixed, Returned};
-use crate::templates::call_object;
+use crate::templates::{call_object, table_function};
+use vm_translate::ir::TAIL_ADAPTER;
 
 /// The offset of the stack's limit in a context.
 const STACK_LIMIT: i32 = 16;
@@ -38,6 +39,64 @@ fn restore_ints(asm: &mut impl Assembler, ints: u8, operand: u32) {
             asm.load(Width::W64, Reg::Value(n), saved);
         }
     }
+}
+
+/// Copies [`Reg::Address`] words from [`Reg::S0`] up to [`Reg::S1`] up, lowest first.
+fn copy_words(asm: &mut impl Assembler) {
+    let (from, to, left, word) = (Reg::S0, Reg::S1, Reg::Address, Reg::S2);
+    let (again, done) = (asm.new_label(), asm.new_label());
+    asm.test(Width::W64, left);
+    asm.jump_if(Cond::Eq, done);
+    asm.bind(again);
+    asm.load(Width::W64, word, Src::Mem(Mem::At(from, 0)));
+    asm.store(Width::W64, Mem::At(to, 0), word);
+    asm.address_of(from, Mem::At(from, 8));
+    asm.address_of(to, Mem::At(to, 8));
+    asm.address_of(left, Mem::At(left, -1));
+    asm.test(Width::W64, left);
+    asm.jump_if(Cond::Ne, again);
+    asm.bind(done);
+}
+
+/// Moves the arguments of a tail call, which the operands from `first` on describe, to where the
+/// callee expects them.
+fn move_arguments(asm: &mut impl Assembler, first: u32) {
+    slot_address(asm, Reg::S0, first);
+    asm.address_of(Reg::S1, Mem::At(Reg::Frame, FIRST_SLOT));
+    asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(first + 4)));
+    copy_words(asm);
+}
+
+/// Enters the function object in [`Reg::Address`] in the same frame. The cell is one of
+/// [`Fixed::ReturnCallImport`] or [`Fixed::ReturnCallIndirect`].
+fn return_call_object(asm: &mut impl Assembler, ints: u8) {
+    let func = Reg::Address;
+    let (stays, changes) = (asm.new_label(), asm.new_label());
+    restore_ints(asm, ints, 12);
+    asm.load(Width::W64, Reg::S1, Src::Mem(Mem::At(func, 8)));
+    asm.compare(Width::W64, Reg::S1, Src::Reg(Reg::Context));
+    asm.jump_if(Cond::Eq, stays);
+    // A host function has no context of its own: it runs in its caller's.
+    asm.test(Width::W64, Reg::S1);
+    asm.jump_if(Cond::Ne, changes);
+    asm.bind(stays);
+    // Moving takes all scratch registers; no temporary is alive at a call.
+    let object = Reg::Value(crate::fixed::PINNED_INTS);
+    asm.load(Width::W64, object, Src::Reg(func));
+    move_arguments(asm, 16);
+    asm.load(Width::W64, func, Src::Reg(object));
+    asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(func, 0)));
+    asm.dispatch_here();
+
+    asm.bind(changes);
+    let arguments = [Reg::Context, Reg::Frame, Reg::Ip, func];
+    asm.call(Callee::TailCall, &arguments, &[]);
+    asm.load(Width::W64, Reg::Frame, Src::Reg(Reg::S0));
+    asm.load(Width::W64, func, Src::Reg(Reg::S1));
+    asm.load(Width::W64, Reg::Context, Src::Mem(Mem::At(func, 8)));
+    asm.load(Width::W64, Reg::Memory, Src::Mem(Mem::At(Reg::Context, 0)));
+    asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(func, 0)));
+    asm.dispatch_here();
 }
 
 /// Writes the handler; [`Fixed::Exit`] is the machine's own.
@@ -172,6 +231,39 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         }
         Fixed::Return { ints } => {
             restore_ints(asm, ints, 8);
+            leave_frame(asm);
+        }
+        Fixed::ReturnCall { ints } => {
+            restore_ints(asm, ints, 16);
+            move_arguments(asm, 20);
+            // A stub patches this cell: it finds the word by its address, which is odd so that
+            // it cannot be an object's.
+            asm.address_of(Reg::Address, Mem::At(Reg::Ip, 9));
+            asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::Operand(8)));
+            asm.dispatch_here();
+        }
+        Fixed::ReturnCallImport { ints } => {
+            asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(8)));
+            let func = Src::Mem(Mem::ContextWord(Reg::Address));
+            asm.load(Width::W64, Reg::Address, func);
+            return_call_object(asm, ints);
+        }
+        Fixed::ReturnCallIndirect { ints } => {
+            slot_address(asm, Reg::S0, 32);
+            asm.load(Width::W32, Reg::S0, Src::Mem(Mem::At(Reg::S0, 0)));
+            table_function(asm, Reg::S0, 8, 28);
+            return_call_object(asm, ints);
+        }
+        Fixed::Adapter => {
+            let context = Src::Mem(Mem::At(Reg::Frame, 16));
+            asm.load(Width::W64, Reg::Context, context);
+            asm.load(Width::W64, Reg::Memory, Src::Mem(Mem::At(Reg::Context, 0)));
+            let results = Src::Mem(Mem::At(Reg::Frame, FIRST_SLOT));
+            asm.load(Width::W64, Reg::Address, results);
+            let first = FIRST_SLOT + 8 * TAIL_ADAPTER as i32;
+            asm.address_of(Reg::S0, Mem::At(Reg::Frame, first));
+            asm.address_of(Reg::S1, Mem::At(Reg::Frame, FIRST_SLOT));
+            copy_words(asm);
             leave_frame(asm);
         }
         Fixed::ReturnValue { ints, value } => {

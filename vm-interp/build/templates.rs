@@ -737,26 +737,8 @@ impl<A: Assembler> Templates<'_, A> {
     fn call_indirect(&mut self, value: &Value, at: u32, bytes: u32) -> Done {
         let index = self.take()?;
         self.int(value, Ty::I32, index)?;
-        let table = Reg::Address;
-        let place = Src::Mem(Mem::Operand(at));
-        self.asm.load(Width::W32, table, place);
-        let cell = Src::Mem(Mem::ContextWord(table));
-        self.asm.load(Width::W64, table, cell);
-        let len = Src::Mem(Mem::At(table, 8));
-        self.asm.compare(Width::W64, index, len);
-        self.asm.exit_if(Cond::GeU, Exit::UndefinedElement);
-        self.asm.table_element(table, index);
+        table_function(self.asm, index, at, at + 4);
         self.give(index);
-        let func = Reg::Address;
-        self.asm.test(Width::W64, func);
-        self.asm.exit_if(Cond::Eq, Exit::UninitializedElement);
-        let ty = self.take()?;
-        let expected = Src::Mem(Mem::Operand(at + 4));
-        self.asm.load(Width::W32, ty, expected);
-        let actual = Src::Mem(Mem::At(func, FUNC_TYPE));
-        self.asm.compare(Width::W32, ty, actual);
-        self.asm.exit_if(Cond::Ne, Exit::TypeMismatch);
-        self.give(ty);
         call_object(self.asm, at + 8, bytes);
         Ok(())
     }
@@ -766,6 +748,22 @@ impl<A: Assembler> Templates<'_, A> {
 const MEMORY_LEN: i32 = 8;
 /// The offset of the type's number in a function object.
 const FUNC_TYPE: i32 = 16;
+
+/// Puts the function object at `index` of a table into [`Reg::Address`]. The operands are the
+/// table's place in the context and the number of the type that the function has to have.
+pub(crate) fn table_function<A: Assembler>(asm: &mut A, index: Reg, table: u32, ty: u32) {
+    let func = Reg::Address;
+    asm.load(Width::W32, func, Src::Mem(Mem::Operand(table)));
+    asm.load(Width::W64, func, Src::Mem(Mem::ContextWord(func)));
+    asm.compare(Width::W64, index, Src::Mem(Mem::At(func, 8)));
+    asm.exit_if(Cond::GeU, Exit::UndefinedElement);
+    asm.table_element(func, index);
+    asm.test(Width::W64, func);
+    asm.exit_if(Cond::Eq, Exit::UninitializedElement);
+    asm.load(Width::W32, index, Src::Mem(Mem::Operand(ty)));
+    asm.compare(Width::W32, index, Src::Mem(Mem::At(func, FUNC_TYPE)));
+    asm.exit_if(Cond::Ne, Exit::TypeMismatch);
+}
 
 /// Calls the function object in [`Reg::Address`]: the callee's frame is at the operand `frame`.
 /// The cell, of `bytes` bytes, is followed by one that takes the context back; a call that stays

@@ -65,7 +65,15 @@ impl Checker<'_> {
             }
         }
         match insts.last().map(|inst| inst.root) {
-            Some(Root::Br(_) | Root::BrTable { .. } | Root::Return | Root::Unreachable) => {}
+            Some(
+                Root::Br(_)
+                | Root::BrTable { .. }
+                | Root::Return
+                | Root::Unreachable
+                | Root::ReturnCall { .. }
+                | Root::ReturnCallImport { .. }
+                | Root::ReturnCallIndirect { .. },
+            ) => {}
             _ => return Err(whole("control falls off the end".to_owned())),
         }
         let mut live = Live::default();
@@ -147,6 +155,18 @@ impl Checker<'_> {
                 self.call(base, &self.module.types()[ty as usize])?;
                 live.0.clear();
             }
+            Root::ReturnCall { func, base, args } | Root::ReturnCallImport { func, base, args } => {
+                let imported = func < self.module.imported_funcs();
+                if imported != matches!(inst.root, Root::ReturnCallImport { .. }) {
+                    return Err("the wrong kind of call".to_owned());
+                }
+                self.tail_call(base, args, self.module.func_type(func))?;
+            }
+            Root::ReturnCallIndirect { ty, base, args, .. } => {
+                let ty = &self.module.types()[ty as usize];
+                self.tail_call(base, args, ty)?;
+                self.in_range(Place::Slot(base + crate::ir::FRAME_HEADER + args))?;
+            }
             Root::Runtime { base, .. } => {
                 self.in_range(Place::Slot(base))?;
                 live.0.clear();
@@ -165,6 +185,14 @@ impl Checker<'_> {
             return Err("a callee's arguments or results are outside the frame".to_owned());
         }
         Ok(())
+    }
+
+    fn tail_call(&self, base: Slot, args: u32, ty: &crate::FuncType) -> Result<(), String> {
+        if args as usize != ty.params().len() {
+            return Err("another number of arguments than parameters".to_owned());
+        }
+        self.call(base, ty)?;
+        self.call(base.max(crate::ir::TAIL_ADAPTER), ty)
     }
 
     fn read(&self, place: Place, live: &Live) -> Result<(), String> {

@@ -137,6 +137,28 @@ impl Listing<'_> {
                 let index = trees.next(Ty::I32);
                 write!(f, "call_indirect {table} type {ty} ({index}) base s{base}")
             }
+            Root::ReturnCall { func, base, .. } => {
+                write!(f, "return_call {func}{} base s{base}", self.name(func))
+            }
+            Root::ReturnCallImport { func, base, .. } => {
+                write!(
+                    f,
+                    "return_call_import {func}{} base s{base}",
+                    self.name(func)
+                )
+            }
+            Root::ReturnCallIndirect {
+                table,
+                ty,
+                base,
+                args,
+            } => {
+                let index = base + crate::ir::FRAME_HEADER + args;
+                write!(
+                    f,
+                    "return_call_indirect {table} type {ty} (s{index}) base s{base}"
+                )
+            }
             Root::Runtime { op, base, imm } => {
                 write!(f, "{} {} {} base s{base}", op.name(), imm[0], imm[1])
             }

@@ -23,12 +23,12 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("reference-types", WasmFeatures::REFERENCE_TYPES),
     ("bulk-memory", WasmFeatures::BULK_MEMORY),
     ("extended-const", WasmFeatures::EXTENDED_CONST),
+    ("tail-call", WasmFeatures::TAIL_CALL),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
 /// first.
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
-    ("tail-call", WasmFeatures::TAIL_CALL),
     ("simd", WasmFeatures::SIMD),
     ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
     ("multi-memory", WasmFeatures::MULTI_MEMORY),

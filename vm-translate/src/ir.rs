@@ -24,6 +24,10 @@ use crate::op::{Op, StoreOp, Ty};
 /// Slots at the start of a frame that belong to the executor.
 pub const FRAME_HEADER: u32 = 3;
 
+/// Slots that a tail call to another instance may put between the header of the frame that it
+/// replaces and the callee's frame: the header itself and one more. Frames have room for them.
+pub const TAIL_ADAPTER: u32 = FRAME_HEADER + 1;
+
 /// A slot's number, counted from the frame pointer.
 pub type Slot = u32;
 
@@ -111,6 +115,36 @@ pub enum Root {
         ty: u32,
         /// The slot where the callee's frame starts.
         base: Slot,
+    },
+    /// Returns what a function of the same module returns that is called in place of this one,
+    /// in its frame. The arguments stand where those of a call do, and are moved.
+    ReturnCall {
+        /// The function's index.
+        func: u32,
+        /// The slot that the arguments stand [`FRAME_HEADER`] slots above.
+        base: Slot,
+        /// How many slots the arguments take.
+        args: u32,
+    },
+    /// The same for an imported function.
+    ReturnCallImport {
+        /// The function's index.
+        func: u32,
+        /// The slot that the arguments stand [`FRAME_HEADER`] slots above.
+        base: Slot,
+        /// How many slots the arguments take.
+        args: u32,
+    },
+    /// The same through a table. The element's index stands in the slot after the arguments.
+    ReturnCallIndirect {
+        /// The table's index.
+        table: u32,
+        /// The index of the function type expected.
+        ty: u32,
+        /// The slot that the arguments stand [`FRAME_HEADER`] slots above.
+        base: Slot,
+        /// How many slots the arguments take, without the index.
+        args: u32,
     },
     /// Calls the executor's own function for a rare operation. Its operands stand in the slots
     /// from `base` up; its result, if any, replaces the first of them.
@@ -366,6 +400,9 @@ impl Root {
             | Root::Unreachable
             | Root::Call { .. }
             | Root::CallImport { .. }
+            | Root::ReturnCall { .. }
+            | Root::ReturnCallImport { .. }
+            | Root::ReturnCallIndirect { .. }
             | Root::Runtime { .. } => &[],
         }
     }

@@ -167,6 +167,9 @@ impl Symbol {
             | Root::Unreachable
             | Root::Call { .. }
             | Root::CallImport { .. }
+            | Root::ReturnCall { .. }
+            | Root::ReturnCallImport { .. }
+            | Root::ReturnCallIndirect { .. }
             | Root::Runtime { .. } => return None,
         })
     }

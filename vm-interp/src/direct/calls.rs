@@ -1,11 +1,15 @@
 //! What handlers call besides the machine's own functions.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use vm_translate::Op;
+use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 
 use super::code::Inner;
-use crate::context::{Context, FRAME_RETURN, FuncObject, Word};
+use super::fixed::Fixed;
+use super::fixed_handler;
+use crate::context::{Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Word};
 use crate::machine;
 use crate::semantics;
 
@@ -15,7 +19,8 @@ use crate::semantics;
 /// # Safety
 ///
 /// Called by the stub's handler: `frame` is the callee's, with its header filled in; `object` is
-/// the stub's own address if a call cell of the module called it, else the callee's object.
+/// the stub's own address if a call cell of the module called it; if a tail call's cell did, one
+/// more than the address of the word in it that is the callee; else the callee's object.
 pub(super) unsafe extern "C" fn resolve(
     context: *mut Context,
     frame: *mut Word,
@@ -37,6 +42,10 @@ pub(super) unsafe extern "C" fn resolve(
                     let after = frame.add(FRAME_RETURN).cast::<*const u8>().read();
                     Inner::patch(after, entry);
                 }
+            } else if object.addr() & 1 != 0 {
+                let target = object.cast::<u8>().wrapping_sub(1).cast();
+                // SAFETY: the handler of the tail call has made the address from its cell's.
+                unsafe { Inner::patch_target(target, entry) };
             } else {
                 // SAFETY: the caller's promise; objects live as long as the machine.
                 unsafe { (*object).entry.store(entry_cell, Ordering::Release) };
@@ -47,6 +56,73 @@ pub(super) unsafe extern "C" fn resolve(
             // SAFETY: called in a run, and nobody holds the machine.
             unsafe { machine::fail((*context).runtime, error.into()) };
             std::ptr::null()
+        }
+    }
+}
+
+/// Where a tail call goes on.
+#[repr(C)]
+pub(super) struct TailCall {
+    frame: *mut Word,
+    object: *const FuncObject,
+}
+
+/// Prepares a tail call that changes the context: moves the arguments, and answers the callee's
+/// frame and the callee.
+///
+/// If what returns from `frame` takes the context back, the callee takes the frame's place.
+/// Otherwise the frame becomes an adapter that does so, below the callee's. The adapter serves
+/// all tail calls that follow, so that there is never more than one for a call that is none.
+///
+/// # Safety
+///
+/// Called by the handlers of tail calls through an object: `cell` is theirs, `frame` the frame to
+/// be replaced, `object` the callee.
+pub(super) unsafe extern "C" fn tail_call(
+    context: *mut Context,
+    frame: *mut Word,
+    cell: *const u32,
+    object: *const FuncObject,
+) -> TailCall {
+    static RESTORING: LazyLock<[u64; 3]> =
+        LazyLock::new(|| [Fixed::Restore, Fixed::Adapter, Fixed::Exit].map(fixed_handler));
+    // SAFETY: the cell's operands from the third on are those of `Encoder::tail_operands`. The
+    // frame has a header, which says where to return: to a cell, whose first word is a handler.
+    // Translation has made room in the frame for an adapter and the callee's header, arguments
+    // and results.
+    unsafe {
+        let (first, args, results) = (
+            cell.add(4).read() as usize,
+            cell.add(5).read() as usize,
+            cell.add(6).read(),
+        );
+        let back = frame.add(FRAME_RETURN).cast::<*const u64>().read().read();
+        let restores = RESTORING.contains(&back);
+        let callee = if restores {
+            frame
+        } else {
+            frame.add(TAIL_ADAPTER as usize)
+        };
+        let from = frame.byte_add(first);
+        callee.add(FRAME_HEADER as usize).copy_from(from, args);
+        if !restores {
+            let adapter = super::run::adapter();
+            frame
+                .add(FRAME_CONTEXT)
+                .cast::<*mut Context>()
+                .write(context);
+            frame.add(FRAME_HEADER as usize).write(results.into());
+            callee.add(FRAME_RETURN).cast::<*const u64>().write(adapter);
+            callee.add(FRAME_CALLER).cast::<*mut Word>().write(frame);
+            // For backtraces.
+            callee
+                .add(FRAME_CONTEXT)
+                .cast::<*mut Context>()
+                .write(context);
+        }
+        TailCall {
+            frame: callee,
+            object,
         }
     }
 }

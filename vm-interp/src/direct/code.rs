@@ -194,9 +194,18 @@ impl Inner {
     ///
     /// `after` follows a cell of [`Fixed::Call`] in code that is alive.
     pub(super) unsafe fn patch(after: *const u8, entry: u64) {
-        // SAFETY: the cell is three words, of which the second is the callee; the words of
-        // translated functions are atomic.
-        let target = unsafe { &*after.sub(16).cast::<AtomicU64>() };
+        // SAFETY: the cell is three words, of which the second is the callee.
+        unsafe { Inner::patch_target(after.sub(16), entry) };
+    }
+
+    /// The same for the word of a cell that is the callee.
+    ///
+    /// # Safety
+    ///
+    /// The word is the callee in a cell of code that is alive.
+    pub(super) unsafe fn patch_target(target: *const u8, entry: u64) {
+        // SAFETY: the words of translated functions are atomic.
+        let target = unsafe { &*target.cast::<AtomicU64>() };
         // The callee's cells were written before: whoever sees the address sees them.
         target.store(entry, Ordering::Release);
     }

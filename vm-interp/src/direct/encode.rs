@@ -292,6 +292,42 @@ impl Encoder<'_> {
                 self.put_slot(base);
                 self.restore_context(base);
             }
+            Root::ReturnCall { func, base, args } => {
+                self.restore_floats();
+                let cell = self.bytes.len();
+                self.fixed(Fixed::ReturnCall { ints: self.ints });
+                self.put((self.around.entry)(func));
+                self.put_slot(self.function.saves());
+                self.put_slot(base + FRAME_HEADER);
+                self.put32(args);
+                self.pad(cell);
+                return;
+            }
+            Root::ReturnCallImport { func, base, args } => {
+                self.restore_floats();
+                let cell = self.bytes.len();
+                self.fixed(Fixed::ReturnCallImport { ints: self.ints });
+                self.put32(self.around.layout.function(func));
+                self.tail_operands(base, args);
+                self.pad(cell);
+                return;
+            }
+            Root::ReturnCallIndirect {
+                table,
+                ty,
+                base,
+                args,
+            } => {
+                self.restore_floats();
+                let cell = self.bytes.len();
+                self.fixed(Fixed::ReturnCallIndirect { ints: self.ints });
+                self.put32(self.around.layout.table(table));
+                self.tail_operands(base, args);
+                self.put32(self.around.type_ids[ty as usize]);
+                self.put_slot(base + FRAME_HEADER + args);
+                self.pad(cell);
+                return;
+            }
             Root::Runtime { op, base, imm } => {
                 self.fixed(Fixed::Runtime);
                 self.put(RUNTIME[op as usize] as usize as u64);
@@ -302,6 +338,14 @@ impl Encoder<'_> {
             _ => self.shaped(&inst.root, nodes),
         }
         self.pad(cell);
+    }
+
+    /// What [`super::calls::tail_call`] reads.
+    fn tail_operands(&mut self, base: Slot, args: u32) {
+        self.put_slot(self.function.saves());
+        self.put_slot(base + FRAME_HEADER);
+        self.put32(args);
+        self.put32(self.function.result_slots());
     }
 
     /// The cell behind a call that may have changed the context.

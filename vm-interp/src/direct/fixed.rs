@@ -66,6 +66,28 @@ pub(crate) enum Fixed {
         /// Pinned integer registers.
         ints: u8,
     },
+    /// Restores pinned integer registers and enters another function of the module in the same
+    /// frame. Operands: its first cell (8), where registers are saved (4), the first argument
+    /// (4), how many (4).
+    ReturnCall {
+        /// Pinned integer registers.
+        ints: u8,
+    },
+    /// The same with an imported function. Operands: its place in the context (4), where
+    /// registers are saved (4), the first argument (4), how many (4), the number of results (4).
+    ReturnCallImport {
+        /// Pinned integer registers.
+        ints: u8,
+    },
+    /// The same with an element of a table. Operands: the table's place in the context (4), then
+    /// as before, then the type's number (4), the slot of the index (4).
+    ReturnCallIndirect {
+        /// Pinned integer registers.
+        ints: u8,
+    },
+    /// Where a tail call that changed the context returns to, if it replaced a call that does
+    /// not take the context back: does so, moves the results down and returns.
+    Adapter,
     /// Sets the first result and returns. Operands: where registers are saved (4), then the
     /// value's, if it has one (4).
     ReturnValue {
@@ -103,6 +125,7 @@ impl Fixed {
             Fixed::Restore,
             Fixed::Runtime,
             Fixed::Evaluate,
+            Fixed::Adapter,
         ];
         for touch in [false, true] {
             for zero in [false, true] {
@@ -126,6 +149,9 @@ impl Fixed {
         }
         for ints in 0..=PINNED_INTS {
             all.push(Fixed::Return { ints });
+            all.push(Fixed::ReturnCall { ints });
+            all.push(Fixed::ReturnCallImport { ints });
+            all.push(Fixed::ReturnCallIndirect { ints });
             let mut value = |value| all.push(Fixed::ReturnValue { ints, value });
             value(Returned::Slot);
             value(Returned::Const);

@@ -42,10 +42,12 @@ core::arch::global_asm!(
     ".quad {host}",
     ".quad {resolve}",
     ".quad {evaluate}",
+    ".quad {tail_call}",
     ".text",
     host = sym crate::machine::host_call,
     resolve = sym calls::resolve,
     evaluate = sym calls::evaluate,
+    tail_call = sym calls::tail_call,
 );
 
 unsafe extern "C" {

@@ -67,6 +67,7 @@ pub(crate) fn register_sites() -> Result<(), RegisterError> {
 
 /// Cells that belong to no module.
 struct Cells {
+    adapter: [u64; 1],
     exit: [u64; 1],
     host: [u64; 1],
 }
@@ -74,9 +75,15 @@ struct Cells {
 fn cells() -> &'static Cells {
     static CELLS: OnceLock<Cells> = OnceLock::new();
     CELLS.get_or_init(|| Cells {
+        adapter: [fixed_handler(Fixed::Adapter)],
         exit: [fixed_handler(Fixed::Exit)],
         host: [fixed_handler(Fixed::Host)],
     })
+}
+
+/// Where a tail call that changed the context returns to, see [`Fixed::Adapter`].
+pub(super) fn adapter() -> *const u64 {
+    cells().adapter.as_ptr()
 }
 
 /// The code of host functions.

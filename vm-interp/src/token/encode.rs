@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use vm_translate::ir::{Inst, Label, Node, Place, Root};
+use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
 use vm_translate::{Function, Op, StoreOp, Ty};
 
 use crate::code::CodeError;
@@ -175,6 +175,30 @@ impl<'a> Encoder<'a> {
                 let ty = self.links.type_number(ty);
                 self.token(Token::CallIndirect, &[index, base, at, ty]);
                 self.token(Token::RestoreContext, &[base]);
+            }
+            Root::ReturnCall { func, base, args } => {
+                let cell = self.links.cell(func);
+                let (low, high) = (cell as u32, (cell >> 32) as u32);
+                let first = base + FRAME_HEADER;
+                self.token(Token::ReturnCall, &[first, args, func, low, high]);
+            }
+            Root::ReturnCallImport { func, base, args } => {
+                let at = self.links.layout().function(func);
+                let results = self.function.result_slots();
+                let first = base + FRAME_HEADER;
+                self.token(Token::ReturnCallImport, &[first, args, results, at]);
+            }
+            Root::ReturnCallIndirect {
+                table,
+                ty,
+                base,
+                args,
+            } => {
+                let at = self.links.layout().table(table);
+                let ty = self.links.type_number(ty);
+                let results = self.function.result_slots();
+                let first = base + FRAME_HEADER;
+                self.token(Token::ReturnCallIndirect, &[first, args, results, at, ty]);
             }
             Root::Runtime { op, base, imm } => {
                 self.token(Token::Runtime, &[base, op as u32, imm[0], imm[1]]);

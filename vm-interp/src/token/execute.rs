@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use vm_translate::ir::FRAME_HEADER;
+use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_trap::TrapCode;
 
 use super::encode::HEADER;
@@ -24,6 +24,9 @@ use crate::semantics;
 
 /// Where the first function of a run returns to.
 static FINISH: [Token; 1] = [Token::Finish];
+
+/// Where a tail call that changed the context returns to, if it replaces a call that did not.
+static ADAPTER: [Token; 1] = [Token::ReturnAdapter];
 
 /// The code of a function, translated now if it has not been.
 ///
@@ -177,22 +180,123 @@ macro_rules! define_run {
                         memory.add(start as usize)
                     }};
                 }
-                /// Enters code at `$entry` with the frame `$frame`, to return to `$return`.
-                macro_rules! enter {
-                    ($entry:expr, $frame:expr, $return:expr) => {{
+                /// Enters code at `$entry` with the frame `$frame`, whose header is there.
+                macro_rules! enter_frame {
+                    ($entry:expr, $frame:expr) => {{
                         let (entry, frame): (*const u32, *mut Word) = ($entry, $frame);
                         let free = (*context).stack_limit.addr() - frame.addr();
                         let [slots, zero_from, zero_to] = *entry.cast::<[u32; HEADER]>();
                         if (free as u64) < u64::from(slots) * size_of::<Word>() as u64 {
                             trap!(TrapCode::StackOverflow);
                         }
-                        frame.add(FRAME_RETURN).cast::<*const u32>().write($return);
-                        frame.add(FRAME_CALLER).cast::<*mut Word>().write(fp);
                         for slot in zero_from..zero_to {
                             frame.add(slot as usize).write(0);
                         }
                         fp = frame;
                         ip = entry.add(HEADER);
+                    }};
+                }
+                /// Enters code at `$entry` with the frame `$frame`, to return to `$return`.
+                macro_rules! enter {
+                    ($entry:expr, $frame:expr, $return:expr) => {{
+                        let (entry, frame): (*const u32, *mut Word) = ($entry, $frame);
+                        // The caller's frame reaches to the end of the arguments.
+                        frame.add(FRAME_RETURN).cast::<*const u32>().write($return);
+                        frame.add(FRAME_CALLER).cast::<*mut Word>().write(fp);
+                        enter_frame!(entry, frame);
+                    }};
+                }
+                macro_rules! leave {
+                    () => {
+                        ip = fp.add(FRAME_RETURN).cast::<*const u32>().read();
+                        fp = fp.add(FRAME_CALLER).cast::<*mut Word>().read();
+                    };
+                }
+                /// Moves the arguments of a tail call to where the callee expects them.
+                macro_rules! move_arguments {
+                    ($frame:expr) => {{
+                        let first = fp.add(word!(1) as usize);
+                        let to: *mut Word = $frame;
+                        to.add(FRAME_HEADER as usize).copy_from(first, word!(2) as usize);
+                    }};
+                }
+                /// The code of a function object with the context `$callee`.
+                macro_rules! entry_of {
+                    ($object:expr, $callee:expr) => {{
+                        let object: *const FuncObject = $object;
+                        let mut entry = (*object).entry.load(Ordering::Acquire).cast_const();
+                        if entry.is_null() {
+                            entry = match resolve($callee, (*object).index) {
+                                Ok(entry) => entry.cast(),
+                                Err(status) => exit!(status),
+                            };
+                            (*object).entry.store(entry.cast_mut(), Ordering::Release);
+                        }
+                        entry.cast::<u32>()
+                    }};
+                }
+                /// Returns what a function object returns.
+                macro_rules! return_call_object {
+                    ($object:expr) => {{
+                        let object: *const FuncObject = $object;
+                        let callee = (*object).context;
+                        if callee.is_null() {
+                            move_arguments!(fp);
+                            let slots = fp.add(FRAME_HEADER as usize);
+                            let status = machine::host_call(context, object, slots);
+                            if status != 0 {
+                                exit!(status);
+                            }
+                            reload!();
+                            leave!();
+                        } else {
+                            let entry = entry_of!(object, callee);
+                            let back = fp.add(FRAME_RETURN).cast::<*const Token>().read();
+                            let restores = matches!(
+                                *back,
+                                Token::Finish | Token::RestoreContext | Token::ReturnAdapter
+                            );
+                            let mut frame = fp;
+                            if callee != context && !restores {
+                                // The caller does not expect another context, so it is put back
+                                // on the way. That way does it for all tail calls to come.
+                                frame = fp.add(TAIL_ADAPTER as usize);
+                                move_arguments!(frame);
+                                fp.add(FRAME_CONTEXT).cast::<*mut Context>().write(context);
+                                fp.add(FRAME_HEADER as usize).write(word!(3).into());
+                                let adapter = ADAPTER.as_ptr();
+                                frame.add(FRAME_RETURN).cast::<*const Token>().write(adapter);
+                                frame.add(FRAME_CALLER).cast::<*mut Word>().write(fp);
+                                // For backtraces.
+                                frame.add(FRAME_CONTEXT).cast::<*mut Context>().write(context);
+                            } else {
+                                move_arguments!(frame);
+                            }
+                            enter_frame!(entry, frame);
+                            context = callee;
+                            reload!();
+                        }
+                    }};
+                }
+                /// The object of the function at `$index` of a table, if it has the type.
+                macro_rules! element {
+                    ($index:expr, $table:expr, $ty:expr) => {{
+                        let index = u64::from($index as u32);
+                        let table = context.byte_add($table as usize);
+                        let table = table.cast::<*const TableCell>().read();
+                        if index >= (*table).len {
+                            trap!(TrapCode::UndefinedElement);
+                        }
+                        let element = *(*table).elements.add(index as usize);
+                        if element == 0 {
+                            trap!(TrapCode::UninitializedElement);
+                        }
+                        let object: *const FuncObject =
+                            std::ptr::with_exposed_provenance(element as usize);
+                        if (*object).type_id != $ty {
+                            trap!(TrapCode::IndirectCallTypeMismatch);
+                        }
+                        object
                     }};
                 }
                 /// Calls through a function object, from an instruction of so many words that a
@@ -210,16 +314,9 @@ macro_rules! define_run {
                             reload!();
                             ip = ip.add($words + 2);
                         } else {
-                            let mut entry = (*object).entry.load(Ordering::Acquire).cast_const();
-                            if entry.is_null() {
-                                entry = match resolve(callee, (*object).index) {
-                                    Ok(entry) => entry.cast(),
-                                    Err(status) => exit!(status),
-                                };
-                                (*object).entry.store(entry.cast_mut(), Ordering::Release);
-                            }
+                            let entry = entry_of!(object, callee);
                             frame.add(FRAME_CONTEXT).cast::<*mut Context>().write(context);
-                            enter!(entry.cast(), frame, ip.add($words));
+                            enter!(entry, frame, ip.add($words));
                             context = callee;
                             reload!();
                         }
@@ -230,9 +327,9 @@ macro_rules! define_run {
                     Ok(entry) => entry,
                     Err(status) => exit!(status),
                 };
-                enter!(entry, frame, ip);
-                // The first frame has no caller; `enter` has written itself.
-                frame.add(FRAME_CALLER).cast::<*mut Word>().write(std::ptr::null_mut());
+                // The first frame has no caller, which `call` has written.
+                frame.add(FRAME_RETURN).cast::<*const u32>().write(ip);
+                enter_frame!(entry, frame);
                 reload!();
 
                 loop {
@@ -258,8 +355,7 @@ macro_rules! define_run {
                             ip = ip.offset(distance as isize);
                         }
                         Token::Return => {
-                            ip = fp.add(FRAME_RETURN).cast::<*const u32>().read();
-                            fp = fp.add(FRAME_CALLER).cast::<*mut Word>().read();
+                            leave!();
                         }
                         Token::Call => {
                             let cell = ip.add(3).cast::<u64>().read_unaligned() as usize;
@@ -280,22 +376,38 @@ macro_rules! define_run {
                             call_object!(object, fp.add(word!(1) as usize), 3);
                         }
                         Token::CallIndirect => {
-                            let index = u64::from(slot!(1) as u32);
-                            let table = context.byte_add(word!(3) as usize);
-                            let table = table.cast::<*const TableCell>().read();
-                            if index >= (*table).len {
-                                trap!(TrapCode::UndefinedElement);
-                            }
-                            let element = *(*table).elements.add(index as usize);
-                            if element == 0 {
-                                trap!(TrapCode::UninitializedElement);
-                            }
-                            let object: *const FuncObject =
-                                std::ptr::with_exposed_provenance(element as usize);
-                            if (*object).type_id != word!(4) {
-                                trap!(TrapCode::IndirectCallTypeMismatch);
-                            }
+                            let object = element!(slot!(1), word!(3), word!(4));
                             call_object!(object, fp.add(word!(2) as usize), 5);
+                        }
+                        Token::ReturnCall => {
+                            let cell = ip.add(4).cast::<u64>().read_unaligned() as usize;
+                            let cell: *const AtomicPtr<u8> =
+                                std::ptr::with_exposed_provenance(cell);
+                            let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
+                            if entry.is_null() {
+                                entry = match resolve(context, word!(3)) {
+                                    Ok(entry) => entry,
+                                    Err(status) => exit!(status),
+                                };
+                            }
+                            move_arguments!(fp);
+                            enter_frame!(entry, fp);
+                        }
+                        Token::ReturnCallImport => {
+                            let object = context.byte_add(word!(4) as usize);
+                            return_call_object!(object.cast::<*const FuncObject>().read());
+                        }
+                        Token::ReturnCallIndirect => {
+                            let index = *fp.add((word!(1) + word!(2)) as usize);
+                            return_call_object!(element!(index, word!(4), word!(5)));
+                        }
+                        Token::ReturnAdapter => {
+                            context = fp.add(FRAME_CONTEXT).cast::<*mut Context>().read();
+                            reload!();
+                            let slots = fp.add(FRAME_HEADER as usize);
+                            let results = slots.read() as usize;
+                            slots.copy_from(slots.add(TAIL_ADAPTER as usize), results);
+                            leave!();
                         }
                         Token::Runtime => {
                             let function = machine::RUNTIME[word!(2) as usize];

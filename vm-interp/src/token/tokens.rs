@@ -278,6 +278,17 @@ macro_rules! define_tokens {
             /// Slot of the index, slot of the callee's frame, offset of the table in the context,
             /// number of the type.
             CallIndirect,
+            /// Slot of the arguments, how many, function, address of the cell that holds its code
+            /// (two words).
+            ReturnCall,
+            /// Slot of the arguments, how many, number of results, offset in the context.
+            ReturnCallImport,
+            /// Slot of the arguments (the index follows), how many, number of results, offset of
+            /// the table in the context, number of the type.
+            ReturnCallIndirect,
+            /// Where a tail call that changed the context returns to if its caller does not
+            /// expect that.
+            ReturnAdapter,
             /// Slot of the operands, operation, immediates.
             Runtime,
             /// Destination, source.
@@ -314,7 +325,8 @@ macro_rules! define_tokens {
         pub(super) const NAMES: &[&str] = &[
             "Finish", "RestoreContext", "Unreachable", "Br", "BrIf", "BrUnless", "BrAnd",
             "BrAndImm", "BrNand", "BrNandImm", "BrTable", "Return", "Call", "CallImport",
-            "CallIndirect", "Runtime", "Copy", "Const", "ConstSigned", "Const64", "GlobalGet",
+            "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
+            "ReturnAdapter", "Runtime", "Copy", "Const", "ConstSigned", "Const64", "GlobalGet",
             "GlobalSet", "Select",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*

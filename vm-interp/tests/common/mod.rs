@@ -261,6 +261,7 @@ impl World {
             }
             ConstOp::RefNull(ty) => Val::zero(ty.into()),
             ConstOp::RefFunc(func) => Val::FuncRef(Some(self.machine.instance_func(id, func))),
+            _ => panic!("{expr:?}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Calls and rare operations: what takes its operands from consecutive slots.
 
 use crate::FuncType;
-use crate::ir::{FRAME_HEADER, Node, Place, Root, RuntimeOp, Slot};
+use crate::ir::{FRAME_HEADER, Node, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
 use crate::op::Ty;
 
 use super::Translator;
@@ -38,6 +38,43 @@ impl Translator<'_> {
         self.push_results(ty, 1, base);
     }
 
+    /// Translates `return_call`.
+    pub(super) fn return_call(&mut self, func: u32) {
+        let module = self.module;
+        let ty = module.func_type(func);
+        let args = ty.params().len() as u32;
+        let base = self.tail_arguments(ty, 0);
+        self.emit_plain(if func < module.imported_funcs() {
+            Root::ReturnCallImport { func, base, args }
+        } else {
+            Root::ReturnCall { func, base, args }
+        });
+        self.unreachable = Some(0);
+    }
+
+    /// Translates `return_call_indirect`.
+    pub(super) fn return_call_indirect(&mut self, table: u32, ty_index: u32) {
+        let ty = &self.module.types()[ty_index as usize];
+        let base = self.tail_arguments(ty, 1);
+        self.emit_plain(Root::ReturnCallIndirect {
+            table,
+            ty: ty_index,
+            base,
+            args: ty.params().len() as u32,
+        });
+        self.unreachable = Some(0);
+    }
+
+    /// Puts the arguments of a tail call, and `more` operands above them, into adjacent slots, and
+    /// sees to it that they fit into the frame after they have been moved.
+    fn tail_arguments(&mut self, ty: &FuncType, more: usize) -> Slot {
+        let base = self.put_arguments(ty.params().len() + more, 0);
+        let end = base + FRAME_HEADER + (ty.params().len() + more) as Slot;
+        let moved = TAIL_ADAPTER + FRAME_HEADER + frame_values(ty);
+        self.out.slots = self.out.slots.max(end).max(moved);
+        base
+    }
+
     /// Makes an entry a leaf, for roots that take nothing else.
     pub(super) fn leaf_operand(&mut self, index: usize) {
         if self.stack.leaf(index).is_none() {
@@ -60,7 +97,12 @@ impl Translator<'_> {
     /// Puts the arguments of a call into the callee's frame, and returns where that starts. Above
     /// the arguments there are `above` more operands on the stack.
     fn arguments(&mut self, ty: &FuncType, above: usize) -> Slot {
-        let count = ty.params().len();
+        let base = self.put_arguments(ty.params().len(), above);
+        self.out.slots = self.out.slots.max(base + FRAME_HEADER + frame_values(ty));
+        base
+    }
+
+    fn put_arguments(&mut self, count: usize, above: usize) -> Slot {
         let last = self.stack.len() - above;
         let first = last - count;
         self.compute_for_call(first);
@@ -84,7 +126,6 @@ impl Translator<'_> {
             self.emit_argument(index, target + (index - first) as Slot);
         }
         self.reserved = 0;
-        self.out.slots = self.out.slots.max(target + frame_values(ty));
         base
     }
 

@@ -42,6 +42,11 @@ impl Translator<'_> {
                 type_index,
                 table_index,
             } => self.call_indirect(table_index, type_index),
+            Operator::ReturnCall { function_index } => self.return_call(function_index),
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => self.return_call_indirect(table_index, type_index),
 
             Operator::Drop => self.drop_(),
             Operator::Select | Operator::TypedSelect { .. } => self.select(),

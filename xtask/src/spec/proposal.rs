@@ -223,12 +223,12 @@ mod tests {
     #[test]
     fn every_missing_proposal_of_a_module_is_named() {
         assert_eq!(
-            needs("(module (memory 1) (memory i64 1))"),
-            ["memory64", "multi-memory"]
+            needs("(module (memory 1 1 shared) (tag))"),
+            ["exceptions", "threads"]
         );
         assert_eq!(
-            needs("(module (func $f (result v128) return_call $f))"),
-            ["simd", "tail-call"]
+            needs("(module (type (struct)) (tag))"),
+            ["exceptions", "gc"]
         );
     }
 
