@@ -17,6 +17,7 @@ mod fixed;
 mod hash;
 #[path = "../src/direct/operands.rs"]
 mod operands;
+mod operators;
 mod table;
 mod templates;
 mod x86_64;
