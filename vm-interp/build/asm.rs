@@ -72,6 +72,10 @@ pub(crate) enum Width {
 pub(crate) enum Alu {
     Add,
     Sub,
+    /// With the carry of the addition just before.
+    AddCarry,
+    /// With the borrow of the subtraction just before.
+    SubBorrow,
     And,
     Or,
     Xor,
@@ -242,6 +246,9 @@ pub(crate) trait Assembler {
     /// `dst = dividend op divisor` with the traps of WebAssembly. May use all scratch registers;
     /// the operands are not in `S0` and `S1`.
     fn div(&mut self, op: Div, width: Width, dst: Reg, dividend: Src, divisor: Src);
+
+    /// `S1:S0 = S0 * src`, 64 bits to 128.
+    fn mul_wide(&mut self, signed: bool, src: Mem);
 
     fn compare(&mut self, width: Width, a: Reg, b: Src);
     fn test(&mut self, width: Width, a: Reg);

@@ -3,7 +3,7 @@
 //! The places of their operands are those that [`Fixed`] lists.
 
 use crate::asm::*;
-use crate::fixed::{Fixed, Returned};
+use crate::fixed::{Fixed, Returned, Wide};
 use crate::templates::{call_object, table_function};
 use vm_translate::ir::TAIL_ADAPTER;
 
@@ -232,6 +232,28 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         Fixed::Return { ints } => {
             restore_ints(asm, ints, 8);
             leave_frame(asm);
+        }
+        Fixed::Wide(wide) => {
+            let slots = Reg::Address;
+            let at = |n| Mem::At(slots, 8 * n);
+            slot_address(asm, slots, 8);
+            asm.load(Width::W64, Reg::S0, Src::Mem(at(0)));
+            let (low, high) = match wide {
+                Wide::Add => (Alu::Add, Alu::AddCarry),
+                Wide::Sub => (Alu::Sub, Alu::SubBorrow),
+                Wide::MulS | Wide::MulU => {
+                    asm.mul_wide(wide == Wide::MulS, at(1));
+                    asm.store(Width::W64, at(0), Reg::S0);
+                    asm.store(Width::W64, at(1), Reg::S1);
+                    return asm.dispatch(16);
+                }
+            };
+            asm.load(Width::W64, Reg::S1, Src::Mem(at(1)));
+            asm.alu(low, Width::W64, Reg::S0, Src::Mem(at(2)));
+            asm.alu(high, Width::W64, Reg::S1, Src::Mem(at(3)));
+            asm.store(Width::W64, at(0), Reg::S0);
+            asm.store(Width::W64, at(1), Reg::S1);
+            asm.dispatch(16);
         }
         Fixed::ReturnCall { ints } => {
             restore_ints(asm, ints, 16);

@@ -307,6 +307,8 @@ impl Assembler for X86_64 {
         let op = match op {
             Alu::Add => "add",
             Alu::Sub => "sub",
+            Alu::AddCarry => "adc",
+            Alu::SubBorrow => "sbb",
             Alu::And => "and",
             Alu::Or => "or",
             Alu::Xor => "xor",
@@ -415,6 +417,11 @@ impl Assembler for X86_64 {
         if result != dst {
             self.load(width, dst, Src::Reg(result));
         }
+    }
+
+    fn mul_wide(&mut self, signed: bool, src: Mem) {
+        let op = if signed { "imul" } else { "mul" };
+        self.line(format_args!("{op} qword ptr {}", mem(src)));
     }
 
     fn compare(&mut self, width: Width, a: Reg, b: Src) {

@@ -24,6 +24,7 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("bulk-memory", WasmFeatures::BULK_MEMORY),
     ("extended-const", WasmFeatures::EXTENDED_CONST),
     ("tail-call", WasmFeatures::TAIL_CALL),
+    ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
@@ -38,7 +39,6 @@ const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),
     ("gc", WasmFeatures::GC),
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
-    ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     ("memory-control", WasmFeatures::MEMORY_CONTROL),
     ("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),

@@ -147,7 +147,7 @@ pub enum Root {
         args: u32,
     },
     /// Calls the executor's own function for a rare operation. Its operands stand in the slots
-    /// from `base` up; its result, if any, replaces the first of them.
+    /// from `base` up; its results, if any, replace the first of them.
     Runtime {
         /// Which operation.
         op: RuntimeOp,
@@ -194,6 +194,14 @@ pub enum RuntimeOp {
     ElemDrop,
     /// `ref.func`; immediate: function.
     RefFunc,
+    /// `i64.add128`: two results.
+    I64Add128,
+    /// `i64.sub128`: two results.
+    I64Sub128,
+    /// `i64.mul_wide_s`: two results.
+    I64MulWideS,
+    /// `i64.mul_wide_u`: two results.
+    I64MulWideU,
 }
 
 impl RuntimeOp {
@@ -214,6 +222,10 @@ impl RuntimeOp {
         RuntimeOp::TableInit,
         RuntimeOp::ElemDrop,
         RuntimeOp::RefFunc,
+        RuntimeOp::I64Add128,
+        RuntimeOp::I64Sub128,
+        RuntimeOp::I64MulWideS,
+        RuntimeOp::I64MulWideU,
     ];
 
     /// The instruction's name in the text format.
@@ -234,6 +246,10 @@ impl RuntimeOp {
             RuntimeOp::TableInit => "table.init",
             RuntimeOp::ElemDrop => "elem.drop",
             RuntimeOp::RefFunc => "ref.func",
+            RuntimeOp::I64Add128 => "i64.add128",
+            RuntimeOp::I64Sub128 => "i64.sub128",
+            RuntimeOp::I64MulWideS => "i64.mul_wide_s",
+            RuntimeOp::I64MulWideU => "i64.mul_wide_u",
         }
     }
 }

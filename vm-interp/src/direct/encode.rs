@@ -3,11 +3,11 @@
 //! One pass over the instructions: each becomes one cell, or shares one with its successor where
 //! a handler does both. Branches are filled in at the end.
 
-use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, Slot, with_types};
+use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, RuntimeOp, Slot, with_types};
 use vm_translate::shape::{ShapeKey, Symbol};
 use vm_translate::{Function, Op, Ty};
 
-use super::fixed::{Fixed, Returned};
+use super::fixed::{Fixed, Returned, Wide};
 use super::operands::{HANDLER_BYTES, cell_bytes};
 use super::{fixed_handler, handler, shapes};
 use crate::context::ContextLayout;
@@ -103,6 +103,17 @@ fn may_trap(inst: &Inst, nodes: &[Node]) -> bool {
         || nodes
             .iter()
             .any(|node| matches!(node, Node::Op(op, _) if op.may_trap()))
+}
+
+/// The handler of its own that an operation has, if it has one.
+fn wide(op: RuntimeOp) -> Option<Wide> {
+    match op {
+        RuntimeOp::I64Add128 => Some(Wide::Add),
+        RuntimeOp::I64Sub128 => Some(Wide::Sub),
+        RuntimeOp::I64MulWideS => Some(Wide::MulS),
+        RuntimeOp::I64MulWideU => Some(Wide::MulU),
+        _ => None,
+    }
 }
 
 fn slot_bytes(slot: Slot) -> u32 {
@@ -327,6 +338,10 @@ impl Encoder<'_> {
                 self.put_slot(base + FRAME_HEADER + args);
                 self.pad(cell);
                 return;
+            }
+            Root::Runtime { op, base, .. } if let Some(wide) = wide(op) => {
+                self.fixed(Fixed::Wide(wide));
+                self.put_slot(base);
             }
             Root::Runtime { op, base, imm } => {
                 self.fixed(Fixed::Runtime);

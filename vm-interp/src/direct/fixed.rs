@@ -35,6 +35,8 @@ pub(crate) enum Fixed {
     /// Computes an operator that has no template, slots to slot. Operands: the operator (4), the
     /// destination (4), three sources (4 each; what is not used is 0).
     Evaluate,
+    /// 128-bit arithmetic on the 64-bit words of the slots from the operand (4) up.
+    Wide(Wide),
     /// Enters a function. Operands: the frame's bytes (4), where registers are saved (4), the
     /// first slot to zero (4), how many (4), then the slots of the pinned parameters (4 each).
     Enter {
@@ -98,6 +100,17 @@ pub(crate) enum Fixed {
     },
 }
 
+/// An operation of the proposal wide-arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Wide {
+    Add,
+    Sub,
+    /// Of 64 bits signed to 128.
+    MulS,
+    /// Of 64 bits unsigned to 128.
+    MulU,
+}
+
 /// The value that a [`Fixed::ReturnValue`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Returned {
@@ -127,6 +140,7 @@ impl Fixed {
             Fixed::Evaluate,
             Fixed::Adapter,
         ];
+        all.extend([Wide::Add, Wide::Sub, Wide::MulS, Wide::MulU].map(Fixed::Wide));
         for touch in [false, true] {
             for zero in [false, true] {
                 for ints in 0..=PINNED_INTS {

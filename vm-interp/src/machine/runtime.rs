@@ -36,13 +36,17 @@ pub(crate) static RUNTIME: [RuntimeFn; RuntimeOp::ALL.len()] = [
     table_init,
     elem_drop,
     ref_func,
+    i64_add128,
+    i64_sub128,
+    i64_mul_wide_s,
+    i64_mul_wide_u,
 ];
 
 /// The answer of `memory.grow` and `table.grow` when they fail: -1, as 32 bits.
 const FAILED: Word = u32::MAX as Word;
 
 /// The most operands of an operation, and so the slots that it uses.
-const MAX_OPERANDS: usize = 3;
+const MAX_OPERANDS: usize = 4;
 
 /// `start .. start + len`, if it lies in `0 .. size`.
 pub(crate) fn range(start: u64, len: u64, size: u64) -> Option<Range<usize>> {
@@ -433,4 +437,45 @@ unsafe extern "C" fn ref_func(context: *mut Context, slots: *mut Word, func: u32
         slots.write(scope.machine.to_raw(&value).0);
     }
     0
+}
+
+/// Computes a number of 128 bits from operands of 64 bits, low halves first.
+///
+/// # Safety
+///
+/// As for [`RUNTIME`]; the operation has `N` operands.
+unsafe fn wide<const N: usize>(slots: *mut Word, compute: impl FnOnce([u64; N]) -> u128) -> u32 {
+    // SAFETY: the caller's promise; there are at least two operands, where the results go.
+    unsafe {
+        let operands = std::array::from_fn(|n| operand(slots, n));
+        let value = compute(operands);
+        slots.write(value as u64);
+        slots.add(1).write((value >> 64) as u64);
+    }
+    0
+}
+
+fn join(low: u64, high: u64) -> u128 {
+    u128::from(low) | u128::from(high) << 64
+}
+
+unsafe extern "C" fn i64_add128(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe { wide(slots, |[a, b, c, d]| join(a, b).wrapping_add(join(c, d))) }
+}
+
+unsafe extern "C" fn i64_sub128(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe { wide(slots, |[a, b, c, d]| join(a, b).wrapping_sub(join(c, d))) }
+}
+
+unsafe extern "C" fn i64_mul_wide_s(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    let signed = |word: u64| i128::from(word as i64);
+    // SAFETY: the caller keeps the promises of `RUNTIME`. A product of 64 bits each fits.
+    unsafe { wide(slots, |[a, b]| (signed(a) * signed(b)) as u128) }
+}
+
+unsafe extern "C" fn i64_mul_wide_u(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`. A product of 64 bits each fits.
+    unsafe { wide(slots, |[a, b]| u128::from(a) * u128::from(b)) }
 }

@@ -152,6 +152,17 @@ impl Translator<'_> {
         result: Option<Ty>,
         imm: [u32; 2],
     ) {
+        self.runtime_with(op, operands, result.as_slice(), imm);
+    }
+
+    /// The same for an operation with any number of results.
+    pub(super) fn runtime_with(
+        &mut self,
+        op: RuntimeOp,
+        operands: usize,
+        results: &[Ty],
+        imm: [u32; 2],
+    ) {
         let first = self.stack.len() - operands;
         self.compute_for_call(first);
         let base = self.stack.end_below(first);
@@ -159,11 +170,11 @@ impl Translator<'_> {
         for index in first..self.stack.len() {
             self.emit_argument(index, base + (index - first) as Slot);
         }
-        self.out.slots = self.out.slots.max(base + 1);
+        self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
         self.emit_plain(Root::Runtime { op, base, imm });
         self.stack.truncate(first);
-        if let Some(ty) = result {
-            self.push_slot(base, ty);
+        for (slot, ty) in (base..).zip(results) {
+            self.push_slot(slot, *ty);
         }
     }
 

@@ -141,6 +141,11 @@ impl Translator<'_> {
                 self.runtime(RuntimeOp::ElemDrop, 0, None, [elem_index, 0]);
             }
 
+            Operator::I64Add128 => self.wide(RuntimeOp::I64Add128, 4),
+            Operator::I64Sub128 => self.wide(RuntimeOp::I64Sub128, 4),
+            Operator::I64MulWideS => self.wide(RuntimeOp::I64MulWideS, 2),
+            Operator::I64MulWideU => self.wide(RuntimeOp::I64MulWideU, 2),
+
             _ => {
                 if let Some((op, memarg)) = load(operator) {
                     self.load(op, memarg);
@@ -180,6 +185,10 @@ impl Translator<'_> {
             if unchecked { op.to_unchecked() } else { op },
             memarg.offset,
         );
+    }
+
+    fn wide(&mut self, op: RuntimeOp, operands: usize) {
+        self.runtime_with(op, operands, &[Ty::I64, Ty::I64], [0, 0]);
     }
 
     fn constant(&mut self, ty: Ty, bits: u64) {
