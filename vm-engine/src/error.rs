@@ -279,7 +279,7 @@ pub enum ModuleError {
     )]
     TextUnsupported,
     /// The module is malformed or invalid, or uses a proposal that is switched off.
-    #[error("invalid module: {0}")]
+    #[error(transparent)]
     Invalid(low::TranslateError),
     /// A function cannot be translated.
     #[error("cannot translate the module: {0}")]

@@ -116,9 +116,15 @@ impl DirectCode {
                 .offsets
                 .get(n + 1)
                 .map_or(cells.words.len(), |(next, _)| *next as usize / 8);
+            let words = &cells.words[*start as usize / 8..end];
             let _ = write!(text, "  +{start:04x} {offset:06x}");
-            for word in &cells.words[*start as usize / 8..end] {
-                let _ = write!(text, " {word:016x}");
+            for (n, word) in words.iter().enumerate() {
+                // Addresses differ from run to run; the numbers of handlers do not.
+                let _ = match super::handler_number(*word) {
+                    Some(number) => write!(text, " handler {number}"),
+                    None if n == 1 && super::is_call(words[0]) => write!(text, " callee"),
+                    None => write!(text, " {word:016x}"),
+                };
             }
             text.push('\n');
         }

@@ -19,6 +19,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use fixed::Fixed;
@@ -61,8 +62,22 @@ fn handler(number: usize) -> u64 {
     base.wrapping_add_signed(i64::from(palisade_handlers[number]))
 }
 
+/// The number of the handler at an address, for listings.
+fn handler_number(address: u64) -> Option<usize> {
+    static NUMBERS: LazyLock<HashMap<u64, usize>> =
+        LazyLock::new(|| (0..HANDLERS).map(|n| (handler(n), n)).collect());
+    NUMBERS.get(&address).copied()
+}
+
+/// Whether the handler at an address calls by an address in its cell.
+fn is_call(address: u64) -> bool {
+    [Fixed::Call, Fixed::Runtime]
+        .iter()
+        .any(|fixed| fixed_handler(*fixed) == address)
+}
+
 /// The numbers of the fixed handlers.
-static FIXED_NUMBERS: LazyLock<std::collections::HashMap<Fixed, usize>> = LazyLock::new(|| {
+static FIXED_NUMBERS: LazyLock<HashMap<Fixed, usize>> = LazyLock::new(|| {
     Fixed::all()
         .into_iter()
         .enumerate()
