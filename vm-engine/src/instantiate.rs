@@ -154,7 +154,8 @@ fn add_memories<T: 'static>(
         Some(reason) => format!("its memory has no guard pages: {reason}"),
         None => "the memory that it imports has no guard pages".to_owned(),
     };
-    if !engine.may_fall_back() {
+    let guardable = store.opaque.machine().memory(*first).ty().guardable();
+    if !engine.may_fall_back() && guardable.is_ok() {
         // Only a memory made by the host can get here: one that no guard can check.
         return Err(Error::msg(format!(
             "bounds = guarded was asked for, but this instance cannot: {reason}"

@@ -199,6 +199,11 @@ pub(crate) fn create<T: 'static>(
     }
     let engine = store.opaque.engine();
     let (memory, note) = match store.opaque.guarded_layout() {
+        // What no guard can check on any host is checked by code, whatever was asked for.
+        Some(_) if low.guardable().is_err() => {
+            let memory = LinearMemory::new_bounded(&low).map_err(Error::new)?;
+            (memory, low.guardable().err().map(|error| error.to_string()))
+        }
         Some(layout) => match LinearMemory::new_guarded(&low, layout) {
             Ok(memory) => (memory, None),
             Err(error) if engine.may_fall_back() => {

@@ -53,12 +53,10 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 9] = [
+    let switches: [(&str, Switch); 7] = [
         ("simd", Config::wasm_simd),
         ("relaxed-simd", Config::wasm_relaxed_simd),
-        ("multi-memory", Config::wasm_multi_memory),
         ("memory64", Config::wasm_memory64),
-        ("custom-page-sizes", Config::wasm_custom_page_sizes),
         ("threads", Config::wasm_threads),
         ("exceptions", Config::wasm_exceptions),
         ("function-references", Config::wasm_function_references),
@@ -115,7 +113,7 @@ fn proposals_that_are_implemented_can_be_switched_off() {
 #[test]
 fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, &str, Switch); 3] = [
+    let switches: [(&str, &str, Switch); 5] = [
         (
             "extended-const",
             "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
@@ -125,6 +123,16 @@ fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
             "tail-call",
             "(func $f (return_call $f))",
             Config::wasm_tail_call,
+        ),
+        (
+            "multi-memory",
+            "(memory 1) (memory 1)",
+            Config::wasm_multi_memory,
+        ),
+        (
+            "custom-page-sizes",
+            "(memory 5 (pagesize 1))",
+            Config::wasm_custom_page_sizes,
         ),
         (
             "wide-arithmetic",

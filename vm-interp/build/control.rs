@@ -4,7 +4,9 @@
 
 use crate::asm::*;
 use crate::fixed::{Fixed, Returned, Wide};
+use crate::operators::extend;
 use crate::templates::{call_object, table_function};
+use vm_translate::Effect;
 use vm_translate::ir::TAIL_ADAPTER;
 
 /// The offset of the stack's limit in a context.
@@ -39,6 +41,28 @@ fn restore_ints(asm: &mut impl Assembler, ints: u8, operand: u32) {
             asm.load(Width::W64, Reg::Value(n), saved);
         }
     }
+}
+
+/// Puts the slot of an access by a memory's cell into [`Reg::S0`] and the place of its bytes, which
+/// are inside the memory, into [`Reg::S1`].
+fn memory_address(asm: &mut impl Assembler, width: u32) {
+    let (slot, cell, end, address) = (Reg::S0, Reg::S1, Reg::S2, Reg::Address);
+    slot_address(asm, slot, 12);
+    asm.load(Width::W64, address, Src::Mem(Mem::At(slot, 0)));
+    let offset = Src::Mem(Mem::Operand(16));
+    asm.alu(Alu::Add, Width::W64, address, offset);
+    // The sum is below its part if it has wrapped around.
+    asm.compare(Width::W64, address, offset);
+    asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
+    asm.address_of(end, Mem::At(address, width as i32));
+    asm.compare(Width::W64, end, Src::Reg(address));
+    asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
+    asm.load(Width::W32, cell, Src::Mem(Mem::Operand(8)));
+    asm.load(Width::W64, cell, Src::Mem(Mem::ContextWord(cell)));
+    asm.compare(Width::W64, end, Src::Mem(Mem::At(cell, 8)));
+    asm.exit_if(Cond::GtU, Exit::MemoryOutOfBounds);
+    asm.load(Width::W64, cell, Src::Mem(Mem::At(cell, 0)));
+    asm.alu(Alu::Add, Width::W64, cell, Src::Reg(address));
 }
 
 /// Copies [`Reg::Address`] words from [`Reg::S0`] up to [`Reg::S1`] up, lowest first.
@@ -232,6 +256,23 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         Fixed::Return { ints } => {
             restore_ints(asm, ints, 8);
             leave_frame(asm);
+        }
+        Fixed::MemoryLoad(op) => {
+            let Effect::Load { width, .. } = op.effect() else {
+                panic!("{op} is no load")
+            };
+            memory_address(asm, width);
+            let value = Reg::S2;
+            asm.load_extend(extend(op, width), value, Mem::At(Reg::S1, 0));
+            asm.store(Width::W64, Mem::At(Reg::S0, 0), value);
+            asm.dispatch(24);
+        }
+        Fixed::MemoryStore(op) => {
+            memory_address(asm, op.width());
+            let value = Reg::S2;
+            asm.load(Width::W64, value, Src::Mem(Mem::At(Reg::S0, 8)));
+            asm.store_narrow(op.width(), Mem::At(Reg::S1, 0), value);
+            asm.dispatch(24);
         }
         Fixed::Wide(wide) => {
             let slots = Reg::Address;

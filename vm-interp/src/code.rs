@@ -158,6 +158,7 @@ impl Code {
             count(module.globals().len()),
             count(module.tables().len()),
             module.imported_funcs(),
+            count(module.memories().len()),
         );
         let types: Vec<_> = module.types().iter().map(registry::register).collect();
         let backend = match options.threading {

@@ -34,27 +34,36 @@ pub(crate) struct Context {
 /// | globals | the global's value: one [`Word`] |
 /// | tables | a [`TableCell`] |
 /// | imported functions | a [`FuncObject`] |
+/// | memories | a [`MemoryCell`] |
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContextLayout {
     pub(crate) globals: u32,
     pub(crate) tables: u32,
     pub(crate) functions: u32,
+    pub(crate) memories: u32,
 }
 
 impl ContextLayout {
     /// The layout for a module with so many of each (imported and defined; of functions the
     /// imported ones).
-    pub(crate) fn new(globals: u32, tables: u32, functions: u32) -> (ContextLayout, usize) {
+    pub(crate) fn new(
+        globals: u32,
+        tables: u32,
+        functions: u32,
+        memories: u32,
+    ) -> (ContextLayout, usize) {
         let start = size_of::<Context>() as u32;
         let word = size_of::<Word>() as u32;
         let tables_at = start + globals * word;
         let functions_at = tables_at + tables * word;
+        let memories_at = functions_at + functions * word;
         let layout = ContextLayout {
             globals: start,
             tables: tables_at,
             functions: functions_at,
+            memories: memories_at,
         };
-        (layout, (functions_at + functions * word) as usize)
+        (layout, (memories_at + memories * word) as usize)
     }
 
     pub(crate) fn global(&self, index: u32) -> u32 {
@@ -65,9 +74,20 @@ impl ContextLayout {
         self.tables + index * size_of::<Word>() as u32
     }
 
+    pub(crate) fn memory(&self, index: u32) -> u32 {
+        self.memories + index * size_of::<Word>() as u32
+    }
+
     pub(crate) fn function(&self, index: u32) -> u32 {
         self.functions + index * size_of::<Word>() as u32
     }
+}
+
+/// A memory as handlers see it that reach it by its index: where its bytes are now.
+#[repr(C)]
+pub(crate) struct MemoryCell {
+    pub(crate) base: *mut u8,
+    pub(crate) len: u64,
 }
 
 /// A table as handlers see it: where its elements are now. An element is 0 for null, for

@@ -167,6 +167,11 @@ impl Checker<'_> {
                 self.tail_call(base, args, ty)?;
                 self.in_range(Place::Slot(base + crate::ir::FRAME_HEADER + args))?;
             }
+            Root::MemoryLoad { base, .. } => self.in_range(Place::Slot(base))?,
+            Root::MemoryStore { base, .. } => {
+                self.in_range(Place::Slot(base))?;
+                self.in_range(Place::Slot(base + 1))?;
+            }
             Root::Runtime { base, .. } => {
                 self.in_range(Place::Slot(base))?;
                 live.0.clear();

@@ -113,6 +113,21 @@ impl Listing<'_> {
                 let address = trees.next(Ty::I32);
                 write!(f, "({address}), {}", trees.next(op.value()))
             }
+            Root::MemoryLoad {
+                op,
+                memory,
+                offset,
+                base,
+            } => write!(f, "s{base} = {op} {memory} offset={offset} (s{base})"),
+            Root::MemoryStore {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                let value = base + 1;
+                write!(f, "{op} {memory} offset={offset} (s{base}), s{value}")
+            }
             Root::GlobalSet { global, float } => {
                 let ty = if float { Ty::F64 } else { Ty::I64 };
                 write!(f, "global.set {global}, {}", trees.next(ty))

@@ -25,6 +25,8 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("extended-const", WasmFeatures::EXTENDED_CONST),
     ("tail-call", WasmFeatures::TAIL_CALL),
     ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
+    ("multi-memory", WasmFeatures::MULTI_MEMORY),
+    ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
@@ -32,13 +34,11 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("simd", WasmFeatures::SIMD),
     ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
-    ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("memory64", WasmFeatures::MEMORY64),
     ("threads", WasmFeatures::THREADS),
     ("exceptions", WasmFeatures::EXCEPTIONS),
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),
     ("gc", WasmFeatures::GC),
-    ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     ("memory-control", WasmFeatures::MEMORY_CONTROL),
     ("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
@@ -115,8 +115,8 @@ impl Default for Features {
 /// The proposals without which `bytes` is not a valid module under `features` but with which it
 /// is: a smallest set, found by trying. Empty if it is valid already or if no proposal helps.
 ///
-/// The error that [`Module::new`](crate::Module::new) returns names only the proposal that the
-/// validator noticed, if any. This costs a validation for every proposal known, so it is for
+/// The error that [`Module::new`](crate::Module::new) returns names the proposal that the
+/// validator noticed, or else these. This costs a validation for every proposal known, so it is for
 /// reports, not for the way to success.
 pub fn missing_features(bytes: &[u8], features: &Features) -> Vec<&'static str> {
     let valid = |wasm| {

@@ -68,6 +68,30 @@ pub enum Root {
         /// Added to the address without wrapping.
         offset: u64,
     },
+    /// Loads from a memory that is not memory 0, always checked: the address is in a slot, and
+    /// the value replaces it.
+    MemoryLoad {
+        /// Which load, in its checked form.
+        op: Op,
+        /// The memory's index.
+        memory: u32,
+        /// Added to the address without wrapping.
+        offset: u64,
+        /// The slot.
+        base: Slot,
+    },
+    /// Stores to a memory that is not memory 0, always checked: the address is in a slot, the
+    /// value in the next one.
+    MemoryStore {
+        /// Which store, in its checked form.
+        op: StoreOp,
+        /// The memory's index.
+        memory: u32,
+        /// Added to the address without wrapping.
+        offset: u64,
+        /// The slot of the address.
+        base: Slot,
+    },
     /// Sets a global. One tree.
     GlobalSet {
         /// Its index.
@@ -411,7 +435,9 @@ impl Root {
             | Root::BrUnless(_)
             | Root::BrTable { .. }
             | Root::CallIndirect { .. } => &[Ty::I32],
-            Root::Br(_)
+            Root::MemoryLoad { .. }
+            | Root::MemoryStore { .. }
+            | Root::Br(_)
             | Root::Return
             | Root::Unreachable
             | Root::Call { .. }

@@ -71,9 +71,28 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// If the bytes are not a valid module under `features`, with the offset of the problem.
+    /// If the bytes are not a valid module under `features`, with the offset of the problem, and
+    /// with the names of the proposals with which they would be one.
     pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
         let bytes = bytes.into();
+        Module::parse(&bytes, features).map_err(|error| match error {
+            Error::Invalid { message, offset } => {
+                // The validator does not always say what it misses.
+                let missing = crate::missing_features(&bytes, features);
+                if missing.is_empty() {
+                    return Error::Invalid { message, offset };
+                }
+                Error::MissingFeature {
+                    proposal: missing.join(", "),
+                    message,
+                    offset,
+                }
+            }
+            error => error,
+        })
+    }
+
+    fn parse(bytes: &Arc<[u8]>, features: &Features) -> Result<Module, Error> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Error::Limit {
                 what: "the size of the module in bytes",
@@ -82,7 +101,7 @@ impl Module {
             });
         }
         let mut module = Module {
-            bytes: Arc::clone(&bytes),
+            bytes: Arc::clone(bytes),
             types: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
@@ -103,7 +122,7 @@ impl Module {
         let mut parser = Parser::new(0);
         parser.set_features(features.wasm());
         let mut allocations = FuncValidatorAllocations::default();
-        for payload in parser.parse_all(&bytes) {
+        for payload in parser.parse_all(bytes) {
             let payload = payload?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(func, body) => {

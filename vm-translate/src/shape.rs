@@ -168,6 +168,8 @@ impl Symbol {
             | Root::Call { .. }
             | Root::CallImport { .. }
             | Root::ReturnCall { .. }
+            | Root::MemoryLoad { .. }
+            | Root::MemoryStore { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
             | Root::Runtime { .. } => return None,

@@ -303,6 +303,28 @@ impl Encoder<'_> {
                 self.put_slot(base);
                 self.restore_context(base);
             }
+            Root::MemoryLoad {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                self.fixed(Fixed::MemoryLoad(op));
+                self.put32(self.around.layout.memory(memory));
+                self.put_slot(base);
+                self.put(offset);
+            }
+            Root::MemoryStore {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                self.fixed(Fixed::MemoryStore(op));
+                self.put32(self.around.layout.memory(memory));
+                self.put_slot(base);
+                self.put(offset);
+            }
             Root::ReturnCall { func, base, args } => {
                 self.restore_floats();
                 let cell = self.bytes.len();

@@ -3,6 +3,8 @@
 //! They come first in the list of handlers, in the order of [`Fixed::all`]. The generator and the
 //! encoder share this file.
 
+use vm_translate::{Effect, Op, StoreOp, Ty};
+
 /// The most integer registers that a function pins.
 pub(crate) const PINNED_INTS: u8 = 6;
 /// The most float registers that a function pins.
@@ -35,6 +37,12 @@ pub(crate) enum Fixed {
     /// Computes an operator that has no template, slots to slot. Operands: the operator (4), the
     /// destination (4), three sources (4 each; what is not used is 0).
     Evaluate,
+    /// Loads by a memory's cell. Operands: the memory's place in the context (4), the slot of the
+    /// address and of the value (4), the offset (8).
+    MemoryLoad(Op),
+    /// Stores by a memory's cell. Operands: the memory's place in the context (4), the slot of
+    /// the address, which the value follows (4), the offset (8).
+    MemoryStore(StoreOp),
     /// 128-bit arithmetic on the 64-bit words of the slots from the operand (4) up.
     Wide(Wide),
     /// Enters a function. Operands: the frame's bytes (4), where registers are saved (4), the
@@ -140,6 +148,22 @@ impl Fixed {
             Fixed::Evaluate,
             Fixed::Adapter,
         ];
+        let checked = |op: &Op| {
+            let scalar = matches!(op.result(), Ty::I32 | Ty::I64 | Ty::F32 | Ty::F64);
+            let load = matches!(
+                op.effect(),
+                Effect::Load {
+                    unchecked: false,
+                    ..
+                }
+            );
+            load && scalar
+        };
+        let loads = Op::ALL.iter().copied().filter(checked);
+        all.extend(loads.map(Fixed::MemoryLoad));
+        let stores = StoreOp::ALL.iter().copied();
+        let stores = stores.filter(|op| !op.unchecked() && op.width() <= 8);
+        all.extend(stores.map(Fixed::MemoryStore));
         all.extend([Wide::Add, Wide::Sub, Wide::MulS, Wide::MulU].map(Fixed::Wide));
         for touch in [false, true] {
             for zero in [false, true] {

@@ -6,7 +6,7 @@ use vm_memory::{GrowError, LinearMemory, OutOfBounds};
 use vm_translate::{GlobalType, TableType, ValType};
 use vm_trap::{Region, RegionClass};
 
-use crate::context::{Context, TableCell, Word};
+use crate::context::{Context, MemoryCell, TableCell, Word};
 use crate::machine::{EntityError, Machine};
 use crate::value::{FuncId, GlobalId, MemoryId, Raw, TableId, Val};
 
@@ -23,9 +23,34 @@ pub(crate) struct Memory {
     pub(crate) linear: LinearMemory,
     /// The contexts of the instances whose memory 0 it is.
     users: Vec<NonNull<Context>>,
+    cell: NonNull<MemoryCell>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: boxed in `new`, freed only here, with the machine and all who point to it.
+        drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
+    }
 }
 
 impl Memory {
+    fn new(linear: LinearMemory) -> Memory {
+        let cell = MemoryCell {
+            base: linear.base_ptr(),
+            len: linear.byte_len(),
+        };
+        Memory {
+            linear,
+            users: Vec::new(),
+            // SAFETY: a box is never null.
+            cell: unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(cell))) },
+        }
+    }
+
+    pub(crate) fn cell(&self) -> *mut MemoryCell {
+        self.cell.as_ptr()
+    }
+
     /// Makes it the memory 0 of one more instance.
     pub(crate) fn attach(&mut self, context: NonNull<Context>) {
         self.users.push(context);
@@ -35,6 +60,14 @@ impl Memory {
     /// Adds pages, and tells the instances.
     pub(crate) fn grow(&mut self, delta: u64) -> Result<u64, GrowError> {
         let before = self.linear.grow(delta)?;
+        // SAFETY: the cell was boxed in `new`, lives as long as the memory, and is only accessed
+        // through raw pointers, by whoever has the machine exclusively.
+        unsafe {
+            *self.cell.as_ptr() = MemoryCell {
+                base: self.linear.base_ptr(),
+                len: self.linear.byte_len(),
+            };
+        }
         self.publish(0);
         Ok(before)
     }
@@ -185,10 +218,7 @@ impl Machine {
                 .insert(Region { range, class })
                 .expect("a reservation holds addresses that no other reservation holds");
         }
-        self.memories.push(Memory {
-            linear: memory,
-            users: Vec::new(),
-        });
+        self.memories.push(Memory::new(memory));
         MemoryId(id)
     }
 

@@ -8,7 +8,7 @@ use vm_translate::{ExternKind, GlobalType, MemoryType, TableType};
 use vm_trap::TrapCode;
 
 use crate::code::Code;
-use crate::context::{Context, FuncObject, TableCell, Word};
+use crate::context::{Context, FuncObject, MemoryCell, TableCell, Word};
 use crate::machine::entities::next_id;
 use crate::machine::{InstantiateError, Machine};
 use crate::value::{FuncId, GlobalId, InstanceId, MemoryId, TableId, Val};
@@ -320,6 +320,11 @@ impl Machine {
                 let at = context.byte_add(layout.table(i as u32) as usize);
                 at.cast::<*mut TableCell>()
                     .write(self.tables[table.index()].cell());
+            }
+            for (i, memory) in entities.memories.iter().enumerate() {
+                let at = context.byte_add(layout.memory(i as u32) as usize);
+                at.cast::<*mut MemoryCell>()
+                    .write(self.memories[memory.index()].cell());
             }
             for (i, function) in entities.functions.iter().enumerate() {
                 let at = context.byte_add(layout.function(i as u32) as usize);

@@ -176,6 +176,26 @@ impl<'a> Encoder<'a> {
                 self.token(Token::CallIndirect, &[index, base, at, ty]);
                 self.token(Token::RestoreContext, &[base]);
             }
+            Root::MemoryLoad {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                let at = self.links.layout().memory(memory);
+                let (low, high) = (offset as u32, (offset >> 32) as u32);
+                self.token(Token::MemoryLoad, &[base, at, op as u32, low, high]);
+            }
+            Root::MemoryStore {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                let at = self.links.layout().memory(memory);
+                let (low, high) = (offset as u32, (offset >> 32) as u32);
+                self.token(Token::MemoryStore, &[base, at, op as u32, low, high]);
+            }
             Root::ReturnCall { func, base, args } => {
                 let cell = self.links.cell(func);
                 let (low, high) = (cell as u32, (cell >> 32) as u32);

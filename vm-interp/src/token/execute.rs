@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_trap::TrapCode;
 
+use super::access;
 use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
 use crate::code::Backend;
 use crate::context::{
-    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Runtime, TableCell, Word,
+    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, MemoryCell, Runtime, TableCell,
+    Word,
 };
 use crate::machine::{self, Machine};
 use crate::semantics;
@@ -408,6 +410,27 @@ macro_rules! define_run {
                             let results = slots.read() as usize;
                             slots.copy_from(slots.add(TAIL_ADAPTER as usize), results);
                             leave!();
+                        }
+                        Token::MemoryLoad => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            let cell = cell.cast::<*const MemoryCell>().read();
+                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            match access::load(cell, word!(3), slot!(1), offset) {
+                                Ok(value) => slot!(1) = value,
+                                Err(code) => trap!(code),
+                            }
+                            next!(6);
+                        }
+                        Token::MemoryStore => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            let cell = cell.cast::<*const MemoryCell>().read();
+                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            let value = *fp.add(word!(1) as usize + 1);
+                            let stored = access::store(cell, word!(3), slot!(1), offset, value);
+                            if let Err(code) = stored {
+                                trap!(code);
+                            }
+                            next!(6);
                         }
                         Token::Runtime => {
                             let function = machine::RUNTIME[word!(2) as usize];

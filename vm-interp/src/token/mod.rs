@@ -1,5 +1,6 @@
 //! The token executor: a loop in Rust over compact code. The reference for what the IR means.
 
+mod access;
 mod encode;
 mod execute;
 mod tokens;

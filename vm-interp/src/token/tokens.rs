@@ -289,6 +289,11 @@ macro_rules! define_tokens {
             /// Where a tail call that changed the context returns to if its caller does not
             /// expect that.
             ReturnAdapter,
+            /// Slot of the address and of the value, offset of the memory in the context, operator,
+            /// offset (two words).
+            MemoryLoad,
+            /// Slot of the address, offset of the memory in the context, store, offset (two words).
+            MemoryStore,
             /// Slot of the operands, operation, immediates.
             Runtime,
             /// Destination, source.
@@ -326,7 +331,7 @@ macro_rules! define_tokens {
             "Finish", "RestoreContext", "Unreachable", "Br", "BrIf", "BrUnless", "BrAnd",
             "BrAndImm", "BrNand", "BrNandImm", "BrTable", "Return", "Call", "CallImport",
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
-            "ReturnAdapter", "Runtime", "Copy", "Const", "ConstSigned", "Const64", "GlobalGet",
+            "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const", "ConstSigned", "Const64", "GlobalGet",
             "GlobalSet", "Select",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*

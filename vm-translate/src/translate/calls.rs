@@ -2,7 +2,7 @@
 
 use crate::FuncType;
 use crate::ir::{FRAME_HEADER, Node, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
-use crate::op::Ty;
+use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
 use super::expr::Effects;
@@ -163,6 +163,17 @@ impl Translator<'_> {
         results: &[Ty],
         imm: [u32; 2],
     ) {
+        let (first, base) = self.slot_operands(operands);
+        self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
+        self.emit_plain(Root::Runtime { op, base, imm });
+        self.stack.truncate(first);
+        for (slot, ty) in (base..).zip(results) {
+            self.push_slot(slot, *ty);
+        }
+    }
+
+    /// Puts so many operands into adjacent slots. Returns the index of the first and its slot.
+    fn slot_operands(&mut self, operands: usize) -> (usize, Slot) {
         let first = self.stack.len() - operands;
         self.compute_for_call(first);
         let base = self.stack.end_below(first);
@@ -170,12 +181,32 @@ impl Translator<'_> {
         for index in first..self.stack.len() {
             self.emit_argument(index, base + (index - first) as Slot);
         }
-        self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
-        self.emit_plain(Root::Runtime { op, base, imm });
+        (first, base)
+    }
+
+    /// Translates a load from a memory other than memory 0.
+    pub(super) fn memory_load(&mut self, op: Op, memory: u32, offset: u64) {
+        let (first, base) = self.slot_operands(1);
+        self.emit_plain(Root::MemoryLoad {
+            op,
+            memory,
+            offset,
+            base,
+        });
         self.stack.truncate(first);
-        for (slot, ty) in (base..).zip(results) {
-            self.push_slot(slot, *ty);
-        }
+        self.push_slot(base, op.result());
+    }
+
+    /// Translates a store to a memory other than memory 0.
+    pub(super) fn memory_store(&mut self, op: StoreOp, memory: u32, offset: u64) {
+        let (first, base) = self.slot_operands(2);
+        self.emit_plain(Root::MemoryStore {
+            op,
+            memory,
+            offset,
+            base,
+        });
+        self.stack.truncate(first);
     }
 
     /// Translates a store to memory 0.

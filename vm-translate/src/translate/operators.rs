@@ -1,6 +1,6 @@
 //! One WebAssembly instruction at a time.
 
-use wasmparser::{MemArg, Operator};
+use wasmparser::{MemArg, MemArgTarget, Operator};
 
 use crate::Error;
 use crate::ir::{Node, Place, Root, RuntimeOp};
@@ -149,6 +149,10 @@ impl Translator<'_> {
             _ => {
                 if let Some((op, memarg)) = load(operator) {
                     self.load(op, memarg);
+                } else if let Some((op, memarg)) = store(operator)
+                    && let Some(memory) = other_memory(memarg)
+                {
+                    self.memory_store(op, memory, memarg.offset);
                 } else if let Some((op, memarg)) = store(operator) {
                     let unchecked = self.is_unchecked(memarg.offset, op.width());
                     self.store(Root::Store {
@@ -180,6 +184,9 @@ impl Translator<'_> {
         let crate::Effect::Load { width, .. } = op.effect() else {
             return;
         };
+        if let Some(memory) = other_memory(memarg) {
+            return self.memory_load(op, memory, memarg.offset);
+        }
         let unchecked = self.is_unchecked(memarg.offset, width);
         self.apply(
             if unchecked { op.to_unchecked() } else { op },
@@ -251,6 +258,15 @@ impl Translator<'_> {
             }
             _ => self.apply(op, 0),
         }
+    }
+}
+
+/// The memory that an access is for, unless it is memory 0.
+fn other_memory(memarg: MemArg) -> Option<u32> {
+    match memarg.target {
+        MemArgTarget::Memory(0) => None,
+        // Arrays have no accesses as long as their proposal is off.
+        MemArgTarget::Memory(index) | MemArgTarget::Array(index) => Some(index),
     }
 }
 

@@ -244,7 +244,9 @@ impl Eval<'_> {
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
-            Root::ReturnCall { .. }
+            Root::MemoryLoad { .. }
+            | Root::MemoryStore { .. }
+            | Root::ReturnCall { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. } => panic!("not among what the tests use"),
             Root::Runtime { op, base, imm } => {
