@@ -11,6 +11,7 @@ pub(crate) fn fits(expected: &ExternType, found: &ExternType) -> bool {
         (ExternType::Global(expected), ExternType::Global(found)) => expected == found,
         (ExternType::Table(expected), ExternType::Table(found)) => {
             expected.element() == found.element()
+                && expected.is_64() == found.is_64()
                 && limits_fit(
                     (expected.minimum(), expected.maximum()),
                     (found.minimum(), found.maximum()),

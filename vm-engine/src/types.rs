@@ -158,6 +158,7 @@ pub struct TableType {
     element: RefType,
     minimum: u64,
     maximum: Option<u64>,
+    table64: bool,
 }
 
 impl TableType {
@@ -167,6 +168,17 @@ impl TableType {
             element,
             minimum: minimum.into(),
             maximum: maximum.map(u64::from),
+            table64: false,
+        }
+    }
+
+    /// The same with 64-bit indices.
+    pub fn new64(element: RefType, minimum: u64, maximum: Option<u64>) -> TableType {
+        TableType {
+            element,
+            minimum,
+            maximum,
+            table64: true,
         }
     }
 
@@ -183,6 +195,11 @@ impl TableType {
     /// Elements that it may never exceed.
     pub fn maximum(&self) -> Option<u64> {
         self.maximum
+    }
+
+    /// Whether indices have 64 bits.
+    pub fn is_64(&self) -> bool {
+        self.table64
     }
 }
 
@@ -215,6 +232,17 @@ impl MemoryType {
             maximum: maximum.map(u64::from),
             page_size_log2: 16,
             memory64: false,
+            shared: false,
+        }
+    }
+
+    /// A memory with 64-bit indices and pages of 64 KiB.
+    pub fn new64(minimum: u64, maximum: Option<u64>) -> MemoryType {
+        MemoryType {
+            minimum,
+            maximum,
+            page_size_log2: 16,
+            memory64: true,
             shared: false,
         }
     }
@@ -513,6 +541,7 @@ impl From<low::TableType> for TableType {
             element: ty.element.into(),
             minimum: ty.minimum,
             maximum: ty.maximum,
+            table64: ty.table64,
         }
     }
 }
@@ -523,6 +552,7 @@ impl From<TableType> for low::TableType {
             element: ty.element.into(),
             minimum: ty.minimum,
             maximum: ty.maximum,
+            table64: ty.table64,
         }
     }
 }

@@ -53,10 +53,9 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 7] = [
+    let switches: [(&str, Switch); 6] = [
         ("simd", Config::wasm_simd),
         ("relaxed-simd", Config::wasm_relaxed_simd),
-        ("memory64", Config::wasm_memory64),
         ("threads", Config::wasm_threads),
         ("exceptions", Config::wasm_exceptions),
         ("function-references", Config::wasm_function_references),
@@ -113,7 +112,7 @@ fn proposals_that_are_implemented_can_be_switched_off() {
 #[test]
 fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, &str, Switch); 5] = [
+    let switches: [(&str, &str, Switch); 6] = [
         (
             "extended-const",
             "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
@@ -134,6 +133,7 @@ fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
             "(memory 5 (pagesize 1))",
             Config::wasm_custom_page_sizes,
         ),
+        ("memory64", "(memory i64 1)", Config::wasm_memory64),
         (
             "wide-arithmetic",
             "(func (param i64) (result i64 i64)

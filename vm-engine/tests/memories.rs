@@ -246,3 +246,39 @@ fn a_memory_that_is_the_first_of_one_instance_and_the_second_of_another() {
         assert_eq!(f(second).unwrap(), (11, 22, 2));
     }
 }
+
+#[test]
+fn addresses_of_64_bits_never_wrap_and_limits_beyond_the_host_are_errors() {
+    let text = r#"
+    (module
+      (memory (export "m") i64 1)
+      (func (export "load") (param i64) (result i64)
+        (i64.load offset=0xfffffffffffffff0 (local.get 0)))
+      (func (export "near") (param i64) (result i64) (i64.load (local.get 0)))
+      (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0))))"#;
+    in_each_mode(text, |store, instance| {
+        let memory = instance.get_memory(&mut *store, "m").unwrap();
+        memory.write(&mut *store, PAGE - 8, &[7; 8]).unwrap();
+        let near: u64 = call(store, instance, "near", PAGE as u64 - 8).unwrap();
+        assert_eq!(near, 0x0707_0707_0707_0707);
+        for address in [PAGE as u64 - 7, 1 << 32, u64::MAX - 7, u64::MAX] {
+            let error = call::<_, u64, u64>(store, instance, "near", address).unwrap_err();
+            assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::MemoryOutOfBounds));
+        }
+        // The sum would be 0, 8 and 0x10 if it wrapped around; 0 is beyond the end without that.
+        for address in [0u64, 0x10, 0x18, 0x20] {
+            let error = call::<_, u64, u64>(store, instance, "load", address).unwrap_err();
+            assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::MemoryOutOfBounds));
+        }
+        for delta in [1u64 << 47, u64::MAX] {
+            assert_eq!(
+                call::<_, u64, i64>(store, instance, "grow", delta).unwrap(),
+                -1
+            );
+        }
+        assert_eq!(call::<_, u64, i64>(store, instance, "grow", 1).unwrap(), 1);
+        // 2^63 bytes, more than any host has.
+        let ty = MemoryType::new64(1 << 47, None);
+        assert!(Memory::new(&mut *store, ty).is_err());
+    });
+}

@@ -21,6 +21,7 @@ fn entities(world: &mut World) -> Entities {
         element: RefType::Func,
         minimum: 3,
         maximum: Some(5),
+        table64: false,
     };
     let memory = memory_type(2, Some(2));
     let global = GlobalType {
@@ -77,6 +78,7 @@ fn entities_have_to_match_the_module() {
                 element,
                 minimum,
                 maximum,
+                table64: false,
             };
             let table = world
                 .machine
@@ -249,6 +251,7 @@ fn values_have_to_be_of_the_right_type() {
             element: RefType::Func,
             minimum: 2,
             maximum: Some(4),
+            table64: false,
         };
         let table = machine.add_table(ty, Val::FuncRef(None)).unwrap();
         let wrong = EntityError::Type {

@@ -346,6 +346,7 @@ fn tables_are_shared_and_functions_run_in_their_own_instance() {
             element: RefType::Func,
             minimum: 3,
             maximum: None,
+            table64: false,
         };
         let table = world
             .machine

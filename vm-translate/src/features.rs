@@ -27,6 +27,7 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
+    ("memory64", WasmFeatures::MEMORY64),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
@@ -34,7 +35,6 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("simd", WasmFeatures::SIMD),
     ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
-    ("memory64", WasmFeatures::MEMORY64),
     ("threads", WasmFeatures::THREADS),
     ("exceptions", WasmFeatures::EXCEPTIONS),
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),

@@ -68,7 +68,7 @@ pub enum Root {
         /// Added to the address without wrapping.
         offset: u64,
     },
-    /// Loads from a memory that is not memory 0, always checked: the address is in a slot, and
+    /// Loads from a memory that is not memory 0 or has 64-bit addresses, always checked: the address is in a slot, and
     /// the value replaces it.
     MemoryLoad {
         /// Which load, in its checked form.
@@ -80,7 +80,7 @@ pub enum Root {
         /// The slot.
         base: Slot,
     },
-    /// Stores to a memory that is not memory 0, always checked: the address is in a slot, the
+    /// Stores to a memory that is not memory 0 or has 64-bit addresses, always checked: the address is in a slot, the
     /// value in the next one.
     MemoryStore {
         /// Which store, in its checked form.
@@ -226,6 +226,9 @@ pub enum RuntimeOp {
     I64MulWideS,
     /// `i64.mul_wide_u`: two results.
     I64MulWideU,
+    /// Of a 64-bit index of a table, the 32-bit one that is as good: the greatest if it is
+    /// beyond 32 bits, since no table has such an element.
+    ClampIndex,
 }
 
 impl RuntimeOp {
@@ -250,6 +253,7 @@ impl RuntimeOp {
         RuntimeOp::I64Sub128,
         RuntimeOp::I64MulWideS,
         RuntimeOp::I64MulWideU,
+        RuntimeOp::ClampIndex,
     ];
 
     /// The instruction's name in the text format.
@@ -274,6 +278,7 @@ impl RuntimeOp {
             RuntimeOp::I64Sub128 => "i64.sub128",
             RuntimeOp::I64MulWideS => "i64.mul_wide_s",
             RuntimeOp::I64MulWideU => "i64.mul_wide_u",
+            RuntimeOp::ClampIndex => "clamp_index",
         }
     }
 }

@@ -176,6 +176,8 @@ pub struct TableType {
     pub minimum: u64,
     /// The greatest number of elements, if there is a limit.
     pub maximum: Option<u64>,
+    /// Whether indices are 64-bit.
+    pub table64: bool,
 }
 
 impl TableType {
@@ -184,6 +186,7 @@ impl TableType {
             element: RefType::from_wasm(ty.element_type)?,
             minimum: ty.initial,
             maximum: ty.maximum,
+            table64: ty.table64,
         })
     }
 }

@@ -173,7 +173,6 @@ fn errors_say_where() {
 fn errors_name_the_proposal_that_is_missing() {
     for (text, proposal) in [
         ("(module (func (drop (v128.const i64x2 0 0))))", "simd"),
-        ("(module (memory i64 1))", "memory64"),
         ("(module (memory 1 1 shared))", "threads"),
         ("(module (tag))", "exceptions"),
         ("(module (type (struct)))", "gc"),
@@ -212,6 +211,8 @@ fn proposals_can_be_turned_off() {
         ("(module (func (param externref)))", "reference-types"),
         ("(module (func (return_call 0)))", "tail-call"),
         ("(module (memory 1) (memory 1))", "multi-memory"),
+        ("(module (memory i64 1))", "memory64"),
+        ("(module (table i64 1 funcref))", "memory64"),
         ("(module (memory 1 (pagesize 1)))", "custom-page-sizes"),
         (
             "(module (func (param i64) (result i64 i64)

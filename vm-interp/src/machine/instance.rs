@@ -438,6 +438,9 @@ fn table_matches(ty: &TableType, size: u64, expected: &TableType) -> Result<(), 
             ty.element, expected.element
         ));
     }
+    if ty.table64 != expected.table64 {
+        return Err("its indices have another width".to_owned());
+    }
     limits_match((size, ty.maximum), (expected.minimum, expected.maximum))
 }
 

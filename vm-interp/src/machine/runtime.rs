@@ -40,10 +40,13 @@ pub(crate) static RUNTIME: [RuntimeFn; RuntimeOp::ALL.len()] = [
     i64_sub128,
     i64_mul_wide_s,
     i64_mul_wide_u,
+    clamp_index,
 ];
 
-/// The answer of `memory.grow` and `table.grow` when they fail: -1, as 32 bits.
-const FAILED: Word = u32::MAX as Word;
+/// The answer of `memory.grow` and `table.grow` when they fail: -1 of the type of indices.
+fn failed(wide: bool) -> Word {
+    if wide { Word::MAX } else { u32::MAX.into() }
+}
 
 /// The most operands of an operation, and so the slots that it uses.
 const MAX_OPERANDS: usize = 4;
@@ -105,6 +108,8 @@ unsafe fn runtime_of(context: *mut Context) -> *mut Runtime {
     unsafe { (*context).runtime }
 }
 
+/// An operand; one of 32 bits has a clear upper half.
+///
 /// # Safety
 ///
 /// As for [`RUNTIME`]; the operation has at least `n + 1` operands or results.
@@ -112,16 +117,6 @@ unsafe fn operand(slots: *mut Word, n: usize) -> Word {
     debug_assert!(n < MAX_OPERANDS);
     // SAFETY: the caller's promise; the value stack is initialised.
     unsafe { slots.add(n).read() }
-}
-
-/// An operand that is an address, an index or a length of 32 bits.
-///
-/// # Safety
-///
-/// As for [`operand`].
-unsafe fn operand32(slots: *mut Word, n: usize) -> u64 {
-    // SAFETY: the caller's promise.
-    u64::from(unsafe { operand(slots, n) } as u32)
 }
 
 /// Asks the host whether something may grow, with the value stack above the operands free for it.
@@ -165,15 +160,16 @@ unsafe extern "C" fn memory_grow(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`; the scope ends before the host is asked.
     unsafe {
-        let delta = operand32(slots, 0);
+        let delta = operand(slots, 0);
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
         let linear = &scope.machine.memories[id.index()].linear;
         let ty = *linear.ty();
+        let failed = failed(ty.memory64);
         let (current, pages) = (linear.byte_len(), linear.pages());
         let desired = pages.checked_add(delta).filter(|p| *p <= ty.limit_pages());
         let Some(desired) = desired.and_then(|pages| ty.bytes(pages)) else {
-            slots.write(FAILED);
+            slots.write(failed);
             return 0;
         };
         let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
@@ -183,9 +179,9 @@ unsafe extern "C" fn memory_grow(
         slots.write(match allowed {
             Ok(true) => {
                 let grown = Scope::new(context).machine.memories[id.index()].grow(delta);
-                grown.unwrap_or(FAILED)
+                grown.unwrap_or(failed)
             }
-            Ok(false) => FAILED,
+            Ok(false) => failed,
             Err(status) => return status,
         });
     }
@@ -201,9 +197,9 @@ unsafe extern "C" fn memory_fill(
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
         let (dst, byte, len) = (
-            operand32(slots, 0),
+            operand(slots, 0),
             operand(slots, 1) as u8,
-            operand32(slots, 2),
+            operand(slots, 2),
         );
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
@@ -224,11 +220,7 @@ unsafe extern "C" fn memory_copy(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
-        let (dst, src, len) = (
-            operand32(slots, 0),
-            operand32(slots, 1),
-            operand32(slots, 2),
-        );
+        let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let to = scope.memory_id(dst_memory).index();
         let from = scope.memory_id(src_memory).index();
@@ -250,11 +242,7 @@ unsafe extern "C" fn memory_init(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
-        let (dst, src, len) = (
-            operand32(slots, 0),
-            operand32(slots, 1),
-            operand32(slots, 2),
-        );
+        let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let id = crate::value::InstanceId(scope.instance as u32);
         status(
@@ -275,10 +263,13 @@ unsafe extern "C" fn data_drop(context: *mut Context, _: *mut Word, segment: u32
 unsafe extern "C" fn table_get(context: *mut Context, slots: *mut Word, table: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
-        let index = operand32(slots, 0) as usize;
+        let index = operand(slots, 0);
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        match scope.machine.tables[id.index()].elements().get(index) {
+        match scope.machine.tables[id.index()]
+            .elements()
+            .get(index as usize)
+        {
             Some(word) => slots.write(*word),
             None => return TrapCode::TableOutOfBounds.as_u8().into(),
         }
@@ -289,11 +280,11 @@ unsafe extern "C" fn table_get(context: *mut Context, slots: *mut Word, table: u
 unsafe extern "C" fn table_set(context: *mut Context, slots: *mut Word, table: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
     unsafe {
-        let (index, word) = (operand32(slots, 0) as usize, operand(slots, 1));
+        let (index, word) = (operand(slots, 0), operand(slots, 1));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
         let elements = scope.machine.tables[id.index()].elements_mut();
-        match elements.get_mut(index) {
+        match elements.get_mut(index as usize) {
             Some(element) => *element = word,
             None => return TrapCode::TableOutOfBounds.as_u8().into(),
         }
@@ -325,13 +316,14 @@ unsafe extern "C" fn table_grow(
     // SAFETY: the caller keeps the promises of `RUNTIME`; the scope ends before the host is asked;
     // validation has checked the value's type.
     unsafe {
-        let (init, delta) = (operand(slots, 0), operand32(slots, 1));
+        let (init, delta) = (operand(slots, 0), operand(slots, 1));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
         let table = &scope.machine.tables[id.index()];
+        let failed = failed(table.ty.table64);
         let (current, maximum) = (table.len(), table.ty.maximum);
         let Ok(desired) = table.grown(delta) else {
-            slots.write(FAILED);
+            slots.write(failed);
             return 0;
         };
         let allowed = may_grow(context, slots, |host| {
@@ -340,9 +332,9 @@ unsafe extern "C" fn table_grow(
         slots.write(match allowed {
             Ok(true) => {
                 let grown = Scope::new(context).machine.tables[id.index()].grow(delta, init);
-                grown.unwrap_or(FAILED)
+                grown.unwrap_or(failed)
             }
-            Ok(false) => FAILED,
+            Ok(false) => failed,
             Err(status) => return status,
         });
     }
@@ -357,7 +349,7 @@ unsafe extern "C" fn table_fill(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
     unsafe {
-        let (start, word, len) = (operand32(slots, 0), operand(slots, 1), operand32(slots, 2));
+        let (start, word, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
         let table = &mut scope.machine.tables[id.index()];
@@ -378,11 +370,7 @@ unsafe extern "C" fn table_copy(
     // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked that the tables
     // have the same type of elements.
     unsafe {
-        let (dst, src, len) = (
-            operand32(slots, 0),
-            operand32(slots, 1),
-            operand32(slots, 2),
-        );
+        let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let to = scope.table_id(dst_table).index();
         let from = scope.table_id(src_table).index();
@@ -409,11 +397,7 @@ unsafe extern "C" fn table_init(
 ) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
-        let (dst, src, len) = (
-            operand32(slots, 0),
-            operand32(slots, 1),
-            operand32(slots, 2),
-        );
+        let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let id = crate::value::InstanceId(scope.instance as u32);
         status(scope.machine.table_init(id, table, segment, dst, src, len))
@@ -478,4 +462,10 @@ unsafe extern "C" fn i64_mul_wide_s(_: *mut Context, slots: *mut Word, _: u32, _
 unsafe extern "C" fn i64_mul_wide_u(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`. A product of 64 bits each fits.
     unsafe { wide(slots, |[a, b]| u128::from(a) * u128::from(b)) }
+}
+
+unsafe extern "C" fn clamp_index(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe { slots.write(operand(slots, 0).min(u32::MAX.into())) };
+    0
 }

@@ -23,6 +23,7 @@ impl Translator<'_> {
 
     /// Translates `call_indirect`.
     pub(super) fn call_indirect(&mut self, table: u32, ty_index: u32) {
+        self.clamp_index(table);
         let ty = &self.module.types()[ty_index as usize];
         let base = self.arguments(ty, 1);
         self.reserved = base + FRAME_HEADER + frame_values(ty);
@@ -36,6 +37,13 @@ impl Translator<'_> {
         self.lower_entries(root, index..index + 1);
         self.reserved = 0;
         self.push_results(ty, 1, base);
+    }
+
+    /// Makes the index of a table at the top of the stack one of 32 bits.
+    fn clamp_index(&mut self, table: u32) {
+        if self.index_type(table) == Ty::I64 {
+            self.runtime(RuntimeOp::ClampIndex, 1, Some(Ty::I32), [0, 0]);
+        }
     }
 
     /// Translates `return_call`.
@@ -54,6 +62,7 @@ impl Translator<'_> {
 
     /// Translates `return_call_indirect`.
     pub(super) fn return_call_indirect(&mut self, table: u32, ty_index: u32) {
+        self.clamp_index(table);
         let ty = &self.module.types()[ty_index as usize];
         let base = self.tail_arguments(ty, 1);
         self.emit_plain(Root::ReturnCallIndirect {
@@ -184,7 +193,7 @@ impl Translator<'_> {
         (first, base)
     }
 
-    /// Translates a load from a memory other than memory 0.
+    /// Translates a load by a memory's cell.
     pub(super) fn memory_load(&mut self, op: Op, memory: u32, offset: u64) {
         let (first, base) = self.slot_operands(1);
         self.emit_plain(Root::MemoryLoad {
@@ -197,7 +206,7 @@ impl Translator<'_> {
         self.push_slot(base, op.result());
     }
 
-    /// Translates a store to a memory other than memory 0.
+    /// Translates a store by a memory's cell.
     pub(super) fn memory_store(&mut self, op: StoreOp, memory: u32, offset: u64) {
         let (first, base) = self.slot_operands(2);
         self.emit_plain(Root::MemoryStore {

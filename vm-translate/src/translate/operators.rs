@@ -102,10 +102,12 @@ impl Translator<'_> {
             }
 
             Operator::MemorySize { mem } => {
-                self.runtime(RuntimeOp::MemorySize, 0, Some(Ty::I32), [mem, 0]);
+                let ty = self.address_type(mem);
+                self.runtime(RuntimeOp::MemorySize, 0, Some(ty), [mem, 0]);
             }
             Operator::MemoryGrow { mem } => {
-                self.runtime(RuntimeOp::MemoryGrow, 1, Some(Ty::I32), [mem, 0]);
+                let ty = self.address_type(mem);
+                self.runtime(RuntimeOp::MemoryGrow, 1, Some(ty), [mem, 0]);
             }
             Operator::MemoryFill { mem } => self.runtime(RuntimeOp::MemoryFill, 3, None, [mem, 0]),
             Operator::MemoryCopy { dst_mem, src_mem } => {
@@ -122,10 +124,12 @@ impl Translator<'_> {
             }
             Operator::TableSet { table } => self.runtime(RuntimeOp::TableSet, 2, None, [table, 0]),
             Operator::TableSize { table } => {
-                self.runtime(RuntimeOp::TableSize, 0, Some(Ty::I32), [table, 0]);
+                let ty = self.index_type(table);
+                self.runtime(RuntimeOp::TableSize, 0, Some(ty), [table, 0]);
             }
             Operator::TableGrow { table } => {
-                self.runtime(RuntimeOp::TableGrow, 2, Some(Ty::I32), [table, 0]);
+                let ty = self.index_type(table);
+                self.runtime(RuntimeOp::TableGrow, 2, Some(ty), [table, 0]);
             }
             Operator::TableFill { table } => {
                 self.runtime(RuntimeOp::TableFill, 3, None, [table, 0])
@@ -150,7 +154,7 @@ impl Translator<'_> {
                 if let Some((op, memarg)) = load(operator) {
                     self.load(op, memarg);
                 } else if let Some((op, memarg)) = store(operator)
-                    && let Some(memory) = other_memory(memarg)
+                    && let Some(memory) = self.other_memory(memarg)
                 {
                     self.memory_store(op, memory, memarg.offset);
                 } else if let Some((op, memarg)) = store(operator) {
@@ -184,7 +188,7 @@ impl Translator<'_> {
         let crate::Effect::Load { width, .. } = op.effect() else {
             return;
         };
-        if let Some(memory) = other_memory(memarg) {
+        if let Some(memory) = self.other_memory(memarg) {
             return self.memory_load(op, memory, memarg.offset);
         }
         let unchecked = self.is_unchecked(memarg.offset, width);
@@ -196,6 +200,29 @@ impl Translator<'_> {
 
     fn wide(&mut self, op: RuntimeOp, operands: usize) {
         self.runtime_with(op, operands, &[Ty::I64, Ty::I64], [0, 0]);
+    }
+
+    /// The memory that an access is for, unless it is memory 0 with 32-bit addresses.
+    fn other_memory(&self, memarg: MemArg) -> Option<u32> {
+        match memarg.target {
+            MemArgTarget::Memory(0) if self.address_type(0) == Ty::I32 => None,
+            // Arrays have no accesses as long as their proposal is off.
+            MemArgTarget::Memory(index) | MemArgTarget::Array(index) => Some(index),
+        }
+    }
+
+    fn address_type(&self, memory: u32) -> Ty {
+        match self.module.memories()[memory as usize].memory64 {
+            true => Ty::I64,
+            false => Ty::I32,
+        }
+    }
+
+    pub(super) fn index_type(&self, table: u32) -> Ty {
+        match self.module.tables()[table as usize].table64 {
+            true => Ty::I64,
+            false => Ty::I32,
+        }
     }
 
     fn constant(&mut self, ty: Ty, bits: u64) {
@@ -258,15 +285,6 @@ impl Translator<'_> {
             }
             _ => self.apply(op, 0),
         }
-    }
-}
-
-/// The memory that an access is for, unless it is memory 0.
-fn other_memory(memarg: MemArg) -> Option<u32> {
-    match memarg.target {
-        MemArgTarget::Memory(0) => None,
-        // Arrays have no accesses as long as their proposal is off.
-        MemArgTarget::Memory(index) | MemArgTarget::Array(index) => Some(index),
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Its contents are listed in the scripts' own
 //! [documentation](https://github.com/WebAssembly/spec/tree/main/interpreter#spectest-host-module).
-//! `table64` is left out: it needs memory64.
 
 use anyhow::Result;
 use vm_engine::{
@@ -38,6 +37,13 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
         Ref::Func(None),
     )?;
     linker.define(&mut *store, "spectest", "table", Extern::from(table))?;
+
+    let table64 = Table::new(
+        &mut *store,
+        TableType::new64(RefType::Func, 10, Some(20)),
+        Ref::Func(None),
+    )?;
+    linker.define(&mut *store, "spectest", "table64", Extern::from(table64))?;
 
     let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
     linker.define(&mut *store, "spectest", "memory", Extern::from(memory))?;
