@@ -30,6 +30,7 @@ fn kind(ty: ValType) -> String {
     match ty {
         ValType::I32 | ValType::I64 => format!("an integer that fits in {ty}"),
         ValType::F32 | ValType::F64 => format!("a number ({ty})"),
+        ValType::V128 => format!("an unsigned integer that fits in {ty}"),
         _ => format!("`null` ({ty})"),
     }
 }
@@ -58,9 +59,19 @@ fn value(ty: ValType, text: &str) -> Option<Val> {
             .parse()
             .ok()
             .map(|number: f64| Val::F64(number.to_bits())),
+        ValType::V128 => vector(text).map(|bits| Val::V128(bits.into())),
         ValType::FuncRef => (text == "null").then_some(Val::FuncRef(None)),
         ValType::ExternRef => (text == "null").then_some(Val::ExternRef(None)),
-        #[allow(unreachable_patterns)] // Types of proposals that are still to come.
+    }
+}
+
+/// All bits of a vector as one number, of which the lowest are lane 0.
+fn vector(text: &str) -> Option<u128> {
+    match text.strip_prefix("0x") {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {
+            u128::from_str_radix(digits, 16).ok()
+        }
+        None if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     }
 }
@@ -85,18 +96,17 @@ fn integer(text: &str) -> Option<i128> {
 }
 
 /// A value as it is printed: integers signed, floats by the shortest decimal
-/// that reads back the same.
+/// that reads back the same, vectors as one number in hexadecimal.
 pub(crate) fn text(value: &Val) -> String {
     match value {
         Val::I32(number) => number.to_string(),
         Val::I64(number) => number.to_string(),
         Val::F32(bits) => f32::from_bits(*bits).to_string(),
         Val::F64(bits) => f64::from_bits(*bits).to_string(),
+        Val::V128(vector) => format!("{:#034x}", vector.as_u128()),
         Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
         Val::FuncRef(Some(_)) => "funcref".to_owned(),
         Val::ExternRef(Some(_)) => "externref".to_owned(),
-        #[allow(unreachable_patterns)] // As above.
-        other => format!("{other:?}"),
     }
 }
 
@@ -142,6 +152,23 @@ mod tests {
             assert_eq!(number(ValType::F64, text).as_deref(), Some(text));
         }
         assert_eq!(number(ValType::F64, "x"), None);
+    }
+
+    #[test]
+    fn vectors_are_numbers_of_128_bits() {
+        let all = "0xffffffffffffffffffffffffffffffff";
+        for (text, expected) in [
+            ("1", Some("0x00000000000000000000000000000001")),
+            (all, Some(all)),
+            ("0x100000000000000000000000000000000", None),
+            ("-1", None),
+            ("+1", None),
+            ("0x", None),
+            ("0x+1", None),
+            ("", None),
+        ] {
+            assert_eq!(number(ValType::V128, text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -76,21 +76,26 @@ impl Func {
 
         let mut few = [Raw::default(); STACK_SLOTS];
         let mut many = Vec::new();
-        let count = params.len().max(results.len());
+        let count = opaque.machine().func_type(id).slots() as usize;
         let slots = if count <= STACK_SLOTS {
             &mut few[..count]
         } else {
             many.resize(count, Raw::default());
             &mut many[..]
         };
-        for (slot, param) in slots.iter_mut().zip(params) {
-            *slot = opaque.machine().to_raw(&param.lower(opaque)?);
+        let mut slot = 0;
+        for param in params {
+            let param = param.lower(opaque)?;
+            opaque.machine().write_raw(&param, &mut slots[slot..]);
+            slot += param.ty().slots() as usize;
         }
         store.call(id, slots)?;
         let opaque = store.opaque();
         let types = opaque.machine().func_type(id).results();
-        for ((result, ty), slot) in results.iter_mut().zip(types).zip(slots.iter()) {
-            *result = Val::lift(opaque.machine().from_raw(*ty, *slot), opaque);
+        let mut slot = 0;
+        for (result, ty) in results.iter_mut().zip(types) {
+            *result = Val::lift(opaque.machine().read_raw(*ty, &slots[slot..]), opaque);
+            slot += ty.slots() as usize;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
-use crate::low::{HostError, InstanceId, Raw};
+use crate::low::{self, HostError, InstanceId, Raw};
 use crate::store::StoreInner;
 use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
@@ -54,16 +54,18 @@ impl<T: 'static> HostFunc<T> {
                 &mut many[..]
             };
             let (params, results) = values.split_at_mut(param_count);
-            for ((param, ty), raw) in params.iter_mut().zip(types.params()).zip(slots.iter()) {
-                *param = Val::lift(
-                    store.opaque.machine().from_raw(ty.into(), *raw),
-                    store.opaque(),
-                );
+            let mut slot = 0;
+            for (param, ty) in params.iter_mut().zip(types.params()) {
+                let ty = low::ValType::from(ty);
+                let value = store.opaque.machine().read_raw(ty, &slots[slot..]);
+                *param = Val::lift(value, store.opaque());
+                slot += ty.slots() as usize;
             }
             for (result, ty) in results.iter_mut().zip(types.results()) {
                 *result = Val::default_for_ty(ty);
             }
             func(Caller::new(store, caller), params, results)?;
+            let mut slot = 0;
             for (index, (expected, value)) in types.results().zip(results.iter()).enumerate() {
                 if value.ty() != expected {
                     return Err(TypeError::HostResult {
@@ -73,7 +75,10 @@ impl<T: 'static> HostFunc<T> {
                     }
                     .into());
                 }
-                slots[index] = store.opaque.machine().to_raw(&value.lower(store.opaque())?);
+                let value = value.lower(store.opaque())?;
+                let machine = store.opaque.machine();
+                machine.write_raw(&value, &mut slots[slot..]);
+                slot += value.ty().slots() as usize;
             }
             Ok(())
         };

@@ -309,6 +309,7 @@ impl Initializer<'_> {
             ConstOp::I64(value) => low::Val::I64(value),
             ConstOp::F32(bits) => low::Val::F32(bits),
             ConstOp::F64(bits) => low::Val::F64(bits),
+            ConstOp::V128(bits) => low::Val::V128(bits),
             ConstOp::GlobalGet(index) => self.machine.global_get(self.globals[index as usize]),
             ConstOp::RefNull(ty) => low::Val::zero(ty.into()),
             ConstOp::RefFunc(index) => {

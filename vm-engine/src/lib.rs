@@ -50,7 +50,7 @@ pub use types::{
     ExportType, ExternType, FuncType, GlobalType, ImportType, MemoryType, Mutability, RefType,
     TableType, ValType,
 };
-pub use values::{ExternRef, Ref, Val};
+pub use values::{ExternRef, Ref, V128, Val};
 
 pub use vm_interp::MAX_NATIVE_STACK_BYTES;
 pub use vm_memory::{GrowError, MemoryError};

@@ -16,6 +16,8 @@ pub enum ValType {
     F32,
     /// A 64-bit float.
     F64,
+    /// A vector of 128 bits.
+    V128,
     /// A reference to a function, or null.
     FuncRef,
     /// A reference to something of the host's, or null.
@@ -25,7 +27,12 @@ pub enum ValType {
 impl ValType {
     /// Whether this is one of the two integer or the two float types.
     pub fn is_num(&self) -> bool {
-        !self.is_ref()
+        !self.is_ref() && !self.is_vector()
+    }
+
+    /// Whether this is the vector type.
+    pub fn is_vector(&self) -> bool {
+        matches!(self, ValType::V128)
     }
 
     /// Whether this is a reference type.
@@ -50,6 +57,7 @@ impl fmt::Display for ValType {
             ValType::I64 => "i64",
             ValType::F32 => "f32",
             ValType::F64 => "f64",
+            ValType::V128 => "v128",
             ValType::FuncRef => "funcref",
             ValType::ExternRef => "externref",
         })
@@ -483,6 +491,7 @@ impl From<low::ValType> for ValType {
             low::ValType::I64 => ValType::I64,
             low::ValType::F32 => ValType::F32,
             low::ValType::F64 => ValType::F64,
+            low::ValType::V128 => ValType::V128,
             low::ValType::FuncRef => ValType::FuncRef,
             low::ValType::ExternRef => ValType::ExternRef,
         }
@@ -496,6 +505,7 @@ impl From<ValType> for low::ValType {
             ValType::I64 => low::ValType::I64,
             ValType::F32 => low::ValType::F32,
             ValType::F64 => low::ValType::F64,
+            ValType::V128 => low::ValType::V128,
             ValType::FuncRef => low::ValType::FuncRef,
             ValType::ExternRef => low::ValType::ExternRef,
         }

@@ -8,6 +8,29 @@ use crate::low;
 use crate::store::{AsContextMut, StoreId, StoreOpaque};
 use crate::types::{RefType, ValType};
 
+/// A vector of 128 bits: its lowest bits are lane 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct V128(u128);
+
+impl V128 {
+    /// Its bits.
+    pub fn as_u128(&self) -> u128 {
+        self.0
+    }
+}
+
+impl From<u128> for V128 {
+    fn from(bits: u128) -> V128 {
+        V128(bits)
+    }
+}
+
+impl From<V128> for u128 {
+    fn from(vector: V128) -> u128 {
+        vector.0
+    }
+}
+
 /// A value of any type.
 #[derive(Clone, Copy, Debug)]
 pub enum Val {
@@ -19,6 +42,8 @@ pub enum Val {
     F32(u32),
     /// The bits of a 64-bit float: a NaN keeps its payload.
     F64(u64),
+    /// A vector.
+    V128(V128),
     /// A function, or null.
     FuncRef(Option<Func>),
     /// Something of the host's, or null.
@@ -59,6 +84,7 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FuncRef,
             Val::ExternRef(_) => ValType::ExternRef,
         }
@@ -71,6 +97,7 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
+            ValType::V128 => Val::V128(V128(0)),
             ValType::FuncRef => Val::FuncRef(None),
             ValType::ExternRef => Val::ExternRef(None),
         }
@@ -81,6 +108,7 @@ impl Val {
         i64 unwrap_i64 I64 i64, "an i64", v => v;
         f32 unwrap_f32 F32 f32, "an f32", v => f32::from_bits(v);
         f64 unwrap_f64 F64 f64, "an f64", v => f64::from_bits(v);
+        v128 unwrap_v128 V128 V128, "a v128", v => v;
         func_ref unwrap_func_ref FuncRef Option<Func>, "a funcref", v => v;
         extern_ref unwrap_extern_ref ExternRef Option<ExternRef>, "an externref", v => v;
     }
@@ -100,6 +128,7 @@ impl Val {
             Val::I64(value) => low::Val::I64(value),
             Val::F32(bits) => low::Val::F32(bits),
             Val::F64(bits) => low::Val::F64(bits),
+            Val::V128(vector) => low::Val::V128(vector.0),
             Val::FuncRef(func) => {
                 low::Val::FuncRef(func.map(|func| func.id_in(store)).transpose()?)
             }
@@ -115,6 +144,7 @@ impl Val {
             low::Val::I64(value) => Val::I64(value),
             low::Val::F32(bits) => Val::F32(bits),
             low::Val::F64(bits) => Val::F64(bits),
+            low::Val::V128(bits) => Val::V128(V128(bits)),
             low::Val::FuncRef(func) => Val::FuncRef(func.map(|id| Func::new_in(store, id))),
             low::Val::ExternRef(value) => {
                 Val::ExternRef(value.map(|index| ExternRef::new_in(store, index)))
@@ -142,6 +172,8 @@ from! {
     u64, v => Val::I64(v.cast_signed());
     f32, v => Val::F32(v.to_bits());
     f64, v => Val::F64(v.to_bits());
+    V128, v => Val::V128(v);
+    u128, v => Val::V128(V128(v));
     Func, v => Val::FuncRef(Some(v));
     Option<Func>, v => Val::FuncRef(v);
     ExternRef, v => Val::ExternRef(Some(v));

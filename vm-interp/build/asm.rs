@@ -286,6 +286,10 @@ pub(crate) trait Assembler {
     /// [`Reg::Address`] and [`Float::S2`].
     fn float_to_int(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float);
 
+    /// `dst` = the 16 bytes at `mem`, wherever they are.
+    fn vector_load(&mut self, dst: Float, mem: Mem);
+    fn vector_store(&mut self, mem: Mem, src: Float);
+
     /// Goes on with the cell so many bytes further.
     fn dispatch(&mut self, bytes: u32);
     /// Goes on with the cell that is as far as the operand says.

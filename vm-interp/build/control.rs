@@ -6,8 +6,8 @@ use crate::asm::*;
 use crate::fixed::{Fixed, Returned, Wide};
 use crate::operators::extend;
 use crate::templates::{call_object, table_function};
-use vm_translate::Effect;
 use vm_translate::ir::TAIL_ADAPTER;
+use vm_translate::{Effect, Ty};
 
 /// The offset of the stack's limit in a context.
 const STACK_LIMIT: i32 = 16;
@@ -262,6 +262,11 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
                 panic!("{op} is no load")
             };
             memory_address(asm, width);
+            if op.result() == Ty::V128 {
+                asm.vector_load(Float::S0, Mem::At(Reg::S1, 0));
+                asm.vector_store(Mem::At(Reg::S0, 0), Float::S0);
+                return asm.dispatch(24);
+            }
             let value = Reg::S2;
             asm.load_extend(extend(op, width), value, Mem::At(Reg::S1, 0));
             asm.store(Width::W64, Mem::At(Reg::S0, 0), value);
@@ -269,6 +274,11 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         }
         Fixed::MemoryStore(op) => {
             memory_address(asm, op.width());
+            if op.value() == Ty::V128 {
+                asm.vector_load(Float::S0, Mem::At(Reg::S0, 8));
+                asm.vector_store(Mem::At(Reg::S1, 0), Float::S0);
+                return asm.dispatch(24);
+            }
             let value = Reg::S2;
             asm.load(Width::W64, value, Src::Mem(Mem::At(Reg::S0, 8)));
             asm.store_narrow(op.width(), Mem::At(Reg::S1, 0), value);

@@ -7,7 +7,8 @@ use crate::asm::*;
 pub(crate) fn width(ty: Ty) -> Width {
     match ty {
         Ty::I32 | Ty::F32 => Width::W32,
-        Ty::I64 | Ty::F64 => Width::W64,
+        // Of a vector, the words that it is made of.
+        Ty::I64 | Ty::F64 | Ty::V128 => Width::W64,
     }
 }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `{a,b}` stands for either text. A word of class letters stands for any of its leaves: `s` a
-//! slot, `r` any register of the kind that is wanted there, `p` a pinned register, `t` a
+//! slot, `v` a vector in two slots, `r` any register of the kind that is wanted there, `p` a
+//! pinned register, `t` a
 //! temporary one, `c` a 32-bit constant, `w` a 64-bit one. A word of a letter and a digit stands
 //! for one register wherever it is written in the line: `i1`, `i2` … any integer register, `f1` …
 //! any float register. Roots that share a cell are separated by `;`.
@@ -173,6 +174,7 @@ fn parse_root(text: &str) -> Result<RootPattern, String> {
         "set" => RootName::Set(words.next().ok_or("a set without a place")?.to_owned()),
         "global.set" => RootName::Plain(Symbol::GlobalSet),
         "global.set.float" => RootName::Plain(Symbol::GlobalSetFloat),
+        "global.set.vector" => RootName::Plain(Symbol::GlobalSetVector),
         "br_if" => RootName::Plain(Symbol::BrIf),
         "br_unless" => RootName::Plain(Symbol::BrUnless),
         "br_table" => RootName::Plain(Symbol::BrTable),
@@ -242,6 +244,8 @@ fn leaves(class: &str, ty: Ty, registers: Registers) -> Result<Vec<Symbol>, Stri
     let mut leaves = Vec::new();
     for letter in class.chars() {
         match letter {
+            'v' => leaves.push(Symbol::Vector),
+            other if ty == Ty::V128 => return Err(format!("{other} is not a vector")),
             's' => leaves.push(Symbol::Slot),
             'r' => leaves.extend((0..pinned + temps).map(register)),
             'p' => leaves.extend((0..pinned).map(register)),
@@ -310,11 +314,16 @@ impl RootPattern {
                 };
                 // A set of a leaf is written with the kind as a letter: `set.f` is not needed,
                 // because both kinds of place can take a slot's bits.
-                for ty in tree.ty().map_or(vec![Ty::I64, Ty::F64], |ty| vec![ty]) {
+                let any = match &class[..] {
+                    "v" => vec![Ty::V128],
+                    _ => vec![Ty::I64, Ty::F64],
+                };
+                for ty in tree.ty().map_or(any, |ty| vec![ty]) {
                     for place in leaves(class, ty, registers)? {
                         let root = Symbol::Set(match place {
                             Symbol::Int(n) => SetSymbol::Int(n),
                             Symbol::Float(n) => SetSymbol::Float(n),
+                            Symbol::Vector => SetSymbol::Vector,
                             _ => SetSymbol::Slot,
                         });
                         for tree in tree.expand(ty, registers)? {
@@ -331,6 +340,7 @@ impl RootPattern {
                     Symbol::Store(op) => &[Ty::I32, op.value()],
                     Symbol::GlobalSet => &[Ty::I64],
                     Symbol::GlobalSetFloat => &[Ty::F64],
+                    Symbol::GlobalSetVector => &[Ty::V128],
                     _ => &[Ty::I32],
                 };
                 if types.len() != self.trees.len() {

@@ -485,6 +485,14 @@ impl Assembler for X86_64 {
         ));
     }
 
+    fn vector_load(&mut self, dst: Float, m: Mem) {
+        self.line(format_args!("movups {}, {}", float_name(dst), mem(m)));
+    }
+
+    fn vector_store(&mut self, m: Mem, src: Float) {
+        self.line(format_args!("movups {}, {}", mem(m), float_name(src)));
+    }
+
     fn float_alu(&mut self, op: FloatAlu, width: Width, dst: Float, src: FloatSrc) {
         let to = float_name(dst);
         let from = float_source(width, src);

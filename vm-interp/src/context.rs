@@ -31,7 +31,7 @@ pub(crate) struct Context {
 ///
 /// | words | each points to |
 /// | --- | --- |
-/// | globals | the global's value: one [`Word`] |
+/// | globals | the global's value: one [`Word`], of a vector two |
 /// | tables | a [`TableCell`] |
 /// | imported functions | a [`FuncObject`] |
 /// | memories | a [`MemoryCell`] |

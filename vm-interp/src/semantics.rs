@@ -9,6 +9,8 @@
 //! NaNs: where the specification leaves the payload open, the result is some arithmetic NaN (its
 //! quiet bit is set).
 
+pub mod vectors;
+
 use vm_translate::Op;
 use vm_trap::TrapCode;
 
@@ -115,6 +117,8 @@ macro_rules! operators {
                 Op::I64Load16UUnchecked => Ok(i64_load16_u(a)),
                 Op::I64Load32SUnchecked => Ok(i64_load32_s(a)),
                 Op::I64Load32UUnchecked => Ok(i64_load32_u(a)),
+                // Operators on vectors, which slots do not hold: the result's low half.
+                _ => Ok(vectors::eval(op, operands.map(u128::from), 0).unwrap_or(0) as u64),
             }
         }
     };

@@ -49,6 +49,8 @@ pub enum Val {
     F32(u32),
     /// The bits of a 64-bit float.
     F64(u64),
+    /// A vector, lane 0 in the lowest bits.
+    V128(u128),
     /// A function, or null.
     FuncRef(Option<FuncId>),
     /// A number that the host chose for something of its own, or null.
@@ -63,6 +65,7 @@ impl Val {
             Val::I64(_) => ValType::I64,
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FuncRef,
             Val::ExternRef(_) => ValType::ExternRef,
         }
@@ -75,13 +78,14 @@ impl Val {
             ValType::I64 => Val::I64(0),
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
+            ValType::V128 => Val::V128(0),
             ValType::FuncRef => Val::FuncRef(None),
             ValType::ExternRef => Val::ExternRef(None),
         }
     }
 }
 
-/// A value without its type, as one word.
+/// A value without its type, as one word; of a vector, one of its two words, the low one first.
 ///
 /// Numbers are their bits; what is above the lowest 32 of a 32-bit number is ignored. References
 /// are opaque: [`Machine::to_raw`](crate::Machine::to_raw) and

@@ -99,7 +99,7 @@ impl Checker<'_> {
         }
         for pin in function.pins() {
             let in_range = match pin.place {
-                Place::Slot(_) => false,
+                Place::Slot(_) | Place::Vector(_) => false,
                 Place::Int(n) => n < self.registers.pinned_ints,
                 Place::Float(n) => n < self.registers.pinned_floats,
             };
@@ -182,7 +182,7 @@ impl Checker<'_> {
     }
 
     fn call(&self, base: Slot, ty: &crate::FuncType) -> Result<(), String> {
-        let values = ty.params().len().max(ty.results().len()) as Slot;
+        let values = ty.slots();
         if base < self.function.saves() + self.function.pins().len() as Slot {
             return Err("a callee's frame overlaps the locals".to_owned());
         }
@@ -193,8 +193,8 @@ impl Checker<'_> {
     }
 
     fn tail_call(&self, base: Slot, args: u32, ty: &crate::FuncType) -> Result<(), String> {
-        if args as usize != ty.params().len() {
-            return Err("another number of arguments than parameters".to_owned());
+        if args != ty.param_slots() {
+            return Err("arguments do not take as many slots as the parameters".to_owned());
         }
         self.call(base, ty)?;
         self.call(base.max(crate::ir::TAIL_ADAPTER), ty)
@@ -210,7 +210,7 @@ impl Checker<'_> {
 
     fn is_temp(&self, place: Place) -> bool {
         match place {
-            Place::Slot(_) => false,
+            Place::Slot(_) | Place::Vector(_) => false,
             Place::Int(n) => n >= self.registers.pinned_ints,
             Place::Float(n) => n >= self.registers.pinned_floats,
         }
@@ -219,11 +219,13 @@ impl Checker<'_> {
     fn in_range(&self, place: Place) -> Result<(), String> {
         let r = &self.registers;
         let ok = match place {
-            Place::Slot(slot) => {
+            Place::Slot(slot) | Place::Vector(slot) => {
+                let end = place.slots().map_or(slot, |slots| slots.end);
                 let saved = self.function.saves()
                     ..self.function.saves() + self.function.pins().len() as Slot;
-                (crate::ir::FRAME_HEADER..self.function.frame_slots()).contains(&slot)
-                    && !saved.contains(&slot)
+                slot >= crate::ir::FRAME_HEADER
+                    && end <= self.function.frame_slots()
+                    && !(slot..end).any(|slot| saved.contains(&slot))
             }
             Place::Int(n) if n < r.pinned_ints => {
                 self.function.pins().iter().any(|pin| pin.place == place)

@@ -102,6 +102,7 @@ impl Listing<'_> {
                 "{place} = {}",
                 trees.next(match place {
                     Place::Float(_) => Ty::F64,
+                    Place::Vector(_) => Ty::V128,
                     _ => Ty::I64,
                 })
             ),
@@ -128,9 +129,8 @@ impl Listing<'_> {
                 let value = base + 1;
                 write!(f, "{op} {memory} offset={offset} (s{base}), s{value}")
             }
-            Root::GlobalSet { global, float } => {
-                let ty = if float { Ty::F64 } else { Ty::I64 };
-                write!(f, "global.set {global}, {}", trees.next(ty))
+            Root::GlobalSet { global, kind } => {
+                write!(f, "global.set {global}, {}", trees.next(kind))
             }
             Root::Br(label) => write!(f, "br {}", at(label)),
             Root::BrIf(label) => write!(f, "br_if {} {}", trees.next(Ty::I32), at(label)),
@@ -208,7 +208,9 @@ impl Trees<'_> {
                 if op.params().is_empty() {
                     return format!("{text} {immediate}");
                 }
-                if op.has_immediate() && immediate != 0 {
+                if op.has_lane() {
+                    text += &format!(" {immediate} ");
+                } else if op.has_immediate() && immediate != 0 {
                     text += &format!(" offset={immediate} ");
                 }
                 let operands: Vec<String> = op.params().iter().map(|ty| self.next(*ty)).collect();
@@ -221,7 +223,7 @@ impl Trees<'_> {
 fn constant(bits: u64, ty: Ty) -> String {
     match ty {
         Ty::I32 => (bits as i32).to_string(),
-        Ty::I64 => (bits as i64).to_string(),
+        Ty::I64 | Ty::V128 => (bits as i64).to_string(),
         Ty::F32 => float(f64::from(f32::from_bits(bits as u32)), bits),
         Ty::F64 => float(f64::from_bits(bits), bits),
     }
@@ -241,6 +243,7 @@ impl Display for Place {
             Place::Slot(slot) => write!(f, "s{slot}"),
             Place::Int(n) => write!(f, "r{n}"),
             Place::Float(n) => write!(f, "f{n}"),
+            Place::Vector(slot) => write!(f, "v{slot}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use wasmparser::WasmFeatures;
 
 /// The proposals that modules may use.
 ///
-/// The default is WebAssembly 2.0 without vector instructions. Proposals go by the names of
+/// The default is WebAssembly 2.0 and of later proposals those that are implemented. Proposals go by the names of
 /// their repositories at <https://github.com/WebAssembly>, more or less: see [`Features::names`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -22,6 +22,8 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("multi-value", WasmFeatures::MULTI_VALUE),
     ("reference-types", WasmFeatures::REFERENCE_TYPES),
     ("bulk-memory", WasmFeatures::BULK_MEMORY),
+    ("simd", WasmFeatures::SIMD),
+    ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
     ("extended-const", WasmFeatures::EXTENDED_CONST),
     ("tail-call", WasmFeatures::TAIL_CALL),
     ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
@@ -33,8 +35,6 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
 /// Proposals that the validator knows but that are not implemented, those that others build on
 /// first.
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
-    ("simd", WasmFeatures::SIMD),
-    ("relaxed-simd", WasmFeatures::RELAXED_SIMD),
     ("threads", WasmFeatures::THREADS),
     ("exceptions", WasmFeatures::EXCEPTIONS),
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),

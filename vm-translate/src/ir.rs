@@ -43,12 +43,34 @@ pub enum Place {
     Int(u8),
     /// A float register.
     Float(u8),
+    /// Two slots of the frame, from this one on, that hold a vector.
+    Vector(Slot),
+}
+
+impl Place {
+    /// The place of a value of this type that stands in slots from `slot` on.
+    pub const fn in_slots(slot: Slot, ty: Ty) -> Place {
+        match ty {
+            Ty::V128 => Place::Vector(slot),
+            _ => Place::Slot(slot),
+        }
+    }
+
+    /// The slots that it is, if it is not a register.
+    pub const fn slots(self) -> Option<std::ops::Range<Slot>> {
+        match self {
+            Place::Slot(slot) => Some(slot..slot + 1),
+            Place::Vector(slot) => Some(slot..slot + 2),
+            Place::Int(_) | Place::Float(_) => None,
+        }
+    }
 }
 
 /// A node of a tree, in prefix order: an operator is followed by its operands' trees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Node {
-    /// An operator, with its immediate: the offset of a load, the index of a global, else 0.
+    /// An operator, with its immediate: the offset of a load, the index of a global, the number
+    /// of a vector's lane, else 0.
     Op(Op, u64),
     /// The value at a place.
     Place(Place),
@@ -96,8 +118,9 @@ pub enum Root {
     GlobalSet {
         /// Its index.
         global: u32,
-        /// Whether the value is a float.
-        float: bool,
+        /// The type of its value, as far as places tell types apart: [`Ty::I64`], [`Ty::F64`] or
+        /// [`Ty::V128`].
+        kind: Ty,
     },
     /// Branches.
     Br(Label),
@@ -428,13 +451,15 @@ impl Root {
     /// The types of the trees that the root takes. A set moves 64 bits whatever they mean.
     pub fn operands(&self) -> &'static [Ty] {
         match self {
-            Root::Set(Place::Float(_)) | Root::GlobalSet { float: true, .. } => &[Ty::F64],
+            Root::Set(Place::Vector(_)) | Root::GlobalSet { kind: Ty::V128, .. } => &[Ty::V128],
+            Root::Set(Place::Float(_)) | Root::GlobalSet { kind: Ty::F64, .. } => &[Ty::F64],
             Root::Set(_) | Root::GlobalSet { .. } => &[Ty::I64],
             Root::Store { op, .. } => match op.value() {
                 Ty::I32 => &[Ty::I32, Ty::I32],
                 Ty::I64 => &[Ty::I32, Ty::I64],
                 Ty::F32 => &[Ty::I32, Ty::F32],
                 Ty::F64 => &[Ty::I32, Ty::F64],
+                Ty::V128 => &[Ty::I32, Ty::V128],
             },
             Root::BrIf(_)
             | Root::BrUnless(_)

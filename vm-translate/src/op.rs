@@ -19,12 +19,22 @@ pub enum Ty {
     F32,
     /// A 64-bit float.
     F64,
+    /// A vector of 128 bits: two consecutive slots, the low half first, and never a register.
+    V128,
 }
 
 impl Ty {
     /// Whether values of this type live in float registers when they live in a register.
     pub const fn is_float(self) -> bool {
         matches!(self, Ty::F32 | Ty::F64)
+    }
+
+    /// How many slots a value of this type takes.
+    pub const fn slots(self) -> u32 {
+        match self {
+            Ty::V128 => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -254,6 +264,231 @@ ops! {
     GlobalGetFloat "global.get.float" () -> F64, Global;
     Select "select" (I64, I64, I32) -> I64, Pure;
     SelectFloat "select.float" (F64, F64, I32) -> F64, Pure;
+    GlobalGetVector "global.get.vector" () -> V128, Global;
+    SelectVector "select.vector" (V128, V128, I32) -> V128, Pure;
+    V128Load "v128.load" (I32) -> V128, Load { width: 16, unchecked: false };
+    V128LoadUnchecked "v128.load.unchecked" (I32) -> V128, Load { width: 16, unchecked: true };
+    V128Const "v128.const" (I64, I64) -> V128, Pure;
+    V128FromI64 "v128.from_i64" (I64) -> V128, Pure;
+    I8x16Shuffle "i8x16.shuffle" (V128, V128, V128) -> V128, Pure;
+    I8x16ExtractLaneS "i8x16.extract_lane_s" (V128) -> I32, Pure;
+    I8x16ExtractLaneU "i8x16.extract_lane_u" (V128) -> I32, Pure;
+    I8x16ReplaceLane "i8x16.replace_lane" (V128, I32) -> V128, Pure;
+    I16x8ExtractLaneS "i16x8.extract_lane_s" (V128) -> I32, Pure;
+    I16x8ExtractLaneU "i16x8.extract_lane_u" (V128) -> I32, Pure;
+    I16x8ReplaceLane "i16x8.replace_lane" (V128, I32) -> V128, Pure;
+    I32x4ExtractLane "i32x4.extract_lane" (V128) -> I32, Pure;
+    I32x4ReplaceLane "i32x4.replace_lane" (V128, I32) -> V128, Pure;
+    I64x2ExtractLane "i64x2.extract_lane" (V128) -> I64, Pure;
+    I64x2ReplaceLane "i64x2.replace_lane" (V128, I64) -> V128, Pure;
+    F32x4ExtractLane "f32x4.extract_lane" (V128) -> F32, Pure;
+    F32x4ReplaceLane "f32x4.replace_lane" (V128, F32) -> V128, Pure;
+    F64x2ExtractLane "f64x2.extract_lane" (V128) -> F64, Pure;
+    F64x2ReplaceLane "f64x2.replace_lane" (V128, F64) -> V128, Pure;
+    I8x16Swizzle "i8x16.swizzle" (V128, V128) -> V128, Pure;
+    I8x16Splat "i8x16.splat" (I32) -> V128, Pure;
+    I16x8Splat "i16x8.splat" (I32) -> V128, Pure;
+    I32x4Splat "i32x4.splat" (I32) -> V128, Pure;
+    I64x2Splat "i64x2.splat" (I64) -> V128, Pure;
+    F32x4Splat "f32x4.splat" (F32) -> V128, Pure;
+    F64x2Splat "f64x2.splat" (F64) -> V128, Pure;
+    I8x16Eq "i8x16.eq" (V128, V128) -> V128, Pure;
+    I8x16Ne "i8x16.ne" (V128, V128) -> V128, Pure;
+    I8x16LtS "i8x16.lt_s" (V128, V128) -> V128, Pure;
+    I8x16LtU "i8x16.lt_u" (V128, V128) -> V128, Pure;
+    I8x16GtS "i8x16.gt_s" (V128, V128) -> V128, Pure;
+    I8x16GtU "i8x16.gt_u" (V128, V128) -> V128, Pure;
+    I8x16LeS "i8x16.le_s" (V128, V128) -> V128, Pure;
+    I8x16LeU "i8x16.le_u" (V128, V128) -> V128, Pure;
+    I8x16GeS "i8x16.ge_s" (V128, V128) -> V128, Pure;
+    I8x16GeU "i8x16.ge_u" (V128, V128) -> V128, Pure;
+    I16x8Eq "i16x8.eq" (V128, V128) -> V128, Pure;
+    I16x8Ne "i16x8.ne" (V128, V128) -> V128, Pure;
+    I16x8LtS "i16x8.lt_s" (V128, V128) -> V128, Pure;
+    I16x8LtU "i16x8.lt_u" (V128, V128) -> V128, Pure;
+    I16x8GtS "i16x8.gt_s" (V128, V128) -> V128, Pure;
+    I16x8GtU "i16x8.gt_u" (V128, V128) -> V128, Pure;
+    I16x8LeS "i16x8.le_s" (V128, V128) -> V128, Pure;
+    I16x8LeU "i16x8.le_u" (V128, V128) -> V128, Pure;
+    I16x8GeS "i16x8.ge_s" (V128, V128) -> V128, Pure;
+    I16x8GeU "i16x8.ge_u" (V128, V128) -> V128, Pure;
+    I32x4Eq "i32x4.eq" (V128, V128) -> V128, Pure;
+    I32x4Ne "i32x4.ne" (V128, V128) -> V128, Pure;
+    I32x4LtS "i32x4.lt_s" (V128, V128) -> V128, Pure;
+    I32x4LtU "i32x4.lt_u" (V128, V128) -> V128, Pure;
+    I32x4GtS "i32x4.gt_s" (V128, V128) -> V128, Pure;
+    I32x4GtU "i32x4.gt_u" (V128, V128) -> V128, Pure;
+    I32x4LeS "i32x4.le_s" (V128, V128) -> V128, Pure;
+    I32x4LeU "i32x4.le_u" (V128, V128) -> V128, Pure;
+    I32x4GeS "i32x4.ge_s" (V128, V128) -> V128, Pure;
+    I32x4GeU "i32x4.ge_u" (V128, V128) -> V128, Pure;
+    I64x2Eq "i64x2.eq" (V128, V128) -> V128, Pure;
+    I64x2Ne "i64x2.ne" (V128, V128) -> V128, Pure;
+    I64x2LtS "i64x2.lt_s" (V128, V128) -> V128, Pure;
+    I64x2GtS "i64x2.gt_s" (V128, V128) -> V128, Pure;
+    I64x2LeS "i64x2.le_s" (V128, V128) -> V128, Pure;
+    I64x2GeS "i64x2.ge_s" (V128, V128) -> V128, Pure;
+    F32x4Eq "f32x4.eq" (V128, V128) -> V128, Pure;
+    F32x4Ne "f32x4.ne" (V128, V128) -> V128, Pure;
+    F32x4Lt "f32x4.lt" (V128, V128) -> V128, Pure;
+    F32x4Gt "f32x4.gt" (V128, V128) -> V128, Pure;
+    F32x4Le "f32x4.le" (V128, V128) -> V128, Pure;
+    F32x4Ge "f32x4.ge" (V128, V128) -> V128, Pure;
+    F64x2Eq "f64x2.eq" (V128, V128) -> V128, Pure;
+    F64x2Ne "f64x2.ne" (V128, V128) -> V128, Pure;
+    F64x2Lt "f64x2.lt" (V128, V128) -> V128, Pure;
+    F64x2Gt "f64x2.gt" (V128, V128) -> V128, Pure;
+    F64x2Le "f64x2.le" (V128, V128) -> V128, Pure;
+    F64x2Ge "f64x2.ge" (V128, V128) -> V128, Pure;
+    V128Not "v128.not" (V128) -> V128, Pure;
+    V128And "v128.and" (V128, V128) -> V128, Pure;
+    V128AndNot "v128.andnot" (V128, V128) -> V128, Pure;
+    V128Or "v128.or" (V128, V128) -> V128, Pure;
+    V128Xor "v128.xor" (V128, V128) -> V128, Pure;
+    V128Bitselect "v128.bitselect" (V128, V128, V128) -> V128, Pure;
+    V128AnyTrue "v128.any_true" (V128) -> I32, Pure;
+    I8x16Abs "i8x16.abs" (V128) -> V128, Pure;
+    I8x16Neg "i8x16.neg" (V128) -> V128, Pure;
+    I8x16Popcnt "i8x16.popcnt" (V128) -> V128, Pure;
+    I8x16AllTrue "i8x16.all_true" (V128) -> I32, Pure;
+    I8x16Bitmask "i8x16.bitmask" (V128) -> I32, Pure;
+    I8x16NarrowI16x8S "i8x16.narrow_i16x8_s" (V128, V128) -> V128, Pure;
+    I8x16NarrowI16x8U "i8x16.narrow_i16x8_u" (V128, V128) -> V128, Pure;
+    I8x16Shl "i8x16.shl" (V128, I32) -> V128, Pure;
+    I8x16ShrS "i8x16.shr_s" (V128, I32) -> V128, Pure;
+    I8x16ShrU "i8x16.shr_u" (V128, I32) -> V128, Pure;
+    I8x16Add "i8x16.add" (V128, V128) -> V128, Pure;
+    I8x16AddSatS "i8x16.add_sat_s" (V128, V128) -> V128, Pure;
+    I8x16AddSatU "i8x16.add_sat_u" (V128, V128) -> V128, Pure;
+    I8x16Sub "i8x16.sub" (V128, V128) -> V128, Pure;
+    I8x16SubSatS "i8x16.sub_sat_s" (V128, V128) -> V128, Pure;
+    I8x16SubSatU "i8x16.sub_sat_u" (V128, V128) -> V128, Pure;
+    I8x16MinS "i8x16.min_s" (V128, V128) -> V128, Pure;
+    I8x16MinU "i8x16.min_u" (V128, V128) -> V128, Pure;
+    I8x16MaxS "i8x16.max_s" (V128, V128) -> V128, Pure;
+    I8x16MaxU "i8x16.max_u" (V128, V128) -> V128, Pure;
+    I8x16AvgrU "i8x16.avgr_u" (V128, V128) -> V128, Pure;
+    I16x8ExtAddPairwiseI8x16S "i16x8.extadd_pairwise_i8x16_s" (V128) -> V128, Pure;
+    I16x8ExtAddPairwiseI8x16U "i16x8.extadd_pairwise_i8x16_u" (V128) -> V128, Pure;
+    I16x8Abs "i16x8.abs" (V128) -> V128, Pure;
+    I16x8Neg "i16x8.neg" (V128) -> V128, Pure;
+    I16x8Q15MulrSatS "i16x8.q15mulr_sat_s" (V128, V128) -> V128, Pure;
+    I16x8AllTrue "i16x8.all_true" (V128) -> I32, Pure;
+    I16x8Bitmask "i16x8.bitmask" (V128) -> I32, Pure;
+    I16x8NarrowI32x4S "i16x8.narrow_i32x4_s" (V128, V128) -> V128, Pure;
+    I16x8NarrowI32x4U "i16x8.narrow_i32x4_u" (V128, V128) -> V128, Pure;
+    I16x8ExtendLowI8x16S "i16x8.extend_low_i8x16_s" (V128) -> V128, Pure;
+    I16x8ExtendHighI8x16S "i16x8.extend_high_i8x16_s" (V128) -> V128, Pure;
+    I16x8ExtendLowI8x16U "i16x8.extend_low_i8x16_u" (V128) -> V128, Pure;
+    I16x8ExtendHighI8x16U "i16x8.extend_high_i8x16_u" (V128) -> V128, Pure;
+    I16x8Shl "i16x8.shl" (V128, I32) -> V128, Pure;
+    I16x8ShrS "i16x8.shr_s" (V128, I32) -> V128, Pure;
+    I16x8ShrU "i16x8.shr_u" (V128, I32) -> V128, Pure;
+    I16x8Add "i16x8.add" (V128, V128) -> V128, Pure;
+    I16x8AddSatS "i16x8.add_sat_s" (V128, V128) -> V128, Pure;
+    I16x8AddSatU "i16x8.add_sat_u" (V128, V128) -> V128, Pure;
+    I16x8Sub "i16x8.sub" (V128, V128) -> V128, Pure;
+    I16x8SubSatS "i16x8.sub_sat_s" (V128, V128) -> V128, Pure;
+    I16x8SubSatU "i16x8.sub_sat_u" (V128, V128) -> V128, Pure;
+    I16x8Mul "i16x8.mul" (V128, V128) -> V128, Pure;
+    I16x8MinS "i16x8.min_s" (V128, V128) -> V128, Pure;
+    I16x8MinU "i16x8.min_u" (V128, V128) -> V128, Pure;
+    I16x8MaxS "i16x8.max_s" (V128, V128) -> V128, Pure;
+    I16x8MaxU "i16x8.max_u" (V128, V128) -> V128, Pure;
+    I16x8AvgrU "i16x8.avgr_u" (V128, V128) -> V128, Pure;
+    I16x8ExtMulLowI8x16S "i16x8.extmul_low_i8x16_s" (V128, V128) -> V128, Pure;
+    I16x8ExtMulHighI8x16S "i16x8.extmul_high_i8x16_s" (V128, V128) -> V128, Pure;
+    I16x8ExtMulLowI8x16U "i16x8.extmul_low_i8x16_u" (V128, V128) -> V128, Pure;
+    I16x8ExtMulHighI8x16U "i16x8.extmul_high_i8x16_u" (V128, V128) -> V128, Pure;
+    I32x4ExtAddPairwiseI16x8S "i32x4.extadd_pairwise_i16x8_s" (V128) -> V128, Pure;
+    I32x4ExtAddPairwiseI16x8U "i32x4.extadd_pairwise_i16x8_u" (V128) -> V128, Pure;
+    I32x4Abs "i32x4.abs" (V128) -> V128, Pure;
+    I32x4Neg "i32x4.neg" (V128) -> V128, Pure;
+    I32x4AllTrue "i32x4.all_true" (V128) -> I32, Pure;
+    I32x4Bitmask "i32x4.bitmask" (V128) -> I32, Pure;
+    I32x4ExtendLowI16x8S "i32x4.extend_low_i16x8_s" (V128) -> V128, Pure;
+    I32x4ExtendHighI16x8S "i32x4.extend_high_i16x8_s" (V128) -> V128, Pure;
+    I32x4ExtendLowI16x8U "i32x4.extend_low_i16x8_u" (V128) -> V128, Pure;
+    I32x4ExtendHighI16x8U "i32x4.extend_high_i16x8_u" (V128) -> V128, Pure;
+    I32x4Shl "i32x4.shl" (V128, I32) -> V128, Pure;
+    I32x4ShrS "i32x4.shr_s" (V128, I32) -> V128, Pure;
+    I32x4ShrU "i32x4.shr_u" (V128, I32) -> V128, Pure;
+    I32x4Add "i32x4.add" (V128, V128) -> V128, Pure;
+    I32x4Sub "i32x4.sub" (V128, V128) -> V128, Pure;
+    I32x4Mul "i32x4.mul" (V128, V128) -> V128, Pure;
+    I32x4MinS "i32x4.min_s" (V128, V128) -> V128, Pure;
+    I32x4MinU "i32x4.min_u" (V128, V128) -> V128, Pure;
+    I32x4MaxS "i32x4.max_s" (V128, V128) -> V128, Pure;
+    I32x4MaxU "i32x4.max_u" (V128, V128) -> V128, Pure;
+    I32x4DotI16x8S "i32x4.dot_i16x8_s" (V128, V128) -> V128, Pure;
+    I32x4ExtMulLowI16x8S "i32x4.extmul_low_i16x8_s" (V128, V128) -> V128, Pure;
+    I32x4ExtMulHighI16x8S "i32x4.extmul_high_i16x8_s" (V128, V128) -> V128, Pure;
+    I32x4ExtMulLowI16x8U "i32x4.extmul_low_i16x8_u" (V128, V128) -> V128, Pure;
+    I32x4ExtMulHighI16x8U "i32x4.extmul_high_i16x8_u" (V128, V128) -> V128, Pure;
+    I64x2Abs "i64x2.abs" (V128) -> V128, Pure;
+    I64x2Neg "i64x2.neg" (V128) -> V128, Pure;
+    I64x2AllTrue "i64x2.all_true" (V128) -> I32, Pure;
+    I64x2Bitmask "i64x2.bitmask" (V128) -> I32, Pure;
+    I64x2ExtendLowI32x4S "i64x2.extend_low_i32x4_s" (V128) -> V128, Pure;
+    I64x2ExtendHighI32x4S "i64x2.extend_high_i32x4_s" (V128) -> V128, Pure;
+    I64x2ExtendLowI32x4U "i64x2.extend_low_i32x4_u" (V128) -> V128, Pure;
+    I64x2ExtendHighI32x4U "i64x2.extend_high_i32x4_u" (V128) -> V128, Pure;
+    I64x2Shl "i64x2.shl" (V128, I32) -> V128, Pure;
+    I64x2ShrS "i64x2.shr_s" (V128, I32) -> V128, Pure;
+    I64x2ShrU "i64x2.shr_u" (V128, I32) -> V128, Pure;
+    I64x2Add "i64x2.add" (V128, V128) -> V128, Pure;
+    I64x2Sub "i64x2.sub" (V128, V128) -> V128, Pure;
+    I64x2Mul "i64x2.mul" (V128, V128) -> V128, Pure;
+    I64x2ExtMulLowI32x4S "i64x2.extmul_low_i32x4_s" (V128, V128) -> V128, Pure;
+    I64x2ExtMulHighI32x4S "i64x2.extmul_high_i32x4_s" (V128, V128) -> V128, Pure;
+    I64x2ExtMulLowI32x4U "i64x2.extmul_low_i32x4_u" (V128, V128) -> V128, Pure;
+    I64x2ExtMulHighI32x4U "i64x2.extmul_high_i32x4_u" (V128, V128) -> V128, Pure;
+    F32x4Ceil "f32x4.ceil" (V128) -> V128, Pure;
+    F32x4Floor "f32x4.floor" (V128) -> V128, Pure;
+    F32x4Trunc "f32x4.trunc" (V128) -> V128, Pure;
+    F32x4Nearest "f32x4.nearest" (V128) -> V128, Pure;
+    F32x4Abs "f32x4.abs" (V128) -> V128, Pure;
+    F32x4Neg "f32x4.neg" (V128) -> V128, Pure;
+    F32x4Sqrt "f32x4.sqrt" (V128) -> V128, Pure;
+    F32x4Add "f32x4.add" (V128, V128) -> V128, Pure;
+    F32x4Sub "f32x4.sub" (V128, V128) -> V128, Pure;
+    F32x4Mul "f32x4.mul" (V128, V128) -> V128, Pure;
+    F32x4Div "f32x4.div" (V128, V128) -> V128, Pure;
+    F32x4Min "f32x4.min" (V128, V128) -> V128, Pure;
+    F32x4Max "f32x4.max" (V128, V128) -> V128, Pure;
+    F32x4PMin "f32x4.pmin" (V128, V128) -> V128, Pure;
+    F32x4PMax "f32x4.pmax" (V128, V128) -> V128, Pure;
+    F64x2Ceil "f64x2.ceil" (V128) -> V128, Pure;
+    F64x2Floor "f64x2.floor" (V128) -> V128, Pure;
+    F64x2Trunc "f64x2.trunc" (V128) -> V128, Pure;
+    F64x2Nearest "f64x2.nearest" (V128) -> V128, Pure;
+    F64x2Abs "f64x2.abs" (V128) -> V128, Pure;
+    F64x2Neg "f64x2.neg" (V128) -> V128, Pure;
+    F64x2Sqrt "f64x2.sqrt" (V128) -> V128, Pure;
+    F64x2Add "f64x2.add" (V128, V128) -> V128, Pure;
+    F64x2Sub "f64x2.sub" (V128, V128) -> V128, Pure;
+    F64x2Mul "f64x2.mul" (V128, V128) -> V128, Pure;
+    F64x2Div "f64x2.div" (V128, V128) -> V128, Pure;
+    F64x2Min "f64x2.min" (V128, V128) -> V128, Pure;
+    F64x2Max "f64x2.max" (V128, V128) -> V128, Pure;
+    F64x2PMin "f64x2.pmin" (V128, V128) -> V128, Pure;
+    F64x2PMax "f64x2.pmax" (V128, V128) -> V128, Pure;
+    I32x4TruncSatF32x4S "i32x4.trunc_sat_f32x4_s" (V128) -> V128, Pure;
+    I32x4TruncSatF32x4U "i32x4.trunc_sat_f32x4_u" (V128) -> V128, Pure;
+    F32x4ConvertI32x4S "f32x4.convert_i32x4_s" (V128) -> V128, Pure;
+    F32x4ConvertI32x4U "f32x4.convert_i32x4_u" (V128) -> V128, Pure;
+    I32x4TruncSatF64x2SZero "i32x4.trunc_sat_f64x2_s_zero" (V128) -> V128, Pure;
+    I32x4TruncSatF64x2UZero "i32x4.trunc_sat_f64x2_u_zero" (V128) -> V128, Pure;
+    F64x2ConvertLowI32x4S "f64x2.convert_low_i32x4_s" (V128) -> V128, Pure;
+    F64x2ConvertLowI32x4U "f64x2.convert_low_i32x4_u" (V128) -> V128, Pure;
+    F32x4DemoteF64x2Zero "f32x4.demote_f64x2_zero" (V128) -> V128, Pure;
+    F64x2PromoteLowF32x4 "f64x2.promote_low_f32x4" (V128) -> V128, Pure;
+    F32x4RelaxedMadd "f32x4.relaxed_madd" (V128, V128, V128) -> V128, Pure;
+    F32x4RelaxedNmadd "f32x4.relaxed_nmadd" (V128, V128, V128) -> V128, Pure;
+    F64x2RelaxedMadd "f64x2.relaxed_madd" (V128, V128, V128) -> V128, Pure;
+    F64x2RelaxedNmadd "f64x2.relaxed_nmadd" (V128, V128, V128) -> V128, Pure;
+    I16x8RelaxedDotI8x16I7x16S "i16x8.relaxed_dot_i8x16_i7x16_s" (V128, V128) -> V128, Pure;
+    I32x4RelaxedDotI8x16I7x16AddS "i32x4.relaxed_dot_i8x16_i7x16_add_s" (V128, V128, V128) -> V128, Pure;
 }
 
 impl Op {
@@ -337,13 +572,48 @@ impl Op {
             Op::I64Load16U => Op::I64Load16UUnchecked,
             Op::I64Load32S => Op::I64Load32SUnchecked,
             Op::I64Load32U => Op::I64Load32UUnchecked,
+            Op::V128Load => Op::V128LoadUnchecked,
             _ => self,
         }
     }
 
-    /// Whether it carries an immediate: a load its offset, a global its index.
+    /// Whether it carries an immediate: a load its offset, a global its index, an access of a
+    /// vector's lane the lane's number.
     pub const fn has_immediate(self) -> bool {
-        matches!(self.effect(), Effect::Load { .. } | Effect::Global)
+        matches!(self.effect(), Effect::Load { .. } | Effect::Global) || self.has_lane()
+    }
+
+    /// Whether it reads or replaces the lane of a vector that its immediate says.
+    pub const fn has_lane(self) -> bool {
+        matches!(
+            self,
+            Op::I8x16ExtractLaneS
+                | Op::I8x16ExtractLaneU
+                | Op::I8x16ReplaceLane
+                | Op::I16x8ExtractLaneS
+                | Op::I16x8ExtractLaneU
+                | Op::I16x8ReplaceLane
+                | Op::I32x4ExtractLane
+                | Op::I32x4ReplaceLane
+                | Op::I64x2ExtractLane
+                | Op::I64x2ReplaceLane
+                | Op::F32x4ExtractLane
+                | Op::F32x4ReplaceLane
+                | Op::F64x2ExtractLane
+                | Op::F64x2ReplaceLane
+        )
+    }
+
+    /// Whether an operand or the result is a vector.
+    pub const fn is_vector(self) -> bool {
+        let (params, mut n) = (self.params(), 0);
+        while n < params.len() {
+            if matches!(params[n], Ty::V128) {
+                return true;
+            }
+            n += 1;
+        }
+        matches!(self.result(), Ty::V128)
     }
 }
 
@@ -407,6 +677,8 @@ stores! {
     I64Store8Unchecked "i64.store8.unchecked" I64, 1, true;
     I64Store16Unchecked "i64.store16.unchecked" I64, 2, true;
     I64Store32Unchecked "i64.store32.unchecked" I64, 4, true;
+    V128Store "v128.store" V128, 16, false;
+    V128StoreUnchecked "v128.store.unchecked" V128, 16, true;
 }
 
 impl StoreOp {
@@ -422,6 +694,7 @@ impl StoreOp {
             StoreOp::I64Store8 => StoreOp::I64Store8Unchecked,
             StoreOp::I64Store16 => StoreOp::I64Store16Unchecked,
             StoreOp::I64Store32 => StoreOp::I64Store32Unchecked,
+            StoreOp::V128Store => StoreOp::V128StoreUnchecked,
             _ => self,
         }
     }

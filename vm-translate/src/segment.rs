@@ -17,6 +17,8 @@ pub enum ConstOp {
     F32(u32),
     /// The bits of a float.
     F64(u64),
+    /// A vector; its first lane is the lowest.
+    V128(u128),
     /// The value of a global.
     GlobalGet(u32),
     /// A null reference.
@@ -68,6 +70,7 @@ impl ConstExpr {
                 Operator::I64Const { value } => ConstOp::I64(value),
                 Operator::F32Const { value } => ConstOp::F32(value.bits()),
                 Operator::F64Const { value } => ConstOp::F64(value.bits()),
+                Operator::V128Const { value } => ConstOp::V128(u128::from_le_bytes(*value.bytes())),
                 Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
                 Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
                 Operator::RefNull { hty } => {

@@ -42,8 +42,9 @@ impl Registers {
 /// temporaries, and moves leaves into slots. It ends because these are always there:
 ///
 /// - a set of any place from any place of its kind or slot, and from any constant;
-/// - a set of a slot from every operator over slots;
-/// - every store of slots; a global's set from a slot;
+/// - a set of a slot from every operator over slots, and of two slots from every operator over
+///   slots whose value is a vector;
+/// - every store of slots, vectors included; a global's set from a slot;
 /// - a branch (both senses), a branch table and an indirect call on a slot.
 pub trait Shapes {
     /// Whether the shape is there.
@@ -66,6 +67,8 @@ pub enum Symbol {
     Int(u8),
     /// A leaf in a float register.
     Float(u8),
+    /// A vector in two slots.
+    Vector,
     /// An operator.
     Op(Op),
     /// A root that sets a place.
@@ -76,6 +79,8 @@ pub enum Symbol {
     GlobalSet,
     /// A root that sets a global of the float kind.
     GlobalSetFloat,
+    /// A root that sets a global that holds a vector.
+    GlobalSetVector,
     /// A root that branches on a value other than zero.
     BrIf,
     /// A root that branches on zero.
@@ -97,6 +102,8 @@ pub enum SetSymbol {
     Int(u8),
     /// A float register.
     Float(u8),
+    /// Any two slots, for a vector.
+    Vector,
 }
 
 impl Symbol {
@@ -120,6 +127,9 @@ impl Symbol {
             Symbol::CallIndirect => 9,
             Symbol::Return => 10,
             Symbol::Set(SetSymbol::Slot) => 11,
+            Symbol::Set(SetSymbol::Vector) => 12,
+            Symbol::Vector => 13,
+            Symbol::GlobalSetVector => 14,
             Symbol::Int(n) => 16 + u16::from(n),
             Symbol::Float(n) => 32 + u16::from(n),
             Symbol::Set(SetSymbol::Int(n)) => 48 + u16::from(n),
@@ -134,7 +144,8 @@ impl Symbol {
         match ty {
             Ty::I32 | Ty::F32 => Symbol::Const32,
             Ty::I64 if bits as i64 == i64::from(bits as i32) => Symbol::Const32,
-            Ty::I64 | Ty::F64 => Symbol::Const64,
+            // No node is a constant vector: `v128.const` has two operands.
+            Ty::I64 | Ty::F64 | Ty::V128 => Symbol::Const64,
         }
     }
 
@@ -145,6 +156,7 @@ impl Symbol {
             Node::Place(Place::Slot(_)) => Symbol::Slot,
             Node::Place(Place::Int(n)) => Symbol::Int(n),
             Node::Place(Place::Float(n)) => Symbol::Float(n),
+            Node::Place(Place::Vector(_)) => Symbol::Vector,
             Node::Const(bits) => Symbol::constant(bits, ty),
         }
     }
@@ -155,9 +167,11 @@ impl Symbol {
             Root::Set(Place::Slot(_)) => Symbol::Set(SetSymbol::Slot),
             Root::Set(Place::Int(n)) => Symbol::Set(SetSymbol::Int(n)),
             Root::Set(Place::Float(n)) => Symbol::Set(SetSymbol::Float(n)),
+            Root::Set(Place::Vector(_)) => Symbol::Set(SetSymbol::Vector),
             Root::Store { op, .. } => Symbol::Store(op),
-            Root::GlobalSet { float: false, .. } => Symbol::GlobalSet,
-            Root::GlobalSet { float: true, .. } => Symbol::GlobalSetFloat,
+            Root::GlobalSet { kind: Ty::V128, .. } => Symbol::GlobalSetVector,
+            Root::GlobalSet { kind, .. } if kind.is_float() => Symbol::GlobalSetFloat,
+            Root::GlobalSet { .. } => Symbol::GlobalSet,
             Root::BrIf(_) => Symbol::BrIf,
             Root::BrUnless(_) => Symbol::BrUnless,
             Root::BrTable { .. } => Symbol::BrTable,

@@ -15,6 +15,8 @@ pub enum ValType {
     F32,
     /// A 64-bit float.
     F64,
+    /// A vector of 128 bits.
+    V128,
     /// A reference to a function, or null.
     FuncRef,
     /// A reference to something of the host's, or null.
@@ -29,7 +31,13 @@ impl ValType {
             ValType::I64 | ValType::FuncRef | ValType::ExternRef => Ty::I64,
             ValType::F32 => Ty::F32,
             ValType::F64 => Ty::F64,
+            ValType::V128 => Ty::V128,
         }
+    }
+
+    /// How many slots of a frame, or words of a global, a value of this type takes.
+    pub const fn slots(self) -> u32 {
+        self.ty().slots()
     }
 
     /// Whether it is a reference type.
@@ -53,7 +61,7 @@ impl ValType {
             wasmparser::ValType::I64 => ValType::I64,
             wasmparser::ValType::F32 => ValType::F32,
             wasmparser::ValType::F64 => ValType::F64,
-            wasmparser::ValType::V128 => return None,
+            wasmparser::ValType::V128 => ValType::V128,
             wasmparser::ValType::Ref(ty) => RefType::from_wasm(ty)?.into(),
         })
     }
@@ -66,6 +74,7 @@ impl fmt::Display for ValType {
             ValType::I64 => "i64",
             ValType::F32 => "f32",
             ValType::F64 => "f64",
+            ValType::V128 => "v128",
             ValType::FuncRef => "funcref",
             ValType::ExternRef => "externref",
         })
@@ -135,6 +144,22 @@ impl FuncType {
     /// The types of the results.
     pub fn results(&self) -> &[ValType] {
         &self.results
+    }
+
+    /// Slots that the parameters take.
+    pub fn param_slots(&self) -> u32 {
+        self.params.iter().map(|ty| ty.slots()).sum()
+    }
+
+    /// Slots that the results take.
+    pub fn result_slots(&self) -> u32 {
+        self.results.iter().map(|ty| ty.slots()).sum()
+    }
+
+    /// Slots that hold first the parameters and then the results: as many as the longer of the
+    /// two lists takes.
+    pub fn slots(&self) -> u32 {
+        self.param_slots().max(self.result_slots())
     }
 
     pub(crate) fn from_wasm(ty: &wasmparser::FuncType) -> Option<FuncType> {

@@ -172,7 +172,6 @@ fn errors_say_where() {
 #[test]
 fn errors_name_the_proposal_that_is_missing() {
     for (text, proposal) in [
-        ("(module (func (drop (v128.const i64x2 0 0))))", "simd"),
         ("(module (memory 1 1 shared))", "threads"),
         ("(module (tag))", "exceptions"),
         ("(module (type (struct)))", "gc"),
@@ -218,6 +217,12 @@ fn proposals_can_be_turned_off() {
             "(module (func (param i64) (result i64 i64)
                 (i64.mul_wide_u (local.get 0) (local.get 0))))",
             "wide-arithmetic",
+        ),
+        ("(module (func (drop (v128.const i64x2 0 0))))", "simd"),
+        (
+            "(module (func (param v128) (result v128)
+               (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+            "relaxed-simd",
         ),
         (
             "(module (func (drop (i32.trunc_sat_f32_s (f32.const 0)))))",

@@ -15,6 +15,7 @@ use crate::table::{Shape, Tree};
 mod floats;
 mod ints;
 mod roots;
+mod vectors;
 
 pub(crate) use roots::{call_object, table_function};
 

@@ -31,6 +31,12 @@ impl<A: Assembler> Templates<'_, A> {
                 self.release_float(held);
                 Ok(())
             }
+            Symbol::GlobalSetVector => {
+                self.vector(&values[0], Float::S0)?;
+                let cell = self.global(at);
+                self.asm.vector_store(cell, Float::S0);
+                Ok(())
+            }
             Symbol::BrIf => self.branch(&values[0], true, at, bytes),
             Symbol::BrUnless => self.branch(&values[0], false, at, bytes),
             Symbol::BrTable => self.branch_table(&values[0], at, bytes),
@@ -83,6 +89,11 @@ impl<A: Assembler> Templates<'_, A> {
                     self.float(value, ty, register)?;
                 }
             }
+            SetSymbol::Vector => {
+                self.vector(value, Float::S0)?;
+                let slots = self.slot(at);
+                self.asm.vector_store(slots, Float::S0);
+            }
         }
         Ok(())
     }
@@ -98,7 +109,11 @@ impl<A: Assembler> Templates<'_, A> {
             Value::Op { op, .. } => op.result().is_float(),
             Value::Leaf { symbol, .. } => matches!(symbol, Symbol::Float(_)),
         };
-        if float {
+        if op.value() == Ty::V128 {
+            self.vector(value, Float::S0)?;
+            let to = self.store_address(op, at, address, index)?;
+            self.asm.vector_store(to, Float::S0);
+        } else if float {
             let (float, held) = self.float_register(value, op.value())?;
             let to = self.store_address(op, at, address, index)?;
             self.asm.float_store(width(op.value()), to, float);

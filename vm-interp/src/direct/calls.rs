@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use vm_translate::Op;
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
+use vm_translate::{Op, Ty};
 
 use super::code::Inner;
 use super::fixed::Fixed;
@@ -134,21 +134,39 @@ pub(super) unsafe extern "C" fn tail_call(
 /// Called by the handler of [`super::fixed::Fixed::Evaluate`]: `cell` is one of its cells, and
 /// the slots that it names are in the frame.
 pub(super) unsafe extern "C" fn evaluate(frame: *mut Word, cell: *const u32) -> u32 {
-    // SAFETY: the cell has a handler's address, the operator's number and four slots; a source
-    // that is not used is slot 0, which the header has.
-    let (op, to, [a, b, c]) = unsafe {
+    // SAFETY: the cell has a handler's address, the operator's number, four slots and the
+    // operator's immediate; a source that is not used is slot 0, which the header has.
+    let (op, to, sources, lane) = unsafe {
         let operand = |n: usize| cell.add(2 + n).read();
         let slot = |n: usize| frame.byte_add(operand(n) as usize);
-        (
-            operand(0),
-            slot(1),
-            [slot(2).read(), slot(3).read(), slot(4).read()],
-        )
+        (operand(0), slot(1), [slot(2), slot(3), slot(4)], operand(5))
     };
     let Some(op) = Op::from_number(op as u16) else {
         unreachable!("the encoder writes operators only")
     };
-    match semantics::eval(op, a, b, c) {
+    // SAFETY: a source has as many slots as the operator's operand; those that are not used have
+    // one.
+    let word = |n: usize| unsafe { sources[n].read() };
+    if op.is_vector() {
+        let mut operands = [0; 3];
+        for (n, ty) in op.params().iter().enumerate() {
+            operands[n] = u128::from(word(n));
+            if *ty == Ty::V128 {
+                // SAFETY: as above.
+                operands[n] |= u128::from(unsafe { sources[n].add(1).read() }) << 64;
+            }
+        }
+        let value = semantics::vectors::eval(op, operands, lane as usize).unwrap_or(0);
+        // SAFETY: the destination has as many slots as the operator's result.
+        unsafe {
+            to.write(value as u64);
+            if op.result() == Ty::V128 {
+                to.add(1).write((value >> 64) as u64);
+            }
+        }
+        return 0;
+    }
+    match semantics::eval(op, word(0), word(1), word(2)) {
         Ok(value) => {
             // SAFETY: as above.
             unsafe { to.write(value) };

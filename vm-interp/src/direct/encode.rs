@@ -430,7 +430,7 @@ impl Encoder<'_> {
     fn root_operands(&mut self, cell: usize, root: &Root) {
         let layout = self.around.layout;
         match *root {
-            Root::Set(Place::Slot(slot)) => self.put_slot(slot),
+            Root::Set(Place::Slot(slot) | Place::Vector(slot)) => self.put_slot(slot),
             // A 32-bit memory has no offset beyond 32 bits.
             Root::Store { offset, .. } => self.put32(offset as u32),
             Root::GlobalSet { global, .. } => self.put32(layout.global(global)),
@@ -448,12 +448,12 @@ impl Encoder<'_> {
     fn node_operands(&mut self, node: &Node, ty: Ty) {
         let layout = self.around.layout;
         match *node {
-            Node::Op(Op::GlobalGet | Op::GlobalGetFloat, global) => {
+            Node::Op(Op::GlobalGet | Op::GlobalGetFloat | Op::GlobalGetVector, global) => {
                 self.put32(layout.global(global as u32));
             }
             Node::Op(op, immediate) if op.has_immediate() => self.put32(immediate as u32),
             Node::Op(..) => {}
-            Node::Place(Place::Slot(slot)) => self.put_slot(slot),
+            Node::Place(Place::Slot(slot) | Place::Vector(slot)) => self.put_slot(slot),
             Node::Place(_) => {}
             Node::Const(bits) => match Symbol::constant(bits, ty) {
                 Symbol::Const64 => self.put(bits),
@@ -464,8 +464,10 @@ impl Encoder<'_> {
 
     /// Encodes an operator over slots that has no handler of its own.
     fn evaluated(&mut self, root: &Root, nodes: &[Node]) {
-        let (Root::Set(Place::Slot(to)), Some((Node::Op(op, _), leaves))) =
-            (root, nodes.split_first())
+        let (
+            Root::Set(Place::Slot(to) | Place::Vector(to)),
+            Some((Node::Op(op, immediate), leaves)),
+        ) = (root, nodes.split_first())
         else {
             unreachable!("translation asks which shapes there are: {root:?} {nodes:?}");
         };
@@ -474,10 +476,13 @@ impl Encoder<'_> {
         self.put_slot(*to);
         for n in 0..3 {
             match leaves.get(n) {
-                Some(Node::Place(Place::Slot(slot))) => self.put_slot(*slot),
+                Some(Node::Place(Place::Slot(slot) | Place::Vector(slot))) => {
+                    self.put_slot(*slot);
+                }
                 _ => self.put32(0),
             }
         }
+        self.put32(*immediate as u32);
     }
 
     fn finish(mut self) -> Result<Cells, TooLarge> {

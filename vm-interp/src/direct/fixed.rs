@@ -3,7 +3,7 @@
 //! They come first in the list of handlers, in the order of [`Fixed::all`]. The generator and the
 //! encoder share this file.
 
-use vm_translate::{Effect, Op, StoreOp, Ty};
+use vm_translate::{Effect, Op, StoreOp};
 
 /// The most integer registers that a function pins.
 pub(crate) const PINNED_INTS: u8 = 6;
@@ -35,7 +35,8 @@ pub(crate) enum Fixed {
     /// immediates (4 each).
     Runtime,
     /// Computes an operator that has no template, slots to slot. Operands: the operator (4), the
-    /// destination (4), three sources (4 each; what is not used is 0).
+    /// destination (4), three sources (4 each; what is not used is 0), the operator's immediate
+    /// (4).
     Evaluate,
     /// Loads by a memory's cell. Operands: the memory's place in the context (4), the slot of the
     /// address and of the value (4), the offset (8).
@@ -149,7 +150,6 @@ impl Fixed {
             Fixed::Adapter,
         ];
         let checked = |op: &Op| {
-            let scalar = matches!(op.result(), Ty::I32 | Ty::I64 | Ty::F32 | Ty::F64);
             let load = matches!(
                 op.effect(),
                 Effect::Load {
@@ -157,12 +157,12 @@ impl Fixed {
                     ..
                 }
             );
-            load && scalar
+            load
         };
         let loads = Op::ALL.iter().copied().filter(checked);
         all.extend(loads.map(Fixed::MemoryLoad));
         let stores = StoreOp::ALL.iter().copied();
-        let stores = stores.filter(|op| !op.unchecked() && op.width() <= 8);
+        let stores = stores.filter(|op| !op.unchecked());
         all.extend(stores.map(Fixed::MemoryStore));
         all.extend([Wide::Add, Wide::Sub, Wide::MulS, Wide::MulU].map(Fixed::Wide));
         for touch in [false, true] {

@@ -17,16 +17,18 @@ pub(crate) fn operand_bytes(symbol: Symbol) -> u32 {
     match symbol {
         // A slot's offset from the frame pointer in bytes.
         Symbol::Slot | Symbol::Set(SetSymbol::Slot) => 4,
+        // The offset of the first of two slots.
+        Symbol::Vector | Symbol::Set(SetSymbol::Vector) => 4,
         Symbol::Const32 => 4,
         Symbol::Const64 => 8,
         Symbol::Int(_) | Symbol::Float(_) | Symbol::Set(_) => 0,
-        // A load's offset, or a global's place in the context.
+        // A load's offset, a global's place in the context, or a lane's number.
         Symbol::Op(op) if op.has_immediate() => 4,
         Symbol::Op(_) => 0,
         // The store's offset.
         Symbol::Store(_) => 4,
         // The global's place in the context.
-        Symbol::GlobalSet | Symbol::GlobalSetFloat => 4,
+        Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => 4,
         // The target, relative to this cell.
         Symbol::BrIf | Symbol::BrUnless => 4,
         // The number of targets besides the default; the targets follow the cell.

@@ -1,7 +1,7 @@
 //! Which shapes there are, and the number of each one's handler.
 
 use vm_translate::op::Effect;
-use vm_translate::shape::{Registers, ShapeKey, Shapes, Symbol};
+use vm_translate::shape::{Registers, SetSymbol, ShapeKey, Shapes, Symbol};
 use vm_translate::{Op, Ty};
 
 use super::fixed::{PINNED_FLOATS, PINNED_INTS};
@@ -43,19 +43,22 @@ impl Shapes for DirectShapes {
     }
 }
 
-/// The operator of a shape that sets a slot to an operator over slots which reads nothing else.
+/// The operator of a shape that sets a slot, or two, to an operator over slots which reads nothing
+/// else.
 pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
     Op::ALL.get(key.operator()?).copied().filter(|op| {
-        let slots = op
-            .params()
-            .iter()
-            .try_fold(
-                ShapeKey::new()
-                    .with(Symbol::Set(vm_translate::shape::SetSymbol::Slot))
-                    .and_then(|key| key.with(Symbol::Op(*op))),
-                |key, _: &Ty| Some(key?.with(Symbol::Slot)),
-            )
-            .flatten();
+        let place = match op.result() {
+            Ty::V128 => SetSymbol::Vector,
+            _ => SetSymbol::Slot,
+        };
+        let leaves = op.params().iter().map(|ty| match ty {
+            Ty::V128 => Symbol::Vector,
+            _ => Symbol::Slot,
+        });
+        let slots = [Symbol::Set(place), Symbol::Op(*op)]
+            .into_iter()
+            .chain(leaves)
+            .try_fold(ShapeKey::new(), ShapeKey::with);
         matches!(op.effect(), Effect::Pure | Effect::Traps) && slots == Some(key)
     })
 }

@@ -89,8 +89,20 @@ impl Random {
         (self.next() >> 33) as usize % limit
     }
 
-    /// Bits of a value of the type, as a slot holds them.
-    fn value(&mut self, ty: Ty) -> u64 {
+    /// Bits of a value of the type: of a vector all of them, of anything else a slot's.
+    fn value(&mut self, ty: Ty) -> u128 {
+        if ty == Ty::V128 {
+            // Lanes of one width, each with a corner of its own.
+            let lane = [Ty::I32, Ty::I64, Ty::F32, Ty::F64][self.below(4)];
+            return match lane {
+                Ty::I64 | Ty::F64 => self.word(lane) as u128 | (self.word(lane) as u128) << 64,
+                _ => (0..4).fold(0, |all, n| all | (self.word(lane) as u128) << (32 * n)),
+            };
+        }
+        self.word(ty).into()
+    }
+
+    fn word(&mut self, ty: Ty) -> u64 {
         let edge = self.below(4) != 0;
         match ty {
             Ty::I32 if edge => u64::from(INTS[self.below(INTS.len())] as u32),
@@ -98,7 +110,7 @@ impl Random {
             Ty::F32 if edge => u64::from((FLOATS[self.below(FLOATS.len())] as f32).to_bits()),
             Ty::F64 if edge => FLOATS[self.below(FLOATS.len())].to_bits(),
             Ty::I32 | Ty::F32 => u64::from(self.next() as u32),
-            Ty::I64 | Ty::F64 => self.next(),
+            Ty::I64 | Ty::F64 | Ty::V128 => self.next(),
         }
     }
 }
@@ -136,6 +148,9 @@ fn symbols_by_number() -> HashMap<u16, Symbol> {
         Symbol::Const64,
         Symbol::GlobalSet,
         Symbol::GlobalSetFloat,
+        Symbol::GlobalSetVector,
+        Symbol::Vector,
+        Symbol::Set(SetSymbol::Vector),
         Symbol::BrIf,
         Symbol::BrUnless,
         Symbol::BrTable,
@@ -175,7 +190,7 @@ const FLOAT_REGISTERS: usize = PINNED_FLOATS as usize + 1;
 struct World {
     slots: Vec<u64>,
     memory: Vec<u8>,
-    global: Box<u64>,
+    global: Box<[u64; 2]>,
     /// The context and the words behind it: a global, a table.
     context: Vec<u64>,
     _runtime: Box<Runtime>,
@@ -190,7 +205,7 @@ const TYPE_ID: u32 = 77;
 impl World {
     fn new() -> World {
         let mut memory = vec![0; MEMORY];
-        let mut global = Box::new(0);
+        let mut global = Box::new([0; 2]);
         let mut runtime = Box::new(Runtime {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
@@ -307,9 +322,9 @@ struct Case<'a> {
 /// What the world looks like after the roots of a shape.
 struct Expected {
     /// The places that were set, each with its type and value.
-    places: HashMap<Place, (Ty, u64)>,
+    places: HashMap<Place, (Kind, u128)>,
     memory: Vec<u8>,
-    global: (Ty, u64),
+    global: (Kind, u128),
     /// The number of the mark that a branch leads to.
     mark: u64,
     /// The status, if it is not 0.
@@ -322,6 +337,37 @@ enum Place {
     Slot(usize),
     Int(u8),
     Float(u8),
+    Vector(usize),
+}
+
+/// How values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Bit by bit.
+    Bits64,
+    Bits128,
+    /// Float by float: one NaN is as good as another.
+    F32,
+    F64,
+    F32x4,
+    F64x2,
+}
+
+impl Kind {
+    fn of(tree: &Tree) -> Kind {
+        let (ty, name) = match tree {
+            Tree::Leaf(_, ty) => (*ty, ""),
+            Tree::Op(op, _) => (op.result(), op.name()),
+        };
+        match ty {
+            Ty::I32 | Ty::I64 => Kind::Bits64,
+            Ty::F32 => Kind::F32,
+            Ty::F64 => Kind::F64,
+            Ty::V128 if name.starts_with("f32x4") => Kind::F32x4,
+            Ty::V128 if name.starts_with("f64x2") => Kind::F64x2,
+            Ty::V128 => Kind::Bits128,
+        }
+    }
 }
 
 impl Case<'_> {
@@ -330,12 +376,16 @@ impl Case<'_> {
     }
 
     /// Chooses the operands of a tree and answers its value.
-    fn tree(&mut self, tree: &Tree, address: bool) -> Result<u64, TrapCode> {
+    fn tree(&mut self, tree: &Tree, address: bool) -> Result<u128, TrapCode> {
         match tree {
             Tree::Leaf(symbol, ty) => {
                 let value = self.random.value(*ty);
                 let address = address || self.addresses.contains(symbol);
-                let value = if address { value % ADDRESSES } else { value };
+                let value = if address {
+                    value % u128::from(ADDRESSES)
+                } else {
+                    value
+                };
                 Ok(self.leaf(*symbol, *ty, value))
             }
             Tree::Op(op, operands) => {
@@ -348,6 +398,14 @@ impl Case<'_> {
                     Effect::Global => {
                         self.put(GLOBAL_AT);
                         0
+                    }
+                    _ if op.has_lane() => {
+                        // Every shape has as many lanes as its name says.
+                        let shape = op.name().split('.').next().unwrap_or("");
+                        let lanes = shape.split('x').nth(1).and_then(|n| n.parse().ok());
+                        let lane = self.random.below(lanes.expect("a number of lanes")) as u32;
+                        self.put(lane);
+                        lane
                     }
                     _ => 0,
                 };
@@ -371,23 +429,30 @@ impl Case<'_> {
                         self.outside |= unchecked;
                         Err(TrapCode::MemoryOutOfBounds)
                     }
-                    Effect::Global => Ok(self.expected.global.1),
-                    _ => semantics::eval(*op, words[0], words[1], words[2]),
+                    Effect::Global if op.is_vector() => Ok(self.expected.global.1),
+                    Effect::Global => Ok(u128::from(self.expected.global.1 as u64)),
+                    _ => match semantics::vectors::eval(*op, words, immediate as usize) {
+                        Some(vector) => Ok(vector),
+                        None => {
+                            let [a, b, c] = words.map(|word| word as u64);
+                            semantics::eval(*op, a, b, c).map(u128::from)
+                        }
+                    },
                 }
             }
         }
     }
 
-    fn loaded(&self, op: Op, at: usize, width: usize) -> u64 {
-        let mut bytes = [0; 8];
+    fn loaded(&self, op: Op, at: usize, width: usize) -> u128 {
+        let mut bytes = [0; 16];
         bytes[..width].copy_from_slice(&self.expected.memory[at..][..width]);
-        let value = u64::from_le_bytes(bytes);
+        let value = u128::from_le_bytes(bytes);
         if op.name().trim_end_matches(".unchecked").ends_with("_s") {
             let shift = 64 - 8 * width as u32;
-            let signed = ((value << shift) as i64 >> shift) as u64;
+            let signed = (((value as u64) << shift) as i64 >> shift) as u64;
             return match op.result() {
-                Ty::I32 => signed & 0xffff_ffff,
-                _ => signed,
+                Ty::I32 => u128::from(signed as u32),
+                _ => signed.into(),
             };
         }
         value
@@ -395,23 +460,31 @@ impl Case<'_> {
 
     /// Puts a value where the leaf reads it. A register that an earlier leaf has filled keeps
     /// its value: answers what will be read.
-    fn leaf(&mut self, symbol: Symbol, ty: Ty, value: u64) -> u64 {
+    fn leaf(&mut self, symbol: Symbol, ty: Ty, value: u128) -> u128 {
         match symbol {
             Symbol::Slot => {
                 self.put(slot(self.next_slot));
-                self.world.slots[self.next_slot] = value;
+                self.world.slots[self.next_slot] = value as u64;
                 self.next_slot += 1;
+                value
+            }
+            Symbol::Vector => {
+                self.put(slot(self.next_slot));
+                self.world.slots[self.next_slot] = value as u64;
+                self.world.slots[self.next_slot + 1] = (value >> 64) as u64;
+                self.next_slot += 2;
                 value
             }
             Symbol::Const32 => {
                 self.put(value as u32);
                 match ty {
-                    Ty::I64 => value as u32 as i32 as i64 as u64,
-                    _ => u64::from(value as u32),
+                    Ty::I64 => (value as u32 as i32 as i64 as u64).into(),
+                    _ => (value as u32).into(),
                 }
             }
             Symbol::Const64 => {
-                self.operands.extend_from_slice(&value.to_ne_bytes());
+                self.operands
+                    .extend_from_slice(&(value as u64).to_ne_bytes());
                 value
             }
             Symbol::Int(_) | Symbol::Float(_) => {
@@ -431,9 +504,9 @@ impl Case<'_> {
                     };
                 // Not chosen yet: registers start with this mark.
                 if self.world.slots[at] == UNSET {
-                    self.world.slots[at] = value;
+                    self.world.slots[at] = value as u64;
                 }
-                self.world.slots[at]
+                self.world.slots[at].into()
             }
             other => panic!("{other:?} is not a leaf"),
         }
@@ -443,17 +516,22 @@ impl Case<'_> {
 /// What registers hold that the shape does not read: no operand chosen here is the same.
 const UNSET: u64 = 0x0000_0000_0bad_5eed;
 
-fn same(ty: Ty, a: u64, b: u64) -> bool {
-    match ty {
-        Ty::I32 | Ty::I64 => a == b,
-        Ty::F32 => {
-            let (a, b) = (f32::from_bits(a as u32), f32::from_bits(b as u32));
-            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-        }
-        Ty::F64 => {
-            let (a, b) = (f64::from_bits(a), f64::from_bits(b));
-            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-        }
+fn same(kind: Kind, a: u128, b: u128) -> bool {
+    let narrow = |n: u32| {
+        let (a, b) = ((a >> (32 * n)) as u32, (b >> (32 * n)) as u32);
+        a == b || (f32::from_bits(a).is_nan() && f32::from_bits(b).is_nan())
+    };
+    let wide = |n: u32| {
+        let (a, b) = ((a >> (64 * n)) as u64, (b >> (64 * n)) as u64);
+        a == b || (f64::from_bits(a).is_nan() && f64::from_bits(b).is_nan())
+    };
+    match kind {
+        Kind::Bits64 => a as u64 == b as u64,
+        Kind::Bits128 => a == b,
+        Kind::F32 => narrow(0),
+        Kind::F64 => wide(0),
+        Kind::F32x4 => (0..4).all(narrow),
+        Kind::F64x2 => (0..2).all(wide),
     }
 }
 
@@ -468,6 +546,7 @@ fn is_root(symbol: Symbol) -> bool {
             | Symbol::Const64
             | Symbol::Int(_)
             | Symbol::Float(_)
+            | Symbol::Vector
             | Symbol::Op(_)
     )
 }
@@ -491,6 +570,7 @@ fn every_handler_agrees_with_the_semantics() {
             assert!(is_root(root), "{root:?} in {:?}", reader.symbols);
             let types = match root {
                 Symbol::Set(SetSymbol::Float(_)) | Symbol::GlobalSetFloat => vec![Ty::F64],
+                Symbol::Set(SetSymbol::Vector) | Symbol::GlobalSetVector => vec![Ty::V128],
                 Symbol::Set(_) | Symbol::GlobalSet => vec![Ty::I64],
                 Symbol::Store(op) => vec![Ty::I32, op.value()],
                 _ => vec![Ty::I32],
@@ -512,12 +592,14 @@ impl Case<'_> {
     fn root(&mut self, n: usize, (root, trees): &RootTrees) {
         let mut offset = 0;
         match root {
-            Symbol::Set(SetSymbol::Slot) => self.put(slot(RESULT + n)),
+            Symbol::Set(SetSymbol::Slot | SetSymbol::Vector) => self.put(slot(RESULT + 2 * n)),
             Symbol::Store(_) => {
                 offset = self.random.below(64);
                 self.put(offset as u32);
             }
-            Symbol::GlobalSet | Symbol::GlobalSetFloat => self.put(GLOBAL_AT),
+            Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
+                self.put(GLOBAL_AT);
+            }
             // The target is filled in when the cell's size is known.
             Symbol::BrIf | Symbol::BrUnless => self.put(0),
             Symbol::BrTable => self.put(2),
@@ -546,19 +628,17 @@ impl Case<'_> {
         if self.expected.trap.is_some() {
             return;
         }
-        let ty = match &trees[0] {
-            Tree::Leaf(_, ty) => *ty,
-            Tree::Op(op, _) => op.result(),
-        };
+        let kind = Kind::of(&trees[0]);
         let truth = values[0] as u32 != 0;
         match *root {
             Symbol::Set(place) => {
                 let place = match place {
-                    SetSymbol::Slot => Place::Slot(RESULT + n),
+                    SetSymbol::Slot => Place::Slot(RESULT + 2 * n),
+                    SetSymbol::Vector => Place::Vector(RESULT + 2 * n),
                     SetSymbol::Int(n) => Place::Int(n),
                     SetSymbol::Float(n) => Place::Float(n),
                 };
-                self.expected.places.insert(place, (ty, values[0]));
+                self.expected.places.insert(place, (kind, values[0]));
             }
             Symbol::Store(op) => {
                 let width = op.width() as usize;
@@ -571,7 +651,9 @@ impl Case<'_> {
                 self.expected.memory[at..][..width]
                     .copy_from_slice(&values[1].to_le_bytes()[..width]);
             }
-            Symbol::GlobalSet | Symbol::GlobalSetFloat => self.expected.global = (ty, values[0]),
+            Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
+                self.expected.global = (kind, values[0]);
+            }
             Symbol::BrIf => self.expected.mark = 1 + u64::from(truth),
             Symbol::BrUnless => self.expected.mark = 1 + u64::from(!truth),
             Symbol::BrTable => {
@@ -597,11 +679,11 @@ impl Case<'_> {
 fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTrees]) -> bool {
     world.slots.fill(0);
     world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
-    *world.global = random.next();
+    *world.global = [random.next(), random.next()];
     let expected = Expected {
         places: HashMap::new(),
         memory: world.memory.clone(),
-        global: (Ty::I64, *world.global),
+        global: (Kind::Bits128, pair(*world.global)),
         mark: 0,
         trap: None,
     };
@@ -676,9 +758,9 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
         };
         let (ty, value) = match expected.places.get(&place) {
             Some(set) => *set,
-            None => (Ty::I64, world.slots[BEFORE + n]),
+            None => (Kind::Bits64, world.slots[BEFORE + n].into()),
         };
-        let got = world.slots[AFTER + n];
+        let got = world.slots[AFTER + n].into();
         assert!(
             same(ty, got, value),
             "{place:?} is {got:#x}, not {value:#x}: {}",
@@ -686,8 +768,12 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
         );
     }
     for (place, (ty, value)) in &expected.places {
-        if let Place::Slot(n) = place {
-            let got = world.slots[*n];
+        let got = match *place {
+            Place::Slot(n) => Some(world.slots[n].into()),
+            Place::Vector(n) => Some(pair([world.slots[n], world.slots[n + 1]])),
+            Place::Int(_) | Place::Float(_) => None,
+        };
+        if let Some(got) = got {
             assert!(
                 same(*ty, got, *value),
                 "{place:?} is {got:#x}, not {value:#x}: {}",
@@ -696,7 +782,8 @@ fn check(world: &mut World, random: &mut Random, number: usize, roots: &[RootTre
         }
     }
     let (ty, global) = expected.global;
-    assert!(same(ty, *world.global, global), "global: {}", what());
+    let got = pair(*world.global);
+    assert!(same(ty, got, global), "global: {}", what());
     assert_eq!(world.slots[MARK], expected.mark.max(1), "mark: {}", what());
     assert!(world.memory == expected.memory, "memory: {}", what());
     true
@@ -722,6 +809,10 @@ fn address_registers(roots: &[RootTrees]) -> Vec<Symbol> {
         }
     }
     found
+}
+
+fn pair([low, high]: [u64; 2]) -> u128 {
+    u128::from(low) | u128::from(high) << 64
 }
 
 /// Cells that set the mark and leave with all registers stored.

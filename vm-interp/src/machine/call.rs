@@ -56,7 +56,7 @@ pub enum InvalidCall {
         /// The function's number.
         func: u32,
     },
-    /// Fewer slots than parameters or results.
+    /// Fewer slots than parameters or results take.
     #[error("a call of a function of type {ty} needs {expected} slots, and {got} were given")]
     Slots {
         /// The function's type.
@@ -82,7 +82,7 @@ pub const MAX_NATIVE_STACK_BYTES: usize = 1 << 20;
 /// Calls a function of the host's machine.
 ///
 /// `slots` hold the parameters, and afterwards the results. There must be as many as the longer of
-/// the two lists; more are left alone. When the call fails, what they hold is unspecified.
+/// the two lists takes (a vector takes two); more are left alone. When the call fails, what they hold is unspecified.
 ///
 /// Host functions may call this again, on the machine they are called from: each such run uses the
 /// value stack above what is in use.
@@ -123,7 +123,7 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
     // process.
     let ty: &FuncType = unsafe { &*Arc::as_ptr(&function.ty) };
     let (params, results) = (ty.params(), ty.results());
-    let count = params.len().max(results.len());
+    let count = ty.slots() as usize;
     let got = slots.len();
     let Some(slots) = slots.get_mut(..count) else {
         let (ty, expected) = (ty.clone(), count);
@@ -315,7 +315,7 @@ pub(crate) unsafe extern "C" fn host_call(
         let instance = InstanceId((*caller).instance);
         (runtime, instance, (*func).index, &*ty)
     };
-    let count = ty.params().len().max(ty.results().len());
+    let count = ty.slots() as usize;
     // SAFETY: the caller promises so many slots, initialised as all of the value stack is. They are
     // below the top that nested runs start from, and nobody else accesses them meanwhile.
     let words = unsafe { std::slice::from_raw_parts_mut(slots.cast::<Raw>(), count) };

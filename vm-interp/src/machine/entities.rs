@@ -187,12 +187,13 @@ impl Drop for Table {
 
 pub(crate) struct Global {
     pub(crate) ty: GlobalType,
-    cell: NonNull<Word>,
+    /// The value: of a vector both words, of everything else the first.
+    cell: NonNull<[Word; 2]>,
 }
 
 impl Global {
     pub(crate) fn cell(&self) -> *mut Word {
-        self.cell.as_ptr()
+        self.cell.as_ptr().cast()
     }
 }
 
@@ -329,10 +330,10 @@ impl Machine {
     ///
     /// If the machine has 2³² globals already.
     pub fn add_global(&mut self, ty: GlobalType, value: Val) -> Result<GlobalId, EntityError> {
-        let word = self.word(ty.content, &value)?;
+        let words = self.words(ty.content, &value)?;
         let id = next_id(self.globals.len());
         // SAFETY: a box is never null.
-        let cell = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(word))) };
+        let cell = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(words))) };
         self.globals.push(Global { ty, cell });
         Ok(GlobalId(id))
     }
@@ -351,8 +352,8 @@ impl Machine {
         let global = &self.globals[id.index()];
         // SAFETY: the cell lives as long as the machine, and is written only by whoever has the
         // machine exclusively.
-        let word = unsafe { *global.cell.as_ptr() };
-        self.from_raw(global.ty.content, Raw(word))
+        let words = unsafe { *global.cell.as_ptr() };
+        self.read_raw(global.ty.content, &words.map(Raw))
     }
 
     /// Sets a global.
@@ -375,29 +376,55 @@ impl Machine {
     /// If the value is not of the global's type.
     pub fn global_init(&mut self, id: GlobalId, value: Val) -> Result<(), EntityError> {
         let global = &self.globals[id.index()];
-        let word = self.word(global.ty.content, &value)?;
+        let words = self.words(global.ty.content, &value)?;
         // SAFETY: the cell lives as long as the machine, which is borrowed exclusively.
-        unsafe { *global.cell.as_ptr() = word };
+        unsafe { *global.cell.as_ptr() = words };
         Ok(())
     }
 
-    /// A value as a word.
+    /// A value as a word; of a vector, which takes two, the low one.
     ///
     /// # Panics
     ///
     /// If it is a reference to a function that the machine does not have.
     pub fn to_raw(&self, value: &Val) -> Raw {
-        let word = self.word(value.ty(), value);
-        Raw(word.expect("a reference to a function of this machine"))
+        let words = self.words(value.ty(), value);
+        Raw(words.expect("a reference to a function of this machine")[0])
     }
 
-    /// A word as a value of a type. A word that is no reference of this machine's is read as null.
+    /// Writes a value to the first of some slots: as many as a value of its type takes.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer, or it is a reference to a function that the machine does not have.
+    pub fn write_raw(&self, value: &Val, slots: &mut [Raw]) {
+        let words = self.words(value.ty(), value);
+        let words = words.expect("a reference to a function of this machine");
+        let count = value.ty().slots() as usize;
+        slots[..count].copy_from_slice(&words.map(Raw)[..count]);
+    }
+
+    /// Reads a value of a type from the first of some slots, as [`Machine::from_raw`] does.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer than a value of the type takes.
+    pub fn read_raw(&self, ty: ValType, slots: &[Raw]) -> Val {
+        match ty {
+            ValType::V128 => Val::V128(u128::from(slots[0].0) | u128::from(slots[1].0) << 64),
+            ty => self.from_raw(ty, slots[0]),
+        }
+    }
+
+    /// A word as a value of a type. A word that is no reference of this machine's is read as null,
+    /// and a vector, which takes two words, has the word as its low one.
     pub fn from_raw(&self, ty: ValType, raw: Raw) -> Val {
         match ty {
             ValType::I32 => Val::I32(raw.i32()),
             ValType::I64 => Val::I64(raw.i64()),
             ValType::F32 => Val::F32(raw.0 as u32),
             ValType::F64 => Val::F64(raw.0),
+            ValType::V128 => Val::V128(raw.0.into()),
             ValType::FuncRef => Val::FuncRef(self.objects.find(raw.0).map(|object| {
                 // SAFETY: `find` answers addresses of live objects, whose id nobody changes.
                 FuncId(unsafe { (*object.as_ptr()).id })
@@ -408,13 +435,19 @@ impl Machine {
         }
     }
 
-    /// A value that has to be of a type, as a word.
+    /// A reference that has to be of a type, as a word.
     pub(crate) fn word(&self, expected: ValType, value: &Val) -> Result<Word, EntityError> {
+        self.words(expected, value).map(|words| words[0])
+    }
+
+    /// A value that has to be of a type, as words. All but vectors have only the first.
+    fn words(&self, expected: ValType, value: &Val) -> Result<[Word; 2], EntityError> {
         let got = value.ty();
         if got != expected {
             return Err(EntityError::Type { expected, got });
         }
-        Ok(match *value {
+        let low = match *value {
+            Val::V128(bits) => return Ok([bits as u64, (bits >> 64) as u64]),
             Val::I32(value) => u64::from(value as u32),
             Val::I64(value) => value as u64,
             Val::F32(bits) => bits.into(),
@@ -425,13 +458,17 @@ impl Machine {
                 None => return Err(EntityError::UnknownFunction { func }),
             },
             Val::ExternRef(Some(number)) => u64::from(number) + 1,
-        })
+        };
+        Ok([low, 0])
     }
 
     /// Makes words that came from a host words that guests may have: 32-bit integers with a clear
     /// upper half, and references of this machine only.
     pub(crate) fn admit(&self, types: &[ValType], words: &mut [Raw]) -> Result<(), usize> {
-        for (i, (ty, word)) in types.iter().zip(words).enumerate() {
+        let mut slot = 0;
+        for (i, ty) in types.iter().enumerate() {
+            let word = &mut words[slot];
+            slot += ty.slots() as usize;
             match ty {
                 ValType::I32 | ValType::F32 => word.0 &= u64::from(u32::MAX),
                 ValType::FuncRef if word.0 != 0 && self.objects.find(word.0).is_none() => {

@@ -22,7 +22,7 @@ pub trait Host {
     ///
     /// `host` is the number it was added with, `caller` the instance that calls (nothing when it is
     /// called by [`call`](crate::call) directly). `slots` hold the parameters, and afterwards must
-    /// hold the results; there are as many as the longer of the two lists. The host may call guest
+    /// hold the results; there are as many as the longer of the two lists takes. The host may call guest
     /// functions in turn.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use crate::token::tokens::{self, Token};
 /// start as zero.
 pub(super) const HEADER: usize = 3;
 
-/// Slots above the frame for the operands of one operator and its result.
-const SCRATCH: u32 = 4;
+/// Slots above the frame for the operands of one operator and its result, which may be a vector.
+const SCRATCH: u32 = 5;
 
 /// The scratch slot of an operator's result.
 const RESULT: u32 = 3;
@@ -142,10 +142,14 @@ impl<'a> Encoder<'a> {
                 self.tree(dst, nodes)?;
             }
             Root::Store { op, offset } => self.store(op, offset, nodes)?,
-            Root::GlobalSet { global, .. } => {
+            Root::GlobalSet { global, kind } => {
                 let value = self.value(nodes)?;
                 let at = self.links.layout().global(global);
-                self.token(Token::GlobalSet, &[value, at]);
+                let token = match kind {
+                    Ty::V128 => Token::GlobalSetVector,
+                    _ => Token::GlobalSet,
+                };
+                self.token(token, &[value, at]);
             }
             Root::Br(label) => self.branch(Token::Br, &[], label),
             Root::BrIf(label) => self.br_if(nodes, true, label)?,
@@ -183,8 +187,14 @@ impl<'a> Encoder<'a> {
                 base,
             } => {
                 let at = self.links.layout().memory(memory);
-                let (low, high) = (offset as u32, (offset >> 32) as u32);
-                self.token(Token::MemoryLoad, &[base, at, op as u32, low, high]);
+                if op == Op::V128Load {
+                    // The upper half first: if it is inside, so is the lower one.
+                    self.token(Token::Copy, &[base + 1, base]);
+                    self.memory_load(Op::I64Load, base + 1, at, offset.saturating_add(8));
+                    self.memory_load(Op::I64Load, base, at, offset);
+                } else {
+                    self.memory_load(op, base, at, offset);
+                }
             }
             Root::MemoryStore {
                 op,
@@ -193,8 +203,15 @@ impl<'a> Encoder<'a> {
                 base,
             } => {
                 let at = self.links.layout().memory(memory);
-                let (low, high) = (offset as u32, (offset >> 32) as u32);
-                self.token(Token::MemoryStore, &[base, at, op as u32, low, high]);
+                if op == StoreOp::V128Store {
+                    let address = self.scratch(0);
+                    self.token(Token::Copy, &[address, base]);
+                    self.token(Token::Copy, &[address + 1, base + 2]);
+                    self.memory_store(StoreOp::I64Store, address, at, offset.saturating_add(8));
+                    self.memory_store(StoreOp::I64Store, base, at, offset);
+                } else {
+                    self.memory_store(op, base, at, offset);
+                }
             }
             Root::ReturnCall { func, base, args } => {
                 let cell = self.links.cell(func);
@@ -227,9 +244,19 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
+    fn memory_load(&mut self, op: Op, base: u32, at: u32, offset: u64) {
+        let (low, high) = (offset as u32, (offset >> 32) as u32);
+        self.token(Token::MemoryLoad, &[base, at, op as u32, low, high]);
+    }
+
+    fn memory_store(&mut self, op: StoreOp, base: u32, at: u32, offset: u64) {
+        let (low, high) = (offset as u32, (offset >> 32) as u32);
+        self.token(Token::MemoryStore, &[base, at, op as u32, low, high]);
+    }
+
     fn slot(&self, place: Place) -> Result<u32, CodeError> {
         match place {
-            Place::Slot(slot) => Ok(slot),
+            Place::Slot(slot) | Place::Vector(slot) => Ok(slot),
             Place::Int(_) | Place::Float(_) => Err(self.limit("registers")),
         }
     }
@@ -286,6 +313,10 @@ impl<'a> Encoder<'a> {
     fn tree(&mut self, dst: u32, nodes: &[Node]) -> Result<(), CodeError> {
         let (op, imm) = match nodes {
             [Node::Op(op, imm), ..] => (*op, *imm),
+            [Node::Place(Place::Vector(src))] => {
+                self.token(Token::CopyVector, &[dst, *src]);
+                return Ok(());
+            }
             [node] => {
                 match self.leaf(node)? {
                     Operand::Slot(src) => self.token(Token::Copy, &[dst, src]),
@@ -295,6 +326,9 @@ impl<'a> Encoder<'a> {
             }
             _ => return Err(self.limit("operators in one instruction")),
         };
+        if op.is_vector() {
+            return self.vector(op, imm, dst, nodes);
+        }
         match *self.leaves(nodes)? {
             [] => {
                 let at = self.links.layout().global(imm as u32);
@@ -321,6 +355,40 @@ impl<'a> Encoder<'a> {
     /// The leaves of a tree of one operator.
     fn leaves(&self, nodes: &[Node]) -> Result<Vec<Operand>, CodeError> {
         nodes[1..].iter().map(|node| self.leaf(node)).collect()
+    }
+
+    /// An operator on vectors: all but a few go through one token.
+    fn vector(&mut self, op: Op, imm: u64, dst: u32, nodes: &[Node]) -> Result<(), CodeError> {
+        let leaves = self.leaves(nodes)?;
+        match (op, &*leaves) {
+            (Op::GlobalGetVector, _) => {
+                let at = self.links.layout().global(imm as u32);
+                self.token(Token::GlobalGetVector, &[dst, at]);
+            }
+            (Op::V128Load, &[address]) => {
+                let tokens = (Token::V128Load, Token::V128LoadAt);
+                self.load(tokens, dst, address, imm)?;
+            }
+            (Op::V128Const, &[Operand::Const(low), Operand::Const(high)]) => {
+                self.constant(dst, low);
+                self.constant(dst + 1, high);
+            }
+            (_, leaves) => {
+                let mut sources = [0; 3];
+                // A bit for each operand that is a vector, and one for the result.
+                let mut vectors = u32::from(op.result() == Ty::V128) << 3;
+                for ((n, leaf), ty) in (0..).zip(leaves).zip(op.params()) {
+                    vectors |= u32::from(*ty == Ty::V128) << n;
+                    let source = (sources.get_mut(n as usize))
+                        .ok_or_else(|| self.limit("operands of one operator"))?;
+                    *source = self.in_slot(*leaf, n);
+                }
+                let [a, b, c] = sources;
+                let op = op as u32;
+                self.token(Token::Vector, &[dst, op, imm as u32, vectors, a, b, c]);
+            }
+        }
+        Ok(())
     }
 
     fn binary(&mut self, op: Op, dst: u32, a: Operand, b: Operand) -> Result<(), CodeError> {
@@ -364,6 +432,17 @@ impl<'a> Encoder<'a> {
             return Err(self.limit("operators in one instruction"));
         };
         let (address, value) = (self.leaf(address)?, self.leaf(value)?);
+        if op == StoreOp::V128Store {
+            let value = self.in_slot(value, 1);
+            if let Some(address) = constant_address(address, offset) {
+                self.token(Token::V128StoreAt, &[address, value]);
+            } else {
+                let offset = u32::try_from(offset).map_err(|_| self.limit("offset of a store"))?;
+                let address = self.in_slot(address, 0);
+                self.token(Token::V128Store, &[address, value, offset]);
+            }
+            return Ok(());
+        }
         let [slots, imm, at, imm_at] = tokens::store(op).ok_or_else(|| self.limit("store"))?;
         let constant = match value {
             Operand::Const(bits) if op.width() <= 4 => Some(bits as u32),
@@ -480,7 +559,7 @@ fn signed32(bits: u64) -> Option<u32> {
 /// A constant as the last operand of an operator whose tokens sign-extend it.
 fn constant32(op: Op, operand: Operand) -> Option<u32> {
     match (operand, op.params()[1]) {
-        (Operand::Slot(_), _) => None,
+        (Operand::Slot(_), _) | (_, Ty::V128) => None,
         (Operand::Const(bits), Ty::I32 | Ty::F32) => Some(bits as u32),
         (Operand::Const(bits), Ty::I64 | Ty::F64) => signed32(bits),
     }

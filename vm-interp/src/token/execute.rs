@@ -10,6 +10,7 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use vm_translate::Op;
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_trap::TrapCode;
 
@@ -54,6 +55,36 @@ unsafe fn resolve(context: *mut Context, func: u32) -> Result<*const u32, u32> {
     resolved
         .map(|entry| entry.cast_const().cast())
         .map_err(|error| unsafe { machine::fail(runtime, error.into()) })
+}
+
+/// Executes a [`Token::Vector`].
+///
+/// # Safety
+///
+/// `ip` points to the token, and `fp` to the frame that its slots are in.
+unsafe fn evaluate(fp: *mut Word, ip: *const u32) {
+    // SAFETY: the caller's promise; the encoder says truly which values have two slots.
+    unsafe {
+        let [_, to, op, lane, vectors, a, b, c] = *ip.cast::<[u32; 8]>();
+        let mut n = 0;
+        let operands = [a, b, c].map(|slot| {
+            let slot = fp.add(slot as usize);
+            n += 1;
+            match vectors >> (n - 1) & 1 {
+                0 => u128::from(*slot),
+                _ => u128::from(*slot) | u128::from(*slot.add(1)) << 64,
+            }
+        });
+        let Some(op) = Op::from_number(op as u16) else {
+            unreachable!("the encoder writes operators only")
+        };
+        let value = semantics::vectors::eval(op, operands, lane as usize).unwrap_or(0);
+        let to = fp.add(to as usize);
+        *to = value as u64;
+        if vectors & 8 != 0 {
+            *to.add(1) = (value >> 64) as u64;
+        }
+    }
 }
 
 /// Bytes that an access reads or writes.
@@ -149,6 +180,12 @@ macro_rules! define_run {
                 macro_rules! slot {
                     ($n:literal) => {
                         *fp.add(word!($n) as usize)
+                    };
+                }
+                /// The two slots of a vector.
+                macro_rules! vector {
+                    ($n:literal) => {
+                        fp.add(word!($n) as usize).cast::<[Word; 2]>()
                     };
                 }
                 macro_rules! signed {
@@ -471,6 +508,48 @@ macro_rules! define_run {
                         Token::Select => {
                             slot!(1) = semantics::select(slot!(2), slot!(3), slot!(4));
                             next!(5);
+                        }
+                        Token::CopyVector => {
+                            vector!(1).write(vector!(2).read());
+                            next!(3);
+                        }
+                        Token::GlobalGetVector => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            *vector!(1) = *cell.cast::<*mut [Word; 2]>().read();
+                            next!(3);
+                        }
+                        Token::GlobalSetVector => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            *cell.cast::<*mut [Word; 2]>().read() = *vector!(1);
+                            next!(3);
+                        }
+                        Token::V128Load => {
+                            let from = address!([Word; 2], slot!(2), word!(3));
+                            let words = from.cast::<[Word; 2]>().read_unaligned();
+                            *vector!(1) = words.map(u64::from_le);
+                            next!(4);
+                        }
+                        Token::V128LoadAt => {
+                            let from = address!([Word; 2], word!(2), 0u32);
+                            let words = from.cast::<[Word; 2]>().read_unaligned();
+                            *vector!(1) = words.map(u64::from_le);
+                            next!(3);
+                        }
+                        Token::V128Store => {
+                            let to = address!([Word; 2], slot!(1), word!(3));
+                            let words = (*vector!(2)).map(u64::to_le);
+                            to.cast::<[Word; 2]>().write_unaligned(words);
+                            next!(4);
+                        }
+                        Token::V128StoreAt => {
+                            let to = address!([Word; 2], word!(1), 0u32);
+                            let words = (*vector!(2)).map(u64::to_le);
+                            to.cast::<[Word; 2]>().write_unaligned(words);
+                            next!(3);
+                        }
+                        Token::Vector => {
+                            evaluate(fp, ip);
+                            next!(8);
                         }
                         $(Token::$unary => {
                             slot!(1) = semantics::$unary_fn(slot!(2));

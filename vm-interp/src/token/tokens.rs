@@ -310,6 +310,23 @@ macro_rules! define_tokens {
             GlobalSet,
             /// Destination, slots of both values and of the condition.
             Select,
+            /// Destination, source: two slots each.
+            CopyVector,
+            /// Destination, offset in the context.
+            GlobalGetVector,
+            /// Source, offset in the context.
+            GlobalSetVector,
+            /// Destination, slot of the address, offset.
+            V128Load,
+            /// Destination, address.
+            V128LoadAt,
+            /// Slot of the address, source, offset.
+            V128Store,
+            /// Address, source.
+            V128StoreAt,
+            /// Destination, operator, lane, which operands (bits 0 to 2) and whether the result
+            /// (bit 3) are vectors, slots of three operands (0 for those that there are not).
+            Vector,
             // Destination, slot.
             $($unary,)*
             $($unary_trap,)*
@@ -331,8 +348,10 @@ macro_rules! define_tokens {
             "Finish", "RestoreContext", "Unreachable", "Br", "BrIf", "BrUnless", "BrAnd",
             "BrAndImm", "BrNand", "BrNandImm", "BrTable", "Return", "Call", "CallImport",
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
-            "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const", "ConstSigned", "Const64", "GlobalGet",
-            "GlobalSet", "Select",
+            "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
+            "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
+            "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
+            "V128StoreAt", "Vector",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*
             $(stringify!($binary), stringify!($binary_imm),)*
@@ -425,6 +444,7 @@ mod tests {
             Token::Finish,
             Token::BrTable,
             Token::Select,
+            Token::Vector,
             Token::I32Eqz,
             Token::F64Add,
         ] {
@@ -446,7 +466,7 @@ mod tests {
             let own = matches!(
                 op,
                 Op::GlobalGet | Op::GlobalGetFloat | Op::Select | Op::SelectFloat
-            );
+            ) || op.is_vector();
             let found = unary(op).is_some()
                 || binary(op).is_some()
                 || binary_high(op).is_some()
@@ -454,7 +474,8 @@ mod tests {
             assert_eq!(found, !unchecked && !own, "{op}");
         }
         for &op in StoreOp::ALL {
-            assert_eq!(store(op).is_some(), !op.unchecked(), "{op}");
+            let own = op == StoreOp::V128Store;
+            assert_eq!(store(op).is_some(), !op.unchecked() && !own, "{op}");
         }
     }
 }

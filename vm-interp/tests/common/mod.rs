@@ -298,12 +298,20 @@ impl World {
     pub fn call_func(&mut self, func: FuncId, args: &[Val]) -> Result<Vec<Val>, CallError> {
         let ty = self.machine.func_type(func).clone();
         assert_eq!(ty.params().len(), args.len());
-        let mut slots: Vec<Raw> = args.iter().map(|arg| self.machine.to_raw(arg)).collect();
-        slots.resize(ty.params().len().max(ty.results().len()), Raw::default());
+        let mut slots = vec![Raw::default(); ty.slots() as usize];
+        let mut at = 0;
+        for arg in args {
+            self.machine.write_raw(arg, &mut slots[at..]);
+            at += arg.ty().slots() as usize;
+        }
         call(self, func, &mut slots)?;
-        let results = ty.results().iter().zip(slots);
-        Ok(results
-            .map(|(ty, raw)| self.machine.from_raw(*ty, raw))
+        let mut at = 0;
+        Ok((ty.results().iter())
+            .map(|ty| {
+                at += ty.slots() as usize;
+                self.machine
+                    .read_raw(*ty, &slots[at - ty.slots() as usize..])
+            })
             .collect())
     }
 

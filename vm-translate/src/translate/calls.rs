@@ -1,10 +1,11 @@
 //! Calls and rare operations: what takes its operands from consecutive slots.
 
-use crate::FuncType;
-use crate::ir::{FRAME_HEADER, Node, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
+use crate::ir::{FRAME_HEADER, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
 use crate::op::{Op, StoreOp, Ty};
+use crate::{FuncType, ValType};
 
 use super::Translator;
+use super::control::in_slots;
 use super::expr::Effects;
 
 impl Translator<'_> {
@@ -26,7 +27,7 @@ impl Translator<'_> {
         self.clamp_index(table);
         let ty = &self.module.types()[ty_index as usize];
         let base = self.arguments(ty, 1);
-        self.reserved = base + FRAME_HEADER + frame_values(ty);
+        self.reserved = base + FRAME_HEADER + ty.slots();
         let index = self.stack.len() - 1;
         self.leaf_operand(index);
         let root = Root::CallIndirect {
@@ -50,8 +51,8 @@ impl Translator<'_> {
     pub(super) fn return_call(&mut self, func: u32) {
         let module = self.module;
         let ty = module.func_type(func);
-        let args = ty.params().len() as u32;
-        let base = self.tail_arguments(ty, 0);
+        let args = ty.param_slots();
+        let base = self.tail_arguments(ty, ty.params());
         self.emit_plain(if func < module.imported_funcs() {
             Root::ReturnCallImport { func, base, args }
         } else {
@@ -64,22 +65,27 @@ impl Translator<'_> {
     pub(super) fn return_call_indirect(&mut self, table: u32, ty_index: u32) {
         self.clamp_index(table);
         let ty = &self.module.types()[ty_index as usize];
-        let base = self.tail_arguments(ty, 1);
+        // The element's index stands above the arguments.
+        let operands: Vec<_> = (ty.params().iter().copied())
+            .chain([ValType::I32])
+            .collect();
+        let base = self.tail_arguments(ty, &operands);
         self.emit_plain(Root::ReturnCallIndirect {
             table,
             ty: ty_index,
             base,
-            args: ty.params().len() as u32,
+            args: ty.param_slots(),
         });
         self.unreachable = Some(0);
     }
 
-    /// Puts the arguments of a tail call, and `more` operands above them, into adjacent slots, and
-    /// sees to it that they fit into the frame after they have been moved.
-    fn tail_arguments(&mut self, ty: &FuncType, more: usize) -> Slot {
-        let base = self.put_arguments(ty.params().len() + more, 0);
-        let end = base + FRAME_HEADER + (ty.params().len() + more) as Slot;
-        let moved = TAIL_ADAPTER + FRAME_HEADER + frame_values(ty);
+    /// Puts the arguments of a tail call, and whatever operands are above them, into adjacent
+    /// slots, and sees to it that they fit into the frame after they have been moved.
+    fn tail_arguments(&mut self, ty: &FuncType, operands: &[ValType]) -> Slot {
+        let base = self.put_arguments(operands, 0);
+        let slots: Slot = operands.iter().map(|ty| ty.slots()).sum();
+        let end = base + FRAME_HEADER + slots;
+        let moved = TAIL_ADAPTER + FRAME_HEADER + ty.slots();
         self.out.slots = self.out.slots.max(end).max(moved);
         base
     }
@@ -96,6 +102,7 @@ impl Translator<'_> {
     fn materialise_above(&mut self, index: usize) {
         self.before_trap(index);
         let home = self.stack.entry(index).home.max(self.reserved);
+        // No such operand is a vector.
         let place = match self.place_of(index) {
             Place::Slot(_) => Place::Slot(home),
             register => register,
@@ -106,33 +113,33 @@ impl Translator<'_> {
     /// Puts the arguments of a call into the callee's frame, and returns where that starts. Above
     /// the arguments there are `above` more operands on the stack.
     fn arguments(&mut self, ty: &FuncType, above: usize) -> Slot {
-        let base = self.put_arguments(ty.params().len(), above);
-        self.out.slots = self.out.slots.max(base + FRAME_HEADER + frame_values(ty));
+        let base = self.put_arguments(ty.params(), above);
+        self.out.slots = self.out.slots.max(base + FRAME_HEADER + ty.slots());
         base
     }
 
-    fn put_arguments(&mut self, count: usize, above: usize) -> Slot {
+    fn put_arguments(&mut self, types: &[ValType], above: usize) -> Slot {
         let last = self.stack.len() - above;
-        let first = last - count;
+        let first = last - types.len();
+        let slots: Slot = types.iter().map(|ty| ty.slots()).sum();
         self.compute_for_call(first);
         let mut base = self.stack.end_below(first);
         // Arguments are put down first to last. Where one would fall on a slot that a later
         // operand still needs, the whole frame goes above all of them.
-        let clashes = (first..self.stack.len()).any(|index| {
-            self.stack.terms(index).iter().any(|term| match term.node {
-                Node::Place(Place::Slot(slot)) => slot
-                    .checked_sub(base + FRAME_HEADER)
-                    .is_some_and(|target| (target as usize) < count.min(index - first)),
-                _ => false,
-            })
-        });
+        let target = base + FRAME_HEADER;
+        let ends = (in_slots(target, types))
+            .filter_map(|place| place.slots().map(|slots| slots.start))
+            .chain(std::iter::repeat(target + slots));
+        let clashes = (first..self.stack.len())
+            .zip(ends)
+            .any(|(index, end)| self.stack.reads_slots(index, target..end));
         if clashes {
             base = self.stack.end().max(base + FRAME_HEADER) - FRAME_HEADER;
         }
         let target = base + FRAME_HEADER;
-        self.reserved = target + count as Slot;
-        for index in first..last {
-            self.emit_argument(index, target + (index - first) as Slot);
+        self.reserved = target + slots;
+        for (index, place) in (first..last).zip(in_slots(target, types)) {
+            self.emit_argument(index, place);
         }
         self.reserved = 0;
         base
@@ -140,17 +147,15 @@ impl Translator<'_> {
 
     /// Puts an operand where a callee or a rare operation expects it. Older ones are there
     /// already, so that nothing is left to trap before it.
-    fn emit_argument(&mut self, index: usize, slot: Slot) {
-        self.emit_entry(index, Place::Slot(slot));
+    fn emit_argument(&mut self, index: usize, place: Place) {
+        self.emit_entry(index, place);
     }
 
     /// Replaces the operands of a call by its results.
     fn push_results(&mut self, ty: &FuncType, above: usize, base: Slot) {
         let len = self.stack.len() - ty.params().len() - above;
         self.stack.truncate(len);
-        for (slot, ty) in (base + FRAME_HEADER..).zip(ty.results()) {
-            self.push_slot(slot, ty.ty());
-        }
+        self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
     /// Translates an operation that the executor calls a function for.
@@ -187,8 +192,11 @@ impl Translator<'_> {
         self.compute_for_call(first);
         let base = self.stack.end_below(first);
         // No operand's home is below where it goes to, so none falls on a later one.
+        let mut slot = base;
         for index in first..self.stack.len() {
-            self.emit_argument(index, base + (index - first) as Slot);
+            let ty = self.stack.entry(index).ty;
+            self.emit_argument(index, Place::in_slots(slot, ty));
+            slot += ty.slots();
         }
         (first, base)
     }
@@ -203,6 +211,7 @@ impl Translator<'_> {
             base,
         });
         self.stack.truncate(first);
+        self.out.slots = self.out.slots.max(base + op.result().slots());
         self.push_slot(base, op.result());
     }
 
@@ -225,9 +234,4 @@ impl Translator<'_> {
         self.lower_entries(root, first..first + 2);
         self.stack.truncate(first);
     }
-}
-
-/// Slots of a callee's frame that hold arguments or results.
-fn frame_values(ty: &FuncType) -> Slot {
-    ty.params().len().max(ty.results().len()) as Slot
 }

@@ -44,13 +44,17 @@ enum Kind {
 }
 
 impl Frame {
-    pub(super) fn function(ty: u32, results: usize) -> Frame {
+    pub(super) fn function(ty: u32, results: &[ValType]) -> Frame {
+        let place = match results {
+            [result] => Some(Place::in_slots(FRAME_HEADER, result.ty())),
+            _ => None,
+        };
         Frame {
             kind: Kind::Function,
             ty: BlockType::FuncType(ty),
             height: 0,
             base: FRAME_HEADER,
-            place: (results == 1).then_some(Place::Slot(FRAME_HEADER)),
+            place,
             returns: true,
             label: None,
         }
@@ -74,6 +78,7 @@ impl<'a> Translator<'a> {
                 Some(ValType::I32) => &[ValType::I32],
                 Some(ValType::F32) => &[ValType::F32],
                 Some(ValType::F64) => &[ValType::F64],
+                Some(ValType::V128) => &[ValType::V128],
                 // References are 64-bit integers here; validation has refused all else.
                 _ => &[ValType::I64],
             },
@@ -85,13 +90,18 @@ impl<'a> Translator<'a> {
         self.frames.len() - 1 - depth as usize
     }
 
-    /// How many operands a branch to a block takes.
-    fn arity(&self, frame: usize) -> usize {
+    /// What operands a branch to a block takes.
+    fn operands(&self, frame: usize) -> &'a [ValType] {
         let frame = &self.frames[frame];
         match frame.kind {
-            Kind::Loop(_) => self.params(frame.ty).len(),
-            _ => self.results(frame.ty).len(),
+            Kind::Loop(_) => self.params(frame.ty),
+            _ => self.results(frame.ty),
         }
+    }
+
+    /// How many operands a branch to a block takes.
+    fn arity(&self, frame: usize) -> usize {
+        self.operands(frame).len()
     }
 
     fn is_function(&self, frame: usize) -> bool {
@@ -159,28 +169,32 @@ impl<'a> Translator<'a> {
         });
     }
 
-    /// Where a branch to a block leaves an operand.
-    fn destination(&self, frame: usize, operand: usize) -> Place {
+    /// Where a branch to a block leaves its operands.
+    fn destinations(&self, frame: usize) -> impl Iterator<Item = Place> + use<'a> {
+        let operands = self.operands(frame);
         let frame = &self.frames[frame];
-        match (frame.place, frame.kind) {
-            (Some(place), Kind::Function | Kind::Block | Kind::If(_)) => place,
-            _ => Place::Slot(frame.base + operand as Slot),
-        }
+        let single = match frame.kind {
+            Kind::Function | Kind::Block | Kind::If(_) => frame.place,
+            Kind::Loop(_) => None,
+        };
+        in_slots(frame.base, operands).map(move |place| single.unwrap_or(place))
     }
 
     /// Puts what is on the stack where a block wants it, except `above` operands at the top.
     /// Returns the block's height and base.
     fn enter(&mut self, ty: BlockType, above: usize) -> (usize, Slot) {
-        let params = self.params(ty).len();
-        let height = self.stack.len() - above - params;
+        let params = self.params(ty);
+        let height = self.stack.len() - above - params.len();
         self.settle(height);
         let base = self.stack.end_below(height);
-        for (slot, index) in (base..).zip(height..height + params) {
+        for (place, index) in in_slots(base, params).zip(height..) {
             // Homes only move down, and to where no later operand's home is.
-            self.copy_entry(index, Place::Slot(slot));
-            self.stack.set_home(index, slot, self.offset);
+            self.copy_entry(index, place);
+            if let Some(slots) = place.slots() {
+                self.stack.set_home(index, slots.start, self.offset);
+            }
         }
-        self.stack.settled(height + params);
+        self.stack.settled(height + params.len());
         (height, base)
     }
 
@@ -242,9 +256,7 @@ impl<'a> Translator<'a> {
             }
             return;
         }
-        for (slot, ty) in (frame.base..).zip(operands) {
-            self.push_slot(slot, ty.ty());
-        }
+        self.push_slots(frame.base, operands);
         self.stack.settled(self.stack.len());
     }
 
@@ -253,8 +265,8 @@ impl<'a> Translator<'a> {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
-        for index in first..self.stack.len() {
-            self.emit_entry(index, self.destination(frame, index - first));
+        for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.emit_entry(index, place);
         }
     }
 
@@ -266,14 +278,11 @@ impl<'a> Translator<'a> {
             return;
         }
         let base = self.frames[frame].base;
-        let pending = first.max(self.stack.window().start)..self.stack.len();
-        for index in pending {
-            let overwritten = base..base + (index - first) as Slot;
-            let clashes = self.stack.terms(index).iter().any(|term| match term.node {
-                Node::Place(Place::Slot(slot)) => overwritten.contains(&slot),
-                _ => false,
-            });
-            if clashes {
+        let pending = self.stack.window();
+        for (index, place) in (first..).zip(in_slots(base, self.operands(frame))) {
+            // What older results overwrite.
+            let end = place.slots().map_or(base, |slots| slots.start);
+            if pending.contains(&index) && self.stack.reads_slots(index, base..end) {
                 self.store_home(index);
             }
         }
@@ -282,8 +291,8 @@ impl<'a> Translator<'a> {
     /// The same as [`Translator::move_operands`] for a branch that may not be taken: the entries
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
-        for operand in 0..self.arity(frame) {
-            self.copy_entry(first + operand, self.destination(frame, operand));
+        for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.copy_entry(index, place);
         }
     }
 
@@ -328,10 +337,9 @@ impl<'a> Translator<'a> {
             return;
         }
         self.make_leaves(self.is_function(frame), first..condition);
-        let in_place = (first..condition).all(|index| {
-            let home = Place::Slot(self.stack.entry(index).home);
-            home == self.destination(frame, index - first)
-        });
+        let in_place = (first..condition)
+            .zip(self.destinations(frame))
+            .all(|(index, place)| self.stack.home(index) == place);
         if in_place {
             // The slots are theirs anyway: it does no harm to fill them even if the branch is
             // not taken.
@@ -419,10 +427,9 @@ impl<'a> Translator<'a> {
 
     /// Whether the operands from `first` up are where a branch to a block leaves them.
     fn in_place(&self, frame: usize, first: usize) -> bool {
-        (0..self.arity(frame)).all(|operand| {
-            let place = self.destination(frame, operand);
-            self.stack.leaf(first + operand) == Some(Node::Place(place))
-        })
+        (first..)
+            .zip(self.destinations(frame))
+            .all(|(index, place)| self.stack.leaf(index) == Some(Node::Place(place)))
     }
 
     /// Takes the condition from the top of the stack and branches if it is not zero, or if it
@@ -439,6 +446,15 @@ impl<'a> Translator<'a> {
         self.lower_with(root, expr, top..top + 1);
         self.stack.truncate(top);
     }
+}
+
+/// The places of values of these types that stand in consecutive slots.
+pub(super) fn in_slots(base: Slot, types: &[ValType]) -> impl Iterator<Item = Place> {
+    types.iter().scan(base, |next, ty| {
+        let place = Place::in_slots(*next, ty.ty());
+        *next += ty.slots();
+        Some(place)
+    })
 }
 
 /// Drops comparisons with zero from a condition and turns negated integer comparisons round.

@@ -48,8 +48,10 @@ impl Output {
     }
 
     pub(super) fn inst(&mut self, root: Root, terms: &[Term], offset: u32) {
-        if let Root::Set(Place::Slot(slot)) = root {
-            self.slots = self.slots.max(slot + 1);
+        if let Root::Set(place) = root
+            && let Some(slots) = place.slots()
+        {
+            self.slots = self.slots.max(slots.end);
         }
         let first_node = self.nodes.len() as u32;
         self.nodes.extend(terms.iter().map(|term| term.node));
@@ -104,9 +106,11 @@ impl Translator<'_> {
         self.out.whole(root, expr.terms(), self.offset);
     }
 
-    fn scratch_slot(&mut self) -> Place {
-        self.scratch += 1;
-        Place::Slot(self.scratch - 1)
+    /// Takes the scratch slots for a value of a type.
+    fn scratch_slot(&mut self, ty: Ty) -> Place {
+        let slot = self.scratch;
+        self.scratch += ty.slots();
+        Place::in_slots(slot, ty)
     }
 
     /// Sets a place that no shape sets directly by way of a place that one does.
@@ -117,8 +121,8 @@ impl Translator<'_> {
         let op = expr.terms()[0].op();
         let all_slots = expr.terms()[1..]
             .iter()
-            .all(|term| matches!(term.node, Node::Place(Place::Slot(_))));
-        let temp = op.and_then(|op| live.free(op.result().is_float(), &self.registers));
+            .all(|term| matches!(term.node, Node::Place(Place::Slot(_) | Place::Vector(_))));
+        let temp = op.and_then(|op| live.free(op.result(), &self.registers));
         if let Some(temp) = temp
             && self.offers(&Root::Set(temp), expr.terms())
         {
@@ -126,7 +130,7 @@ impl Translator<'_> {
             self.lower(Root::Set(place), Expr::leaf(temp, self.offset), live);
             return true;
         }
-        if matches!(place, Place::Slot(_)) {
+        if place.slots().is_some() {
             // The shapes promise a slot from any leaf and from any operator over slots.
             if op.is_none() || all_slots {
                 self.emit_whole(*root, expr);
@@ -136,7 +140,7 @@ impl Translator<'_> {
         }
         let slot = Place::Slot(self.scratch);
         if op.is_none() || all_slots || self.offers(&Root::Set(slot), expr.terms()) {
-            let slot = self.scratch_slot();
+            let slot = self.scratch_slot(Ty::I64);
             self.emit_whole(Root::Set(slot), expr);
             self.emit_whole(Root::Set(place), &Expr::leaf(slot, self.offset));
             return true;
@@ -147,9 +151,9 @@ impl Translator<'_> {
     /// Where the value of a tree should be put for later: in a temporary register that is not
     /// in `busy`, or else in `slot`.
     pub(super) fn place_for(&self, terms: &[Term], ty: Ty, slot: Slot, busy: Temps) -> Place {
-        match busy.free(ty.is_float(), &self.registers) {
+        match busy.free(ty, &self.registers) {
             Some(temp) if self.offers(&Root::Set(temp), terms) => temp,
-            _ => Place::Slot(slot),
+            _ => Place::in_slots(slot, ty),
         }
     }
 
@@ -188,8 +192,8 @@ impl Translator<'_> {
             return false;
         };
         let place = self.split_place(expr, at, live);
-        if place == Place::Slot(self.scratch) {
-            self.scratch_slot();
+        if let Some(slots) = place.slots() {
+            self.scratch = slots.end;
         }
         let subtree = expr.subtree(at);
         expr.replace(at, place);
@@ -214,7 +218,7 @@ impl Translator<'_> {
         let mut fallback = None;
         expr::types(root, expr.terms(), |at, term, ty| {
             let movable = match term.node {
-                Node::Op(..) | Node::Place(Place::Slot(_)) => false,
+                Node::Op(..) | Node::Place(Place::Slot(_) | Place::Vector(_)) => false,
                 Node::Place(_) | Node::Const(_) => true,
             };
             if !movable || choice.is_some() {
@@ -222,7 +226,7 @@ impl Translator<'_> {
             }
             let slot = Place::Slot(self.scratch);
             fallback = fallback.or(Some((at, slot)));
-            let temp = busy.free(ty.is_float(), &self.registers);
+            let temp = busy.free(ty, &self.registers);
             choice = temp.into_iter().chain([slot]).find_map(|place| {
                 let mut moved = *expr;
                 moved.replace(at, place);
@@ -235,7 +239,7 @@ impl Translator<'_> {
             return false;
         };
         if matches!(place, Place::Slot(_)) {
-            self.scratch_slot();
+            self.scratch_slot(Ty::I64);
         }
         let leaf = expr.subtree(at);
         expr.replace(at, place);

@@ -221,8 +221,12 @@ impl Temps {
         temps
     }
 
-    /// A register of a kind that is not in the set.
-    pub(super) fn free(self, float: bool, registers: &Registers) -> Option<Place> {
+    /// A register for a value of a type that is not in the set.
+    pub(super) fn free(self, ty: Ty, registers: &Registers) -> Option<Place> {
+        if ty == Ty::V128 {
+            return None;
+        }
+        let float = ty.is_float();
         let (first, count) = if float {
             (registers.pinned_floats, registers.temp_floats)
         } else {

@@ -41,6 +41,13 @@ impl Locals {
         }
         let params = ty.params().len();
         let mut places = vec![None; types.len()];
+        // Where the parameters arrive.
+        let arrivals: Vec<Slot> = (types[..params].iter())
+            .scan(FRAME_HEADER, |next, ty| {
+                *next += ty.slots();
+                Some(*next - ty.slots())
+            })
+            .collect();
         let mut pins = Vec::new();
         let lookahead = Lookahead::new(body, types.len())?;
         if registers.pinned_ints > 0 || registers.pinned_floats > 0 {
@@ -50,7 +57,8 @@ impl Locals {
                 } else {
                     (registers.pinned_ints, Place::Int)
                 };
-                let candidates = (0..types.len()).filter(|local| types[*local].is_float() == float);
+                let candidates = (0..types.len())
+                    .filter(|local| types[*local] != Ty::V128 && types[*local].is_float() == float);
                 let chosen = heaviest(candidates, &lookahead.weights, count.into());
                 for (number, local) in (0..).zip(chosen) {
                     let place = register(number);
@@ -58,7 +66,7 @@ impl Locals {
                     pins.push(Pin {
                         place,
                         local: local as u32,
-                        parameter: (local < params).then_some(FRAME_HEADER + local as Slot),
+                        parameter: arrivals.get(local).copied(),
                     });
                 }
             }
@@ -66,10 +74,11 @@ impl Locals {
         let mut next = FRAME_HEADER;
         let mut place = |local: usize, pinned: Option<Place>| {
             // A parameter has its slot even if it lives in a register: it arrives there.
+            let (slot, ty) = (next, types[local]);
             if pinned.is_none() || local < params {
-                next += 1;
+                next += ty.slots();
             }
-            pinned.unwrap_or(Place::Slot(next - 1))
+            pinned.unwrap_or(Place::in_slots(slot, ty))
         };
         let places: Vec<(Place, Ty)> = places
             .into_iter()
@@ -78,10 +87,10 @@ impl Locals {
             .collect();
         // The results stand where the parameters and locals were; the registers are restored
         // after the results have been put there.
-        let saves = next.max(FRAME_HEADER + ty.results().len() as Slot);
+        let saves = next.max(FRAME_HEADER + ty.result_slots());
         Ok(Locals {
             places,
-            zeroed: FRAME_HEADER + params as Slot..next,
+            zeroed: FRAME_HEADER + ty.param_slots()..next,
             saves,
             end: saves + pins.len() as Slot,
             pins,

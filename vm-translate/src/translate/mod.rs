@@ -12,6 +12,7 @@
 //! | `control` | blocks, branches, returns |
 //! | `calls` | calls and rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
+//! | `vectors` | those on vectors |
 
 mod calls;
 mod control;
@@ -22,6 +23,7 @@ mod lookahead;
 mod operators;
 mod pending;
 mod stack;
+mod vectors;
 
 use wasmparser::{BinaryReader, FunctionBody};
 
@@ -112,10 +114,7 @@ impl Module {
             unchecked: options.unchecked,
             stack: Stack::new(locals.end, registers),
             locals: locals.places,
-            frames: vec![Frame::function(
-                self.func_type_index(func),
-                ty.results().len(),
-            )],
+            frames: vec![Frame::function(self.func_type_index(func), ty.results())],
             after: locals.lookahead.after,
             blocks: 0,
             out: Output::default(),
@@ -134,8 +133,8 @@ impl Module {
         let out = translator.out;
         Ok(Function {
             index: func,
-            param_slots: ty.params().len() as u32,
-            result_slots: ty.results().len() as u32,
+            param_slots: ty.param_slots(),
+            result_slots: ty.result_slots(),
             zeroed: locals.zeroed,
             saves: locals.saves,
             frame_slots: out.slots.max(FRAME_HEADER),

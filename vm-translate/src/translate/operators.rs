@@ -71,10 +71,10 @@ impl Translator<'_> {
             }
             Operator::GlobalGet { global_index } => {
                 let ty = self.module.globals()[global_index as usize].content.ty();
-                let op = if ty.is_float() {
-                    Op::GlobalGetFloat
-                } else {
-                    Op::GlobalGet
+                let op = match ty {
+                    Ty::V128 => Op::GlobalGetVector,
+                    ty if ty.is_float() => Op::GlobalGetFloat,
+                    _ => Op::GlobalGet,
                 };
                 let node = Node::Op(op, global_index.into());
                 let offset = self.offset;
@@ -85,7 +85,11 @@ impl Translator<'_> {
                 self.compute(Effects::TRAPS | Effects::GLOBAL, top);
                 let root = Root::GlobalSet {
                     global: global_index,
-                    float: self.stack.entry(top).ty.is_float(),
+                    kind: match self.stack.entry(top).ty {
+                        Ty::V128 => Ty::V128,
+                        ty if ty.is_float() => Ty::F64,
+                        _ => Ty::I64,
+                    },
                 };
                 self.lower_entries(root, top..top + 1);
                 self.stack.truncate(top);
@@ -153,19 +157,11 @@ impl Translator<'_> {
             _ => {
                 if let Some((op, memarg)) = load(operator) {
                     self.load(op, memarg);
-                } else if let Some((op, memarg)) = store(operator)
-                    && let Some(memory) = self.other_memory(memarg)
-                {
-                    self.memory_store(op, memory, memarg.offset);
                 } else if let Some((op, memarg)) = store(operator) {
-                    let unchecked = self.is_unchecked(memarg.offset, op.width());
-                    self.store(Root::Store {
-                        op: if unchecked { op.to_unchecked() } else { op },
-                        offset: memarg.offset,
-                    });
+                    self.store_to(op, memarg);
                 } else if let Some(op) = numeric(operator) {
                     self.numeric(op);
-                } else {
+                } else if !self.vector(operator) {
                     // Validation lets no instruction of a proposal through that is off, and
                     // those that can be on are all above.
                     return Err(Error::Invalid {
@@ -184,7 +180,18 @@ impl Translator<'_> {
             .is_some_and(|unchecked| unchecked(offset, width))
     }
 
-    fn load(&mut self, op: Op, memarg: MemArg) {
+    pub(super) fn store_to(&mut self, op: StoreOp, memarg: MemArg) {
+        if let Some(memory) = self.other_memory(memarg) {
+            return self.memory_store(op, memory, memarg.offset);
+        }
+        let unchecked = self.is_unchecked(memarg.offset, op.width());
+        self.store(Root::Store {
+            op: if unchecked { op.to_unchecked() } else { op },
+            offset: memarg.offset,
+        });
+    }
+
+    pub(super) fn load(&mut self, op: Op, memarg: MemArg) {
         let crate::Effect::Load { width, .. } = op.effect() else {
             return;
         };
@@ -225,7 +232,7 @@ impl Translator<'_> {
         }
     }
 
-    fn constant(&mut self, ty: Ty, bits: u64) {
+    pub(super) fn constant(&mut self, ty: Ty, bits: u64) {
         let node = Node::Const(bits);
         let offset = self.offset;
         self.push(ty, &[Term { node, offset }]);
@@ -251,10 +258,10 @@ impl Translator<'_> {
         let ty = self.stack.entry(condition - 1).ty;
         let traps = |index: usize| self.stack.entry(index).effects.any_of(Effects::TRAPS);
         let negated = self.stack.terms(condition)[0].op() == Some(Op::I32Eqz);
-        let op = if ty.is_float() {
-            Op::SelectFloat
-        } else {
-            Op::Select
+        let op = match ty {
+            Ty::V128 => Op::SelectVector,
+            ty if ty.is_float() => Op::SelectFloat,
+            _ => Op::Select,
         };
         if negated && !(traps(condition - 1) && traps(condition - 2)) {
             let mut expr = self.stack.expr(condition);

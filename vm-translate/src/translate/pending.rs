@@ -1,5 +1,6 @@
 //! Computing pending trees when their time has come.
 
+use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
 
@@ -78,8 +79,7 @@ impl Translator<'_> {
 
     /// Computes an entry into its home.
     pub(super) fn store_home(&mut self, index: usize) {
-        let home = self.stack.entry(index).home;
-        self.emit_entry(index, Place::Slot(home));
+        self.emit_entry(index, self.stack.home(index));
     }
 
     /// Computes, oldest first, the entries below `end` that have any of the effects. They go to
@@ -135,6 +135,15 @@ impl Translator<'_> {
         self.stack.push_slot(slot, ty, self.offset);
         if let Some(index) = self.stack.overdue() {
             self.settle(index + 1);
+        }
+    }
+
+    /// Pushes values that stand in consecutive slots.
+    pub(super) fn push_slots(&mut self, base: Slot, types: &[ValType]) {
+        let mut slot = base;
+        for ty in types {
+            self.push_slot(slot, ty.ty());
+            slot += ty.slots();
         }
     }
 
@@ -208,6 +217,9 @@ impl Translator<'_> {
         let Some(op) = terms[0].op() else {
             return true;
         };
+        if op.result() == Ty::V128 {
+            return self.offers(&Root::Set(Place::Vector(0)), terms);
+        }
         let float = op.result().is_float();
         let register = if float { Place::Float } else { Place::Int };
         let (pinned, temps) = if float {

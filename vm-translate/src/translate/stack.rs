@@ -19,7 +19,7 @@ pub(super) struct Entry {
     len: u32,
     pub(super) ty: Ty,
     pub(super) effects: Effects,
-    /// The slot it goes to when it has to be in memory.
+    /// The slot it goes to when it has to be in memory; a vector goes to two, this and the next.
     pub(super) home: Slot,
     /// One past its home and the slots it reads: where the next entry's home can be.
     pub(super) end: Slot,
@@ -42,7 +42,7 @@ pub(super) struct Stack {
 
 fn local_bit(place: Place) -> u64 {
     let number = match place {
-        Place::Slot(slot) => slot,
+        Place::Slot(slot) | Place::Vector(slot) => slot,
         Place::Int(n) => 17 + u32::from(n),
         Place::Float(n) => 41 + u32::from(n),
     };
@@ -79,6 +79,12 @@ impl Stack {
         expr
     }
 
+    /// The place at an entry's home.
+    pub(super) fn home(&self, index: usize) -> Place {
+        let entry = &self.entries[index];
+        Place::in_slots(entry.home, entry.ty)
+    }
+
     /// The leaf that an entry is, if it is not an expression.
     pub(super) fn leaf(&self, index: usize) -> Option<Node> {
         match self.terms(index)[0].node {
@@ -98,7 +104,7 @@ impl Stack {
 
     pub(super) fn is_local_place(&self, place: Place) -> bool {
         match place {
-            Place::Slot(slot) => slot < self.base,
+            Place::Slot(slot) | Place::Vector(slot) => slot < self.base,
             Place::Int(n) => n < self.registers.pinned_ints,
             Place::Float(n) => n < self.registers.pinned_floats,
         }
@@ -124,7 +130,7 @@ impl Stack {
 
     /// Pushes a value that stands in a slot at or above [`Stack::end`], which becomes its home.
     pub(super) fn push_slot(&mut self, slot: Slot, ty: Ty, offset: u32) {
-        self.push_at(slot, ty, &[Term::place(Place::Slot(slot), offset)]);
+        self.push_at(slot, ty, &[Term::place(Place::in_slots(slot, ty), offset)]);
     }
 
     fn push_at(&mut self, home: Slot, ty: Ty, terms: &[Term]) {
@@ -145,14 +151,14 @@ impl Stack {
     /// Brings what is known of an entry up to date with its tree.
     fn summarise(&mut self, index: usize) {
         let entry = &self.entries[index];
-        let (mut end, mut locals) = (entry.home + 1, 0);
+        let (mut end, mut locals) = (entry.home + entry.ty.slots(), 0);
         let terms = self.terms(index);
         for term in terms {
             if let Node::Place(place) = term.node {
                 if self.is_local_place(place) {
                     locals |= local_bit(place);
-                } else if let Place::Slot(slot) = place {
-                    end = end.max(slot + 1);
+                } else if let Some(slots) = place.slots() {
+                    end = end.max(slots.end);
                 }
             }
         }
@@ -195,8 +201,10 @@ impl Stack {
 
     /// Moves an entry's home down to a slot that holds its value.
     pub(super) fn set_home(&mut self, index: usize, slot: Slot, offset: u32) {
-        self.entries[index].home = slot;
-        self.set_leaf(index, Place::Slot(slot), offset);
+        let entry = &mut self.entries[index];
+        entry.home = slot;
+        let place = Place::in_slots(slot, entry.ty);
+        self.set_leaf(index, place, offset);
     }
 
     /// The entries that may be pending.
@@ -221,6 +229,16 @@ impl Stack {
                 .terms(index)
                 .iter()
                 .any(|term| term.node == Node::Place(local))
+    }
+
+    /// Whether an entry's tree reads any of these slots.
+    pub(super) fn reads_slots(&self, index: usize, range: std::ops::Range<Slot>) -> bool {
+        self.terms(index).iter().any(|term| match term.node {
+            Node::Place(place) => place
+                .slots()
+                .is_some_and(|slots| slots.start < range.end && range.start < slots.end),
+            _ => false,
+        })
     }
 
     /// The temporary registers that entries other than those in `except` read.

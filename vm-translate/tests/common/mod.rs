@@ -140,6 +140,7 @@ impl State {
                 vm_translate::Ty::I64 => mix,
                 vm_translate::Ty::F32 => u64::from((mix as i32 as f32).to_bits()),
                 vm_translate::Ty::F64 => (mix as i64 as f64).to_bits(),
+                vm_translate::Ty::V128 => panic!("no vectors in tests"),
             })
             .collect()
     }

@@ -106,7 +106,6 @@ impl Needs {
     fn invoke(&mut self, call: &WastInvoke<'_>) {
         for argument in &call.args {
             let proposal = match argument {
-                WastArg::Core(WastArgCore::V128(_)) => "simd",
                 WastArg::Core(WastArgCore::RefNull(ty)) if !is_base_heap_type(ty) => "gc",
                 WastArg::Core(WastArgCore::RefHost(_)) => "gc",
                 WastArg::Core(_) => continue,
@@ -127,7 +126,6 @@ impl Needs {
 
     fn core_result(&mut self, result: &WastRetCore<'_>) {
         let proposal = match result {
-            WastRetCore::V128(_) => "simd",
             WastRetCore::RefNull(Some(ty)) if !is_base_heap_type(ty) => "gc",
             WastRetCore::RefHost(_)
             | WastRetCore::RefAny
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn webassembly_2_without_simd_needs_nothing() {
+    fn webassembly_2_needs_nothing() {
         let script = r#"
             (module
               (table 1 externref)
@@ -216,7 +214,9 @@ mod tests {
                 (i32.extend8_s (i32.trunc_sat_f64_s (f64.const 1))) (f64.const 2))
               (memory 1)
               (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 1))))
-            (assert_return (invoke "f" (i32.const 1)) (i32.const 1) (f64.const 2))"#;
+            (module (func (export "v") (param v128) (result v128) (local.get 0)))
+            (assert_return (invoke "f" (i32.const 1)) (i32.const 1) (f64.const 2))
+            (assert_return (invoke "v" (v128.const i64x2 1 2)) (v128.const i64x2 1 2))"#;
         assert_eq!(needs(script), [""; 0]);
     }
 
@@ -237,7 +237,7 @@ mod tests {
         // It has to fail, not to be skipped.
         assert_eq!(needs("(module (func (result i32) i64.const 0))"), [""; 0]);
         assert_eq!(
-            needs(r#"(assert_invalid (module (func (result v128))) "type mismatch")"#),
+            needs(r#"(assert_invalid (module (func (result i32))) "type mismatch")"#),
             [""; 0]
         );
     }
@@ -253,8 +253,8 @@ mod tests {
     #[test]
     fn directives_and_values_count() {
         assert_eq!(
-            needs(r#"(assert_return (invoke "f" (v128.const i32x4 0 0 0 0)))"#),
-            ["simd"]
+            needs(r#"(assert_return (invoke "f" (ref.null any)))"#),
+            ["gc"]
         );
         assert_eq!(needs(r#"(assert_exception (invoke "f"))"#), ["exceptions"]);
         assert_eq!(needs(r#"(assert_return (invoke "f") (ref.i31))"#), ["gc"]);

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 use vm_engine::{ExternRef, Store, Val};
-use wast::core::{AbstractHeapType, HeapType, NanPattern, WastArgCore, WastRetCore};
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
+use wast::token::{F32, F64};
 use wast::{WastArg, WastRet};
 
 /// The engine's value for an argument of a call.
@@ -21,7 +22,8 @@ pub(crate) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
             _ => bail!("a null of an unknown type: {ty:?}"),
         },
         WastArgCore::RefExtern(value) => Val::ExternRef(Some(ExternRef::new(store, *value)?)),
-        WastArgCore::V128(_) | WastArgCore::RefHost(_) => {
+        WastArgCore::V128(value) => Val::V128(u128::from_le_bytes(value.to_le_bytes()).into()),
+        WastArgCore::RefHost(_) => {
             bail!("an argument of an unknown type: {argument:?}")
         }
     })
@@ -59,16 +61,11 @@ fn matches(store: &Store<()>, actual: &Val, expected: &WastRetCore<'_>) -> Resul
         }
         (Val::I32(actual), WastRetCore::I32(expected)) => actual == expected,
         (Val::I64(actual), WastRetCore::I64(expected)) => actual == expected,
-        (Val::F32(bits), WastRetCore::F32(expected)) => match expected {
-            NanPattern::CanonicalNan => is_canonical_nan32(*bits),
-            NanPattern::ArithmeticNan => is_arithmetic_nan32(*bits),
-            NanPattern::Value(value) => *bits == value.bits,
-        },
-        (Val::F64(bits), WastRetCore::F64(expected)) => match expected {
-            NanPattern::CanonicalNan => is_canonical_nan64(*bits),
-            NanPattern::ArithmeticNan => is_arithmetic_nan64(*bits),
-            NanPattern::Value(value) => *bits == value.bits,
-        },
+        (Val::F32(bits), WastRetCore::F32(expected)) => matches32(*bits, expected),
+        (Val::F64(bits), WastRetCore::F64(expected)) => matches64(*bits, expected),
+        (Val::V128(vector), WastRetCore::V128(expected)) => {
+            matches_vector(vector.as_u128(), expected)
+        }
         (Val::FuncRef(None) | Val::ExternRef(None), WastRetCore::RefNull(None)) => true,
         (Val::FuncRef(None), WastRetCore::RefNull(Some(ty))) => {
             abstract_type(ty) == Some(AbstractHeapType::Func)
@@ -86,6 +83,47 @@ fn matches(store: &Store<()>, actual: &Val, expected: &WastRetCore<'_>) -> Resul
         }
         _ => false,
     })
+}
+
+fn matches32(bits: u32, expected: &NanPattern<F32>) -> bool {
+    match expected {
+        NanPattern::CanonicalNan => is_canonical_nan32(bits),
+        NanPattern::ArithmeticNan => is_arithmetic_nan32(bits),
+        NanPattern::Value(value) => bits == value.bits,
+    }
+}
+
+fn matches64(bits: u64, expected: &NanPattern<F64>) -> bool {
+    match expected {
+        NanPattern::CanonicalNan => is_canonical_nan64(bits),
+        NanPattern::ArithmeticNan => is_arithmetic_nan64(bits),
+        NanPattern::Value(value) => bits == value.bits,
+    }
+}
+
+/// Lane by lane: a lane of floats may be any of some NaNs.
+fn matches_vector(bits: u128, expected: &V128Pattern) -> bool {
+    let lane = |width: usize, n: usize| (bits >> (width * n)) as u64;
+    match expected {
+        V128Pattern::I8x16(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| lane(8, n) as i8 == *expected),
+        V128Pattern::I16x8(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| lane(16, n) as i16 == *expected),
+        V128Pattern::I32x4(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| lane(32, n) as i32 == *expected),
+        V128Pattern::I64x2(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| lane(64, n) as i64 == *expected),
+        V128Pattern::F32x4(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| matches32(lane(32, n) as u32, expected)),
+        V128Pattern::F64x2(lanes) => (0..)
+            .zip(lanes)
+            .all(|(n, expected)| matches64(lane(64, n), expected)),
+    }
 }
 
 /// The heap type, if it is an abstract and unshared one.
@@ -123,6 +161,7 @@ fn show(value: &Val) -> String {
     match value {
         Val::F32(bits) => format!("f32 {} (bits {bits:#010x})", f32::from_bits(*bits)),
         Val::F64(bits) => format!("f64 {} (bits {bits:#018x})", f64::from_bits(*bits)),
+        Val::V128(vector) => format!("v128 (bits {:#034x})", vector.as_u128()),
         other => format!("{other:?}"),
     }
 }
