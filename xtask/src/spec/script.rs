@@ -14,7 +14,7 @@ use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
 
 use super::proposal::{Needs, of_unparsed};
 use super::report::{Failure, Report};
-use super::source::Script;
+use super::source::{Script, precedes_memory64, precedes_multi_memory};
 use super::{spectest, value};
 use crate::mode::Mode;
 
@@ -27,7 +27,11 @@ pub(crate) fn run(script: &Script, mode: Mode) -> Report {
 }
 
 fn try_run(script: &Script, mode: Mode) -> Result<Report> {
-    let engine = mode.engine()?;
+    let mut config = mode.config();
+    config
+        .wasm_multi_memory(!precedes_multi_memory(&script.name))
+        .wasm_memory64(!precedes_memory64(&script.name));
+    let engine = Engine::new(&config).with_context(|| format!("mode {}", mode.name()))?;
     let buffer = tokens(script)?;
     let mut wast = match grammar(script, &buffer) {
         Ok(wast) => wast,
