@@ -10,21 +10,6 @@
 //! Callers keep to three rules, so that no module has to check them: lengths are not zero, every
 //! address and length is a multiple of the page size, and a range lies in one reservation.
 
-#[cfg(not(any(
-    miri,
-    windows,
-    target_os = "linux",
-    target_os = "android",
-    target_vendor = "apple",
-    target_os = "freebsd"
-)))]
-#[path = "unsupported.rs"]
-mod imp;
-
-#[cfg(miri)]
-#[path = "miri.rs"]
-mod imp;
-
 #[cfg(all(
     not(miri),
     any(
@@ -37,8 +22,16 @@ mod imp;
 #[path = "unix.rs"]
 mod imp;
 
-#[cfg(all(not(miri), windows))]
-#[path = "windows.rs"]
+#[cfg(any(
+    miri,
+    not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    ))
+))]
+#[path = "unsupported.rs"]
 mod imp;
 
 pub(crate) use imp::*;

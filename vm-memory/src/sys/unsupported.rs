@@ -1,15 +1,24 @@
-//! Hosts without memory protection, or whose calls this crate does not know.
+//! Builds without guard pages: bounded memory and plain stacks only.
 
 use std::ptr::NonNull;
 
 use crate::{OsError, Protection};
 
-pub(crate) const PLATFORM_GAP: Option<&str> =
-    Some("this crate has no guard pages for this platform");
+pub(crate) const PLATFORM_GAP: Option<&str> = Some(if cfg!(miri) {
+    // Nor does it interpret the system calls that ask for it.
+    "Miri does not model page protection"
+} else if cfg!(windows) {
+    "guard pages are not implemented for Windows yet"
+} else {
+    "this crate has no guard pages for this platform"
+});
 
-/// Only a unit for rounding here: nothing is protected.
+/// Only a unit for rounding where the host is not asked: nothing is protected.
 pub(crate) fn page_size() -> usize {
-    4096
+    #[cfg(all(windows, not(miri)))]
+    return region::page::size();
+    #[cfg(not(all(windows, not(miri))))]
+    return 4096;
 }
 
 pub(crate) fn reserve(_len: usize) -> Result<NonNull<u8>, OsError> {
