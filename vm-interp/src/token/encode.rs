@@ -497,7 +497,16 @@ impl<'a> Encoder<'a> {
                     return Ok(());
                 }
                 (op, &[a, b]) if tokens::branch(op).is_some() => {
-                    self.compare(if sense { op } else { negated(op) }, a, b, label);
+                    self.compare(
+                        if sense {
+                            op
+                        } else {
+                            op.inverted().unwrap_or(op)
+                        },
+                        a,
+                        b,
+                        label,
+                    );
                     return Ok(());
                 }
                 (op, &[a, b]) => {
@@ -593,64 +602,20 @@ fn constant_last(op: Op, a: Operand, b: Operand) -> (Op, Operand, Operand) {
     }
 }
 
-/// The operator that gives the same result for exchanged operands.
+/// The operator that gives the same result for exchanged operands. Translation exchanges those of
+/// integers only; the constant form of a token does not care which of two NaNs comes first.
 fn mirrored(op: Op) -> Option<Op> {
-    Some(match op {
-        Op::I32Add | Op::I32Mul | Op::I32And | Op::I32Or | Op::I32Xor | Op::I32Eq | Op::I32Ne => op,
-        Op::I64Add | Op::I64Mul | Op::I64And | Op::I64Or | Op::I64Xor | Op::I64Eq | Op::I64Ne => op,
-        Op::F32Add | Op::F32Mul | Op::F32Eq | Op::F32Ne => op,
-        Op::F64Add | Op::F64Mul | Op::F64Eq | Op::F64Ne => op,
-        Op::I32LtS => Op::I32GtS,
-        Op::I32LtU => Op::I32GtU,
-        Op::I32GtS => Op::I32LtS,
-        Op::I32GtU => Op::I32LtU,
-        Op::I32LeS => Op::I32GeS,
-        Op::I32LeU => Op::I32GeU,
-        Op::I32GeS => Op::I32LeS,
-        Op::I32GeU => Op::I32LeU,
-        Op::I64LtS => Op::I64GtS,
-        Op::I64LtU => Op::I64GtU,
-        Op::I64GtS => Op::I64LtS,
-        Op::I64GtU => Op::I64LtU,
-        Op::I64LeS => Op::I64GeS,
-        Op::I64LeU => Op::I64GeU,
-        Op::I64GeS => Op::I64LeS,
-        Op::I64GeU => Op::I64LeU,
-        Op::F32Lt => Op::F32Gt,
-        Op::F32Gt => Op::F32Lt,
-        Op::F32Le => Op::F32Ge,
-        Op::F32Ge => Op::F32Le,
-        Op::F64Lt => Op::F64Gt,
-        Op::F64Gt => Op::F64Lt,
-        Op::F64Le => Op::F64Ge,
-        Op::F64Ge => Op::F64Le,
-        _ => return None,
+    op.mirrored().or(match op {
+        Op::F32Add | Op::F32Mul | Op::F32Eq | Op::F32Ne => Some(op),
+        Op::F64Add | Op::F64Mul | Op::F64Eq | Op::F64Ne => Some(op),
+        Op::F32Lt => Some(Op::F32Gt),
+        Op::F32Gt => Some(Op::F32Lt),
+        Op::F32Le => Some(Op::F32Ge),
+        Op::F32Ge => Some(Op::F32Le),
+        Op::F64Lt => Some(Op::F64Gt),
+        Op::F64Gt => Some(Op::F64Lt),
+        Op::F64Le => Some(Op::F64Ge),
+        Op::F64Ge => Some(Op::F64Le),
+        _ => None,
     })
-}
-
-/// The comparison of integers that holds exactly when this one does not.
-fn negated(op: Op) -> Op {
-    match op {
-        Op::I32Eq => Op::I32Ne,
-        Op::I32Ne => Op::I32Eq,
-        Op::I32LtS => Op::I32GeS,
-        Op::I32LtU => Op::I32GeU,
-        Op::I32GtS => Op::I32LeS,
-        Op::I32GtU => Op::I32LeU,
-        Op::I32LeS => Op::I32GtS,
-        Op::I32LeU => Op::I32GtU,
-        Op::I32GeS => Op::I32LtS,
-        Op::I32GeU => Op::I32LtU,
-        Op::I64Eq => Op::I64Ne,
-        Op::I64Ne => Op::I64Eq,
-        Op::I64LtS => Op::I64GeS,
-        Op::I64LtU => Op::I64GeU,
-        Op::I64GtS => Op::I64LeS,
-        Op::I64GtU => Op::I64LeU,
-        Op::I64LeS => Op::I64GtS,
-        Op::I64LeU => Op::I64GtU,
-        Op::I64GeS => Op::I64LtS,
-        Op::I64GeU => Op::I64LtU,
-        op => op,
-    }
 }
