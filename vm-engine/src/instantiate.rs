@@ -73,15 +73,7 @@ fn import(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<En
     let mut entities = Entities::default();
     for (import, given) in expected.zip(imports) {
         let found = given.ty_in(store)?;
-        if !matching::fits(&import.ty, &found) {
-            return Err(LinkError::IncompatibleImport {
-                module: import.module().to_owned(),
-                name: import.name().to_owned(),
-                expected: import.ty(),
-                found,
-            }
-            .into());
-        }
+        matching::check(&import, found)?;
         match given {
             Extern::Func(func) => entities.functions.push(func.id_in(store)?),
             Extern::Global(global) => entities.globals.push(global.id_in(store)?),

@@ -259,15 +259,7 @@ impl<T: 'static> Linker<T> {
                 Definition::Extern(item) => item.ty_in(store.opaque())?,
                 Definition::Host(func) => ExternType::Func(func.ty().clone()),
             };
-            if !matching::fits(&import.ty, &found) {
-                return Err(LinkError::IncompatibleImport {
-                    module: import.module().to_owned(),
-                    name: import.name().to_owned(),
-                    expected: import.ty(),
-                    found,
-                }
-                .into());
-            }
+            matching::check(&import, found)?;
             imports.push(item);
         }
         let imports: Vec<Extern> = imports

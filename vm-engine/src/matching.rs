@@ -1,7 +1,23 @@
 //! Whether something may stand where a module imports something (core specification, §4.5.2
 //! "External typing" and §3.4 "Matching").
 
-use crate::types::ExternType;
+use crate::error::LinkError;
+
+use crate::types::{ExternType, ImportType};
+use crate::{Error, Result};
+
+/// Checks that an object of type `found` may stand where `import` is.
+pub(crate) fn check(import: &ImportType<'_>, found: ExternType) -> Result<()> {
+    if fits(&import.ty, &found) {
+        return Ok(());
+    }
+    Err(Error::from(LinkError::IncompatibleImport {
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        expected: import.ty(),
+        found,
+    }))
+}
 
 /// Whether an object of type `found`, with its present size as minimum, fits an import of type
 /// `expected`.
