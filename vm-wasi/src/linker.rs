@@ -107,8 +107,8 @@ pub fn add_to_linker<T: 'static>(
         fd_write(fd: u32, vecs: u32, count: u32, written: u32)
             |ctx, memory| fd::fd_write(ctx, memory, fd, vecs, count, written);
 
-        path_create_directory(fd: u32, path: u32, len: u32)
-            |ctx, memory| path::path_create_directory(ctx, memory, fd, path, len);
+        path_create_directory(fd: u32, path: u32, path_len: u32)
+            |ctx, memory| path::path_create_directory(ctx, memory, At { fd, path, path_len });
         path_filestat_get(fd: u32, lookup: u32, path: u32, len: u32, result: u32)
             |ctx, memory| path::path_filestat_get(ctx, memory, fd, lookup, path, len, result);
         path_filestat_set_times(
@@ -136,8 +136,8 @@ pub fn add_to_linker<T: 'static>(
             |ctx, memory| {
                 path::path_readlink(ctx, memory, At { fd, path, path_len }, buffer, len, used)
             };
-        path_remove_directory(fd: u32, path: u32, len: u32)
-            |ctx, memory| path::path_remove_directory(ctx, memory, fd, path, len);
+        path_remove_directory(fd: u32, path: u32, path_len: u32)
+            |ctx, memory| path::path_remove_directory(ctx, memory, At { fd, path, path_len });
         path_rename(from_fd: u32, from: u32, from_len: u32, to_fd: u32, to: u32, to_len: u32)
             |ctx, memory| {
                 let from = At { fd: from_fd, path: from, path_len: from_len };
@@ -148,8 +148,8 @@ pub fn add_to_linker<T: 'static>(
             |ctx, memory| {
                 path::path_symlink(ctx, memory, target, target_len, At { fd, path, path_len })
             };
-        path_unlink_file(fd: u32, path: u32, len: u32)
-            |ctx, memory| path::path_unlink_file(ctx, memory, fd, path, len);
+        path_unlink_file(fd: u32, path: u32, path_len: u32)
+            |ctx, memory| path::path_unlink_file(ctx, memory, At { fd, path, path_len });
 
         poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
             |ctx, memory| poll::poll_oneoff(ctx, memory, subscriptions, events, count, result);

@@ -216,36 +216,30 @@ pub(crate) fn path_filestat_set_times(
 pub(crate) fn path_create_directory(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    fd: u32,
-    path: u32,
-    path_len: u32,
+    at: At,
 ) -> Result<(), Errno> {
-    let dir = ctx.table.get(fd)?.dir()?;
-    Ok(dir.create_dir(memory.string(path, path_len)?)?)
+    let (dir, path) = at.resolve(ctx, memory)?;
+    Ok(dir.create_dir(path)?)
 }
 
 /// `path_remove_directory`.
 pub(crate) fn path_remove_directory(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    fd: u32,
-    path: u32,
-    path_len: u32,
+    at: At,
 ) -> Result<(), Errno> {
-    let dir = ctx.table.get(fd)?.dir()?;
-    Ok(dir.remove_dir(memory.string(path, path_len)?)?)
+    let (dir, path) = at.resolve(ctx, memory)?;
+    Ok(dir.remove_dir(path)?)
 }
 
 /// `path_unlink_file`.
 pub(crate) fn path_unlink_file(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    fd: u32,
-    path: u32,
-    path_len: u32,
+    at: At,
 ) -> Result<(), Errno> {
-    let dir = ctx.table.get(fd)?.dir()?;
-    Ok(dir.remove_file_or_symlink(memory.string(path, path_len)?)?)
+    let (dir, path) = at.resolve(ctx, memory)?;
+    Ok(dir.remove_file_or_symlink(path)?)
 }
 
 /// One path below one open directory, as the guest passes it.
