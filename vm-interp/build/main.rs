@@ -3,8 +3,9 @@
 //! Writes to the build's output folder:
 //!
 //! - `handlers.s`: the handlers' text and the list of their places;
-//! - `keys.bin`: the key of every shape, 16 bytes each, grouped by hash bucket; a shape's
-//!   handler is the one at the same place after the fixed handlers;
+//! - `keys.bin`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest bit set
+//!   if it is the start of a shape with more roots; a shape's handler is the one at the same place
+//!   after the fixed handlers;
 //! - `buckets.bin`: for every bucket the number of its first key, 4 bytes each, and the total;
 //! - `generated.rs`: how many there are of each.
 
@@ -18,7 +19,6 @@ mod hash;
 #[path = "../src/direct/operands.rs"]
 mod operands;
 mod operators;
-mod table;
 mod templates;
 mod x86_64;
 
@@ -27,22 +27,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use vm_translate::shape::Registers;
 use vm_translate::{Effect, StoreOp};
 
 use asm::{Assembler as _, Exit};
 use fixed::Fixed;
-use table::{Shape, Tree};
+use vm_translate::shape::table::{self, RootShape, Shape, Tree};
 use vm_translate::shape::{ShapeKey, Symbol};
 use x86_64::X86_64;
-
-/// The registers that shapes name; `src/direct/mod.rs` tells translation the same.
-const REGISTERS: Registers = Registers {
-    pinned_ints: fixed::PINNED_INTS,
-    temp_ints: 1,
-    pinned_floats: fixed::PINNED_FLOATS,
-    temp_floats: 1,
-};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
 const TRAPS: [(Exit, u32); 10] = [
@@ -87,28 +78,41 @@ fn main() {
     let path = Path::new(&var("CARGO_MANIFEST_DIR")).join("shapes/default.shapes");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let shapes =
-        table::read(&text, REGISTERS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        table::read(&text, fixed::REGISTERS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     generate(shapes, &PathBuf::from(var("OUT_DIR")));
+}
+
+/// How many of a shape's accesses rely on the memory's guard.
+fn accesses(shape: &Shape) -> usize {
+    fn unchecked(tree: &Tree) -> usize {
+        match tree {
+            Tree::Leaf(_) => 0,
+            Tree::Op(op, operands) => {
+                let own = matches!(
+                    op.effect(),
+                    Effect::Load {
+                        unchecked: true,
+                        ..
+                    }
+                );
+                usize::from(own) + operands.iter().map(unchecked).sum::<usize>()
+            }
+        }
+    }
+    let root = |root: &RootShape| {
+        let store = matches!(root.root, Symbol::Store(op) if StoreOp::unchecked(op));
+        usize::from(store) + root.trees.iter().map(unchecked).sum::<usize>()
+    };
+    shape.roots.iter().map(root).sum()
 }
 
 /// Which part of the text a shape's handler belongs to.
 fn part(shape: &Shape) -> Part {
-    fn unchecked(tree: &Tree) -> bool {
-        tree.any_op(&|op| {
-            matches!(
-                op.effect(),
-                Effect::Load {
-                    unchecked: true,
-                    ..
-                }
-            )
-        })
+    if accesses(shape) > 0 {
+        Part::Memory
+    } else {
+        Part::Plain
     }
-    let touches = shape.roots.iter().any(|root| {
-        matches!(root.root, Symbol::Store(op) if StoreOp::unchecked(op))
-            || root.trees.iter().any(unchecked)
-    });
-    if touches { Part::Memory } else { Part::Plain }
 }
 
 fn generate(shapes: Vec<Shape>, out: &Path) {
@@ -126,12 +130,24 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     let bits = (keyed.len().max(2) as u32).ilog2();
     let mut order: Vec<usize> = (0..keyed.len()).collect();
     order.sort_by_key(|n| hash::bucket(keyed[*n].0.bits(), bits));
+    // A cell is found root by root, so each shape has to be told that it is the start of another.
+    let mut prefixes = HashSet::new();
+    for (_, shape) in &keyed {
+        for roots in 1..shape.roots.len() {
+            let roots = shape.roots[..roots].to_vec();
+            let prefix = Shape { roots };
+            let key = prefix.key().filter(|key| seen.contains(key));
+            let key = key.unwrap_or_else(|| panic!("no shape is the start of {shape}: {prefix}"));
+            prefixes.insert(key);
+        }
+    }
     let mut keys = Vec::new();
     let mut starts = vec![0u32; (1 << bits) + 1];
     for n in &order {
-        let key = keyed[*n].0.bits();
-        keys.extend_from_slice(&key.to_le_bytes());
-        starts[hash::bucket(key, bits) + 1] += 1;
+        let key = keyed[*n].0;
+        let extends = u128::from(prefixes.contains(&key)) << 127;
+        keys.extend_from_slice(&(key.bits() | extends).to_le_bytes());
+        starts[hash::bucket(key.bits(), bits) + 1] += 1;
     }
     for n in 1..starts.len() {
         starts[n] += starts[n - 1];
@@ -178,8 +194,15 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         for (n, (_, shape)) in keyed.iter().enumerate() {
             if self::part(shape) == part {
                 begin(&mut asm, number[n]);
+                let accesses = accesses(shape);
+                asm.mark_sites(accesses > 1);
                 templates::emit(&mut asm, shape)
-                    .unwrap_or_else(|e| panic!("no handler for {shape:?}: {}", e.0));
+                    .unwrap_or_else(|e| panic!("no handler for {shape}: {}", e.0));
+                let marked = asm.marked_sites();
+                assert!(
+                    marked == 0 || marked == accesses,
+                    "{shape} has {marked} instructions that may fault"
+                );
             }
         }
     }
@@ -196,11 +219,13 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     for n in 0..count {
         let _ = writeln!(asm.text, "\t.long .Lh{n} - palisade_enter");
     }
+    asm.sites();
     asm.text.push_str("\t.text\n");
 
     let generated = format!(
-        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const BUCKET_BITS: u32 = {bits};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\n",
+        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const BUCKET_BITS: u32 = {bits};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\npub(super) const SITES: usize = {};\n",
         fixed.len(),
+        asm.site_count(),
     );
     let write = |name: &str, bytes: &[u8]| {
         fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));

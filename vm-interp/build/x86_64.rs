@@ -30,6 +30,11 @@ const FLOAT_SPILL: u32 = 32;
 pub(crate) struct X86_64 {
     pub(crate) text: String,
     labels: u32,
+    /// Labels of the instructions of the handler at hand that may fault on guest memory, if it
+    /// has more than one.
+    marked: Option<Vec<Label>>,
+    /// The same for all handlers, with their numbers in the handler, without the first of each.
+    sites: Vec<(Label, usize)>,
 }
 
 fn name(width: Width, reg: Reg) -> &'static str {
@@ -150,13 +155,57 @@ impl X86_64 {
         X86_64 {
             text: String::new(),
             labels: 0,
+            marked: None,
+            sites: Vec::new(),
         }
     }
 
     fn line(&mut self, args: std::fmt::Arguments<'_>) {
+        let start = self.text.len();
         self.text.push('\t');
         let _ = self.text.write_fmt(args);
         self.text.push('\n');
+        // Whatever the instruction is: it is a site just if it goes through the memory's base.
+        if self.marked.is_some() && self.text[start..].contains("[r14 + ") {
+            let label = self.new_label();
+            self.text.insert_str(start, &format!(".L{}:\n", label.0));
+            self.marked.iter_mut().for_each(|marked| marked.push(label));
+        }
+    }
+
+    /// Starts a handler whose sites are to be told apart, or one that has no more than one.
+    pub(crate) fn mark_sites(&mut self, several: bool) {
+        self.marked = several.then(Vec::new);
+    }
+
+    /// How many sites have been marked since then.
+    pub(crate) fn marked_sites(&mut self) -> usize {
+        let marked = self.marked.take().unwrap_or_default();
+        let count = marked.len();
+        let numbered = marked.into_iter().zip(0..);
+        self.sites
+            .extend(numbered.filter(|(_, number)| *number > 0));
+        count
+    }
+
+    /// How many sites [`X86_64::sites`] lists.
+    pub(crate) fn site_count(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// The list of the sites that are not their handler's first: where they are, in the order of
+    /// their addresses, and their numbers.
+    pub(crate) fn sites(&mut self) {
+        self.text.push_str(
+            "\t.p2align 2\n\t.globl palisade_sites\n\t.hidden palisade_sites\npalisade_sites:\n",
+        );
+        for (label, number) in &self.sites {
+            let _ = writeln!(
+                self.text,
+                "\t.long .L{} - palisade_enter, {number}",
+                label.0
+            );
+        }
     }
 
     fn place(&mut self, name: &str) {

@@ -118,7 +118,8 @@ pub(crate) struct FuncObject {
 /// What a machine and its executors tell each other. One a machine, at a fixed address.
 #[repr(C)]
 pub(crate) struct Runtime {
-    /// Where the run stopped, for backtraces: the address of the cell or token that trapped.
+    /// Where the run stopped, for backtraces: the address of the cell or token that trapped, plus
+    /// the number of the access that did if a cell has several.
     pub(crate) exit_ip: *const u8,
     /// The frame in which it stopped.
     pub(crate) exit_frame: *mut Word,

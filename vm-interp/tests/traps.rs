@@ -306,3 +306,56 @@ fn very_many_traps_leave_memory_flat() {
         }
     }
 }
+
+/// Accesses that may share a cell, each of which has an address of its own.
+const ACCESSES: &str = r#"(module (memory 1)
+    (func (export "loads") (param $a i32) (param $b i32) (param $c i32) (param $d i32) (result i32)
+        (loop $again
+            (local.set $a (i32.load (local.get $a)))
+            (local.set $b (i32.load (local.get $b)))
+            (local.set $c (i32.mul (i32.load (local.get $c)) (i32.load (local.get $d))))
+            (br_if $again (local.get $a)))
+        (local.get $c))
+    (func (export "stores") (param $a i32) (param $b i32) (param $c i32) (param $d i32) (result i32)
+        (loop $again
+            (i32.store (local.get $a) (local.get $b))
+            (i32.store (local.get $b) (i32.load (local.get $c)))
+            (local.set $d (i32.load (local.get $d)))
+            (br_if $again (local.get $d)))
+        (local.get $c)))"#;
+
+#[test]
+fn of_several_accesses_the_one_that_trapped_is_named() {
+    let mut found: Vec<Vec<u32>> = Vec::new();
+    for mode in modes() {
+        let mut world = World::new(mode);
+        let id = world.instantiate(ACCESSES);
+        let mut offsets = Vec::new();
+        for name in ["loads", "stores"] {
+            for outside in 0..4 {
+                let mut args = [Val::I32(16), Val::I32(32), Val::I32(48), Val::I32(64)];
+                args[outside] = Val::I32(1 << 20);
+                let trap = world.trap(id, name, &args);
+                assert_eq!(trap.code, TrapCode::MemoryOutOfBounds);
+                let frame = &trap.frames[0];
+                let opcode = frame.code.module().bytes()[frame.offset as usize];
+                assert!(
+                    matches!(opcode, 0x28 | 0x36),
+                    "{mode:?} {name} {outside}: {opcode:#x}"
+                );
+                offsets.push(frame.offset);
+            }
+        }
+        let mut distinct = offsets.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        // The product of two loads is one place in the direct executor.
+        assert!(distinct.len() >= 7, "{mode:?}: {offsets:?}");
+        found.push(offsets);
+    }
+    for offsets in &found {
+        for (n, (here, first)) in offsets.iter().zip(&found[0]).enumerate() {
+            assert!(here == first || n == 3, "access {n}: {found:?}");
+        }
+    }
+}

@@ -4,8 +4,15 @@
 //! the leaves. Translation asks the executor's [`Shapes`] before it builds a tree, so it never
 //! makes an instruction that the executor has no handler for.
 
+mod cells;
+pub mod table;
+
+use std::fmt;
+
 use crate::ir::{Node, Place, Root};
 use crate::op::{Op, StoreOp, Ty};
+
+pub use cells::{Cells, Found, Traps, traps};
 
 /// The registers that an executor offers.
 ///
@@ -139,6 +146,57 @@ impl Symbol {
         }
     }
 
+    /// The symbol with this number, if there is one.
+    pub fn from_number(number: u16) -> Option<Symbol> {
+        let register = |first: u16| (number - first) as u8;
+        Some(match number {
+            1 => Symbol::Slot,
+            2 => Symbol::Const32,
+            3 => Symbol::Const64,
+            4 => Symbol::GlobalSet,
+            5 => Symbol::GlobalSetFloat,
+            6 => Symbol::BrIf,
+            7 => Symbol::BrUnless,
+            8 => Symbol::BrTable,
+            9 => Symbol::CallIndirect,
+            10 => Symbol::Return,
+            11 => Symbol::Set(SetSymbol::Slot),
+            12 => Symbol::Set(SetSymbol::Vector),
+            13 => Symbol::Vector,
+            14 => Symbol::GlobalSetVector,
+            16..32 => Symbol::Int(register(16)),
+            32..48 => Symbol::Float(register(32)),
+            48..64 => Symbol::Set(SetSymbol::Int(register(48))),
+            64..80 => Symbol::Set(SetSymbol::Float(register(64))),
+            96..Self::FIRST_OPERATOR => Symbol::Store(*StoreOp::ALL.get(number as usize - 96)?),
+            Self::FIRST_OPERATOR.. => Symbol::Op(Op::from_number(number - Self::FIRST_OPERATOR)?),
+            _ => return None,
+        })
+    }
+
+    /// How many trees it takes if it is a root.
+    pub fn root_operands(self) -> Option<usize> {
+        Some(match self {
+            Symbol::Store(_) => 2,
+            Symbol::Return => 0,
+            Symbol::Set(_)
+            | Symbol::GlobalSet
+            | Symbol::GlobalSetFloat
+            | Symbol::GlobalSetVector
+            | Symbol::BrIf
+            | Symbol::BrUnless
+            | Symbol::BrTable
+            | Symbol::CallIndirect => 1,
+            Symbol::Slot
+            | Symbol::Const32
+            | Symbol::Const64
+            | Symbol::Int(_)
+            | Symbol::Float(_)
+            | Symbol::Vector
+            | Symbol::Op(_) => return None,
+        })
+    }
+
     /// The symbol of a constant that is read as `ty`.
     pub fn constant(bits: u64, ty: Ty) -> Symbol {
         match ty {
@@ -191,6 +249,34 @@ impl Symbol {
     }
 }
 
+/// The symbol as shape tables write it, see [`table`].
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Symbol::Slot => f.write_str("s"),
+            Symbol::Const32 => f.write_str("c"),
+            Symbol::Const64 => f.write_str("w"),
+            Symbol::Int(n) => write!(f, "%i{n}"),
+            Symbol::Float(n) => write!(f, "%f{n}"),
+            Symbol::Vector => f.write_str("v"),
+            Symbol::Op(op) => write!(f, "{op}"),
+            Symbol::Set(SetSymbol::Slot) => f.write_str("set s"),
+            Symbol::Set(SetSymbol::Int(n)) => write!(f, "set %i{n}"),
+            Symbol::Set(SetSymbol::Float(n)) => write!(f, "set %f{n}"),
+            Symbol::Set(SetSymbol::Vector) => f.write_str("set v"),
+            Symbol::Store(op) => write!(f, "{op}"),
+            Symbol::GlobalSet => f.write_str("global.set"),
+            Symbol::GlobalSetFloat => f.write_str("global.set.float"),
+            Symbol::GlobalSetVector => f.write_str("global.set.vector"),
+            Symbol::BrIf => f.write_str("br_if"),
+            Symbol::BrUnless => f.write_str("br_unless"),
+            Symbol::BrTable => f.write_str("br_table"),
+            Symbol::CallIndirect => f.write_str("call_indirect"),
+            Symbol::Return => f.write_str("return"),
+        }
+    }
+}
+
 /// A shape as a number: its symbols in prefix order, ten bits each, the first lowest.
 ///
 /// Several roots that share a handler are one after the other.
@@ -220,6 +306,21 @@ impl ShapeKey {
     /// How many symbols it has.
     pub const fn symbols(self) -> u32 {
         (u128::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
+    }
+
+    /// Its symbols in prefix order.
+    pub fn iter(self) -> impl Iterator<Item = Symbol> {
+        (0..self.symbols()).map_while(move |n| {
+            let number = (self.0 >> (n * Self::BITS)) as u16 & ((1 << Self::BITS) - 1);
+            Symbol::from_number(number)
+        })
+    }
+
+    /// With the symbols of another key behind its own, unless that is too many.
+    pub fn then(self, next: ShapeKey) -> Option<ShapeKey> {
+        let count = self.symbols();
+        (count + next.symbols() <= Self::MAX_SYMBOLS)
+            .then(|| ShapeKey(self.0 | next.0 << (count * Self::BITS)))
     }
 
     /// The number of the operator that the root's first tree starts with, if it starts with one.

@@ -10,7 +10,7 @@ use vm_translate::{Op, Ty};
 use crate::asm::*;
 use crate::operands::{HANDLER_BYTES, cell_bytes, operand_bytes};
 use crate::operators::*;
-use crate::table::{Shape, Tree};
+use vm_translate::shape::table::{Shape, Tree};
 
 mod floats;
 mod ints;

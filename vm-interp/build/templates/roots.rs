@@ -7,7 +7,7 @@ use super::{Condition, Done, NoTemplate, Templates, Value};
 use crate::asm::*;
 use crate::operands::cell_bytes;
 use crate::operators::*;
-use crate::table::{RootShape, Tree};
+use vm_translate::shape::table::{RootShape, Tree};
 
 /// The offset of the type's number in a function object.
 const FUNC_TYPE: i32 = 16;

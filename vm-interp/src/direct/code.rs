@@ -186,10 +186,14 @@ impl Inner {
                 words: cells.words.into_iter().map(AtomicU64::new).collect(),
                 offsets: cells.offsets.into(),
             };
-            // Another thread may have been faster; then its cells are used.
-            let place = slot.get_or_init(|| translated).words.as_ptr().addr();
-            let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-            places.insert(place, func);
+            // Another thread may have been faster; then its cells are used. They can be located
+            // before anybody can run them.
+            slot.get_or_init(|| {
+                let place = translated.words.as_ptr().addr();
+                let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+                places.insert(place, func);
+                translated
+            });
         }
         Ok(self.entry(func))
     }

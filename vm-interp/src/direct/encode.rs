@@ -4,12 +4,12 @@
 //! a handler does both. Branches are filled in at the end.
 
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, RuntimeOp, Slot, with_types};
-use vm_translate::shape::{ShapeKey, Symbol};
+use vm_translate::shape::{Cells as Runs, ShapeKey, Symbol, Traps, traps};
 use vm_translate::{Function, Op, Ty};
 
 use super::fixed::{Fixed, Returned, Wide};
 use super::operands::{HANDLER_BYTES, cell_bytes};
-use super::{fixed_handler, handler, shapes};
+use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
 use crate::machine::{RUNTIME, STACK_GUARD_BYTES};
 
@@ -47,28 +47,30 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
         offsets: Vec::new(),
         branches: Vec::new(),
         starts: Vec::with_capacity(function.insts().len()),
-        labelled: vec![false; function.insts().len() + 1],
         ints: 0,
         floats: 0,
     };
-    for label in function.labels() {
-        encoder.labelled[*label as usize] = true;
-    }
+    let runs = Runs::new(function);
     encoder.enter();
     let insts = function.insts();
     let mut n = 0;
     while n < insts.len() {
-        encoder.starts.push(encoder.bytes.len());
-        let next = insts.get(n + 1).filter(|_| !encoder.labelled[n + 1]);
-        if next.is_some_and(|next| encoder.pair(&insts[n], next)) {
-            // Nothing branches to the second: it has no cell of its own.
-            encoder.starts.push(encoder.bytes.len());
-            n += 1;
+        let cell = encoder.bytes.len();
+        let next = insts.get(n + 1).filter(|_| !runs.is_labelled(n + 1));
+        let returns = next.is_some_and(|next| next.root == Root::Return);
+        let end = if returns && encoder.return_value(&insts[n]) {
+            n + 2
+        } else if let Some((run, handler)) = runs.at(n, shapes::find) {
+            encoder.shape(handler, &insts[run.clone()]);
+            run.end
         } else {
-            encoder.note(insts[n].offset);
+            encoder.note(0, insts[n].offset);
             encoder.single(&insts[n]);
-        }
-        n += 1;
+            n + 1
+        };
+        // Nothing branches to those after the first: they have no cell of their own.
+        encoder.starts.resize(end, cell);
+        n = end;
     }
     encoder.finish()
 }
@@ -90,19 +92,9 @@ struct Encoder<'a> {
     branches: Vec<Branch>,
     /// Where each instruction's cell starts.
     starts: Vec<usize>,
-    /// Whether a label stands before an instruction.
-    labelled: Vec<bool>,
     /// Pinned registers of each kind.
     ints: u8,
     floats: u8,
-}
-
-/// Whether a cell of the instruction can end the run.
-fn may_trap(inst: &Inst, nodes: &[Node]) -> bool {
-    matches!(inst.root, Root::Store { .. } | Root::CallIndirect { .. })
-        || nodes
-            .iter()
-            .any(|node| matches!(node, Node::Op(op, _) if op.may_trap()))
 }
 
 /// The handler of its own that an operation has, if it has one.
@@ -148,8 +140,10 @@ impl Encoder<'_> {
         self.bytes.resize(cell + cell_bytes(operands) as usize, 0);
     }
 
-    fn note(&mut self, offset: u32) {
-        self.offsets.push((self.bytes.len() as u32, offset));
+    /// Says which place in the module the cell that starts here stands for, from the site with
+    /// this number on: see [`super::run::site`].
+    fn note(&mut self, site: u32, offset: u32) {
+        self.offsets.push((self.bytes.len() as u32 + site, offset));
     }
 
     fn fixed(&mut self, fixed: Fixed) {
@@ -159,7 +153,7 @@ impl Encoder<'_> {
     /// The cells that make a frame.
     fn enter(&mut self) {
         let function = self.function;
-        self.note(function.start_offset());
+        self.note(0, function.start_offset());
         let kind = |float: bool| {
             let pins = function.pins().iter();
             pins.filter(move |pin| matches!(pin.place, Place::Float(_)) == float)
@@ -204,32 +198,15 @@ impl Encoder<'_> {
         for float in [false, true] {
             for pin in kind(float).skip_while(|pin| pin.parameter.is_some()) {
                 if let Some(slot) = pin.parameter {
-                    self.shaped(&Root::Set(pin.place), &[Node::Place(Place::Slot(slot))]);
+                    let (root, from) = (Root::Set(pin.place), [Node::Place(Place::Slot(slot))]);
+                    // The shapes promise a set of any place from a slot.
+                    let key = ShapeKey::new().with_inst(&root, &from);
+                    if let Some(found) = key.and_then(shapes::find) {
+                        self.handler(found.handler, [(&root, &from[..])].into_iter());
+                    }
                 }
             }
         }
-    }
-
-    /// Encodes two instructions as one cell, if there is a handler for both.
-    fn pair(&mut self, first: &Inst, second: &Inst) -> bool {
-        if second.root == Root::Return {
-            return self.return_value(first);
-        }
-        let (nodes, more) = (self.function.nodes(first), self.function.nodes(second));
-        let key = ShapeKey::new()
-            .with_inst(&first.root, nodes)
-            .and_then(|key| key.with_inst(&second.root, more));
-        let Some(number) = key.and_then(shapes::find) else {
-            return false;
-        };
-        // A cell stands for one place in the module: that of the one which can trap.
-        match (may_trap(first, nodes), may_trap(second, more)) {
-            (true, true) => return false,
-            (false, true) => self.note(second.offset),
-            _ => self.note(first.offset),
-        }
-        self.shape(number, &[(&first.root, nodes), (&second.root, more)]);
-        true
     }
 
     /// Encodes a set of the only result and the return behind it, if there is a handler for both.
@@ -250,7 +227,7 @@ impl Encoder<'_> {
             }
             _ => return false,
         };
-        self.note(set.offset);
+        self.note(0, set.offset);
         self.restore_floats();
         let cell = self.bytes.len();
         self.fixed(Fixed::ReturnValue {
@@ -372,7 +349,7 @@ impl Encoder<'_> {
                 self.put32(imm[0]);
                 self.put32(imm[1]);
             }
-            _ => self.shaped(&inst.root, nodes),
+            _ => self.evaluated(&inst.root, nodes),
         }
         self.pad(cell);
     }
@@ -393,38 +370,54 @@ impl Encoder<'_> {
         self.pad(cell);
     }
 
-    /// Encodes an instruction that has a shape.
-    fn shaped(&mut self, root: &Root, nodes: &[Node]) {
-        match ShapeKey::new()
-            .with_inst(root, nodes)
-            .and_then(shapes::find)
+    /// Encodes the cell of a handler that does these instructions.
+    fn shape(&mut self, handler: usize, insts: &[Inst]) {
+        let function = self.function;
+        let cell = self.bytes.len();
+        let mut sites = 0;
+        for inst in insts {
+            match traps(inst, function.nodes(inst)) {
+                Traps::Never => {}
+                Traps::ByFault(count) => {
+                    self.note(sites, inst.offset);
+                    sites += count;
+                }
+                Traps::Otherwise => self.note(sites, inst.offset),
+            }
+        }
+        if self
+            .offsets
+            .last()
+            .is_none_or(|(noted, _)| (*noted as usize) < cell)
         {
-            Some(number) => self.shape(number, &[(root, nodes)]),
-            None => self.evaluated(root, nodes),
+            self.note(0, insts[0].offset);
+        }
+        let roots = insts.iter().map(|inst| (&inst.root, function.nodes(inst)));
+        self.handler(handler, roots);
+        match insts.last().map(|inst| inst.root) {
+            Some(Root::BrTable { first, count }) => {
+                let table = first as usize..(first + count) as usize;
+                for label in &function.tables()[table] {
+                    self.put_label(cell, *label);
+                }
+                self.pad(cell);
+            }
+            Some(Root::CallIndirect { base, .. }) => self.restore_context(base),
+            _ => {}
         }
     }
 
-    /// Encodes the cell of a handler that does these instructions.
-    fn shape(&mut self, number: usize, insts: &[(&Root, &[Node])]) {
+    /// Writes the cell of a handler.
+    fn handler<'f>(&mut self, handler: usize, roots: impl Iterator<Item = (&'f Root, &'f [Node])>) {
         let cell = self.bytes.len();
-        self.put(handler(number));
-        for (root, nodes) in insts {
+        self.put(super::handler(handler));
+        for (root, nodes) in roots {
             self.root_operands(cell, root);
             with_types(nodes, root.operands(), |node, ty| {
                 self.node_operands(node, ty);
             });
         }
         self.pad(cell);
-        match insts.last() {
-            Some((Root::BrTable { first, count }, _)) => {
-                let table = *first as usize..(*first + *count) as usize;
-                for label in &self.function.tables()[table] {
-                    self.put_label(cell, *label);
-                }
-            }
-            Some((Root::CallIndirect { base, .. }, _)) => self.restore_context(*base),
-            _ => {}
-        }
     }
 
     fn root_operands(&mut self, cell: usize, root: &Root) {

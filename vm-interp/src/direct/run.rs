@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use vm_trap::{AccessSites, Activation, RegionClass, RegisterError};
 
-use super::STATUS_FAULT;
 use super::fixed::Fixed;
 use super::fixed_handler;
+use super::{SITES, STATUS_FAULT};
 use crate::context::{Context, FRAME_CALLER, FRAME_RETURN, FuncObject, Runtime, Word};
 
 #[allow(
@@ -31,6 +31,22 @@ unsafe extern "C" {
     safe static palisade_stack_sites: u8;
     safe static palisade_memory_sites: u8;
     safe static palisade_sites_end: u8;
+}
+
+unsafe extern "C" {
+    /// Of every instruction that may fault on guest memory and is not the first of its handler: how
+    /// far it is from [`palisade_enter`], and its number in the handler. Ordered.
+    safe static palisade_sites: [[i32; 2]; SITES];
+}
+
+/// The number, in its handler, of the access that faulted at `pc`.
+///
+/// The encoder notes the places in the module that a cell stands for by these numbers.
+fn site(pc: usize) -> usize {
+    let distance = pc.wrapping_sub(text_base() as usize) as i32;
+    palisade_sites
+        .binary_search_by_key(&distance, |[at, _]| *at)
+        .map_or(0, |n| palisade_sites[n][1] as usize)
 }
 
 /// The address that handlers' places are counted from.
@@ -121,7 +137,11 @@ pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: 
     // regions are the machine's own: nothing but its guests' accesses faults on them in handlers.
     let status = unsafe { activation.enter(|| palisade_enter(entry, frame, context, func, flag)) };
     match activation.take_fault() {
-        Some(fault) if status == STATUS_FAULT => fault.code as u32,
+        Some(fault) if status == STATUS_FAULT => {
+            // SAFETY: the runtime is alive, and the landing pad has said where the run stopped.
+            unsafe { (*runtime).exit_ip = (*runtime).exit_ip.wrapping_add(site(fault.pc)) };
+            fault.code as u32
+        }
         _ => status,
     }
 }

@@ -1,17 +1,22 @@
 //! Which shapes there are, and the number of each one's handler.
 
 use vm_translate::op::Effect;
-use vm_translate::shape::{Registers, SetSymbol, ShapeKey, Shapes, Symbol};
+use vm_translate::shape::{Found, SetSymbol, ShapeKey, Shapes, Symbol};
 use vm_translate::{Op, Ty};
 
-use super::fixed::{PINNED_FLOATS, PINNED_INTS};
+use vm_translate::shape::Registers;
+
+use super::fixed::REGISTERS;
 use super::{BUCKET_BITS, FIXED, hash};
 
 static KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keys.bin"));
 static BUCKETS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/buckets.bin"));
 
-/// The number of the shape's handler.
-pub(super) fn find(key: ShapeKey) -> Option<usize> {
+/// The bit of a stored key that says that a longer shape starts with this one.
+const EXTENDS: u128 = 1 << 127;
+
+/// The shape's handler.
+pub(super) fn find(key: ShapeKey) -> Option<Found> {
     let bucket = hash::bucket(key.bits(), BUCKET_BITS);
     let start = |bucket: usize| {
         let bytes = BUCKETS[4 * bucket..][..4].try_into();
@@ -19,9 +24,17 @@ pub(super) fn find(key: ShapeKey) -> Option<usize> {
             .map(u32::from_le_bytes)
             .map_or(0, |start| start as usize)
     };
-    (start(bucket)..start(bucket + 1))
-        .find(|n| KEYS[16 * n..][..16] == key.bits().to_le_bytes())
-        .map(|n| FIXED + n)
+    (start(bucket)..start(bucket + 1)).find_map(|n| {
+        let stored = stored_key(&KEYS[16 * n..][..16]);
+        (stored & !EXTENDS == key.bits()).then(|| Found {
+            handler: FIXED + n,
+            extends: stored & EXTENDS != 0,
+        })
+    })
+}
+
+fn stored_key(bytes: &[u8]) -> u128 {
+    bytes.try_into().map(u128::from_le_bytes).unwrap_or(0)
 }
 
 /// The shapes of the table, and those that a call of [`super::calls::evaluate`] covers.
@@ -34,12 +47,7 @@ impl Shapes for DirectShapes {
     }
 
     fn registers(&self) -> Registers {
-        Registers {
-            pinned_ints: PINNED_INTS,
-            temp_ints: 1,
-            pinned_floats: PINNED_FLOATS,
-            temp_floats: 1,
-        }
+        REGISTERS
     }
 }
 
@@ -67,7 +75,7 @@ pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
 #[cfg(test)]
 pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
     KEYS.chunks_exact(16).enumerate().map(|(n, bytes)| {
-        let bits = bytes.try_into().map(u128::from_le_bytes).unwrap_or(0);
-        (FIXED + n, ShapeKey::from_bits(bits))
+        let key = ShapeKey::from_bits(stored_key(bytes) & !EXTENDS);
+        (FIXED + n, key)
     })
 }

@@ -290,7 +290,7 @@ impl Program {
     fn set(&mut self, to: Symbol, from: Symbol, operand: u32) {
         let key = ShapeKey::new().with(to).and_then(|key| key.with(from));
         let number = key.and_then(shapes::find).expect("moves are always there");
-        self.cell(handler(number), &operand.to_ne_bytes());
+        self.cell(handler(number.handler), &operand.to_ne_bytes());
     }
 
     fn words(self) -> Vec<u64> {
@@ -823,7 +823,7 @@ fn mark(number: u32) -> Program {
         .and_then(|key| key.with(Symbol::Const32));
     let constant = key.and_then(shapes::find).expect("moves are always there");
     let operands = [slot(MARK).to_ne_bytes(), number.to_ne_bytes()].concat();
-    program.cell(handler(constant), &operands);
+    program.cell(handler(constant.handler), &operands);
     for n in 0..INT_REGISTERS {
         let to = Symbol::Set(SetSymbol::Slot);
         program.set(to, Symbol::Int(n as u8), slot(AFTER + n));

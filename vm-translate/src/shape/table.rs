@@ -1,38 +1,69 @@
-//! Reads the shape table: lines of instructions over operand classes, expanded to shapes.
+//! Shapes as text: the notation of shape tables, and of listings.
+//!
+//! A table is lines of instructions over operand classes, each of which stands for many shapes:
 //!
 //! ```text
 //! # a comment
 //! set rs ({i32,i64}.{add,sub} rs rsc)
 //! ```
 //!
-//! `{a,b}` stands for either text. A word of class letters stands for any of its leaves: `s` a
-//! slot, `v` a vector in two slots, `r` any register of the kind that is wanted there, `p` a
-//! pinned register, `t` a
-//! temporary one, `c` a 32-bit constant, `w` a 64-bit one. A word of a letter and a digit stands
-//! for one register wherever it is written in the line: `i1`, `i2` … any integer register, `f1` …
-//! any float register. Roots that share a cell are separated by `;`.
+//! | text | stands for |
+//! | --- | --- |
+//! | `{a,b}` | either text |
+//! | a word of the letters `s v r p t c w` | any of the leaves: a slot, a vector in two slots, any register of the kind that is wanted there, a pinned one, a temporary one, a constant of 32 bits, one of 64 |
+//! | `i1`, `i2` …; `f1`, `f2` … | a pinned register of integers or floats: the same wherever the word is written in the line, and not that of another such word |
+//! | `%i0`, `%f0` … | one certain register |
+//! | `;` | between roots that share a cell |
+//! | `@4` before a line | in this line, the only pinned registers are the first 4 of each kind |
+//!
+//! ```
+//! use vm_translate::shape::{Registers, table};
+//!
+//! let registers = Registers { pinned_ints: 3, ..Registers::NONE };
+//! let shapes = table::read("set i1 (i32.add i1 c) ; br_if i1", registers)?;
+//! assert_eq!(shapes.len(), 3);
+//! assert_eq!(shapes[0].to_string(), "set %i0 (i32.add %i0 c) ; br_if %i0");
+//! # Ok::<(), table::TableError>(())
+//! ```
 
-use vm_translate::shape::{Registers, SetSymbol, ShapeKey, Symbol};
-use vm_translate::{Op, StoreOp, Ty};
+use std::fmt;
+
+use super::{Registers, SetSymbol, ShapeKey, Symbol};
+use crate::{Op, StoreOp, Ty};
+
+/// A line of a shape table that cannot be read.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("line {line} of the shape table: {message}")]
+pub struct TableError {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub message: String,
+}
 
 /// A tree of operators over leaf symbols.
-#[derive(Clone, Debug)]
-pub(crate) enum Tree {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    /// A leaf.
     Leaf(Symbol),
+    /// An operator and its operands.
     Op(Op, Vec<Tree>),
 }
 
 /// A root and its trees.
-#[derive(Clone, Debug)]
-pub(crate) struct RootShape {
-    pub(crate) root: Symbol,
-    pub(crate) trees: Vec<Tree>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootShape {
+    /// The root's symbol.
+    pub root: Symbol,
+    /// One tree for each operand that the root takes.
+    pub trees: Vec<Tree>,
 }
 
 /// A shape: the roots of a cell.
-#[derive(Clone, Debug)]
-pub(crate) struct Shape {
-    pub(crate) roots: Vec<RootShape>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The roots in the order in which they are done.
+    pub roots: Vec<RootShape>,
 }
 
 impl Tree {
@@ -45,8 +76,19 @@ impl Tree {
         }
     }
 
+    fn from_symbols(symbols: &mut impl Iterator<Item = Symbol>) -> Option<Tree> {
+        Some(match symbols.next()? {
+            Symbol::Op(op) => {
+                let operands = op.params().iter();
+                let operands = operands.map(|_| Tree::from_symbols(symbols));
+                Tree::Op(op, operands.collect::<Option<_>>()?)
+            }
+            leaf => Tree::Leaf(leaf),
+        })
+    }
+
     /// Whether any operator in it satisfies `f`.
-    pub(crate) fn any_op(&self, f: &dyn Fn(Op) -> bool) -> bool {
+    pub fn any_op(&self, f: &dyn Fn(Op) -> bool) -> bool {
         match self {
             Tree::Leaf(_) => false,
             Tree::Op(op, trees) => f(*op) || trees.iter().any(|tree| tree.any_op(f)),
@@ -54,7 +96,7 @@ impl Tree {
     }
 
     /// Whether `symbol` is among its leaves.
-    pub(crate) fn has_leaf(&self, symbol: Symbol) -> bool {
+    pub fn has_leaf(&self, symbol: Symbol) -> bool {
         match self {
             Tree::Leaf(leaf) => *leaf == symbol,
             Tree::Op(_, trees) => trees.iter().any(|tree| tree.has_leaf(symbol)),
@@ -63,34 +105,121 @@ impl Tree {
 }
 
 impl Shape {
-    pub(crate) fn key(&self) -> Option<ShapeKey> {
+    /// Its key, unless it has more symbols than a key can hold.
+    pub fn key(&self) -> Option<ShapeKey> {
         self.roots.iter().try_fold(ShapeKey::new(), |key, root| {
             root.trees
                 .iter()
                 .try_fold(key.with(root.root)?, |key, tree| tree.key(key))
         })
     }
+
+    /// The shape with this key, if it is one's key.
+    pub fn from_key(key: ShapeKey) -> Option<Shape> {
+        let mut symbols = key.iter();
+        let mut roots = Vec::new();
+        while let Some(root) = symbols.next() {
+            let trees = root.root_operands()?;
+            let trees = (0..trees).map(|_| Tree::from_symbols(&mut symbols));
+            roots.push(RootShape {
+                root,
+                trees: trees.collect::<Option<_>>()?,
+            });
+        }
+        Some(Shape { roots })
+    }
 }
 
-/// Reads the table's text. Errors name the line.
-pub(crate) fn read(text: &str, registers: Registers) -> Result<Vec<Shape>, String> {
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tree::Leaf(symbol) => write!(f, "{symbol}"),
+            Tree::Op(op, operands) => {
+                write!(f, "({op}")?;
+                operands.iter().try_for_each(|tree| write!(f, " {tree}"))?;
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, root) in self.roots.iter().enumerate() {
+            write!(f, "{}{}", if n > 0 { " ; " } else { "" }, root.root)?;
+            let mut trees = root.trees.iter();
+            trees.try_for_each(|tree| write!(f, " {tree}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the table's text.
+///
+/// # Errors
+///
+/// The first line that is not in the notation.
+pub fn read(text: &str, registers: Registers) -> Result<Vec<Shape>, TableError> {
     let mut shapes = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or("").trim();
-        if line.is_empty() {
-            continue;
-        }
-        let lines = braces(line).into_iter();
-        for line in lines.flat_map(|line| variables(&line, registers)) {
-            let pattern = parse_line(&line).map_err(|e| format!("line {}: {e}", number + 1))?;
-            shapes.extend(
-                pattern
-                    .expand(registers)
-                    .map_err(|e| format!("line {}: {e}", number + 1))?,
-            );
+        if !line.is_empty() {
+            let error = |message| TableError {
+                line: number + 1,
+                message,
+            };
+            read_line(line, registers, &mut shapes).map_err(error)?;
         }
     }
     Ok(shapes)
+}
+
+fn read_line(line: &str, registers: Registers, shapes: &mut Vec<Shape>) -> Result<(), String> {
+    let (first, line) = match line.strip_prefix('@') {
+        Some(rest) => {
+            let (first, line) = rest.split_once(' ').ok_or("a line of nothing but @")?;
+            let first = first.parse::<u8>().map_err(|e| format!("@{first}: {e}"))?;
+            (first, line)
+        }
+        None => (u8::MAX, line),
+    };
+    let offered = Offered { registers, first };
+    for line in braces(line) {
+        for line in variables(&line, &mut Vec::new(), offered) {
+            shapes.extend(parse_line(&line)?.expand(offered)?);
+        }
+    }
+    Ok(())
+}
+
+/// The registers that a line may name: of the pinned ones the first few only.
+#[derive(Clone, Copy)]
+struct Offered {
+    registers: Registers,
+    first: u8,
+}
+
+impl Offered {
+    fn pinned(self, float: bool) -> std::ops::Range<u8> {
+        let pinned = match float {
+            true => self.registers.pinned_floats,
+            false => self.registers.pinned_ints,
+        };
+        0..pinned.min(self.first)
+    }
+
+    fn temps(self, float: bool) -> std::ops::Range<u8> {
+        let Registers {
+            pinned_ints,
+            temp_ints,
+            pinned_floats,
+            temp_floats,
+        } = self.registers;
+        match float {
+            true => pinned_floats..pinned_floats + temp_floats,
+            false => pinned_ints..pinned_ints + temp_ints,
+        }
+    }
 }
 
 /// Every text that `line` stands for when each `{a,b}` is replaced by one of its alternatives.
@@ -109,25 +238,27 @@ fn braces(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every text that `line` stands for when each variable is replaced by a register, written `%i0`.
-fn variables(line: &str, registers: Registers) -> Vec<String> {
+/// Every text that `line` stands for when each variable is replaced by a register, written `%i0`,
+/// that is not among `taken`.
+fn variables(line: &str, taken: &mut Vec<String>, offered: Offered) -> Vec<String> {
     let is_variable =
         |word: &&str| matches!(word.as_bytes(), [b'i' | b'f', digit] if digit.is_ascii_digit());
     let mut words = line.split(|c: char| c.is_whitespace() || "();".contains(c));
     let Some(variable) = words.find(is_variable) else {
         return vec![line.to_owned()];
     };
-    let (kind, count) = if variable.starts_with('i') {
-        ('i', registers.pinned_ints + registers.temp_ints)
-    } else {
-        ('f', registers.pinned_floats + registers.temp_floats)
-    };
-    (0..count)
-        .flat_map(|n| {
-            let replaced = replace_word(line, variable, &format!("%{kind}{n}"));
-            variables(&replaced, registers)
-        })
-        .collect()
+    let float = variable.starts_with('f');
+    let mut lines = Vec::new();
+    for n in offered.pinned(float) {
+        let register = format!("%{}{n}", &variable[..1]);
+        if !taken.contains(&register) {
+            let replaced = replace_word(line, variable, &register);
+            taken.push(register);
+            lines.extend(variables(&replaced, taken, offered));
+            taken.pop();
+        }
+    }
+    lines
 }
 
 /// Replaces a word wherever it stands alone.
@@ -219,12 +350,9 @@ fn parse_tree<'a>(
 }
 
 /// The leaves that a class stands for where a value of type `ty` is wanted.
-fn leaves(class: &str, ty: Ty, registers: Registers) -> Result<Vec<Symbol>, String> {
-    let (pinned, temps) = if ty.is_float() {
-        (registers.pinned_floats, registers.temp_floats)
-    } else {
-        (registers.pinned_ints, registers.temp_ints)
-    };
+fn leaves(class: &str, ty: Ty, offered: Offered) -> Result<Vec<Symbol>, String> {
+    let pinned = offered.pinned(ty.is_float());
+    let temps = offered.temps(ty.is_float());
     let register = |n| {
         if ty.is_float() {
             Symbol::Float(n)
@@ -247,9 +375,9 @@ fn leaves(class: &str, ty: Ty, registers: Registers) -> Result<Vec<Symbol>, Stri
             'v' => leaves.push(Symbol::Vector),
             other if ty == Ty::V128 => return Err(format!("{other} is not a vector")),
             's' => leaves.push(Symbol::Slot),
-            'r' => leaves.extend((0..pinned + temps).map(register)),
-            'p' => leaves.extend((0..pinned).map(register)),
-            't' => leaves.extend((pinned..pinned + temps).map(register)),
+            'r' => leaves.extend(pinned.clone().chain(temps.clone()).map(register)),
+            'p' => leaves.extend(pinned.clone().map(register)),
+            't' => leaves.extend(temps.clone().map(register)),
             // A 64-bit float has no 32-bit form.
             'c' if ty == Ty::F64 => leaves.push(Symbol::Const64),
             'c' => leaves.push(Symbol::Const32),
@@ -261,9 +389,9 @@ fn leaves(class: &str, ty: Ty, registers: Registers) -> Result<Vec<Symbol>, Stri
 }
 
 impl Pattern {
-    fn expand(&self, ty: Ty, registers: Registers) -> Result<Vec<Tree>, String> {
+    fn expand(&self, ty: Ty, offered: Offered) -> Result<Vec<Tree>, String> {
         match self {
-            Pattern::Class(class) => Ok(leaves(class, ty, registers)?
+            Pattern::Class(class) => Ok(leaves(class, ty, offered)?
                 .into_iter()
                 .map(Tree::Leaf)
                 .collect()),
@@ -271,7 +399,7 @@ impl Pattern {
                 let operands = operands
                     .iter()
                     .zip(op.params())
-                    .map(|(operand, ty)| operand.expand(*ty, registers))
+                    .map(|(operand, ty)| operand.expand(*ty, offered))
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(product(&operands)
                     .into_iter()
@@ -291,11 +419,11 @@ impl Pattern {
 }
 
 impl LinePattern {
-    fn expand(&self, registers: Registers) -> Result<Vec<Shape>, String> {
+    fn expand(&self, offered: Offered) -> Result<Vec<Shape>, String> {
         let roots = self
             .0
             .iter()
-            .map(|root| root.expand(registers))
+            .map(|root| root.expand(offered))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(product(&roots)
             .into_iter()
@@ -305,7 +433,7 @@ impl LinePattern {
 }
 
 impl RootPattern {
-    fn expand(&self, registers: Registers) -> Result<Vec<RootShape>, String> {
+    fn expand(&self, offered: Offered) -> Result<Vec<RootShape>, String> {
         let mut roots = Vec::new();
         match &self.root {
             RootName::Set(class) => {
@@ -319,14 +447,14 @@ impl RootPattern {
                     _ => vec![Ty::I64, Ty::F64],
                 };
                 for ty in tree.ty().map_or(any, |ty| vec![ty]) {
-                    for place in leaves(class, ty, registers)? {
+                    for place in leaves(class, ty, offered)? {
                         let root = Symbol::Set(match place {
                             Symbol::Int(n) => SetSymbol::Int(n),
                             Symbol::Float(n) => SetSymbol::Float(n),
                             Symbol::Vector => SetSymbol::Vector,
                             _ => SetSymbol::Slot,
                         });
-                        for tree in tree.expand(ty, registers)? {
+                        for tree in tree.expand(ty, offered)? {
                             roots.push(RootShape {
                                 root,
                                 trees: vec![tree],
@@ -350,7 +478,7 @@ impl RootPattern {
                     .trees
                     .iter()
                     .zip(types)
-                    .map(|(tree, ty)| tree.expand(*ty, registers))
+                    .map(|(tree, ty)| tree.expand(*ty, offered))
                     .collect::<Result<Vec<_>, _>>()?;
                 for trees in product(&trees) {
                     roots.push(RootShape { root: *root, trees });

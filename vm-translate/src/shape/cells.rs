@@ -1,0 +1,117 @@
+//! Which instructions share a cell.
+
+use std::ops::Range;
+
+use crate::Function;
+use crate::ir::{Inst, Node, Root};
+use crate::op::Effect;
+
+use super::ShapeKey;
+
+/// What an executor has for a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The executor's number for it.
+    pub handler: usize,
+    /// Whether there is a shape that starts with this one and has more roots.
+    pub extends: bool,
+}
+
+/// How an instruction can end a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traps {
+    /// It cannot.
+    Never,
+    /// By faults only: so many of its accesses rely on the memory's guard, in program order.
+    ByFault(u32),
+    /// In another way: it compares and jumps, or is a call.
+    Otherwise,
+}
+
+/// The instructions of a function, as cells.
+#[derive(Debug)]
+pub struct Cells<'a> {
+    function: &'a Function,
+    /// Whether a label stands before an instruction.
+    labelled: Vec<bool>,
+}
+
+impl<'a> Cells<'a> {
+    /// Looks at a function.
+    pub fn new(function: &'a Function) -> Cells<'a> {
+        let mut labelled = vec![false; function.insts().len() + 1];
+        for label in function.labels() {
+            labelled[*label as usize] = true;
+        }
+        Cells { function, labelled }
+    }
+
+    /// Whether an instruction can be reached other than from the one before it.
+    pub fn is_labelled(&self, inst: usize) -> bool {
+        self.labelled[inst]
+    }
+
+    /// How many instructions from `first` on one cell does, and the executor's number for what it
+    /// does. Nothing if the executor has no shape even for the first alone.
+    ///
+    /// Nothing branches into a cell, and if more than one of its instructions may trap, they do so
+    /// by faults only: a fault has an address of its own, which tells whose it is.
+    pub fn at(
+        &self,
+        first: usize,
+        find: impl Fn(ShapeKey) -> Option<Found>,
+    ) -> Option<(Range<usize>, usize)> {
+        let insts = self.function.insts();
+        let key = |inst: &Inst| ShapeKey::new().with_inst(&inst.root, self.function.nodes(inst));
+        let mut keys = key(&insts[first])?;
+        let mut found = find(keys)?;
+        let mut end = first + 1;
+        let mut traps = traps(&insts[first], self.function.nodes(&insts[first]));
+        while found.extends && end < insts.len() && !self.labelled[end] {
+            let next = &insts[end];
+            traps = match (traps, self::traps(next, self.function.nodes(next))) {
+                (Traps::Never, other) | (other, Traps::Never) => other,
+                (Traps::ByFault(a), Traps::ByFault(b)) => Traps::ByFault(a + b),
+                _ => break,
+            };
+            let Some((longer, more)) = key(next)
+                .and_then(|key| keys.then(key))
+                .and_then(|keys| Some((keys, find(keys)?)))
+            else {
+                break;
+            };
+            (keys, found, end) = (longer, more, end + 1);
+        }
+        Some((first..end, found.handler))
+    }
+}
+
+/// How an instruction with these trees can end a run.
+pub fn traps(inst: &Inst, nodes: &[Node]) -> Traps {
+    let root = match inst.root {
+        Root::Store { op, .. } if op.unchecked() => Traps::ByFault(1),
+        Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise,
+        _ => Traps::Never,
+    };
+    nodes.iter().fold(root, |traps, node| {
+        let Node::Op(op, _) = node else {
+            return traps;
+        };
+        match (op.effect(), traps) {
+            (Effect::Pure | Effect::Global, traps) => traps,
+            (
+                Effect::Load {
+                    unchecked: true, ..
+                },
+                Traps::Never,
+            ) => Traps::ByFault(1),
+            (
+                Effect::Load {
+                    unchecked: true, ..
+                },
+                Traps::ByFault(n),
+            ) => Traps::ByFault(n + 1),
+            _ => Traps::Otherwise,
+        }
+    })
+}
