@@ -3,7 +3,7 @@
 use super::{DATA, Guest, NONE, PATH, READ, READ_WRITE, RESULT, ROOT, SECOND_PATH, SIZE};
 use crate::abi::{OFlags, Rights};
 use crate::errno::Errno;
-use crate::path::{self, PathTimes};
+use crate::path::{self, At, PathTimes};
 use crate::{fd, readdir};
 
 impl Guest {
@@ -13,14 +13,12 @@ impl Guest {
         call: impl FnOnce(
             &mut crate::WasiCtx,
             &mut crate::memory::GuestMemory<'_>,
-            u32,
-            u32,
-            u32,
+            At,
         ) -> Result<(), Errno>,
         path: &str,
     ) -> Result<(), Errno> {
         let at = self.at(PATH, path);
-        self.call(|ctx, memory| call(ctx, memory, at.fd, at.path, at.path_len))
+        self.call(|ctx, memory| call(ctx, memory, at))
     }
 
     fn symlink(&mut self, target: &str, link: &str) -> Result<(), Errno> {
@@ -31,8 +29,8 @@ impl Guest {
 
     fn file_type(&mut self, path: &str, lookup: u32) -> Result<u8, Errno> {
         self.path(
-            |ctx, memory, fd, at, len| {
-                path::path_filestat_get(ctx, memory, fd, lookup, at, len, DATA)
+            |ctx, memory, At { fd, path, path_len }| {
+                path::path_filestat_get(ctx, memory, fd, lookup, path, path_len, DATA)
             },
             path,
         )?;
@@ -285,7 +283,17 @@ fn times_are_set_by_path() {
 fn paths_are_text() {
     let mut guest = Guest::new();
     let len = guest.put(PATH, b"a\xffb");
-    let bytes = guest.call(|ctx, memory| path::path_create_directory(ctx, memory, ROOT, PATH, len));
+    let bytes = guest.call(|ctx, memory| {
+        path::path_create_directory(
+            ctx,
+            memory,
+            At {
+                fd: ROOT,
+                path: PATH,
+                path_len: len,
+            },
+        )
+    });
     assert_eq!(bytes, Err(Errno::Ilseq));
     assert_eq!(
         guest.path(path::path_create_directory, "a\0b"),
@@ -295,8 +303,17 @@ fn paths_are_text() {
         guest.path(path::path_create_directory, ""),
         Err(Errno::NoEnt)
     );
-    let outside =
-        guest.call(|ctx, memory| path::path_create_directory(ctx, memory, ROOT, SIZE - 1, 2));
+    let outside = guest.call(|ctx, memory| {
+        path::path_create_directory(
+            ctx,
+            memory,
+            At {
+                fd: ROOT,
+                path: SIZE - 1,
+                path_len: 2,
+            },
+        )
+    });
     assert_eq!(outside, Err(Errno::Fault));
     let name = "x".repeat(300);
     assert_eq!(
