@@ -2,123 +2,64 @@
 
 mod common;
 
+use common::accesses::{LOADS, Load, STORES, halves, joined};
 use common::{call, in_each_mode};
 use vm_engine::{Bounds, Extern, Instance, Memory, MemoryType, Module, Store, Trap};
 
 /// Every load and store, on memory 1, with the offset 3.
-const ACCESSES: &str = r#"
-(module
-  (memory (export "zero") 1)
-  (memory (export "one") 1 2)
-  (func (export "grow") (result i32) (memory.grow 1 (i32.const 1)))
-  (func (export "i32.load") (param i32) (result i64)
-    (i64.extend_i32_u (i32.load 1 offset=3 (local.get 0))))
-  (func (export "i64.load") (param i32) (result i64) (i64.load 1 offset=3 (local.get 0)))
-  (func (export "f32.load") (param i32) (result i64)
-    (i64.extend_i32_u (i32.reinterpret_f32 (f32.load 1 offset=3 (local.get 0)))))
-  (func (export "f64.load") (param i32) (result i64)
-    (i64.reinterpret_f64 (f64.load 1 offset=3 (local.get 0))))
-  (func (export "i32.load8_s") (param i32) (result i64)
-    (i64.extend_i32_u (i32.load8_s 1 offset=3 (local.get 0))))
-  (func (export "i32.load8_u") (param i32) (result i64)
-    (i64.extend_i32_u (i32.load8_u 1 offset=3 (local.get 0))))
-  (func (export "i32.load16_s") (param i32) (result i64)
-    (i64.extend_i32_u (i32.load16_s 1 offset=3 (local.get 0))))
-  (func (export "i32.load16_u") (param i32) (result i64)
-    (i64.extend_i32_u (i32.load16_u 1 offset=3 (local.get 0))))
-  (func (export "i64.load8_s") (param i32) (result i64) (i64.load8_s 1 offset=3 (local.get 0)))
-  (func (export "i64.load8_u") (param i32) (result i64) (i64.load8_u 1 offset=3 (local.get 0)))
-  (func (export "i64.load16_s") (param i32) (result i64) (i64.load16_s 1 offset=3 (local.get 0)))
-  (func (export "i64.load16_u") (param i32) (result i64) (i64.load16_u 1 offset=3 (local.get 0)))
-  (func (export "i64.load32_s") (param i32) (result i64) (i64.load32_s 1 offset=3 (local.get 0)))
-  (func (export "i64.load32_u") (param i32) (result i64) (i64.load32_u 1 offset=3 (local.get 0)))
-  (func (export "i32.store") (param i32 i64)
-    (i32.store 1 offset=3 (local.get 0) (i32.wrap_i64 (local.get 1))))
-  (func (export "i64.store") (param i32 i64) (i64.store 1 offset=3 (local.get 0) (local.get 1)))
-  (func (export "f32.store") (param i32 i64)
-    (f32.store 1 offset=3 (local.get 0) (f32.reinterpret_i32 (i32.wrap_i64 (local.get 1)))))
-  (func (export "f64.store") (param i32 i64)
-    (f64.store 1 offset=3 (local.get 0) (f64.reinterpret_i64 (local.get 1))))
-  (func (export "i32.store8") (param i32 i64)
-    (i32.store8 1 offset=3 (local.get 0) (i32.wrap_i64 (local.get 1))))
-  (func (export "i32.store16") (param i32 i64)
-    (i32.store16 1 offset=3 (local.get 0) (i32.wrap_i64 (local.get 1))))
-  (func (export "i64.store8") (param i32 i64) (i64.store8 1 offset=3 (local.get 0) (local.get 1)))
-  (func (export "i64.store16") (param i32 i64)
-    (i64.store16 1 offset=3 (local.get 0) (local.get 1)))
-  (func (export "i64.store32") (param i32 i64)
-    (i64.store32 1 offset=3 (local.get 0) (local.get 1))))"#;
+fn accesses() -> String {
+    let mut text = String::from(
+        r#"(module
+          (memory (export "zero") 1)
+          (memory (export "one") 1 2)
+          (func (export "grow") (result i32) (memory.grow 1 (i32.const 1)))"#,
+    );
+    for access in LOADS {
+        let load = format!("({} 1 offset=3 (local.get 0))", access.name);
+        let halves = halves(access.result, &load);
+        text += &format!(
+            "(func (export \"{}\") (param i32) (result i64 i64) {halves})",
+            access.name
+        );
+    }
+    for access in STORES {
+        let value = joined(access.value, "(local.get 1)", "(local.get 1)");
+        text += &format!(
+            "(func (export \"{0}\") (param i32 i64) ({0} 1 offset=3 (local.get 0) {value}))",
+            access.name
+        );
+    }
+    text + ")"
+}
 
 const PAGE: usize = 65536;
 
-/// Loads: name, width, and the value of bytes.
-type Load = (&'static str, usize, fn([u8; 8]) -> u64);
-
-const LOADS: [Load; 14] = [
-    ("i32.load", 4, |b| {
-        u32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()
-    }),
-    ("i64.load", 8, u64::from_le_bytes),
-    ("f32.load", 4, |b| {
-        u32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()
-    }),
-    ("f64.load", 8, u64::from_le_bytes),
-    ("i32.load8_s", 1, |b| u64::from(b[0] as i8 as i32 as u32)),
-    ("i32.load8_u", 1, |b| b[0].into()),
-    ("i32.load16_s", 2, |b| {
-        u64::from(i16::from_le_bytes([b[0], b[1]]) as i32 as u32)
-    }),
-    ("i32.load16_u", 2, |b| {
-        u16::from_le_bytes([b[0], b[1]]).into()
-    }),
-    ("i64.load8_s", 1, |b| b[0] as i8 as u64),
-    ("i64.load8_u", 1, |b| b[0].into()),
-    ("i64.load16_s", 2, |b| {
-        i16::from_le_bytes([b[0], b[1]]) as u64
-    }),
-    ("i64.load16_u", 2, |b| {
-        u16::from_le_bytes([b[0], b[1]]).into()
-    }),
-    ("i64.load32_s", 4, |b| {
-        i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as u64
-    }),
-    ("i64.load32_u", 4, |b| {
-        u32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()
-    }),
-];
-
-const STORES: [(&str, usize); 9] = [
-    ("i32.store", 4),
-    ("i64.store", 8),
-    ("f32.store", 4),
-    ("f64.store", 8),
-    ("i32.store8", 1),
-    ("i32.store16", 2),
-    ("i64.store8", 1),
-    ("i64.store16", 2),
-    ("i64.store32", 4),
-];
-
 #[test]
 fn every_access_of_another_memory_is_that_memory_s_and_is_checked() {
-    in_each_mode(ACCESSES, |store, instance| {
+    in_each_mode(&accesses(), |store, instance| {
         let zero = instance.get_memory(&mut *store, "zero").unwrap();
         let one = instance.get_memory(&mut *store, "one").unwrap();
         for size in [PAGE, 2 * PAGE] {
-            for (name, width, value) in LOADS {
+            for Load {
+                name, width, value, ..
+            } in LOADS
+            {
                 let at = size - width - 3;
                 for bytes in [[0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8], [0x7f; 8]] {
                     one.write(&mut *store, at + 3, &bytes[..width]).unwrap();
-                    let loaded: u64 = call(store, instance, name, at as u32).unwrap();
-                    assert_eq!(loaded, value(bytes), "{name}");
+                    let loaded: (u64, u64) = call(store, instance, name, at as u32).unwrap();
+                    let expected = value(&bytes[..width]);
+                    assert_eq!(u128::from(loaded.0), expected, "{name}");
                 }
                 for address in [at as u32 + 1, u32::MAX - 2, u32::MAX] {
-                    let error = call::<_, u32, u64>(store, instance, name, address).unwrap_err();
+                    let error =
+                        call::<_, u32, (u64, u64)>(store, instance, name, address).unwrap_err();
                     let trap = error.downcast_ref::<Trap>();
                     assert_eq!(trap, Some(&Trap::MemoryOutOfBounds), "{name} {address}");
                 }
             }
-            for (name, width) in STORES {
+            for access in STORES {
+                let (name, width) = (access.name, access.width);
                 let at = size - width - 3;
                 one.data_mut(&mut *store).fill(0x55);
                 let value = 0x8182_8384_8586_8788u64;

@@ -15,17 +15,18 @@ use std::fmt::Write as _;
 
 use crate::asm::*;
 
-/// Value registers that a call of the executor's functions must save, by their number: all
-/// pinned ones that the calling convention lets a function change.
-const VOLATILE: [u8; 4] = [2, 3, 4, 5];
-/// Pinned float registers, all volatile.
-const FLOATS: u8 = 5;
+/// Value registers that a call of the executor's functions must save, by their number: all that the
+/// calling convention lets a function change, the temporary one too. To translation, an operator
+/// without a template is one like any other, and a temporary may live across it.
+const VOLATILE: [u8; 5] = [2, 3, 4, 5, 6];
+/// Float registers, all volatile.
+const FLOATS: u8 = 6;
 /// Bytes below the trampoline's saved registers: volatile registers, then the address of the
 /// activation's flag. Keeps `rsp` aligned to 16 at calls: 7 words are above (six registers and
 /// the return address).
-pub(crate) const SPILL_BYTES: u32 = 88;
-const FLAG: u32 = 80;
-const FLOAT_SPILL: u32 = 32;
+pub(crate) const SPILL_BYTES: u32 = 104;
+const FLAG: u32 = 96;
+const FLOAT_SPILL: u32 = 40;
 
 pub(crate) struct X86_64 {
     pub(crate) text: String,

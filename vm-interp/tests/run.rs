@@ -54,6 +54,33 @@ fn arithmetic() {
     }
 }
 
+/// Unsigned and saturating conversions are computed by a function of the executor's, which may change
+/// registers.
+#[test]
+fn temporaries_outlive_operators_without_a_template() {
+    for mode in modes() {
+        let mut world = World::new(mode);
+        let id = world.instantiate(
+            r#"(module
+                (memory 1)
+                (func (export "store") (param i32 i32 f64) (result i64)
+                    (i32.store (i32.add (local.get 0) (local.get 1))
+                        (i32.trunc_sat_f64_u (local.get 2)))
+                    (i64.load (i32.const 8)))
+                (func (export "floats") (param f64 f64 i64) (result f64)
+                    (f64.div (f64.mul (f64.add (local.get 0) (local.get 1)) (local.get 1))
+                        (f64.convert_i64_u (local.get 2)))))"#,
+        );
+        let float = |value: f64| Val::F64(value.to_bits());
+        let args = [Val::I32(-4), Val::I32(16), float(1e10)];
+        let stored = world.call(id, "store", &args).unwrap();
+        assert_eq!(stored, [Val::I64(0xffff_ffff_0000_0000u64 as i64)]);
+        let args = [float(1.5), float(2.0), Val::I64(4)];
+        let divided = world.call(id, "floats", &args).unwrap();
+        assert_eq!(divided, [float(1.75)]);
+    }
+}
+
 #[test]
 fn loops_branches_and_tables_of_branches() {
     for mode in modes() {

@@ -1,6 +1,8 @@
 //! What several test files use.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+pub(crate) mod accesses;
+
 use vm_engine::{
     Bounds, Config, ConfigError, Engine, Instance, Module, Store, Threading, WasmParams,
     WasmResults,
