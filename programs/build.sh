@@ -6,35 +6,86 @@
 #   programs/build.sh digests      prints digests.txt anew, from native builds
 #
 # The WebAssembly build needs Debian's clang-19, lld-19, wasi-libc and libclang-rt-19-dev-wasm32
-# (packages of these names); the others need any C11 compiler as cc. CLANG, SYSROOT and CC
-# override the defaults.
+# (packages of these names) and Rust's target wasm32-wasip1; the others need any C11 compiler as cc,
+# and rustc. CLANG, SYSROOT, CC and RUSTC override the defaults.
 set -eu
 
 cd "$(dirname "$0")"
-PROGRAMS="hash cipher matrix sort parser"
+PROGRAMS="hash cipher matrix sort parser triad transform"
 # No fused multiply-add: it would round once where the sources round twice.
 # No errno from sqrt: lets it be the machine's instruction.
-FLAGS="-std=c11 -O2 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno"
+C_FLAGS="-std=c11 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno"
+RUST_FLAGS="--edition 2024 -Dwarnings -C panic=abort -C lto=fat -C codegen-units=1"
 
-build_wasm() {
+# c_wasm SOURCE MODULE LEVEL
+c_wasm() {
     # Debug sections are left out, the name section stays: backtraces read function names from it.
-    "${CLANG:-clang-19}" --target=wasm32-wasi --sysroot="${SYSROOT:-/usr}" $FLAGS \
+    "${CLANG:-clang-19}" --target=wasm32-wasi --sysroot="${SYSROOT:-/usr}" $C_FLAGS "-O$3" \
         -Wl,--strip-debug -o "$2" "$1"
     # The linker marks what it writes as executable, which a module is not for most hosts.
     chmod 644 "$2"
 }
 
-build_native() {
-    "${CC:-cc}" $FLAGS -o "$2" "$1" -lm
+# rust_wasm SOURCE MODULE LEVEL
+rust_wasm() {
+    "${RUSTC:-rustc}" --target wasm32-wasip1 $RUST_FLAGS -C "opt-level=$3" -C strip=debuginfo \
+        -o "$2" "$1"
+    chmod 644 "$2"
+}
+
+c_native() {
+    "${CC:-cc}" $C_FLAGS -O2 -o "$2" "$1" -lm
+}
+
+rust_native() {
+    "${RUSTC:-rustc}" $RUST_FLAGS -C opt-level=2 -o "$2" "$1"
+}
+
+# The sources of the corpus, without what they share.
+corpus() {
+    for source in corpus/*.c corpus/*.rs; do
+        [ "$source" = corpus/common.rs ] || echo "$source"
+    done
+}
+
+# native DIR
+native() {
+    mkdir -p "$1/corpus"
+    for name in $PROGRAMS; do
+        c_native "$name.c" "$1/$name"
+    done
+    for source in $(corpus); do
+        case $source in
+        *.c) c_native "$source" "$1/${source%.c}" ;;
+        *.rs) rust_native "$source" "$1/${source%.rs}" ;;
+        esac
+    done
+}
+
+# The number of rounds that a source does without an argument.
+standard_rounds() {
+    sed -n 's/.*STANDARD_ROUNDS\(: u32\)\{0,1\} = \([0-9]*\).*/\2/p' "$1"
 }
 
 case "${1:-wasm}" in
 wasm)
     for name in $PROGRAMS; do
-        build_wasm "$name.c" "$name.wasm"
+        c_wasm "$name.c" "$name.wasm" 2
+    done
+    for source in $(corpus); do
+        case $source in
+        *.c)
+            c_wasm "$source" "${source%.c}-speed.wasm" 3
+            c_wasm "$source" "${source%.c}-size.wasm" s
+            ;;
+        *.rs)
+            rust_wasm "$source" "${source%.rs}-speed.wasm" 3
+            rust_wasm "$source" "${source%.rs}-size.wasm" s
+            ;;
+        esac
     done
     for source in ../examples/*.c; do
-        build_wasm "$source" "${source%.c}.wasm"
+        c_wasm "$source" "${source%.c}.wasm" 2
     done
     ;;
 native)
@@ -44,20 +95,16 @@ native)
     /*) ;;
     *) directory=$OLDPWD/$directory ;;
     esac
-    mkdir -p "$directory"
-    for name in $PROGRAMS; do
-        build_native "$name.c" "$directory/$name"
-    done
+    native "$directory"
     ;;
 digests)
     directory=$(mktemp -d)
     trap 'rm -rf "$directory"' EXIT
+    native "$directory"
     echo "# program, rounds, digest. Printed by: programs/build.sh digests"
-    for name in $PROGRAMS; do
-        build_native "$name.c" "$directory/$name"
-        standard=$(sed -n 's/.*STANDARD_ROUNDS = \([0-9]*\).*/\1/p' "$name.c")
-        for rounds in 1 "$standard"; do
-            echo "$name $rounds $("$directory/$name" "$rounds")"
+    for source in $(printf '%s.c ' $PROGRAMS) $(corpus); do
+        for rounds in 1 "$(standard_rounds "$source")"; do
+            echo "${source%.*} $rounds $("$directory/${source%.*}" "$rounds")"
         done
     done
     ;;

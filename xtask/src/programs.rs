@@ -1,4 +1,7 @@
 //! `cargo xtask programs`: guest programs run in every mode and print what they should.
+//!
+//! The programs in `programs/corpus` are what the shape table is trained on; they are checked like the
+//! others, and never part of a benchmark.
 
 use std::env::temp_dir;
 use std::fs;
@@ -43,6 +46,7 @@ pub(crate) struct Program {
 /// A line of `programs/digests.txt`: what an in-tree program prints after so many rounds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Digest {
+    /// The source's path from `programs`, without its extension.
     pub(crate) program: String,
     pub(crate) rounds: u64,
     pub(crate) digest: String,
@@ -108,10 +112,12 @@ fn in_tree_digests(options: &Options, tally: &mut Tally) -> Result<()> {
             );
             Ok(digest)
         };
-        let file = in_tree_folder().join(name).with_extension("wasm");
-        for mode in options.mode.list() {
-            let result = guest::command(mode, &file).and_then(check);
-            tally.count(&format!("{name} {rounds} [{}]", mode.name()), result);
+        for module in modules(name) {
+            let file = in_tree_folder().join(&module).with_extension("wasm");
+            for mode in options.mode.list() {
+                let result = guest::command(mode, &file).and_then(check);
+                tally.count(&format!("{module} {rounds} [{}]", mode.name()), result);
+            }
         }
         if let Some(native) = &native {
             let result = check(Command::new(native.folder.join(name)));
@@ -178,6 +184,29 @@ impl Drop for Native {
 /// The folder `programs` of the workspace.
 pub(crate) fn in_tree_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs")
+}
+
+/// The programs of the corpus are there in two builds each.
+const BUILDS: [&str; 2] = ["-speed", "-size"];
+
+/// The modules of an in-tree program: one, or those optimised for speed and for size in the corpus.
+fn modules(program: &str) -> Vec<String> {
+    if is_in_corpus(program) {
+        BUILDS.map(|build| format!("{program}{build}")).to_vec()
+    } else {
+        vec![program.to_owned()]
+    }
+}
+
+/// The in-tree program that a module was built from: the inverse of [`modules`].
+pub(crate) fn source(module: &str) -> &str {
+    let source = BUILDS.iter().find_map(|build| module.strip_suffix(build));
+    source.filter(|_| is_in_corpus(module)).unwrap_or(module)
+}
+
+/// Whether an in-tree program belongs to what the shape table is trained on.
+pub(crate) fn is_in_corpus(program: &str) -> bool {
+    program.starts_with("corpus/")
 }
 
 /// What the in-tree programs print.
@@ -261,11 +290,23 @@ mod tests {
         let programs = below(&in_tree_folder(), "").expect("the folder programs");
         assert!(!programs.is_empty());
         for program in programs {
+            let source = source(&program.name);
             let count = digests
                 .iter()
-                .filter(|digest| digest.program == program.name)
+                .filter(|digest| digest.program == source)
                 .count();
             assert!(count >= 2, "{} has {count} digests", program.name);
+        }
+    }
+
+    #[test]
+    fn every_digest_has_its_modules() {
+        for digest in digests().expect("programs/digests.txt") {
+            for module in modules(&digest.program) {
+                assert_eq!(source(&module), digest.program);
+                let file = in_tree_folder().join(&module).with_extension("wasm");
+                assert!(file.is_file(), "{} is missing", file.display());
+            }
         }
     }
 }
