@@ -30,9 +30,10 @@ static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 static CODE: AtomicI32 = AtomicI32::new(0);
 /// Where a handler without arguments finds the page to open.
 static TO_OPEN: AtomicUsize = AtomicUsize::new(0);
-/// Whether it ran on the alternate stack; with `SIGUSR1` blocked; `errno`.
+/// Whether it ran on the alternate stack; with `SIGUSR1`, and with its own signal, blocked.
 static ON_ALT_STACK: AtomicI32 = AtomicI32::new(-1);
 static USR1_BLOCKED: AtomicI32 = AtomicI32::new(-1);
+static SELF_BLOCKED: AtomicI32 = AtomicI32::new(-1);
 
 /// Repairs the fault, and takes notes.
 extern "C" fn host_handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -56,6 +57,7 @@ extern "C" fn host_handler(signal: i32, info: *mut libc::siginfo_t, context: *mu
         let mut mask: libc::sigset_t = std::mem::zeroed();
         libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
         USR1_BLOCKED.store(libc::sigismember(&mask, libc::SIGUSR1), SeqCst);
+        SELF_BLOCKED.store(libc::sigismember(&mask, signal), SeqCst);
     }
     open_guard(address);
 }
@@ -103,7 +105,32 @@ fn an_earlier_handler_still_gets_host_faults() {
         check_both();
         assert_ne!(ON_ALT_STACK.load(SeqCst), 0);
         assert_eq!(USR1_BLOCKED.load(SeqCst), 0);
+        assert_eq!(SELF_BLOCKED.load(SeqCst), 1);
+        // Not longer than it ran.
+        assert_eq!(blocked(GUARD_SIGNAL), 0);
     });
+}
+
+fn blocked(signal: i32) -> i32 {
+    // SAFETY: plain data, written by the call.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+        libc::sigismember(&mask, signal)
+    }
+}
+
+#[test]
+fn an_earlier_handler_may_want_its_own_signal_unblocked() {
+    in_child(
+        "an_earlier_handler_may_want_its_own_signal_unblocked",
+        || {
+            host_installs(host_handler, libc::SA_NODEFER);
+            install().expect("supported here");
+            check_both();
+            assert_eq!(SELF_BLOCKED.load(SeqCst), 0);
+        },
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 pub(crate) mod accesses;
+#[cfg(unix)]
+pub(crate) mod process;
 
 use vm_engine::{
     Bounds, Config, ConfigError, Engine, Instance, Module, Store, Threading, WasmParams,

@@ -65,12 +65,14 @@ fn install_one(index: usize, signal: c_int) -> io::Result<()> {
     // SAFETY: `sigaction` is plain data, for which zero is valid.
     let mut ours: libc::sigaction = unsafe { mem::zeroed() };
     ours.sa_sigaction = handler_address();
-    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // A profiler's signal may arrive while ours is being handled, and its
+    // handler may fault and recover: with this signal blocked, that would end
+    // the process. What the handler below wants blocked is blocked before it
+    // is called, and not longer: see `chain`.
+    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     if has_handler(&found) {
-        // The mask and these flags take effect before our handler runs, so
-        // they must be ours for the handler below to run as it was told.
-        ours.sa_mask = found.sa_mask;
-        ours.sa_flags |= found.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART);
+        // Whether a system call that the signal interrupts goes on afterwards.
+        ours.sa_flags |= found.sa_flags & libc::SA_RESTART;
     }
     let replaced = set(signal, &ours)?;
     if !is_same(&replaced, &found) && !is_ours(&replaced) {
@@ -220,18 +222,41 @@ unsafe fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void)
                 }
             });
         }
-        address if action.sa_flags & libc::SA_SIGINFO != 0 => {
-            // SAFETY: whoever installed it said that it is such a function.
-            let below: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
-                unsafe { mem::transmute(address) };
-            below(signal, info, context);
-        }
-        address => {
-            // SAFETY: whoever installed it said that it is such a function.
-            let below: extern "C" fn(c_int) = unsafe { mem::transmute(address) };
-            below(signal);
-        }
+        address => with_mask_of(&action, signal, || {
+            if action.sa_flags & libc::SA_SIGINFO != 0 {
+                // SAFETY: whoever installed it said that it is such a function.
+                let below: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
+                    unsafe { mem::transmute(address) };
+                below(signal, info, context);
+            } else {
+                // SAFETY: whoever installed it said that it is such a function.
+                let below: extern "C" fn(c_int) = unsafe { mem::transmute(address) };
+                below(signal);
+            }
+        }),
     }
+}
+
+/// Runs `f` with those signals blocked that the kernel would block for a
+/// handler installed by this action, besides those that are blocked now.
+fn with_mask_of(action: &libc::sigaction, signal: c_int, f: impl FnOnce()) {
+    let mut mask = action.sa_mask;
+    if action.sa_flags & libc::SA_NODEFER == 0 {
+        // SAFETY: a valid set and a valid signal.
+        unsafe { libc::sigaddset(&mut mask, signal) };
+    }
+    let mut before = mask;
+    errno::preserve(|| {
+        // SAFETY: async-signal-safe; both sets are valid. It cannot fail with
+        // this first argument.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &mask, &mut before) };
+    });
+    f();
+    errno::preserve(|| {
+        // SAFETY: as above. For a handler above ours, which goes on; without
+        // one, the kernel restores the mask of the interrupted code.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
+    });
 }
 
 /// The action below ours, as the kernel would take it for a signal now: one
