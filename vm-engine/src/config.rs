@@ -47,6 +47,18 @@ impl fmt::Display for Bounds {
     }
 }
 
+/// Who catches the faults of guarded memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SignalHandlers {
+    /// Handlers that this library installs, once in the process, when the first engine is made that
+    /// needs them. Faults that are not a guest's reach the handlers that were there before.
+    #[default]
+    Install,
+    /// Handlers of the host's own, which call [`try_handle`](crate::try_handle) first and return if it
+    /// says so. Nothing is installed. A guest's access out of bounds ends the process if they do not.
+    HostOwned,
+}
+
 /// When function bodies are translated. They are validated when the module is made, in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Translation {
@@ -65,6 +77,7 @@ pub enum Translation {
 pub struct Config {
     pub(crate) threading: Threading,
     pub(crate) bounds: Bounds,
+    pub(crate) signal_handlers: SignalHandlers,
     pub(crate) translation: Translation,
     pub(crate) max_wasm_stack: usize,
     /// Proposals switched on or off, in the order of the calls.
@@ -86,6 +99,7 @@ impl Config {
         Config {
             threading: Threading::Auto,
             bounds: Bounds::Auto,
+            signal_handlers: SignalHandlers::Install,
             translation: Translation::Lazy,
             max_wasm_stack: DEFAULT_STACK,
             features: Vec::new(),
@@ -101,6 +115,12 @@ impl Config {
     /// How memory accesses are bounds-checked. Default: [`Bounds::Auto`].
     pub fn bounds(&mut self, bounds: Bounds) -> &mut Self {
         self.bounds = bounds;
+        self
+    }
+
+    /// Who catches the faults of guarded memory. Default: [`SignalHandlers::Install`].
+    pub fn signal_handlers(&mut self, handlers: SignalHandlers) -> &mut Self {
+        self.signal_handlers = handlers;
         self
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vm_memory::Layout;
 
-use crate::config::{Bounds, Config, Threading, Translation};
+use crate::config::{Bounds, Config, SignalHandlers, Threading, Translation};
 use crate::error::{ConfigError, Result};
 use crate::low;
 use crate::strategy::{self, HostAbilities, Strategy};
@@ -23,11 +23,13 @@ struct EngineInner {
 }
 
 /// Whether faults of guarded memory of this layout become traps here; if not, why.
-fn guards(layout: Layout) -> Result<(), String> {
+fn guards(layout: Layout, handlers: SignalHandlers) -> Result<(), String> {
     match vm_memory::probe(layout) {
-        vm_memory::GuardSupport::Available => {
-            low::install_signal_handlers().map_err(|error| error.to_string())
+        vm_memory::GuardSupport::Available => match handlers {
+            SignalHandlers::Install => low::install_signal_handlers(),
+            SignalHandlers::HostOwned => low::register_access_sites(),
         }
+        .map_err(|error| error.to_string()),
         vm_memory::GuardSupport::Unavailable(reason) => Err(reason.to_string()),
     }
 }
@@ -36,7 +38,8 @@ impl Engine {
     /// An engine with these settings.
     ///
     /// Asks the host what it can do. If guarded bounds checking is chosen, the signal handlers are
-    /// installed, once in the process; otherwise they are left alone.
+    /// installed, once in the process, unless [`Config::signal_handlers`] says that the host has its
+    /// own; otherwise they are left alone.
     ///
     /// # Errors
     ///
@@ -55,12 +58,16 @@ impl Engine {
         }
         let layout = Layout::FULL;
         let direct = low::direct_availability().map_err(|error| error.to_string());
+        let mut host = HostAbilities {
+            direct,
+            guards: Ok(()),
+            sanitizer: low::sanitizer(),
+            owns_signals: config.signal_handlers == SignalHandlers::HostOwned,
+        };
         // Nothing is asked of the host that cannot come to use.
-        let unused = config.bounds == Bounds::Software
-            || config.threading == Threading::Token
-            || direct.is_err();
-        let guards = if unused { Ok(()) } else { guards(layout) };
-        let host = HostAbilities { direct, guards };
+        if host.needs_guards(config.threading, config.bounds) {
+            host.guards = guards(layout, config.signal_handlers);
+        }
         let strategy = strategy::choose(config.threading, config.bounds, &host)?;
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),

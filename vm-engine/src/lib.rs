@@ -27,7 +27,7 @@ mod values;
 
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use caller::Caller;
-pub use config::{Bounds, Config, Threading, Translation};
+pub use config::{Bounds, Config, SignalHandlers, Threading, Translation};
 pub use engine::Engine;
 pub use error::{
     ConfigError, Error, GlobalError, InstantiateError, LimitError, LinkError, MemoryAccessError,
@@ -59,6 +59,9 @@ pub use vm_memory::{GrowError, MemoryError};
 ///
 /// What [`Error::downcast_ref`] and [`Error::trap`] find.
 pub use vm_trap::TrapCode as Trap;
+
+/// For hosts that own the signal handlers: see [`SignalHandlers::HostOwned`].
+pub use vm_trap::try_handle;
 
 /// The example of the project's README compiles and runs.
 #[cfg(doctest)]

@@ -16,7 +16,7 @@ pub struct Strategy {
     /// [`Bounds::Guarded`] or [`Bounds::Software`]. A single instance may have software checks
     /// under an engine with guards: see [`Instance::bounds`](crate::Instance::bounds).
     pub bounds: Bounds,
-    /// One sentence for each choice, in the order of the fields.
+    /// One sentence for each choice, in the order of the fields; then what else there is to know.
     pub reasons: Vec<String>,
 }
 
@@ -39,6 +39,28 @@ impl fmt::Display for Strategy {
 pub(crate) struct HostAbilities {
     pub(crate) direct: Result<(), String>,
     pub(crate) guards: Result<(), String>,
+    /// The sanitizer that this is a build with.
+    pub(crate) sanitizer: Option<&'static str>,
+    /// Whether the host's own signal handlers catch the faults of guarded memory.
+    pub(crate) owns_signals: bool,
+}
+
+impl HostAbilities {
+    /// The sanitizer for whose sake automatic engines run every access as compiled code. (It does not
+    /// stand in the way of guards that were asked for.)
+    fn sanitizer_to_please(&self, bounds: Bounds) -> Option<&'static str> {
+        self.sanitizer.filter(|_| bounds != Bounds::Guarded)
+    }
+
+    /// Whether the answer about guards can matter.
+    pub(crate) fn needs_guards(&self, threading: Threading, bounds: Bounds) -> bool {
+        let direct = match threading {
+            Threading::Direct => true,
+            Threading::Token => false,
+            Threading::Auto => self.sanitizer_to_please(bounds).is_none(),
+        };
+        direct && self.direct.is_ok() && bounds != Bounds::Software
+    }
 }
 
 /// Combines what was asked for with what the host can do (architecture, "Modes").
@@ -65,6 +87,13 @@ pub(crate) fn choose(
                 reason: reason.clone(),
             });
         }
+        (Threading::Auto, Ok(())) if let Some(name) = host.sanitizer_to_please(bounds) => (
+            Threading::Token,
+            format!(
+                "Token threading because this is a build with the {name} sanitizer, which sees the \
+                 accesses of compiled code only; direct threading works if it is asked for."
+            ),
+        ),
         (Threading::Auto, Ok(())) => (
             Threading::Direct,
             "Direct threading is the fastest, and this host supports it.".to_owned(),
@@ -106,10 +135,17 @@ pub(crate) fn choose(
             format!("Bounds are checked in software because guard pages cannot be had: {reason}."),
         ),
     };
+    let mut reasons = vec![threading_reason, bounds_reason];
+    if bounds == Bounds::Guarded && host.owns_signals {
+        reasons.push(
+            "The host owns the signal handlers, which must pass faults on to `try_handle`."
+                .to_owned(),
+        );
+    }
     Ok(Strategy {
         threading,
         bounds,
-        reasons: vec![threading_reason, bounds_reason],
+        reasons,
     })
 }
 
@@ -122,6 +158,8 @@ mod tests {
         HostAbilities {
             direct: able(direct, "no assembly"),
             guards: able(guards, "no pages"),
+            sanitizer: None,
+            owns_signals: false,
         }
     }
 
@@ -151,6 +189,58 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_sanitizer_gets_the_mode_that_it_sees_unless_another_is_asked_for() {
+        for threading in THREADING {
+            for bounds in BOUNDS {
+                let plain = host(true, true);
+                let sanitized = HostAbilities {
+                    sanitizer: Some("address"),
+                    ..host(true, true)
+                };
+                let chosen = choose(threading, bounds, &sanitized);
+                if threading == Threading::Auto && bounds != Bounds::Guarded {
+                    let chosen = chosen.unwrap();
+                    assert_eq!(chosen.threading, Threading::Token);
+                    assert_eq!(chosen.bounds, Bounds::Software);
+                    assert!(chosen.to_string().contains("address sanitizer"), "{chosen}");
+                    assert!(!sanitized.needs_guards(threading, bounds));
+                } else {
+                    assert_eq!(chosen, choose(threading, bounds, &plain));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn guards_are_asked_for_only_where_they_can_come_to_use() {
+        for threading in THREADING {
+            for bounds in BOUNDS {
+                for direct in [true, false] {
+                    let needs = host(direct, true).needs_guards(threading, bounds);
+                    let chosen = choose(threading, bounds, &host(direct, true));
+                    let guarded = chosen.is_ok_and(|chosen| chosen.bounds == Bounds::Guarded);
+                    assert_eq!(needs, guarded, "{threading} {bounds} {direct}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_host_has_to_do_is_told() {
+        let owning = HostAbilities {
+            owns_signals: true,
+            ..host(true, true)
+        };
+        let text = |bounds| {
+            choose(Threading::Auto, bounds, &owning)
+                .unwrap()
+                .to_string()
+        };
+        assert!(text(Bounds::Auto).contains("try_handle"));
+        assert!(!text(Bounds::Software).contains("try_handle"));
     }
 
     #[test]

@@ -33,6 +33,21 @@ fn the_defaults_never_fail_and_say_what_they_chose() {
     }
 }
 
+/// The whole suite runs in such a build, too: `.ci/sanitize`.
+#[test]
+fn builds_with_a_sanitizer_choose_the_mode_that_it_sees_and_say_so() {
+    let strategy = Engine::default().strategy().clone();
+    let text = strategy.to_string();
+    match vm_interp::sanitizer() {
+        None => assert!(!text.contains("sanitizer"), "{text}"),
+        Some(name) => {
+            assert!(text.contains(&format!("{name} sanitizer")), "{text}");
+            assert_eq!(strategy.threading, Threading::Token);
+            assert_eq!(strategy.bounds, Bounds::Software);
+        }
+    }
+}
+
 #[test]
 fn token_threading_chooses_software_checks() {
     let mut config = Config::new();

@@ -14,8 +14,10 @@ use std::sync::{Arc, Barrier};
 use std::{mem, ptr, thread};
 
 use common::process::{alone, dies};
-use common::{call, modes};
-use vm_engine::{Bounds, Caller, Engine, Instance, Linker, Module, Result, Store, Trap};
+use common::{call, modes, modes_with};
+use vm_engine::{
+    Bounds, Caller, Engine, Instance, Linker, Module, Result, SignalHandlers, Store, Trap,
+};
 
 /// Traps in several ways, and calls the host in between.
 const GUEST: &str = r#"
@@ -236,6 +238,37 @@ fn a_handler_installed_after_ours_passes_on_what_is_not_its_own() {
             let (mut store, instance) = instantiate(&engine, faulting_host);
             check_who_gets_what(&mut store, instance);
         }
+    });
+}
+
+/// The handler of a host that owns the signals.
+extern "C" fn owner(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: a handler's own arguments.
+    if !unsafe { vm_engine::try_handle(signal, info, context) } {
+        below(signal, info, context);
+    }
+}
+
+#[test]
+fn a_host_that_owns_the_handlers_asks_us() {
+    alone("a_host_that_owns_the_handlers_asks_us", || {
+        host_page();
+        let handler = owner as Handler as usize;
+        host_installs(libc::SIGSEGV, handler, 0);
+        let others = current_handler(libc::SIGBUS);
+        for engine in modes_with(|config| {
+            config.signal_handlers(SignalHandlers::HostOwned);
+        }) {
+            let (mut store, instance) = instantiate(&engine, faulting_host);
+            check_who_gets_what(&mut store, instance);
+        }
+        assert_eq!(current_handler(libc::SIGSEGV), handler);
+        assert_eq!(current_handler(libc::SIGBUS), others);
+        let uninstalled = vm_trap::uninstall();
+        assert!(matches!(
+            uninstalled,
+            Err(vm_trap::UninstallError::NotInstalled)
+        ));
     });
 }
 

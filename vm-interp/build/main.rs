@@ -68,6 +68,14 @@ fn main() {
     println!("cargo::rerun-if-changed=shapes");
     println!("cargo::rerun-if-changed=src/direct");
     println!("cargo::rustc-check-cfg=cfg(palisade_direct)");
+    // Set by cargo for builds with `-Z sanitizer`, which compilers of the stable channel only take with
+    // RUSTC_BOOTSTRAP.
+    if let Some(sanitizer) = env::var_os("CARGO_CFG_SANITIZE") {
+        println!(
+            "cargo::rustc-env=PALISADE_SANITIZER={}",
+            sanitizer.display()
+        );
+    }
     let var = |name: &str| env::var(name).unwrap_or_default();
     let supported =
         var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_OS") == "linux";

@@ -84,6 +84,15 @@ pub fn direct_availability() -> Result<(), CodeError> {
     })
 }
 
+/// The sanitizer that this is a build with (`address`, `leak`, `memory`, `thread`, …), if any.
+///
+/// A sanitizer sees what compiled code does, so the token executor's accesses, and not those of the
+/// direct executor's assembly. Both run under the address sanitizer, with guards too: its own signal
+/// handler is below ours and gets what is not a guest's.
+pub const fn sanitizer() -> Option<&'static str> {
+    option_env!("PALISADE_SANITIZER")
+}
+
 /// Installs the signal handlers by which the direct executor turns faults of guarded memory and of
 /// guarded value stacks into traps. Does nothing if they are installed.
 ///

@@ -12,7 +12,7 @@ mod value;
 
 pub use code::{
     Code, CodeError, CodeOptions, SignalError, Threading, direct_availability,
-    install_signal_handlers, register_access_sites,
+    install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
