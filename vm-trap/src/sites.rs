@@ -138,17 +138,22 @@ pub(crate) fn classes_at(pc: usize) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
 
     #[test]
     fn a_pc_has_the_classes_of_the_ranges_that_hold_it() {
         let site = |text, class| AccessSites { text, class };
-        let sites = [
-            site(100..110, RegionClass::Memory),
-            site(105..120, RegionClass::Stack),
-        ];
+        static SITES: OnceLock<[AccessSites; 2]> = OnceLock::new();
+        let sites = SITES.get_or_init(|| {
+            [
+                site(100..110, RegionClass::Memory),
+                site(105..120, RegionClass::Stack),
+            ]
+        });
         // SAFETY: no code is at such addresses.
-        unsafe { register_sites(Vec::from(sites).leak()) }.expect("two entries fit");
+        unsafe { register_sites(sites) }.expect("two entries fit");
         let (memory, stack) = (RegionClass::Memory.bit(), RegionClass::Stack.bit());
         for (pc, classes) in [
             (99, 0),

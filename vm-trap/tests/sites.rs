@@ -1,15 +1,21 @@
 //! The table of access sites. One test: the table is the process's.
 
+use std::sync::Mutex;
+
 use vm_trap::{AccessSites, MAX_SITES, RegionClass, RegisterError, register_sites};
 
 /// Text that never runs: numbers suffice.
 fn sites(texts: impl IntoIterator<Item = std::ops::Range<usize>>) -> &'static [AccessSites] {
+    /// So that leak checks find them.
+    static LEAKED: Mutex<Vec<&'static [AccessSites]>> = Mutex::new(Vec::new());
     let class = RegionClass::Memory;
-    texts
+    let sites: Vec<_> = texts
         .into_iter()
         .map(|text| AccessSites { text, class })
-        .collect::<Vec<_>>()
-        .leak()
+        .collect();
+    let sites: &'static [AccessSites] = sites.leak();
+    LEAKED.lock().expect("no panic").push(sites);
+    sites
 }
 
 #[test]
