@@ -18,7 +18,7 @@ impl OsError {
     pub(crate) const UNSUPPORTED: OsError = OsError(0);
 
     #[allow(dead_code, reason = "only on platforms with guard pages")]
-    pub(crate) fn new(code: i32) -> OsError {
+    pub(crate) const fn new(code: i32) -> OsError {
         OsError(code)
     }
 
@@ -98,6 +98,55 @@ pub enum MemoryError {
     Allocate {
         /// How much was asked for.
         bytes: u64,
+    },
+    /// Every slot of a pool is in use.
+    #[error(
+        "all {slots} slots of the pool are in use; drop some of what was made from it, or make a \
+         pool with more"
+    )]
+    PoolFull {
+        /// How many the pool has.
+        slots: u32,
+    },
+    /// The host allows fewer mappings than a pool of this size needs when all of it is in use.
+    #[error(
+        "a pool of {slots} slots needs up to {needed} mappings; this process has {in_use} and may \
+         have {limit} (vm.max_map_count): raise the limit, or ask for fewer slots"
+    )]
+    PoolMappings {
+        /// Slots of the pool.
+        slots: u32,
+        /// Mappings that they take.
+        needed: u64,
+        /// Mappings that the process has now.
+        in_use: u64,
+        /// How many the host allows.
+        limit: u64,
+    },
+    /// This platform has no initial images.
+    #[error("{reason}; write the data to a memory that starts with zeroes")]
+    ImageUnsupported {
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// The host refused to make an initial image.
+    #[error(
+        "cannot make an initial image of {bytes} bytes: the host is out of memory or open files, \
+         or forbids memory files; write the data to a memory that starts with zeroes"
+    )]
+    Image {
+        /// How large it would be.
+        bytes: u64,
+        /// What the operating system said.
+        source: OsError,
+    },
+    /// An initial image is larger than the memory.
+    #[error("an initial image of {image} bytes does not fit a memory of {memory} bytes")]
+    ImageTooLarge {
+        /// Bytes that the image covers.
+        image: u64,
+        /// Bytes of the memory at the start.
+        memory: u64,
     },
     /// A range given to a [`Reservation`](crate::Reservation) does not lie in it.
     #[error(

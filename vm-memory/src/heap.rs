@@ -33,6 +33,7 @@ impl HeapBytes {
                 len,
             });
         }
+        crate::sys::admit(crate::sys::Request::Allocate).map_err(|_| AllocError)?;
         // SAFETY: the layout's size is not zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(AllocError)?;
         Ok(HeapBytes { base, len })

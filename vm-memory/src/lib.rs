@@ -2,15 +2,22 @@
 
 mod bounded;
 mod error;
+#[cfg(feature = "fault-injection")]
+pub mod faults;
 mod guarded;
 mod heap;
+mod image;
 mod layout;
 mod limits;
 mod memory;
 mod memory_type;
+mod pool;
 mod probe;
 mod reservation;
+mod slots;
+mod span;
 mod stack;
+mod stack_pool;
 mod sys;
 
 pub use bounded::BoundedMemory;
@@ -18,13 +25,16 @@ pub use error::{
     GrowError, InvalidMemoryType, LayoutError, MemoryError, NotGuardable, OsError, OutOfBounds,
 };
 pub use guarded::GuardedMemory;
+pub use image::MemoryImage;
 pub use layout::{Layout, MAX_ACCESS_BYTES};
 pub use limits::HostLimit;
 pub use memory::{LinearMemory, copy};
 pub use memory_type::{MemoryType, WASM_PAGE_SIZE};
+pub use pool::{Pool, PoolConfig};
 pub use probe::{GuardSupport, Unavailable, probe};
 pub use reservation::{Protection, Reservation};
 pub use stack::ValueStack;
+pub use stack_pool::StackPool;
 
 /// Size of a page of the host's memory-management unit, in bytes.
 ///

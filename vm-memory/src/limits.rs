@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 
-use crate::sys;
+use crate::{MemoryError, sys};
 
 /// The limit that explains why the host refused address space or memory.
 ///
@@ -47,6 +47,15 @@ pub enum HostLimit {
         /// How many the host allows.
         limit: u64,
     },
+    /// The request is larger than what the host gives a process to address.
+    #[error(
+        "a process has at most {limit} bytes of address space on this host; ask for fewer slots, \
+         or choose a smaller layout"
+    )]
+    AddressSpan {
+        /// Bytes that user programs can address.
+        limit: u64,
+    },
     /// The request is larger than what this host's pointers can address.
     #[error(
         "{}-bit addresses cannot hold it; use bounded memory with checked accesses",
@@ -81,23 +90,59 @@ pub(crate) fn explain(request: Request, bytes: u64) -> HostLimit {
     {
         return HostLimit::AddressSpace { limit };
     }
+    if request == Request::Reserve
+        && exceeds(usage.as_ref().map(|usage| usage.total), bytes, USER_SPAN)
+    {
+        return HostLimit::AddressSpan { limit: USER_SPAN };
+    }
     if request == Request::Commit
         && let Some(limit) = sys::data_limit()
         && exceeds(usage.as_ref().map(|usage| usage.data), bytes, limit)
     {
         return HostLimit::Data { limit };
     }
-    if let Some(limit) = read_number("/proc/sys/vm/max_map_count") {
-        let in_use = count_lines("/proc/self/maps").unwrap_or(0);
-        // A protection change can split one mapping into three, so it fails just below the limit.
-        if in_use + 3 > limit {
-            return HostLimit::Mappings { in_use, limit };
-        }
+    // A protection change can split one mapping into three, so it fails just below the limit.
+    if let Some((in_use, limit)) = mappings()
+        && in_use + 3 > limit
+    {
+        return HostLimit::Mappings { in_use, limit };
     }
     if request == Request::Commit && read_number("/proc/sys/vm/overcommit_memory") == Some(2) {
         return HostLimit::Overcommit;
     }
     HostLimit::Unknown
+}
+
+/// Addresses that a user program has at most, where this is known: of x86-64 with four levels of
+/// page tables and of aarch64 with 48 bits, as Linux gives them without being asked for more.
+const USER_SPAN: u64 = if cfg!(target_arch = "x86_64") {
+    1 << 47
+} else if cfg!(target_arch = "aarch64") {
+    1 << 48
+} else {
+    u64::MAX
+};
+
+/// How many mappings this process has, and how many it may have, where the host tells.
+fn mappings() -> Option<(u64, u64)> {
+    let limit = read_number("/proc/sys/vm/max_map_count")?;
+    Some((count_lines("/proc/self/maps").unwrap_or(0), limit))
+}
+
+/// Whether the host allows as many mappings as slots of a pool take when all are in use.
+pub(crate) fn check_mappings(slots: u32, each: u64) -> Result<(), MemoryError> {
+    let needed = u64::from(slots) * each;
+    match mappings() {
+        Some((in_use, limit)) if in_use.saturating_add(needed) > limit => {
+            Err(MemoryError::PoolMappings {
+                slots,
+                needed,
+                in_use,
+                limit,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether `in_use + bytes` goes over the limit; without knowledge of the use, any limit may be it.

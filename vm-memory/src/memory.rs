@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    BoundedMemory, GrowError, GuardedMemory, Layout, MemoryError, MemoryType, OutOfBounds,
+    BoundedMemory, GrowError, GuardedMemory, Layout, MemoryError, MemoryImage, MemoryType,
+    OutOfBounds, Pool,
 };
 
 /// A linear memory, bounds-checked by guard pages or by code.
@@ -30,6 +31,20 @@ impl LinearMemory {
     /// names the limit it ran into.
     pub fn new_guarded(ty: &MemoryType, layout: Layout) -> Result<LinearMemory, MemoryError> {
         GuardedMemory::new(ty, layout).map(LinearMemory::Guarded)
+    }
+
+    /// A guarded memory of the type's minimum size from a pool: zeroed, or with the contents of an
+    /// image.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::memory`].
+    pub fn new_pooled(
+        ty: &MemoryType,
+        pool: &Pool,
+        image: Option<&MemoryImage>,
+    ) -> Result<LinearMemory, MemoryError> {
+        pool.memory(ty, image).map(LinearMemory::Guarded)
     }
 
     /// A bounded memory of the type's minimum size, zeroed.

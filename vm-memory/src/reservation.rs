@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use crate::image::MemoryImage;
 use crate::limits::{Request, explain};
+use crate::span::Span;
 use crate::{HostLimit, MemoryError, host_page_size, sys};
 
 /// What may be done with a range of pages.
@@ -29,14 +31,9 @@ pub enum Protection {
 /// Works on Linux, Android, Apple systems and FreeBSD; elsewhere, [`Reservation::new`] says so.
 #[derive(Debug)]
 pub struct Reservation {
-    base: NonNull<u8>,
-    len: usize,
+    span: Span,
+    leaked: bool,
 }
-
-// SAFETY: the mapping belongs to the process, not to a thread, and `Reservation` owns it alone.
-unsafe impl Send for Reservation {}
-// SAFETY: shared references only read the base address and the length; every change takes `&mut`.
-unsafe impl Sync for Reservation {}
 
 impl Reservation {
     /// Reserves `len` bytes (a multiple of the host's page size, not zero), inaccessible.
@@ -59,7 +56,11 @@ impl Reservation {
             });
         }
         match sys::reserve(len) {
-            Ok(base) => Ok(Reservation { base, len }),
+            Ok(base) => Ok(Reservation {
+                // SAFETY: the mapping is new and belongs to the reservation alone.
+                span: unsafe { Span::new(base, len) },
+                leaked: false,
+            }),
             Err(source) => Err(MemoryError::Reserve {
                 bytes: len as u64,
                 limit: explain(Request::Reserve, len as u64),
@@ -83,19 +84,18 @@ impl Reservation {
 
     /// Address of the first byte. Constant for the life of the reservation.
     pub fn base(&self) -> NonNull<u8> {
-        self.base
+        self.span.base()
     }
 
     /// Length in bytes.
     #[allow(clippy::len_without_is_empty, reason = "a reservation is never empty")]
     pub fn len(&self) -> usize {
-        self.len
+        self.span.len()
     }
 
     /// The addresses from the first byte to one past the last.
     pub fn addresses(&self) -> Range<usize> {
-        let start = self.base.addr().get();
-        start..start + self.len
+        self.span.addresses()
     }
 
     /// Makes a range readable and writable. Pages not touched before read as zero; those that were
@@ -107,15 +107,7 @@ impl Reservation {
     /// one protection all at once, but a range of mixed protections may have been changed in part. A
     /// range that does not fit is refused as well.
     pub fn commit(&mut self, offset: usize, len: usize) -> Result<(), MemoryError> {
-        self.protect(offset, len, Protection::ReadWrite)
-            .map_err(|error| match error {
-                MemoryError::Protect { bytes, source } => MemoryError::Commit {
-                    bytes,
-                    limit: explain(Request::Commit, bytes),
-                    source,
-                },
-                other => other,
-            })
+        self.span.commit(offset, len)
     }
 
     /// Gives the pages of a range back to the host and makes it inaccessible. When it is committed
@@ -126,15 +118,7 @@ impl Reservation {
     /// [`MemoryError::Protect`] if the host refuses, after which the range may be inaccessible with
     /// its pages kept. A range that does not fit is refused as well.
     pub fn decommit(&mut self, offset: usize, len: usize) -> Result<(), MemoryError> {
-        let Some(address) = self.range(offset, len)? else {
-            return Ok(());
-        };
-        // SAFETY: `range` has checked that it is ours and page-aligned. References into it are
-        // excluded by the contract of whoever made them (see the type's documentation).
-        unsafe { sys::decommit(address, len) }.map_err(|source| MemoryError::Protect {
-            bytes: len as u64,
-            source,
-        })
+        self.span.decommit(offset, len)
     }
 
     /// Sets what may be done with a range. Contents are kept, even while inaccessible.
@@ -149,44 +133,26 @@ impl Reservation {
         len: usize,
         protection: Protection,
     ) -> Result<(), MemoryError> {
-        let Some(address) = self.range(offset, len)? else {
-            return Ok(());
-        };
-        // SAFETY: as in `decommit`.
-        unsafe { sys::protect(address, len, protection) }.map_err(|source| MemoryError::Protect {
-            bytes: len as u64,
-            source,
-        })
+        self.span.protect(offset, len, protection)
     }
 
-    /// The address of a range that lies in the reservation on page boundaries, or `None` if the
-    /// range is empty and there is nothing to do.
-    fn range(&self, offset: usize, len: usize) -> Result<Option<NonNull<u8>>, MemoryError> {
-        match offset.checked_add(len) {
-            Some(end) if end <= self.len => {}
-            _ => {
-                return Err(MemoryError::OutsideReservation {
-                    offset,
-                    len,
-                    reserved: self.len,
-                });
-            }
-        }
-        let page = host_page_size();
-        if !offset.is_multiple_of(page) || !len.is_multiple_of(page) {
-            return Err(MemoryError::Misaligned { offset, len, page });
-        }
-        if len == 0 {
-            return Ok(None);
-        }
-        // SAFETY: `offset` lies in the mapping, by the check above.
-        Ok(Some(unsafe { self.base.add(offset) }))
+    /// Maps an image copy-on-write, readable only until it is committed.
+    pub(crate) fn map(&mut self, offset: usize, image: &MemoryImage) -> Result<(), MemoryError> {
+        self.span.map(offset, image)
+    }
+
+    /// Keeps the mapping for ever: there may be a hole in it, with something of another's.
+    pub(crate) fn leak(&mut self) {
+        self.leaked = true;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        if self.leaked || self.span.is_torn() {
+            return;
+        }
         // SAFETY: the mapping is ours alone and nothing borrows from it any more.
-        unsafe { sys::release(self.base, self.len) };
+        unsafe { sys::release(self.base(), self.len()) };
     }
 }

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::heap::HeapBytes;
-use crate::{MemoryError, Reservation, host_page_size};
+use crate::stack_pool::StackSlot;
+use crate::{MemoryError, Reservation, StackPool, host_page_size};
 
 /// Bytes in a slot.
 const SLOT: usize = size_of::<u64>();
@@ -31,6 +32,7 @@ pub struct ValueStack {
 #[derive(Debug)]
 enum Backing {
     Guarded { _reservation: Reservation },
+    Pooled { _slot: StackSlot },
     Plain { _heap: HeapBytes },
 }
 
@@ -66,6 +68,19 @@ impl ValueStack {
             _backing: Backing::Guarded {
                 _reservation: reservation,
             },
+        })
+    }
+
+    /// A stack in a slot of a pool's.
+    pub(crate) fn pooled(pool: &StackPool) -> Result<ValueStack, MemoryError> {
+        let slot = pool.take()?;
+        let base = slot.base();
+        let end = base.addr().get() + slot.usable();
+        Ok(ValueStack {
+            base: base.cast(),
+            slots: slot.usable() / SLOT,
+            guard: Some(end..end + slot.guard()),
+            _backing: Backing::Pooled { _slot: slot },
         })
     }
 

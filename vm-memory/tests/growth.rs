@@ -1,11 +1,11 @@
 //! Any sequence of operations on memories of either kind behaves as on plain vectors.
 
 use proptest::prelude::*;
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
-use vm_memory::Layout;
 use vm_memory::{
     GrowError, LinearMemory, MemoryType, OutOfBounds, WASM_PAGE_SIZE, copy, host_page_size,
 };
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+use vm_memory::{Layout, MemoryImage, Pool, PoolConfig};
 
 mod common;
 
@@ -205,9 +205,18 @@ fn agree(memory: &LinearMemory, model: &Model) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Runs a sequence on two memories, each operation on the one that its flag says.
-fn run(mut memories: [LinearMemory; 2], ops: &[(bool, Op)]) -> Result<(), TestCaseError> {
-    let mut models = [Model::new(memories[0].ty()), Model::new(memories[1].ty())];
+/// Runs a sequence on two new memories, each operation on the one that its flag says.
+fn run(memories: [LinearMemory; 2], ops: &[(bool, Op)]) -> Result<(), TestCaseError> {
+    let models = [Model::new(memories[0].ty()), Model::new(memories[1].ty())];
+    run_from(memories, models, ops)
+}
+
+/// The same, of memories that start as their models say.
+fn run_from(
+    mut memories: [LinearMemory; 2],
+    mut models: [Model; 2],
+    ops: &[(bool, Op)],
+) -> Result<(), TestCaseError> {
     let bases = [memories[0].base_ptr(), memories[1].base_ptr()];
     for (memory, model) in memories.iter().zip(&models) {
         agree(memory, model)?;
@@ -226,6 +235,13 @@ fn run(mut memories: [LinearMemory; 2], ops: &[(bool, Op)]) -> Result<(), TestCa
         }
     }
     Ok(())
+}
+
+/// Pieces of an image, which may overlap.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+fn images() -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
+    let bytes = prop::collection::vec(any::<u8>(), 1..9000);
+    prop::collection::vec((0..MOST_PAGES * WASM_PAGE_SIZE, bytes), 0..4)
 }
 
 fn sequences() -> impl Strategy<Value = Vec<(bool, Op)>> {
@@ -274,6 +290,40 @@ proptest! {
             LinearMemory::new_bounded(&b).unwrap(),
         ];
         run(memories, &ops)?;
+    }
+
+    /// One slot, used by one memory after the other, beside a memory of another kind.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+    #[test]
+    fn memories_from_a_pool_behave_like_vectors(
+        guard in prop::sample::select(vec![0, 65536, Layout::FULL.guard_bytes()]),
+        keep in prop::sample::select(vec![0, 65536, 1 << 20]),
+        uses in prop::collection::vec((types(), types(), images(), sequences()), 1..4),
+    ) {
+        let layout = Layout::with_guard(guard).unwrap();
+        let pool = Pool::new(PoolConfig::new(1, layout).keep_resident(keep)).unwrap();
+        for (a, b, pieces, ops) in uses {
+            let size = a.minimum * a.page_size();
+            let pieces: Vec<_> = pieces
+                .iter()
+                .map(|(offset, bytes)| (*offset, &bytes[..]))
+                .filter(|(offset, bytes)| offset + bytes.len() as u64 <= size)
+                .collect();
+            let image = MemoryImage::new(&pieces).unwrap();
+            // Without pieces sometimes without an image, too.
+            let image = (!pieces.is_empty() || b.minimum == 0).then_some(&image);
+            let mut model = Model::new(&a);
+            for (offset, bytes) in &pieces {
+                model.set(*offset, bytes);
+            }
+            let memories = [
+                LinearMemory::new_pooled(&a, &pool, image).unwrap(),
+                LinearMemory::new_bounded(&b).unwrap(),
+            ];
+            let models = [model, Model::new(&b)];
+            run_from(memories, models, &ops)?;
+            prop_assert_eq!(pool.in_use(), 0);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ptr::NonNull;
 
+use super::{Request, admit};
 use crate::{OsError, Protection};
 
 pub(crate) const PLATFORM_GAP: Option<&str> = None;
@@ -21,6 +22,7 @@ pub(crate) fn page_size() -> usize {
 /// `region::alloc` maps without `MAP_NORESERVE`: there, making pages writable later is charged
 /// against the commit limit, which hosts with strict heuristics refuse long before memory is short.
 pub(crate) fn reserve(len: usize) -> Result<NonNull<u8>, OsError> {
+    admit(Request::Reserve)?;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory that
     // exists; the result is checked below.
     let base = unsafe {
@@ -60,6 +62,7 @@ pub(crate) unsafe fn protect(
     len: usize,
     protection: Protection,
 ) -> Result<(), OsError> {
+    admit(Request::Protect)?;
     let flags = match protection {
         Protection::None => region::Protection::NONE,
         Protection::Read => region::Protection::READ,
@@ -75,37 +78,69 @@ pub(crate) unsafe fn protect(
 ///
 /// # Safety
 ///
-/// As for [`protect`] with no access.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// As for [`protect`] with no access. The range is anonymous memory.
 pub(crate) unsafe fn decommit(address: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // Outside Linux dropping pages is only a hint, so the range is mapped anew.
+    if cfg!(not(any(target_os = "linux", target_os = "android"))) {
+        // SAFETY: the caller's guarantee is the same.
+        return unsafe { remap(address, len, Protection::None) };
+    }
     // Protection first: if it fails (it may have to split a mapping), nothing has been lost. A
     // MAP_FIXED remapping would do both at once, but may fail after the old mapping is gone and
     // leave a hole that another thread's mapping falls into.
     // SAFETY: the caller's guarantee is the same.
-    unsafe { protect(address, len, Protection::None)? };
-    // SAFETY: the range is ours, anonymous and private: MADV_DONTNEED drops its pages, and later
-    // accesses see zeroes (madvise(2)). No reference to it exists, by the caller's guarantee.
+    unsafe {
+        protect(address, len, Protection::None)?;
+        discard(address, len)
+    }
+}
+
+/// Drops what has been written to a range. It then reads as what its mapping began with: zeroes, or
+/// an image. Protection stays.
+///
+/// # Safety
+///
+/// The range lies in a live reservation, and no reference exists to its bytes. Outside Linux it is
+/// readable and writable anonymous memory.
+pub(crate) unsafe fn discard(address: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    if cfg!(not(any(target_os = "linux", target_os = "android"))) {
+        // SAFETY: the caller's guarantee is the same.
+        return unsafe { remap(address, len, Protection::ReadWrite) };
+    }
+    admit(Request::Discard)?;
+    // SAFETY: the range is ours and private: MADV_DONTNEED drops its pages, and later accesses see
+    // zeroes, or the file's contents (madvise(2)). No reference to it exists, by the caller's
+    // guarantee.
     match unsafe { libc::madvise(address.as_ptr().cast(), len, libc::MADV_DONTNEED) } {
         0 => Ok(()),
         _ => Err(OsError::last()),
     }
 }
 
-/// Gives the pages of a range back and makes it inaccessible; they read as zero when next committed.
+/// Puts zeroed anonymous memory in place of what a range is mapped to.
 ///
-/// Outside Linux `MADV_DONTNEED` is only a hint, so the range is mapped anew.
+/// If this fails, the range may be unmapped: see [`is_mapped`].
 ///
 /// # Safety
 ///
-/// As for [`protect`] with no access.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) unsafe fn decommit(address: NonNull<u8>, len: usize) -> Result<(), OsError> {
+/// The range lies in a live reservation, and no reference exists to its bytes.
+pub(crate) unsafe fn remap(
+    address: NonNull<u8>,
+    len: usize,
+    protection: Protection,
+) -> Result<(), OsError> {
+    admit(Request::Remap)?;
+    let access = match protection {
+        Protection::None => libc::PROT_NONE,
+        Protection::Read => libc::PROT_READ,
+        Protection::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+    };
     // SAFETY: MAP_FIXED replaces exactly the caller's own range, to which no reference exists.
     let mapped = unsafe {
         libc::mmap(
             address.as_ptr().cast(),
             len,
-            libc::PROT_NONE,
+            access,
             libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NORESERVE,
             -1,
             0,
@@ -115,6 +150,13 @@ pub(crate) unsafe fn decommit(address: NonNull<u8>, len: usize) -> Result<(), Os
         return Err(OsError::last());
     }
     Ok(())
+}
+
+/// Whether every page of a range is mapped to something.
+pub(crate) fn is_mapped(address: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: on anonymous and on private mappings this writes nothing back; it only fails where
+    // there is no mapping (msync(2)).
+    unsafe { libc::msync(address.as_ptr().cast(), len, libc::MS_ASYNC) == 0 }
 }
 
 /// The soft limit on this process's address space in bytes (`RLIMIT_AS`), if there is one.

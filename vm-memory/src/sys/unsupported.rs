@@ -48,6 +48,28 @@ pub(crate) unsafe fn decommit(_address: NonNull<u8>, _len: usize) -> Result<(), 
     Err(OsError::UNSUPPORTED)
 }
 
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn discard(_address: NonNull<u8>, _len: usize) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn remap(
+    _address: NonNull<u8>,
+    _len: usize,
+    _protection: Protection,
+) -> Result<(), OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
+pub(crate) fn is_mapped(_address: NonNull<u8>, _len: usize) -> bool {
+    false
+}
+
 pub(crate) fn address_space_limit() -> Option<u64> {
     None
 }
