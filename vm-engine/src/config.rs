@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use vm_memory::Layout;
+
+use crate::allocation::InstanceAllocationStrategy;
+
 /// How code is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Threading {
@@ -80,6 +84,9 @@ pub struct Config {
     pub(crate) signal_handlers: SignalHandlers,
     pub(crate) translation: Translation,
     pub(crate) max_wasm_stack: usize,
+    pub(crate) layout: Layout,
+    pub(crate) allocation: InstanceAllocationStrategy,
+    pub(crate) init_cow: bool,
     /// Proposals switched on or off, in the order of the calls.
     pub(crate) features: Vec<(&'static str, bool)>,
 }
@@ -102,6 +109,9 @@ impl Config {
             signal_handlers: SignalHandlers::Install,
             translation: Translation::Lazy,
             max_wasm_stack: DEFAULT_STACK,
+            layout: Layout::FULL,
+            allocation: InstanceAllocationStrategy::OnDemand,
+            init_cow: true,
             features: Vec::new(),
         }
     }
@@ -139,6 +149,34 @@ impl Config {
     /// [`MAX_NATIVE_STACK_BYTES`](crate::MAX_NATIVE_STACK_BYTES) of the thread's stack.
     pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
         self.max_wasm_stack = size;
+        self
+    }
+
+    /// How guarded memories lie in their address space. Default: [`Layout::FULL`].
+    ///
+    /// A layout with a smaller guard ([`Layout::with_guard`]) reserves less; accesses whose constant
+    /// offset reaches past the guard are then checked by code.
+    pub fn memory_layout(&mut self, layout: Layout) -> &mut Self {
+        self.layout = layout;
+        self
+    }
+
+    /// How memories and stacks are allocated. Default: on demand.
+    ///
+    /// A [pool](InstanceAllocationStrategy::Pooling) is made with the engine, and all of its stores
+    /// use it that do not say otherwise ([`StoreConfig`](crate::StoreConfig)).
+    pub fn allocation_strategy(
+        &mut self,
+        strategy: impl Into<InstanceAllocationStrategy>,
+    ) -> &mut Self {
+        self.allocation = strategy.into();
+        self
+    }
+
+    /// Whether large initial data of guarded memories is mapped copy-on-write, where the host can,
+    /// instead of being copied for every instance. Default: yes.
+    pub fn memory_init_cow(&mut self, enable: bool) -> &mut Self {
+        self.init_cow = enable;
         self
     }
 }

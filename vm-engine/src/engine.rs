@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vm_memory::Layout;
 
+use crate::allocation::{InstanceAllocationStrategy, Pools, StoreConfig, Supply};
 use crate::config::{Bounds, Config, SignalHandlers, Threading, Translation};
 use crate::error::{ConfigError, Result};
 use crate::low;
@@ -19,7 +20,7 @@ struct EngineInner {
     config: Config,
     strategy: Strategy,
     features: low::Features,
-    layout: Layout,
+    supply: Supply,
 }
 
 /// Whether faults of guarded memory of this layout become traps here; if not, why.
@@ -32,6 +33,44 @@ fn guards(layout: Layout, handlers: SignalHandlers) -> Result<(), String> {
         .map_err(|error| error.to_string()),
         vm_memory::GuardSupport::Unavailable(reason) => Err(reason.to_string()),
     }
+}
+
+/// Whether initial data can be mapped copy-on-write here, and is to be; if not, why.
+fn init_cow(config: &Config) -> Result<(), String> {
+    if !config.init_cow {
+        return Err("that was asked for".to_owned());
+    }
+    vm_memory::MemoryImage::new(&[(0, b"probe")])
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+/// The pools that were asked for, if any were.
+fn make_pools(
+    config: &Config,
+    strategy: &Strategy,
+    layout: Layout,
+    allocation: &InstanceAllocationStrategy,
+) -> Result<Option<Pools>> {
+    let InstanceAllocationStrategy::Pooling(pool) = allocation else {
+        return Ok(None);
+    };
+    if strategy.bounds != Bounds::Guarded {
+        return Err(no_guards(strategy, |reason| ConfigError::PoolNeedsGuards {
+            reason,
+        }));
+    }
+    let pools = Pools::new(pool, layout, config.max_wasm_stack);
+    let refused = |error: vm_memory::MemoryError| ConfigError::Pool {
+        reason: error.to_string(),
+    };
+    Ok(Some(pools.map_err(refused)?))
+}
+
+/// The error with the reason for which bounds are checked in software.
+fn no_guards(strategy: &Strategy, error: impl FnOnce(String) -> ConfigError) -> crate::Error {
+    let reason = strategy.reasons.get(1).map_or("", String::as_str);
+    error(reason.trim_end_matches('.').to_owned()).into()
 }
 
 impl Engine {
@@ -56,7 +95,7 @@ impl Engine {
                     reason: error.to_string(),
                 })?;
         }
-        let layout = Layout::FULL;
+        let layout = config.layout;
         let direct = low::direct_availability().map_err(|error| error.to_string());
         let mut host = HostAbilities {
             direct,
@@ -68,12 +107,20 @@ impl Engine {
         if host.needs_guards(config.threading, config.bounds) {
             host.guards = guards(layout, config.signal_handlers);
         }
-        let strategy = strategy::choose(config.threading, config.bounds, &host)?;
+        let mut strategy = strategy::choose(config.threading, config.bounds, &host)?;
+        let guarded = strategy.bounds == Bounds::Guarded;
+        let supply = Supply {
+            layout: guarded.then_some(layout),
+            pools: make_pools(config, &strategy, layout, &config.allocation)?,
+        };
+        if guarded {
+            strategy = strategy.with_memories(layout, &config.allocation, init_cow(config));
+        }
         Ok(Engine(Arc::new(EngineInner {
             config: config.clone(),
             strategy,
             features,
-            layout,
+            supply,
         })))
     }
 
@@ -105,7 +152,55 @@ impl Engine {
 
     /// The layout of guarded memories, if this engine makes them.
     pub(crate) fn guarded_layout(&self) -> Option<Layout> {
-        (self.0.strategy.bounds == Bounds::Guarded).then_some(self.0.layout)
+        self.0.supply.layout
+    }
+
+    /// Where the memories and stacks of its stores come from.
+    pub(crate) fn supply(&self) -> &Supply {
+        &self.0.supply
+    }
+
+    /// The same of a store with settings of its own, and its strategy.
+    pub(crate) fn supply_with(&self, own: &StoreConfig) -> Result<(Supply, Strategy)> {
+        let EngineInner {
+            config,
+            strategy,
+            supply,
+            ..
+        } = &*self.0;
+        let Some(engine_layout) = supply.layout else {
+            if let Some(InstanceAllocationStrategy::Pooling(_)) = own.allocation {
+                return Err(no_guards(strategy, |reason| ConfigError::PoolNeedsGuards {
+                    reason,
+                }));
+            }
+            if own.layout.is_some() {
+                return Err(no_guards(strategy, |reason| {
+                    ConfigError::LayoutNeedsGuards { reason }
+                }));
+            }
+            return Ok((supply.clone(), strategy.clone()));
+        };
+        let layout = own.layout.unwrap_or(engine_layout);
+        let on_demand = InstanceAllocationStrategy::OnDemand;
+        let (allocation, pools) = match &own.allocation {
+            Some(own) => (own, make_pools(config, strategy, layout, own)?),
+            None if layout == engine_layout => (&config.allocation, supply.pools.clone()),
+            None => (&on_demand, None),
+        };
+        let init_cow = if strategy.init_cow {
+            Ok(())
+        } else {
+            init_cow(config)
+        };
+        let strategy = strategy.clone().with_memories(layout, allocation, init_cow);
+        let layout = Some(layout);
+        Ok((Supply { layout, pools }, strategy))
+    }
+
+    /// Whether large initial data is mapped copy-on-write.
+    pub(crate) fn init_cow(&self) -> bool {
+        self.0.strategy.init_cow
     }
 
     /// Whether a memory for which the host refuses guard pages may be checked by code instead.

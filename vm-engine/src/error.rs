@@ -249,6 +249,32 @@ pub enum ConfigError {
         /// What stands in the way.
         reason: String,
     },
+    /// Memories are to come from a pool, and the engine or store has no guarded memories.
+    #[error(
+        "pooling was asked for, and only guarded memories are pooled, but bounds are checked in \
+         software: {reason}; choose allocation on demand"
+    )]
+    PoolNeedsGuards {
+        /// Why there are no guards.
+        reason: String,
+    },
+    /// The host refuses a pool of this size.
+    #[error(
+        "pooling was asked for, but this host cannot: {reason}; or choose allocation on demand"
+    )]
+    Pool {
+        /// What stands in the way.
+        reason: String,
+    },
+    /// A store has a layout of its own, and no guarded memories.
+    #[error(
+        "a layout of guarded memories was asked for, but bounds are checked in software: {reason}; \
+         leave the layout of the store alone"
+    )]
+    LayoutNeedsGuards {
+        /// Why there are no guards.
+        reason: String,
+    },
     /// A proposal that cannot be switched on, or off.
     #[error("the proposal `{proposal}` cannot be switched {}: {reason}", if *.enable { "on" } else { "off" })]
     Feature {

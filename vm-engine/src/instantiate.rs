@@ -1,5 +1,7 @@
 //! Instantiation (core specification, §4.5.4).
 
+use vm_memory::Layout;
+
 use crate::Engine;
 use crate::config::Bounds;
 use crate::error::{Error, InstantiateError, LinkError, Result};
@@ -21,6 +23,7 @@ pub(crate) fn instantiate<T: 'static>(
     if !Engine::same(store.opaque.engine(), module.engine()) {
         return Err(InstantiateError::EngineMismatch.into());
     }
+    store.count_instance()?;
     let mut entities = import(&store.opaque, module, imports)?;
     let checks = add_memories(store, module, &mut entities)?;
     add_tables(store, module, &mut entities)?;
@@ -48,6 +51,7 @@ pub(crate) fn instantiate<T: 'static>(
         id,
         functions,
         globals,
+        with_image: checks.with_image,
     };
     init.globals()?;
     init.tables()?;
@@ -86,10 +90,12 @@ fn import(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<En
 
 /// How accesses to memory 0 are checked.
 struct Checks {
-    /// Whether code without checks may be used.
-    unchecked: bool,
+    /// Whether code without checks may be used, and for which layout.
+    unchecked: Option<Layout>,
     bounds: Bounds,
     note: Option<String>,
+    /// The memories that have their initial data already.
+    with_image: Vec<u32>,
 }
 
 fn add_memories<T: 'static>(
@@ -98,10 +104,17 @@ fn add_memories<T: 'static>(
     entities: &mut Entities,
 ) -> Result<Checks> {
     let mut refused = None;
+    let mut with_image = Vec::new();
+    // What a pool keeps of a memory costs no fault to copy to.
+    let resident = store.opaque.pools().map_or(0, |pools| pools.keep_resident);
     let types = module.low().memories();
     for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
         let ty = (*ty).into();
-        let (id, note) = memory::create(store, ty).map_err(|error| match error
+        let image = match store.opaque.guarded_layout() {
+            Some(_) => module.image(index as u32, resident),
+            None => None,
+        };
+        let created = memory::create(store, ty, image).map_err(|error| match error
             .downcast::<vm_memory::MemoryError>(
         ) {
             Ok(reason) => InstantiateError::Memory {
@@ -112,34 +125,40 @@ fn add_memories<T: 'static>(
             .into(),
             Err(error) => error,
         })?;
-        entities.memories.push(id);
+        entities.memories.push(created.id);
+        if created.with_image {
+            with_image.push(index as u32);
+        }
         if index == 0 {
-            refused = note;
+            refused = created.note;
         }
     }
     let engine = store.opaque.engine();
     let Some(layout) = store.opaque.guarded_layout() else {
         let reason = store.opaque.no_guards();
         return Ok(Checks {
-            unchecked: false,
+            unchecked: None,
             bounds: Bounds::Software,
+            with_image,
             note: reason.map(|reason| format!("Its bounds are checked in software: {reason}.")),
         });
     };
     let Some(first) = entities.memories.first() else {
         // Nothing to check: which code it is makes no difference.
         return Ok(Checks {
-            unchecked: false,
+            unchecked: None,
             bounds: Bounds::Guarded,
             note: None,
+            with_image,
         });
     };
     let own = store.opaque.machine().memory(*first).layout();
     if own.is_some_and(|own| own.guard_bytes() >= layout.guard_bytes()) {
         return Ok(Checks {
-            unchecked: true,
+            unchecked: Some(layout),
             bounds: Bounds::Guarded,
             note: None,
+            with_image,
         });
     }
     let reason = match refused {
@@ -154,8 +173,9 @@ fn add_memories<T: 'static>(
         )));
     }
     Ok(Checks {
-        unchecked: false,
+        unchecked: None,
         bounds: Bounds::Software,
+        with_image,
         note: Some(format!("Its bounds are checked in software: {reason}.")),
     })
 }
@@ -193,6 +213,8 @@ struct Initializer<'a> {
     functions: Vec<FuncId>,
     /// All globals.
     globals: Vec<GlobalId>,
+    /// The memories that have their initial data already.
+    with_image: Vec<u32>,
 }
 
 impl Initializer<'_> {
@@ -252,10 +274,12 @@ impl Initializer<'_> {
         let module = self.module;
         for (index, segment) in (0..).zip(module.data_segments()) {
             if let low::DataMode::Active { memory, offset } = &segment.mode {
-                let dst = self.offset(offset)?;
-                let len = segment.bytes.len() as u64;
-                self.machine
-                    .memory_init(self.id, *memory, index, dst, 0, len)?;
+                if !self.with_image.contains(memory) {
+                    let dst = self.offset(offset)?;
+                    let len = segment.bytes.len() as u64;
+                    self.machine
+                        .memory_init(self.id, *memory, index, dst, 0, len)?;
+                }
                 self.machine.data_drop(self.id, index);
             }
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod allocation;
 mod backtrace;
 mod caller;
 mod config;
@@ -10,6 +11,7 @@ mod externs;
 mod func;
 mod global;
 mod host;
+mod initial;
 mod instance;
 mod instantiate;
 mod limits;
@@ -25,6 +27,7 @@ mod typed;
 mod types;
 mod values;
 
+pub use allocation::{InstanceAllocationStrategy, PoolingAllocationConfig, StoreConfig};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use caller::Caller;
 pub use config::{Bounds, Config, SignalHandlers, Threading, Translation};
@@ -38,7 +41,10 @@ pub use func::Func;
 pub use global::Global;
 pub use host::{IntoFunc, WasmRet};
 pub use instance::Instance;
-pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use limits::{
+    DEFAULT_INSTANCE_LIMIT, DEFAULT_MEMORY_LIMIT, DEFAULT_TABLE_LIMIT, ResourceLimiter,
+    StoreLimits, StoreLimitsBuilder,
+};
 pub use linker::Linker;
 pub use memory::Memory;
 pub use module::Module;
@@ -53,7 +59,7 @@ pub use types::{
 pub use values::{ExternRef, Ref, V128, Val};
 
 pub use vm_interp::MAX_NATIVE_STACK_BYTES;
-pub use vm_memory::{GrowError, MemoryError};
+pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.
 ///

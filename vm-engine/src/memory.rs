@@ -1,9 +1,10 @@
 //! Memories.
 
-use vm_memory::LinearMemory;
+use vm_memory::{GuardedMemory, Layout, LinearMemory, MemoryError, MemoryImage};
 
 use crate::config::Bounds;
-use crate::error::{Error, LimitError, MemoryAccessError, Result, WrongStore};
+use crate::error::{LimitError, MemoryAccessError, Result, WrongStore};
+use crate::limits::memory_of;
 use crate::low::MemoryId;
 use crate::store::{
     AsContext, AsContextMut, StoreContext, StoreContextMut, StoreId, StoreInner, StoreOpaque,
@@ -34,7 +35,7 @@ impl Memory {
     /// itself.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
         let store = store.as_context_mut().0;
-        let (id, _) = create(store, ty)?;
+        let id = create(store, ty, None)?.id;
         Ok(Memory::new_in(store.opaque(), id))
     }
 
@@ -130,13 +131,15 @@ impl Memory {
         let current = memory.byte_len();
         let desired = current.saturating_add(ty.bytes(delta).unwrap_or(u64::MAX));
         let maximum = ty.maximum.map(|pages| ty.bytes(pages).unwrap_or(u64::MAX));
-        if !store.may_grow_memory(current, desired, maximum) {
-            return Err(LimitError {
-                what: format!("a memory of {desired} bytes"),
-            }
-            .into());
+        if !store.may_grow_memory(current, desired, maximum)? {
+            let what = memory_of(desired);
+            return Err(LimitError { what }.into());
         }
-        Ok(store.opaque.machine_mut().grow_memory(id, delta)?)
+        let grown = store.opaque.machine_mut().grow_memory(id, delta);
+        if let Err(error) = grown {
+            store.memory_grow_failed(|| error.into())?;
+        }
+        Ok(grown?)
     }
 
     pub(crate) fn new_in(store: &StoreOpaque, id: MemoryId) -> Memory {
@@ -180,39 +183,73 @@ pub(crate) fn bounds_of(memory: &LinearMemory) -> Bounds {
     }
 }
 
-/// Makes a memory in a store: with guard pages if the engine wants them and can have them. Also
-/// returns why it has none although the engine prefers them.
+/// A memory that has been made.
+pub(crate) struct Created {
+    pub(crate) id: MemoryId,
+    /// Why it has no guard pages although the engine prefers them.
+    pub(crate) note: Option<String>,
+    /// Whether it starts with the image, not with zeroes.
+    pub(crate) with_image: bool,
+}
+
+/// Makes a memory in a store: with guard pages if the store wants them and can have them, then with
+/// the image, if the host can.
 pub(crate) fn create<T: 'static>(
     store: &mut StoreInner<T>,
     ty: MemoryType,
-) -> Result<(MemoryId, Option<String>)> {
+    image: Option<&MemoryImage>,
+) -> Result<Created> {
     let low = vm_memory::MemoryType::from(ty);
     let bytes = low.bytes(low.minimum).unwrap_or(u64::MAX);
     let maximum = low
         .maximum
         .map(|pages| low.bytes(pages).unwrap_or(u64::MAX));
-    if !store.may_grow_memory(0, bytes, maximum) {
-        return Err(LimitError {
-            what: format!("a memory of {bytes} bytes"),
-        }
-        .into());
+    store.count_memory()?;
+    if !store.may_grow_memory(0, bytes, maximum)? {
+        let what = memory_of(bytes);
+        return Err(LimitError { what }.into());
     }
-    let engine = store.opaque.engine();
-    let (memory, note) = match store.opaque.guarded_layout() {
-        // What no guard can check on any host is checked by code, whatever was asked for.
-        Some(_) if low.guardable().is_err() => {
-            let memory = LinearMemory::new_bounded(&low).map_err(Error::new)?;
-            (memory, low.guardable().err().map(|error| error.to_string()))
-        }
-        Some(layout) => match LinearMemory::new_guarded(&low, layout) {
-            Ok(memory) => (memory, None),
-            Err(error) if engine.may_fall_back() => {
-                let memory = LinearMemory::new_bounded(&low).map_err(Error::new)?;
-                (memory, Some(error.to_string()))
+    let opaque = &mut store.opaque;
+    let mut with_image = false;
+    let (memory, note) = match (opaque.guarded_layout(), low.guardable()) {
+        (Some(layout), Ok(())) => match guarded(opaque, &low, layout, image) {
+            Ok((memory, imaged)) => {
+                with_image = imaged;
+                (LinearMemory::Guarded(memory), None)
+            }
+            // The embedder's own limit, not the host's: there is nothing to fall back to.
+            Err(full @ MemoryError::PoolFull { .. }) => return Err(full.into()),
+            Err(error) if opaque.engine().may_fall_back() => {
+                (LinearMemory::new_bounded(&low)?, Some(error.to_string()))
             }
             Err(error) => return Err(error.into()),
         },
-        None => (LinearMemory::new_bounded(&low).map_err(Error::new)?, None),
+        // What no guard can check on any host is checked by code, whatever was asked for.
+        (Some(_), Err(error)) => (LinearMemory::new_bounded(&low)?, Some(error.to_string())),
+        (None, _) => (LinearMemory::new_bounded(&low)?, None),
     };
-    Ok((store.opaque.machine_mut().add_memory(memory), note))
+    Ok(Created {
+        id: opaque.machine_mut().add_memory(memory),
+        note,
+        with_image,
+    })
+}
+
+/// A guarded memory, and whether it has the image: without one if the host refuses it.
+fn guarded(
+    store: &StoreOpaque,
+    ty: &vm_memory::MemoryType,
+    layout: Layout,
+    image: Option<&MemoryImage>,
+) -> Result<(GuardedMemory, bool), MemoryError> {
+    let make = |image| match (store.pools(), image) {
+        (Some(pools), image) => pools.memories.memory(ty, image),
+        (None, Some(image)) => GuardedMemory::with_image(ty, layout, image),
+        (None, None) => GuardedMemory::new(ty, layout),
+    };
+    match (make(image), image) {
+        (Ok(memory), image) => Ok((memory, image.is_some())),
+        (Err(_), Some(_)) => make(None).map(|memory| (memory, false)),
+        (Err(error), None) => Err(error),
+    }
 }

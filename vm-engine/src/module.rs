@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use vm_memory::{Layout, MemoryImage};
 
 use crate::engine::Engine;
 use crate::error::{ModuleError, Result};
+use crate::initial::InitialData;
 use crate::low;
 use crate::types::{ExportType, ExternType, ImportType};
 
@@ -19,8 +22,11 @@ struct ModuleInner {
     engine: Engine,
     module: Arc<low::Module>,
     exports: HashMap<String, usize>,
-    /// Code for a guarded memory 0.
+    initial: InitialData,
+    /// Code for a guarded memory 0 of the engine's layout.
     unchecked: OnceLock<Arc<low::Code>>,
+    /// Code for memories with other guards: of this many bytes.
+    other_guards: Mutex<Vec<(u64, Arc<low::Code>)>>,
     /// Code for any memory 0.
     checked: OnceLock<Arc<low::Code>>,
 }
@@ -81,14 +87,16 @@ impl Module {
             .collect();
         let module = Module(Arc::new(ModuleInner {
             engine: engine.clone(),
-            module: Arc::new(module),
             exports,
+            initial: InitialData::of(&module),
+            module: Arc::new(module),
             unchecked: OnceLock::new(),
+            other_guards: Mutex::default(),
             checked: OnceLock::new(),
         }));
         if engine.eager() {
             module
-                .code(engine.guarded_layout().is_some())?
+                .code(engine.guarded_layout())?
                 .translate_all()
                 .map_err(ModuleError::Translate)?;
         }
@@ -165,7 +173,7 @@ impl Module {
     ///
     /// [`ModuleError`]: there is no such function, it is imported, or it cannot be translated.
     pub fn explore(&self, func_index: u32) -> Result<String> {
-        let code = self.code(self.0.engine.guarded_layout().is_some())?;
+        let code = self.code(self.0.engine.guarded_layout())?;
         Ok(code.listing(func_index).map_err(ModuleError::Translate)?)
     }
 
@@ -173,24 +181,56 @@ impl Module {
         &self.0.module
     }
 
-    /// The module's code, without checks where guard pages do them, or with all checks.
-    pub(crate) fn code(&self, unchecked: bool) -> Result<Arc<low::Code>, ModuleError> {
-        let (cell, layout) = if unchecked {
-            (&self.0.unchecked, self.0.engine.guarded_layout())
+    /// What a memory of the module starts with, if that is to be mapped copy-on-write. The first
+    /// `resident` bytes of a memory are cheap to copy to.
+    pub(crate) fn image(&self, memory: u32, resident: usize) -> Option<&MemoryImage> {
+        if !self.0.engine.init_cow() {
+            return None;
+        }
+        self.0.initial.image(&self.0.module, memory, resident)
+    }
+
+    /// The module's code: without checks where the guard of a memory of this layout does them, or
+    /// with all checks.
+    pub(crate) fn code(&self, unchecked: Option<Layout>) -> Result<Arc<low::Code>, ModuleError> {
+        // Which accesses need a check depends on the guard's size alone.
+        let guard = unchecked.map(|layout| layout.guard_bytes());
+        let engine = self.0.engine.guarded_layout();
+        let cell = if guard.is_none() {
+            &self.0.checked
+        } else if guard == engine.map(|layout| layout.guard_bytes()) {
+            &self.0.unchecked
         } else {
-            (&self.0.checked, None)
+            return self.other_code(unchecked);
         };
         if let Some(code) = cell.get() {
             return Ok(code.clone());
         }
-        let options = low::CodeOptions {
-            threading: self.0.engine.threading(),
-            unchecked: layout,
-        };
-        let code =
-            low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)?;
+        let code = self.new_code(unchecked)?;
         // If another thread was faster, its code is the one everyone uses.
         Ok(cell.get_or_init(|| code).clone())
+    }
+
+    /// Code for a layout that is not the engine's.
+    fn other_code(&self, unchecked: Option<Layout>) -> Result<Arc<low::Code>, ModuleError> {
+        let guard = unchecked.map_or(0, |layout| layout.guard_bytes());
+        // Nothing below can panic half way through a change.
+        let codes = self.0.other_guards.lock();
+        let mut codes = codes.unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, code)) = codes.iter().find(|(bytes, _)| *bytes == guard) {
+            return Ok(code.clone());
+        }
+        let code = self.new_code(unchecked)?;
+        codes.push((guard, code.clone()));
+        Ok(code)
+    }
+
+    fn new_code(&self, unchecked: Option<Layout>) -> Result<Arc<low::Code>, ModuleError> {
+        let options = low::CodeOptions {
+            threading: self.0.engine.threading(),
+            unchecked,
+        };
+        low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)
     }
 }
 

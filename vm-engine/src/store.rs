@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::Layout;
 
+use crate::allocation::{Pools, StoreConfig, Supply};
 use crate::config::Bounds;
 use crate::engine::Engine;
-use crate::error::{Error, Result, WrongStore};
+use crate::error::{Error, LimitError, Result, WrongStore};
 use crate::host::HostFunc;
 use crate::limits::{Limiter, ResourceLimiter};
 use crate::low::{self, FuncId, HostError, InstanceId, Machine, Raw};
 use crate::module::Module;
+use crate::strategy::Strategy;
 
 /// Which store an object lives in: no two stores of a process have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,9 +45,11 @@ pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     machine: Machine,
-    /// Of guarded memories, if this store's code relies on them.
-    layout: Option<Layout>,
-    /// Why it does not, although the engine prefers it.
+    /// Where guarded memories come from, if this store's code relies on them.
+    supply: Supply,
+    /// What differs from the engine's.
+    strategy: Option<Strategy>,
+    /// Why its code does not rely on guards, although the engine prefers it.
     no_guards: Option<String>,
     externs: Vec<Box<dyn Any + Send + Sync>>,
     /// By number.
@@ -68,6 +72,9 @@ pub struct StoreInner<T: 'static> {
     /// alive, so an address means one function.
     linked: HashMap<usize, FuncId>,
     limiter: Option<Limiter<T>>,
+    /// How many memories and tables have been made.
+    memories: usize,
+    tables: usize,
     data: T,
 }
 
@@ -84,7 +91,8 @@ impl<T> Store<T> {
     ///
     /// # Panics
     ///
-    /// If the host has no memory for the guests' stack. [`Store::try_new`] returns an error then.
+    /// If the host has no memory for the guests' stack, or the pool has no stack left.
+    /// [`Store::try_new`] returns an error then.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
         match Store::try_new(engine, data) {
             Ok(store) => store,
@@ -96,16 +104,37 @@ impl<T> Store<T> {
     ///
     /// # Errors
     ///
-    /// If the host has no memory for the guests' stack.
+    /// If the host has no memory for the guests' stack, or the pool has no stack left.
     pub fn try_new(engine: &Engine, data: T) -> Result<Store<T>> {
-        let (machine, layout, no_guards) = make_machine(engine)?;
+        Store::supplied(engine, data, engine.supply().clone(), None)
+    }
+
+    /// Like [`Store::try_new`], with settings that differ from the engine's.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`](crate::ConfigError) if the engine or the host cannot meet them; and as for
+    /// [`Store::try_new`].
+    pub fn with_config(engine: &Engine, data: T, config: &StoreConfig) -> Result<Store<T>> {
+        let (supply, strategy) = engine.supply_with(config)?;
+        Store::supplied(engine, data, supply, Some(strategy))
+    }
+
+    fn supplied(
+        engine: &Engine,
+        data: T,
+        mut supply: Supply,
+        strategy: Option<Strategy>,
+    ) -> Result<Store<T>> {
+        let (machine, no_guards) = make_machine(engine, &mut supply)?;
         Ok(Store {
             inner: Box::new(StoreInner {
                 opaque: StoreOpaque {
                     id: StoreId::new(),
                     engine: engine.clone(),
                     machine,
-                    layout,
+                    supply,
+                    strategy,
                     no_guards,
                     externs: Vec::new(),
                     instances: Vec::new(),
@@ -113,6 +142,8 @@ impl<T> Store<T> {
                 hosts: Vec::new(),
                 linked: HashMap::new(),
                 limiter: None,
+                memories: 0,
+                tables: 0,
                 data,
             }),
         })
@@ -138,11 +169,25 @@ impl<T> Store<T> {
         self.inner.opaque.engine()
     }
 
+    /// In which mode it runs, and why. Differs from the engine's if the store was made
+    /// [with a configuration](Store::with_config).
+    ///
+    /// A single instance may have software checks although the store has guards, if the host
+    /// refuses them: see [`Instance::bounds`](crate::Instance::bounds).
+    pub fn strategy(&self) -> &Strategy {
+        let opaque = &self.inner.opaque;
+        match &opaque.strategy {
+            Some(strategy) => strategy,
+            None => opaque.engine.strategy(),
+        }
+    }
+
     /// Has growth and creation of memories and tables decided by a [`ResourceLimiter`], which
     /// `limiter` finds in the host's data.
     ///
     /// A guest whose growth is refused sees `memory.grow` or `table.grow` fail; creation that is
-    /// refused fails with [`LimitError`](crate::LimitError).
+    /// refused fails with [`LimitError`](crate::LimitError). What is in the store already counts
+    /// against the number of instances, memories and tables.
     pub fn limiter(
         &mut self,
         limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
@@ -185,7 +230,12 @@ impl StoreOpaque {
 
     /// The layout of guarded memories, if this store makes them.
     pub(crate) fn guarded_layout(&self) -> Option<Layout> {
-        self.layout
+        self.supply.layout
+    }
+
+    /// Where guarded memories come from, if not from the host.
+    pub(crate) fn pools(&self) -> Option<&Pools> {
+        self.supply.pools.as_ref()
     }
 
     /// Why this store makes no guarded memories, although the engine prefers them.
@@ -270,14 +320,23 @@ impl<T> StoreInner<T> {
         current: u64,
         desired: u64,
         maximum: Option<u64>,
-    ) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| {
-            limiter(&mut self.data).memory_growing(
+    ) -> Result<bool> {
+        match &mut self.limiter {
+            None => Ok(true),
+            Some(limiter) => limiter(&mut self.data).memory_growing(
                 clamp(current),
                 clamp(desired),
                 maximum.map(clamp),
-            )
-        })
+            ),
+        }
+    }
+
+    /// Tells the limiter, if there is one, which may make it an error.
+    pub(crate) fn memory_grow_failed(&mut self, error: impl FnOnce() -> Error) -> Result<()> {
+        match &mut self.limiter {
+            None => Ok(()),
+            Some(limiter) => limiter(&mut self.data).memory_grow_failed(error()),
+        }
     }
 
     /// Asks the limiter, if there is one. Sizes in elements.
@@ -286,30 +345,86 @@ impl<T> StoreInner<T> {
         current: u64,
         desired: u64,
         maximum: Option<u64>,
-    ) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| {
-            limiter(&mut self.data).table_growing(
+    ) -> Result<bool> {
+        match &mut self.limiter {
+            None => Ok(true),
+            Some(limiter) => limiter(&mut self.data).table_growing(
                 clamp(current),
                 clamp(desired),
                 maximum.map(clamp),
-            )
-        })
+            ),
+        }
+    }
+
+    /// Tells the limiter, if there is one, which may make it an error.
+    pub(crate) fn table_grow_failed(&mut self, error: impl FnOnce() -> Error) -> Result<()> {
+        match &mut self.limiter {
+            None => Ok(()),
+            Some(limiter) => limiter(&mut self.data).table_grow_failed(error()),
+        }
+    }
+
+    /// Whether one more instance may be made.
+    pub(crate) fn count_instance(&mut self) -> Result<()> {
+        let count = self.opaque.instances.len();
+        self.count("instances", count, |limiter| limiter.instances())
+    }
+
+    /// Counts a memory that is being made, if it may be.
+    pub(crate) fn count_memory(&mut self) -> Result<()> {
+        self.count("memories", self.memories, |limiter| limiter.memories())?;
+        self.memories += 1;
+        Ok(())
+    }
+
+    /// Counts a table that is being made, if it may be.
+    pub(crate) fn count_table(&mut self) -> Result<()> {
+        self.count("tables", self.tables, |limiter| limiter.tables())?;
+        self.tables += 1;
+        Ok(())
+    }
+
+    fn count(
+        &mut self,
+        what: &str,
+        count: usize,
+        limit: impl FnOnce(&dyn ResourceLimiter) -> usize,
+    ) -> Result<()> {
+        if let Some(limiter) = &mut self.limiter {
+            let limit = limit(limiter(&mut self.data));
+            if count >= limit {
+                let what = format!("more than {limit} {what}");
+                return Err(LimitError { what }.into());
+            }
+        }
+        Ok(())
     }
 }
 
-/// A machine, the layout of guarded memories if it has them, and why it has not although the engine
-/// prefers them: code that relies on guards needs a guarded value stack, which the host may refuse.
-fn make_machine(engine: &Engine) -> Result<(Machine, Option<Layout>, Option<String>)> {
-    let layout = engine.guarded_layout();
-    let refused = match Machine::new(engine.machine_config(layout.is_some())) {
-        Ok(machine) => return Ok((machine, layout, None)),
+/// A machine, and why it has no guards although the engine prefers them: code that relies on guards
+/// needs a guarded value stack, which the host may refuse.
+fn make_machine(engine: &Engine, supply: &mut Supply) -> Result<(Machine, Option<String>)> {
+    let guarded = supply.layout.is_some();
+    let made = match &supply.pools {
+        Some(pools) => match pools.stacks.stack() {
+            // The embedder's own limit, not the host's: there is nothing to fall back to.
+            Err(full @ vm_memory::MemoryError::PoolFull { .. }) => return Err(full.into()),
+            stack => stack
+                .map_err(low::MachineError::from)
+                .and_then(|stack| Machine::with_stack(engine.threading(), stack)),
+        },
+        None => Machine::new(engine.machine_config(guarded)),
+    };
+    let refused = match made {
+        Ok(machine) => return Ok((machine, None)),
         Err(error) => error,
     };
-    if layout.is_none() || !engine.may_fall_back() {
+    if !guarded || !engine.may_fall_back() {
         return Err(Error::new(refused));
     }
     let machine = Machine::new(engine.machine_config(false)).map_err(Error::new)?;
-    Ok((machine, None, Some(refused.to_string())))
+    supply.layout = None;
+    Ok((machine, Some(refused.to_string())))
 }
 
 fn clamp(size: u64) -> usize {
@@ -340,12 +455,30 @@ impl<T: 'static> low::Host for StoreInner<T> {
         result
     }
 
-    fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
-        self.may_grow_memory(current, desired, maximum)
+    fn memory_growing(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
+        Ok(self.may_grow_memory(current, desired, maximum)?)
     }
 
-    fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
-        self.may_grow_table(current, desired, maximum)
+    fn memory_grow_failed(&mut self, error: vm_memory::GrowError) -> Result<(), HostError> {
+        Ok(StoreInner::memory_grow_failed(self, || error.into())?)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
+        Ok(self.may_grow_table(current, desired, maximum)?)
+    }
+
+    fn table_grow_failed(&mut self, error: low::EntityError) -> Result<(), HostError> {
+        Ok(StoreInner::table_grow_failed(self, || Error::new(error))?)
     }
 }
 

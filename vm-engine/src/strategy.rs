@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use vm_memory::Layout;
+
+use crate::allocation::InstanceAllocationStrategy;
 use crate::config::{Bounds, Threading};
 use crate::error::ConfigError;
 
@@ -16,7 +19,14 @@ pub struct Strategy {
     /// [`Bounds::Guarded`] or [`Bounds::Software`]. A single instance may have software checks
     /// under an engine with guards: see [`Instance::bounds`](crate::Instance::bounds).
     pub bounds: Bounds,
-    /// One sentence for each choice, in the order of the fields; then what else there is to know.
+    /// How guarded memories lie in their address space, if there are any.
+    pub layout: Option<Layout>,
+    /// Whether memories and stacks come from a pool.
+    pub allocation: InstanceAllocationStrategy,
+    /// Whether large initial data is mapped copy-on-write.
+    pub init_cow: bool,
+    /// One sentence for each choice, in the order of the fields, those of memories only if they are
+    /// guarded; then what else there is to know.
     pub reasons: Vec<String>,
 }
 
@@ -32,6 +42,51 @@ impl fmt::Display for Strategy {
             write!(f, "\n  {reason}")?;
         }
         Ok(())
+    }
+}
+
+impl Strategy {
+    /// Adds how guarded memories are made. `init_cow` is why initial data is not mapped
+    /// copy-on-write, if it is not.
+    pub(crate) fn with_memories(
+        mut self,
+        layout: Layout,
+        allocation: &InstanceAllocationStrategy,
+        init_cow: Result<(), String>,
+    ) -> Strategy {
+        // After the reasons for threading and bounds; in place of those of the engine, if a store
+        // differs from it.
+        let old = if self.layout.is_some() { 3 } else { 0 };
+        let layout_reason = format!(
+            "A guarded memory reserves {} bytes of address space, {} of them as guard behind 4 GiB{}.",
+            layout.reservation_bytes(),
+            layout.guard_bytes(),
+            if layout.guard_bytes() == Layout::FULL.guard_bytes() {
+                ", so that no access needs a check"
+            } else {
+                "; accesses with larger offsets are checked by code"
+            }
+        );
+        let allocation_reason = match allocation {
+            InstanceAllocationStrategy::OnDemand => {
+                "Memories and stacks are asked of the host when they are made.".to_owned()
+            }
+            InstanceAllocationStrategy::Pooling(pool) => format!(
+                "Memories and stacks come from a pool of {} and {}, as was asked for.",
+                pool.memories(),
+                pool.stacks()
+            ),
+        };
+        self.layout = Some(layout);
+        self.allocation = allocation.clone();
+        self.init_cow = init_cow.is_ok();
+        let cow_reason = match init_cow {
+            Ok(()) => "Large initial data is mapped copy-on-write.".to_owned(),
+            Err(reason) => format!("Initial data is copied for every instance: {reason}."),
+        };
+        let new = [layout_reason, allocation_reason, cow_reason];
+        self.reasons.splice(2..2 + old, new);
+        self
     }
 }
 
@@ -145,6 +200,9 @@ pub(crate) fn choose(
     Ok(Strategy {
         threading,
         bounds,
+        layout: None,
+        allocation: InstanceAllocationStrategy::OnDemand,
+        init_cow: false,
         reasons,
     })
 }

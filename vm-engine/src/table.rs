@@ -1,6 +1,7 @@
 //! Tables.
 
 use crate::error::{Error, LimitError, Result, TableError, WrongStore};
+use crate::limits::table_of;
 use crate::low::{self, TableId};
 use crate::store::{AsContext, AsContextMut, StoreId, StoreInner, StoreOpaque};
 use crate::types::TableType;
@@ -89,9 +90,11 @@ impl Table {
         let size = ty.minimum();
         limit(store, size, size.saturating_add(delta), ty.maximum())?;
         let machine = store.opaque.machine_mut();
-        machine
-            .table_grow(id, delta, init)
-            .map_err(|_| TableError::Grow { size, delta }.into())
+        machine.table_grow(id, delta, init).or_else(|_| {
+            let error = || TableError::Grow { size, delta }.into();
+            store.table_grow_failed(error)?;
+            Err(error())
+        })
     }
 
     pub(crate) fn new_in(store: &StoreOpaque, id: TableId) -> Table {
@@ -129,6 +132,7 @@ pub(crate) fn create<T: 'static>(
     ty: TableType,
     init: low::Val,
 ) -> Result<TableId> {
+    store.count_table()?;
     limit(store, 0, ty.minimum(), ty.maximum())?;
     let machine = store.opaque.machine_mut();
     machine.add_table(ty.into(), init).map_err(|_| {
@@ -146,11 +150,9 @@ fn limit<T: 'static>(
     desired: u64,
     maximum: Option<u64>,
 ) -> Result<()> {
-    if store.may_grow_table(current, desired, maximum) {
+    if store.may_grow_table(current, desired, maximum)? {
         return Ok(());
     }
-    Err(LimitError {
-        what: format!("a table of {desired} elements"),
-    }
-    .into())
+    let what = table_of(desired);
+    Err(LimitError { what }.into())
 }

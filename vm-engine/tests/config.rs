@@ -24,7 +24,7 @@ fn the_defaults_never_fail_and_say_what_they_chose() {
     let strategy = engine.strategy();
     assert_ne!(strategy.threading, Threading::Auto);
     assert_ne!(strategy.bounds, Bounds::Auto);
-    assert_eq!(strategy.reasons.len(), 2);
+    assert!(strategy.reasons.len() >= 2);
     let text = strategy.to_string();
     assert!(text.contains(&strategy.threading.to_string()), "{text}");
     assert!(text.contains(&strategy.bounds.to_string()), "{text}");

@@ -16,8 +16,8 @@ pub use code::{
 };
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
-    MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut, Trap,
-    call,
+    MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut,
+    STACK_GUARD_BYTES, Trap, call,
 };
 pub use vm_trap::TrapCode;
 

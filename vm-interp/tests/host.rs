@@ -349,16 +349,26 @@ fn growth_hooks_may_call_the_guest() {
         ) -> Result<(), vm_interp::HostError> {
             Ok(())
         }
-        fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        fn memory_growing(
+            &mut self,
+            current: u64,
+            desired: u64,
+            maximum: Option<u64>,
+        ) -> Result<bool, vm_interp::HostError> {
             self.asked.push((current, desired, maximum));
             let probe = self.probe.unwrap();
             let mut slots = [Raw::default()];
             call(self, probe, &mut slots).unwrap();
-            slots[0].i32() == 1234
+            Ok(slots[0].i32() == 1234)
         }
-        fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        fn table_growing(
+            &mut self,
+            current: u64,
+            desired: u64,
+            maximum: Option<u64>,
+        ) -> Result<bool, vm_interp::HostError> {
             self.asked.push((current, desired, maximum));
-            desired < 10
+            Ok(desired < 10)
         }
     }
     for mode in modes() {
@@ -399,5 +409,104 @@ fn growth_hooks_may_call_the_guest() {
                 (2, 9, None)
             ]
         );
+    }
+}
+
+#[test]
+fn growth_that_fails_can_end_the_guest() {
+    /// Refuses growth with an error, or only answers a failure with one.
+    struct Strict {
+        world: World,
+        refuse: bool,
+        failures: Vec<String>,
+    }
+    impl vm_interp::Host for Strict {
+        fn machine(&mut self) -> &mut vm_interp::Machine {
+            &mut self.world.machine
+        }
+        fn call_host(
+            &mut self,
+            _: u32,
+            _: Option<vm_interp::InstanceId>,
+            _: &mut [Raw],
+        ) -> Result<(), vm_interp::HostError> {
+            Ok(())
+        }
+        fn memory_growing(
+            &mut self,
+            _: u64,
+            _: u64,
+            _: Option<u64>,
+        ) -> Result<bool, vm_interp::HostError> {
+            if self.refuse {
+                return Err("no more memory".into());
+            }
+            Ok(true)
+        }
+        fn memory_grow_failed(
+            &mut self,
+            error: vm_memory::GrowError,
+        ) -> Result<(), vm_interp::HostError> {
+            self.failures.push(error.to_string());
+            Err(error.into())
+        }
+        fn table_growing(
+            &mut self,
+            _: u64,
+            _: u64,
+            _: Option<u64>,
+        ) -> Result<bool, vm_interp::HostError> {
+            if self.refuse {
+                return Err("no more elements".into());
+            }
+            Ok(true)
+        }
+        fn table_grow_failed(
+            &mut self,
+            error: vm_interp::EntityError,
+        ) -> Result<(), vm_interp::HostError> {
+            self.failures.push(error.to_string());
+            Err(error.into())
+        }
+    }
+    for mode in modes() {
+        let mut world = World::new(mode);
+        let id = world.instantiate(
+            r#"(module
+                (memory 1 3)
+                (table 2 4 funcref)
+                (func (export "memory") (param i32) (result i32) (memory.grow (local.get 0)))
+                (func (export "table") (param i32) (result i32)
+                    (table.grow (ref.null func) (local.get 0))))"#,
+        );
+        let funcs = [world.func(id, "memory"), world.func(id, "table")];
+        let mut host = Strict {
+            world,
+            refuse: true,
+            failures: Vec::new(),
+        };
+        let grow = |host: &mut Strict, func: usize, delta: i32| {
+            let mut slots = [Raw::from(delta)];
+            let result = call(host, funcs[func], &mut slots);
+            match result {
+                Ok(()) => Ok(slots[0].i32()),
+                Err(CallError::Host { error, frames }) => {
+                    assert_eq!(frames.len(), 1);
+                    Err(error.to_string())
+                }
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(grow(&mut host, 0, 1), Err("no more memory".to_owned()));
+        assert_eq!(grow(&mut host, 1, 1), Err("no more elements".to_owned()));
+        assert!(host.failures.is_empty());
+        host.refuse = false;
+        for func in 0..2 {
+            let error = grow(&mut host, func, 3).unwrap_err();
+            assert_eq!(host.failures.pop(), Some(error));
+        }
+        // Nothing has changed, and what is allowed still happens.
+        assert_eq!(grow(&mut host, 0, 2), Ok(1));
+        assert_eq!(grow(&mut host, 1, 2), Ok(2));
     }
 }

@@ -11,6 +11,15 @@ pub enum MachineError {
     /// The host refused the value stack.
     #[error("no value stack: {0}")]
     Stack(#[from] vm_memory::MemoryError),
+    /// The value stack ends in a guard that frames could step over.
+    #[error(
+        "the value stack's guard has {bytes} bytes and needs {}",
+        crate::STACK_GUARD_BYTES
+    )]
+    StackGuard {
+        /// Inaccessible bytes behind it.
+        bytes: usize,
+    },
     /// The value stack's guard cannot be watched.
     #[error("no value stack: {0}")]
     Region(#[from] vm_trap::RegionError),

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::marker::PhantomData;
 
-use crate::machine::Machine;
+use vm_memory::GrowError;
+
+use crate::machine::{EntityError, Machine};
 use crate::value::{InstanceId, Raw};
 
 /// An error of a host function. It ends the guest's run and comes out of
@@ -37,16 +39,44 @@ pub trait Host {
 
     /// Whether the guest may grow a memory from `current` to `desired` bytes. If not, growth fails
     /// as if the host had no memory left. `maximum` is what the memory's type allows, in bytes.
-    fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// In this and the other three questions: any error, and a panic too, ends the run, as in
+    /// [`Host::call_host`].
+    fn memory_growing(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
         let _ = (current, desired, maximum);
-        true
+        Ok(true)
+    }
+
+    /// A memory of the guest's could not grow: past its maximum, or the host had no memory left. The
+    /// guest is told so, unless this is an error.
+    fn memory_grow_failed(&mut self, error: GrowError) -> Result<(), HostError> {
+        let _ = error;
+        Ok(())
     }
 
     /// Whether the guest may grow a table from `current` to `desired` elements. If not, growth
     /// fails as if the host had no memory left.
-    fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+    fn table_growing(
+        &mut self,
+        current: u64,
+        desired: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
         let _ = (current, desired, maximum);
-        true
+        Ok(true)
+    }
+
+    /// A table of the guest's could not grow. The guest is told so, unless this is an error.
+    fn table_grow_failed(&mut self, error: EntityError) -> Result<(), HostError> {
+        let _ = error;
+        Ok(())
     }
 }
 
@@ -57,6 +87,8 @@ pub(crate) struct HostPointer {
     functions: &'static HostFunctions,
 }
 
+type Growing = unsafe fn(*mut (), u64, u64, Option<u64>) -> Result<bool, HostError>;
+
 type CallHost = unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>;
 
 /// The methods of a [`Host`]. All require the pointer that their `HostPointer` was made from,
@@ -64,8 +96,10 @@ type CallHost = unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Resul
 struct HostFunctions {
     machine: unsafe fn(*mut ()) -> *mut Machine,
     call: CallHost,
-    memory_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
-    table_growing: unsafe fn(*mut (), u64, u64, Option<u64>) -> bool,
+    memory_growing: Growing,
+    memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
+    table_growing: Growing,
+    table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
 }
 
 struct Functions<H>(PhantomData<H>);
@@ -86,9 +120,13 @@ impl<H: Host> Functions<H> {
             (*data.cast::<H>()).memory_growing(current, desired, maximum)
         },
         // SAFETY: see above.
+        memory_grow_failed: |data, error| unsafe { (*data.cast::<H>()).memory_grow_failed(error) },
+        // SAFETY: see above.
         table_growing: |data, current, desired, maximum| unsafe {
             (*data.cast::<H>()).table_growing(current, desired, maximum)
         },
+        // SAFETY: see above.
+        table_grow_failed: |data, error| unsafe { (*data.cast::<H>()).table_grow_failed(error) },
     };
 }
 
@@ -130,9 +168,24 @@ impl HostPointer {
     /// # Safety
     ///
     /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn memory_growing(self, from: u64, to: u64, maximum: Option<u64>) -> bool {
+    pub(crate) unsafe fn memory_growing(
+        self,
+        from: u64,
+        to: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
         // SAFETY: the caller's promise.
         unsafe { (self.functions.memory_growing)(self.data, from, to, maximum) }
+    }
+
+    /// [`Host::memory_grow_failed`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`machine`](Self::machine).
+    pub(crate) unsafe fn memory_grow_failed(self, error: GrowError) -> Result<(), HostError> {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.memory_grow_failed)(self.data, error) }
     }
 
     /// [`Host::table_growing`].
@@ -140,8 +193,23 @@ impl HostPointer {
     /// # Safety
     ///
     /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn table_growing(self, from: u64, to: u64, maximum: Option<u64>) -> bool {
+    pub(crate) unsafe fn table_growing(
+        self,
+        from: u64,
+        to: u64,
+        maximum: Option<u64>,
+    ) -> Result<bool, HostError> {
         // SAFETY: the caller's promise.
         unsafe { (self.functions.table_growing)(self.data, from, to, maximum) }
+    }
+
+    /// [`Host::table_grow_failed`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`machine`](Self::machine).
+    pub(crate) unsafe fn table_grow_failed(self, error: EntityError) -> Result<(), HostError> {
+        // SAFETY: the caller's promise.
+        unsafe { (self.functions.table_grow_failed)(self.data, error) }
     }
 }

@@ -61,8 +61,8 @@ impl MachineConfig {
     pub const DEFAULT_STACK_BYTES: usize = 1 << 20;
 }
 
-/// Inaccessible bytes behind a guarded value stack.
-pub(crate) const STACK_GUARD_BYTES: usize = 1 << 16;
+/// Inaccessible bytes behind a guarded value stack, at least.
+pub const STACK_GUARD_BYTES: usize = 1 << 16;
 
 /// A world of guests: instances and what they share.
 ///
@@ -117,11 +117,31 @@ impl Machine {
     ///
     /// If the host refuses the value stack.
     pub fn new(config: MachineConfig) -> Result<Machine, MachineError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let stack = if config.guarded_stack {
             ValueStack::guarded(config.stack_bytes, STACK_GUARD_BYTES)?
         } else {
             ValueStack::plain(config.stack_bytes)?
+        };
+        Machine::with_stack(config.threading, stack)
+    }
+
+    /// An empty machine on a value stack that is there already, from a pool say. Its contents do not
+    /// matter.
+    ///
+    /// # Errors
+    ///
+    /// If the stack ends in a guard of less than [`STACK_GUARD_BYTES`].
+    pub fn with_stack(threading: Threading, stack: ValueStack) -> Result<Machine, MachineError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        if let Some(guard) = stack.guard()
+            && guard.len() < STACK_GUARD_BYTES
+        {
+            return Err(MachineError::StackGuard { bytes: guard.len() });
+        }
+        let config = MachineConfig {
+            threading,
+            guarded_stack: stack.guard().is_some(),
+            stack_bytes: stack.len_bytes(),
         };
         let mut regions = RegionSet::new();
         if let Some(range) = stack.guard() {

@@ -4,12 +4,13 @@
 
 use std::ops::Range;
 
+use vm_memory::GrowError;
 use vm_translate::ir::RuntimeOp;
 use vm_trap::TrapCode;
 
 use crate::context::{Context, Runtime, RuntimeFn, Word};
 use crate::machine::Machine;
-use crate::machine::call::{fail_panicked, with_host};
+use crate::machine::call::{fail, fail_panicked, with_host};
 use crate::machine::instance::Instance;
 use crate::value::{MemoryId, TableId};
 
@@ -119,21 +120,24 @@ unsafe fn operand(slots: *mut Word, n: usize) -> Word {
     unsafe { slots.add(n).read() }
 }
 
-/// Asks the host whether something may grow, with the value stack above the operands free for it.
+/// Asks the host about growth, with the value stack above the operands free for it. If the host
+/// answers with an error or panics, the run has to end with the status.
 ///
 /// # Safety
 ///
 /// As for [`RUNTIME`]; no reference to the machine is alive.
-unsafe fn may_grow(
+unsafe fn ask<R>(
     context: *mut Context,
     slots: *mut Word,
-    ask: impl FnOnce(super::host::HostPointer) -> bool,
-) -> Result<bool, u32> {
+    question: impl FnOnce(super::host::HostPointer) -> Result<R, super::HostError>,
+) -> Result<R, u32> {
     // SAFETY: the caller's promise.
     unsafe {
         let runtime = runtime_of(context);
-        with_host(runtime, slots.add(MAX_OPERANDS), ask)
-            .map_err(|payload| fail_panicked(runtime, payload))
+        match with_host(runtime, slots.add(MAX_OPERANDS), question) {
+            Ok(answer) => answer.map_err(|error| fail(runtime, error)),
+            Err(payload) => Err(fail_panicked(runtime, payload)),
+        }
     }
 }
 
@@ -167,23 +171,37 @@ unsafe extern "C" fn memory_grow(
         let ty = *linear.ty();
         let failed = failed(ty.memory64);
         let (current, pages) = (linear.byte_len(), linear.pages());
-        let desired = pages.checked_add(delta).filter(|p| *p <= ty.limit_pages());
-        let Some(desired) = desired.and_then(|pages| ty.bytes(pages)) else {
-            slots.write(failed);
-            return 0;
-        };
-        let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
-        let allowed = may_grow(context, slots, |host| {
-            host.memory_growing(current, desired, maximum)
-        });
-        slots.write(match allowed {
-            Ok(true) => {
-                let grown = Scope::new(context).machine.memories[id.index()].grow(delta);
-                grown.unwrap_or(failed)
+        let limit = ty.limit_pages();
+        let desired = pages.checked_add(delta).filter(|p| *p <= limit);
+        let grown = match desired.and_then(|pages| ty.bytes(pages)) {
+            Some(desired) => {
+                let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
+                let allowed = ask(context, slots, |host| {
+                    host.memory_growing(current, desired, maximum)
+                });
+                match allowed {
+                    Ok(true) => Scope::new(context).machine.memories[id.index()].grow(delta),
+                    Ok(false) => {
+                        slots.write(failed);
+                        return 0;
+                    }
+                    Err(status) => return status,
+                }
             }
-            Ok(false) => failed,
-            Err(status) => return status,
-        });
+            None => Err(GrowError::PastMaximum {
+                pages,
+                delta,
+                limit,
+            }),
+        };
+        match grown {
+            Ok(before) => slots.write(before),
+            Err(error) => {
+                slots.write(failed);
+                let told = ask(context, slots, |host| host.memory_grow_failed(error));
+                return told.err().unwrap_or(0);
+            }
+        }
     }
     0
 }
@@ -322,21 +340,30 @@ unsafe extern "C" fn table_grow(
         let table = &scope.machine.tables[id.index()];
         let failed = failed(table.ty.table64);
         let (current, maximum) = (table.len(), table.ty.maximum);
-        let Ok(desired) = table.grown(delta) else {
-            slots.write(failed);
-            return 0;
-        };
-        let allowed = may_grow(context, slots, |host| {
-            host.table_growing(current, desired, maximum)
-        });
-        slots.write(match allowed {
-            Ok(true) => {
-                let grown = Scope::new(context).machine.tables[id.index()].grow(delta, init);
-                grown.unwrap_or(failed)
+        let grown = match table.grown(delta) {
+            Ok(desired) => {
+                let allowed = ask(context, slots, |host| {
+                    host.table_growing(current, desired, maximum)
+                });
+                match allowed {
+                    Ok(true) => Scope::new(context).machine.tables[id.index()].grow(delta, init),
+                    Ok(false) => {
+                        slots.write(failed);
+                        return 0;
+                    }
+                    Err(status) => return status,
+                }
             }
-            Ok(false) => failed,
-            Err(status) => return status,
-        });
+            Err(error) => Err(error),
+        };
+        match grown {
+            Ok(before) => slots.write(before),
+            Err(error) => {
+                slots.write(failed);
+                let told = ask(context, slots, |host| host.table_grow_failed(error));
+                return told.err().unwrap_or(0);
+            }
+        }
     }
     0
 }

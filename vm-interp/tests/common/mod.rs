@@ -88,12 +88,12 @@ impl Host for World {
         self.hosts[host as usize](self, caller, slots)
     }
 
-    fn memory_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> bool {
-        self.may_grow
+    fn memory_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> Result<bool, HostError> {
+        Ok(self.may_grow)
     }
 
-    fn table_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> bool {
-        self.may_grow
+    fn table_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> Result<bool, HostError> {
+        Ok(self.may_grow)
     }
 }
 
