@@ -6,8 +6,7 @@
 //!
 //! Without arguments it probes an address of its own and the lowest one.
 //!
-//! A guest of one instruction shows all that a user of the crate has to do:
-//! text with an access site, a landing pad, regions, an activation.
+//! The guest, of one instruction, is in `guest/mod.rs`.
 
 use std::process::ExitCode;
 
@@ -15,33 +14,16 @@ use std::process::ExitCode;
     any(target_os = "linux", target_os = "macos"),
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
+mod guest;
+
+#[cfg(all(
+    any(target_os = "linux", target_os = "macos"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod probe {
-    use std::arch::naked_asm;
     use std::error::Error;
-    use std::sync::OnceLock;
 
-    use vm_trap::{AccessSites, Activation, Region, RegionClass, RegionSet};
-
-    /// Loads the byte at `address`. Its first instruction is the access site.
-    #[cfg(target_arch = "x86_64")]
-    #[unsafe(naked)]
-    unsafe extern "C" fn load_byte(address: usize) -> u64 {
-        naked_asm!("movzx eax, byte ptr [rdi]", "ret")
-    }
-
-    /// Loads the byte at `address`. Its first instruction is the access site.
-    #[cfg(target_arch = "aarch64")]
-    #[unsafe(naked)]
-    unsafe extern "C" fn load_byte(address: usize) -> u64 {
-        naked_asm!("ldrb w0, [x0]", "ret")
-    }
-
-    /// Where the thread continues if it faults. The function keeps no frame and
-    /// changes no register but its result's: returning from it is enough.
-    #[unsafe(naked)]
-    unsafe extern "C" fn landing_pad() {
-        naked_asm!("ret")
-    }
+    use super::guest;
 
     /// The byte at `address`, if there is one that this process may read.
     pub(crate) fn read_byte(address: usize) -> Result<Option<u8>, Box<dyn Error>> {
@@ -54,33 +36,11 @@ mod probe {
             return Ok(None);
         }
 
-        static SITES: OnceLock<[AccessSites; 1]> = OnceLock::new();
-        let sites = SITES.get_or_init(|| {
-            let start = load_byte as *const () as usize;
-            [AccessSites {
-                text: start..start + 1,
-                class: RegionClass::Memory,
-            }]
-        });
-        // SAFETY: at that instruction, returning is all that is left to do.
-        unsafe { vm_trap::register_sites(sites)? };
+        guest::register()?;
         vm_trap::install()?;
-
         // This guest may touch every address. A fault at any other instruction
         // is still not its.
-        let mut regions = RegionSet::new();
-        regions.insert(Region {
-            range: 0..usize::MAX,
-            class: RegionClass::Memory,
-        })?;
-        let activation = Activation::new(landing_pad as *const () as usize, &regions);
-        // SAFETY: the landing pad returns from `load_byte`, and the regions
-        // stay as they are meanwhile.
-        let byte = unsafe { activation.enter(|| load_byte(address)) };
-        Ok(match activation.take_fault() {
-            None => Some(u8::try_from(byte)?),
-            Some(_) => None,
-        })
+        Ok(guest::load(0..usize::MAX, address)?.ok())
     }
 }
 
