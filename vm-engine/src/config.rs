@@ -83,6 +83,7 @@ pub struct Config {
     pub(crate) bounds: Bounds,
     pub(crate) signal_handlers: SignalHandlers,
     pub(crate) translation: Translation,
+    pub(crate) profile: bool,
     pub(crate) max_wasm_stack: usize,
     pub(crate) layout: Layout,
     pub(crate) allocation: InstanceAllocationStrategy,
@@ -108,6 +109,7 @@ impl Config {
             bounds: Bounds::Auto,
             signal_handlers: SignalHandlers::Install,
             translation: Translation::Lazy,
+            profile: false,
             max_wasm_stack: DEFAULT_STACK,
             layout: Layout::FULL,
             allocation: InstanceAllocationStrategy::OnDemand,
@@ -137,6 +139,14 @@ impl Config {
     /// When function bodies are translated. Default: [`Translation::Lazy`].
     pub fn translation(&mut self, translation: Translation) -> &mut Self {
         self.translation = translation;
+        self
+    }
+
+    /// Whether to count how often instructions run, for
+    /// [`Module::profile`](crate::Module::profile); it costs speed. Needs direct threading. Default:
+    /// no.
+    pub fn profile(&mut self, enable: bool) -> &mut Self {
+        self.profile = enable;
         self
     }
 

@@ -108,6 +108,13 @@ impl Engine {
             host.guards = guards(layout, config.signal_handlers);
         }
         let mut strategy = strategy::choose(config.threading, config.bounds, &host)?;
+        if config.profile && strategy.threading == Threading::Token {
+            let reason = match config.threading {
+                Threading::Token => "threading = token was asked for too",
+                Threading::Auto | Threading::Direct => "this host has none",
+            };
+            return Err(ConfigError::Profile { reason }.into());
+        }
         let guarded = strategy.bounds == Bounds::Guarded;
         let supply = Supply {
             layout: guarded.then_some(layout),

@@ -275,6 +275,12 @@ pub enum ConfigError {
         /// Why there are no guards.
         reason: String,
     },
+    /// A profile, and token threading.
+    #[error("a profile was asked for, which only threading = direct makes, but {reason}")]
+    Profile {
+        /// Why threading is not direct.
+        reason: &'static str,
+    },
     /// A proposal that cannot be switched on, or off.
     #[error("the proposal `{proposal}` cannot be switched {}: {reason}", if *.enable { "on" } else { "off" })]
     Feature {

@@ -177,6 +177,21 @@ impl Module {
         Ok(code.listing(func_index).map_err(ModuleError::Translate)?)
     }
 
+    /// How often the instructions of its functions have run, in all instances so far. Empty unless
+    /// [`Config::profile`](crate::Config::profile) is on.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`]: a function cannot be translated; then it cannot have run.
+    pub fn profile(&self) -> Result<Vec<low::FunctionProfile>> {
+        let codes = [&self.0.unchecked, &self.0.checked];
+        let mut profile = Vec::new();
+        for code in codes.into_iter().filter_map(OnceLock::get) {
+            profile.extend(code.profile().map_err(ModuleError::Translate)?);
+        }
+        Ok(profile)
+    }
+
     pub(crate) fn low(&self) -> &Arc<low::Module> {
         &self.0.module
     }
@@ -229,6 +244,7 @@ impl Module {
         let options = low::CodeOptions {
             threading: self.0.engine.threading(),
             unchecked,
+            profile: self.0.engine.config().profile,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)
     }

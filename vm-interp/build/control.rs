@@ -143,6 +143,14 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         }
         Fixed::Br => asm.branch(8),
         Fixed::Unreachable => asm.exit(Exit::Unreachable),
+        Fixed::Count => {
+            let (address, count) = (Reg::Address, Reg::S0);
+            asm.load(Width::W64, address, Src::Mem(Mem::Operand(8)));
+            asm.load(Width::W64, count, Src::Mem(Mem::At(address, 0)));
+            asm.address_of(count, Mem::At(count, 1));
+            asm.store(Width::W64, Mem::At(address, 0), count);
+            asm.dispatch(16);
+        }
         Fixed::Call => {
             let target = Reg::Address;
             let callee = Reg::S0;

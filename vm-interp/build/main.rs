@@ -3,10 +3,11 @@
 //! Writes to the build's output folder:
 //!
 //! - `handlers.s`: the handlers' text and the list of their places;
-//! - `keys.bin`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest bit set
-//!   if it is the start of a shape with more roots; a shape's handler is the one at the same place
-//!   after the fixed handlers;
-//! - `buckets.bin`: for every bucket the number of its first key, 4 bytes each, and the total;
+//! - `shapes.keys`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest bit
+//!   set if it is the start of a shape with more roots; a shape's handler is the one at the same
+//!   place after the fixed handlers;
+//! - `shapes.buckets`: for every bucket the number of its first key, 4 bytes each, and the total;
+//! - `trees.keys`, `trees.buckets`: the same of all trees of operators in shapes, and in their trees;
 //! - `generated.rs`: how many there are of each.
 
 mod asm;
@@ -135,9 +136,6 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         }
     }
 
-    let bits = (keyed.len().max(2) as u32).ilog2();
-    let mut order: Vec<usize> = (0..keyed.len()).collect();
-    order.sort_by_key(|n| hash::bucket(keyed[*n].0.bits(), bits));
     // A cell is found root by root, so each shape has to be told that it is the start of another.
     let mut prefixes = HashSet::new();
     for (_, shape) in &keyed {
@@ -149,27 +147,21 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
             prefixes.insert(key);
         }
     }
-    let mut keys = Vec::new();
-    let mut starts = vec![0u32; (1 << bits) + 1];
-    for n in &order {
-        let key = keyed[*n].0;
-        let extends = u128::from(prefixes.contains(&key)) << 127;
-        keys.extend_from_slice(&(key.bits() | extends).to_le_bytes());
-        starts[hash::bucket(key.bits(), bits) + 1] += 1;
+    let keys: Vec<ShapeKey> = keyed.iter().map(|(key, _)| *key).collect();
+    let shapes = HashTable::new(&keys, &prefixes);
+    let mut trees = HashSet::new();
+    let roots = keyed.iter().flat_map(|(_, shape)| &shape.roots);
+    for tree in roots.flat_map(|root| &root.trees) {
+        add_trees(tree, &mut trees);
     }
-    for n in 1..starts.len() {
-        starts[n] += starts[n - 1];
-    }
-    let starts: Vec<u8> = starts
-        .iter()
-        .flat_map(|start| start.to_le_bytes())
-        .collect();
+    let trees: Vec<ShapeKey> = trees.into_iter().collect();
+    let trees = HashTable::new(&trees, &HashSet::new());
 
-    // The handler's number is its shape's place in `order`; its text stands where the table has
+    // The handler's number is its shape's place in the table; its text stands where the table has
     // it, so that families that the table lists together stay together.
     let fixed = Fixed::all();
     let mut number = vec![0; keyed.len()];
-    for (place, n) in order.iter().enumerate() {
+    for (place, n) in shapes.order.iter().enumerate() {
         number[*n] = fixed.len() + place;
     }
     let count = fixed.len() + keyed.len();
@@ -231,17 +223,62 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     asm.text.push_str("\t.text\n");
 
     let generated = format!(
-        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const BUCKET_BITS: u32 = {bits};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\npub(super) const SITES: usize = {};\n",
+        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const SHAPE_BITS: u32 = {};\npub(super) const TREE_BITS: u32 = {};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\npub(super) const SITES: usize = {};\n",
         fixed.len(),
+        shapes.bits,
+        trees.bits,
         asm.site_count(),
     );
     let write = |name: &str, bytes: &[u8]| {
         fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     };
     write("handlers.s", asm.text.as_bytes());
-    write("keys.bin", &keys);
-    write("buckets.bin", &starts);
+    write("shapes.keys", &shapes.keys);
+    write("shapes.buckets", &shapes.buckets);
+    write("trees.keys", &trees.keys);
+    write("trees.buckets", &trees.buckets);
     write("generated.rs", generated.as_bytes());
+}
+
+/// Keys grouped by hash bucket.
+struct HashTable {
+    /// The keys by their places in the table.
+    order: Vec<usize>,
+    bits: u32,
+    keys: Vec<u8>,
+    buckets: Vec<u8>,
+}
+
+impl HashTable {
+    /// The table of different keys; those in `marked` have their highest bit set.
+    fn new(keys: &[ShapeKey], marked: &HashSet<ShapeKey>) -> HashTable {
+        let bits = (keys.len().max(2) as u32).ilog2();
+        let bucket = |n: &usize| hash::bucket(keys[*n].bits(), bits);
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by_key(bucket);
+        let starts = (0..=1 << bits).map(|wanted| order.partition_point(|n| bucket(n) < wanted));
+        let buckets = starts
+            .flat_map(|start| (start as u32).to_le_bytes())
+            .collect();
+        let words = order.iter().flat_map(|n| {
+            let mark = u128::from(marked.contains(&keys[*n])) << 127;
+            (keys[*n].bits() | mark).to_le_bytes()
+        });
+        HashTable {
+            keys: words.collect(),
+            order,
+            bits,
+            buckets,
+        }
+    }
+}
+
+/// Adds the keys of all trees of operators in a tree.
+fn add_trees(tree: &Tree, keys: &mut HashSet<ShapeKey>) {
+    if let Tree::Op(_, operands) = tree {
+        keys.extend(tree.key());
+        operands.iter().for_each(|tree| add_trees(tree, keys));
+    }
 }
 
 fn begin(asm: &mut X86_64, number: usize) {

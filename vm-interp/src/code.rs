@@ -9,6 +9,7 @@ use vm_translate::{FuncType, Module};
 use crate::context::ContextLayout;
 #[cfg(palisade_direct)]
 use crate::direct::{self, DirectCode};
+use crate::profile::FunctionProfile;
 use crate::registry;
 use crate::token::TokenCode;
 
@@ -38,6 +39,8 @@ pub struct CodeOptions {
     /// The least layout of memory 0 of every instance, if its guard shall check bounds; nothing if
     /// code shall. Only direct threading can rely on a guard.
     pub unchecked: Option<Layout>,
+    /// Whether to count how often instructions run, for [`Code::profile`]. Direct threading only.
+    pub profile: bool,
 }
 
 /// Why a module has no code.
@@ -59,6 +62,9 @@ pub enum CodeError {
          use checked accesses, or direct threading"
     )]
     TokenUnchecked,
+    /// The token executor does not count.
+    #[error("token threading has no profile: use direct threading")]
+    TokenProfile,
     /// A function is beyond a limit of the executor's code format.
     #[error("function {func} is too large for the executor: {what}")]
     Limit {
@@ -176,12 +182,7 @@ impl Code {
                 #[cfg(palisade_direct)]
                 {
                     let type_ids = types.iter().map(|(id, _)| *id).collect();
-                    Backend::Direct(DirectCode::new(
-                        &module,
-                        layout,
-                        type_ids,
-                        options.unchecked,
-                    ))
+                    Backend::Direct(DirectCode::new(&module, layout, type_ids, options))
                 }
                 #[cfg(not(palisade_direct))]
                 unreachable!("not available")
@@ -189,6 +190,7 @@ impl Code {
             Threading::Token if options.unchecked.is_some() => {
                 return Err(CodeError::TokenUnchecked);
             }
+            Threading::Token if options.profile => return Err(CodeError::TokenProfile),
             Threading::Token => Backend::Token(TokenCode::new(&module, layout)),
         };
         Ok(Arc::new(Code {
@@ -234,6 +236,22 @@ impl Code {
             #[cfg(palisade_direct)]
             Backend::Direct(code) => code.listing(func),
             Backend::Token(code) => code.listing(func),
+        }
+    }
+
+    /// How often the instructions of each function that has been called have run so far. Empty
+    /// unless [`CodeOptions::profile`] was set.
+    ///
+    /// Threads that count at the same time may lose a few counts.
+    ///
+    /// # Errors
+    ///
+    /// None that running the functions would not have met.
+    pub fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
+        match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.profile(),
+            Backend::Token(_) => Ok(Vec::new()),
         }
     }
 

@@ -5,6 +5,7 @@ mod context;
 #[cfg(palisade_direct)]
 mod direct;
 mod machine;
+mod profile;
 mod registry;
 pub mod semantics;
 mod token;
@@ -19,6 +20,7 @@ pub use machine::{
     MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut,
     STACK_GUARD_BYTES, Trap, call,
 };
+pub use profile::{CellProfile, FunctionProfile};
 pub use vm_trap::TrapCode;
 
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

@@ -219,6 +219,7 @@ fn token_code_never_relies_on_a_guard() {
     let options = CodeOptions {
         threading: Threading::Token,
         unchecked: Some(Layout::FULL),
+        profile: false,
     };
     match Code::new(module, options) {
         Err(CodeError::TokenUnchecked) => {}

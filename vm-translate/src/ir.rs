@@ -448,6 +448,30 @@ pub fn with_types(nodes: &[Node], roots: &[Ty], mut f: impl FnMut(&Node, Ty)) {
 }
 
 impl Root {
+    /// Whether what is done next may be something else than the next instruction.
+    pub fn branches(&self) -> bool {
+        match self {
+            Root::Br(_)
+            | Root::BrIf(_)
+            | Root::BrUnless(_)
+            | Root::BrTable { .. }
+            | Root::Return
+            | Root::Unreachable
+            | Root::ReturnCall { .. }
+            | Root::ReturnCallImport { .. }
+            | Root::ReturnCallIndirect { .. } => true,
+            Root::Set(_)
+            | Root::Store { .. }
+            | Root::GlobalSet { .. }
+            | Root::Call { .. }
+            | Root::CallImport { .. }
+            | Root::CallIndirect { .. }
+            | Root::MemoryLoad { .. }
+            | Root::MemoryStore { .. }
+            | Root::Runtime { .. } => false,
+        }
+    }
+
     /// The types of the trees that the root takes. A set moves 64 bits whatever they mean.
     pub fn operands(&self) -> &'static [Ty] {
         match self {

@@ -57,6 +57,10 @@ pub trait Shapes {
     /// Whether the shape is there.
     fn contains(&self, key: ShapeKey) -> bool;
 
+    /// Whether the tree stands in some shape: whether it is worth keeping pending. Its key has no
+    /// root.
+    fn grows(&self, tree: ShapeKey) -> bool;
+
     /// The registers that shapes may name.
     fn registers(&self) -> Registers;
 }
@@ -367,6 +371,12 @@ impl Shapes for PlainShapes {
             let root = key.bits() as u16 & 1023;
             !(operator(1) && stores.contains(&root))
         }
+    }
+
+    fn grows(&self, tree: ShapeKey) -> bool {
+        tree.iter()
+            .skip(1)
+            .all(|symbol| !matches!(symbol, Symbol::Op(_)))
     }
 
     fn registers(&self) -> Registers {

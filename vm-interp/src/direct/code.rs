@@ -12,8 +12,9 @@ use super::encode::{self, Surroundings};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
-use crate::code::CodeError;
+use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
+use crate::profile::FunctionProfile;
 
 /// A module's code for the direct executor.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Inner {
     module: Arc<Module>,
     layout: ContextLayout,
     type_ids: Vec<u32>,
-    unchecked: Option<Layout>,
+    options: CodeOptions,
     /// The stub of every defined function: the cell that calls [`super::calls::resolve`].
     stubs: OnceLock<Box<[AtomicU64]>>,
     functions: Box<[OnceLock<Translated>]>,
@@ -44,6 +45,16 @@ pub(super) struct Inner {
 struct Translated {
     words: Box<[AtomicU64]>,
     offsets: Box<[(u32, u32)]>,
+    /// Of a function that is profiled, what is counted.
+    counters: Box<[Counter]>,
+}
+
+/// How often what starts at an instruction has run, up to where control leaves or enters.
+#[derive(Debug)]
+struct Counter {
+    inst: usize,
+    /// Incremented by [`Fixed::Count`].
+    count: Box<AtomicU64>,
 }
 
 impl DirectCode {
@@ -51,14 +62,14 @@ impl DirectCode {
         module: &Arc<Module>,
         layout: ContextLayout,
         type_ids: Vec<u32>,
-        unchecked: Option<Layout>,
+        options: CodeOptions,
     ) -> DirectCode {
         let defined = (module.func_count() - module.imported_funcs()) as usize;
         let inner = Box::new(Inner {
             module: Arc::clone(module),
             layout,
             type_ids,
-            unchecked,
+            options,
             stubs: OnceLock::new(),
             functions: (0..defined).map(|_| OnceLock::new()).collect(),
             places: RwLock::default(),
@@ -103,6 +114,32 @@ impl DirectCode {
             .offsets
             .partition_point(|(cell, _)| *cell as usize <= at);
         Some((*func, translated.offsets[after.checked_sub(1)?].1))
+    }
+
+    /// What has been counted.
+    pub(crate) fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
+        let inner = &self.inner;
+        let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
+        let profiled = profiled.filter_map(|(function, func)| {
+            let translated = function.get()?;
+            (!translated.counters.is_empty()).then_some((func, &translated.counters))
+        });
+        profiled
+            .map(|(func, counters)| {
+                // The same as when the cells were made: translation depends on nothing else.
+                let function = inner.ir(func)?;
+                let mut cells = inner.encode(&function)?.cells;
+                for cell in &mut cells {
+                    let after =
+                        counters.partition_point(|counter| counter.inst <= cell.insts.start);
+                    cell.count = match after.checked_sub(1) {
+                        Some(n) => counters[n].count.load(Ordering::Relaxed),
+                        None => 0,
+                    };
+                }
+                Ok(FunctionProfile { function, cells })
+            })
+            .collect()
     }
 
     /// The IR and the cells of a function.
@@ -153,7 +190,7 @@ impl Inner {
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
-        let layout = self.unchecked;
+        let layout = self.options.unchecked;
         let predicate = move |offset, width| {
             layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
         };
@@ -168,7 +205,8 @@ impl Inner {
         let around = Surroundings {
             layout: self.layout,
             type_ids: &self.type_ids,
-            guarded_stack: self.unchecked.is_some(),
+            guarded_stack: self.options.unchecked.is_some(),
+            count: self.options.profile,
             entry: &|func| self.entry(func),
         };
         encode::encode(function, &around).map_err(|e| CodeError::Limit {
@@ -181,10 +219,17 @@ impl Inner {
     pub(super) fn translated(&self, func: u32) -> Result<u64, CodeError> {
         let slot = self.function(func);
         if slot.get().is_none() {
-            let cells = self.encode(&self.ir(func)?)?;
+            let mut cells = self.encode(&self.ir(func)?)?;
+            let counters = cells.counters.iter().map(|(word, inst)| {
+                let count = Box::new(AtomicU64::new(0));
+                cells.words[*word] = std::ptr::from_ref(&*count).expose_provenance() as u64;
+                Counter { inst: *inst, count }
+            });
+            let counters = counters.collect();
             let translated = Translated {
                 words: cells.words.into_iter().map(AtomicU64::new).collect(),
                 offsets: cells.offsets.into(),
+                counters,
             };
             // Another thread may have been faster; then its cells are used. They can be located
             // before anybody can run them.

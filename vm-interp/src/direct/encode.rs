@@ -12,6 +12,7 @@ use super::operands::{HANDLER_BYTES, cell_bytes};
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
 use crate::machine::{RUNTIME, STACK_GUARD_BYTES};
+use crate::profile::CellProfile;
 
 /// What encoding needs to know of the module.
 pub(super) struct Surroundings<'a> {
@@ -20,6 +21,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) type_ids: &'a [u32],
     /// Whether the value stack's guard checks that a frame fits.
     pub(super) guarded_stack: bool,
+    /// Whether to count how often instructions run.
+    pub(super) count: bool,
     /// The first cell of a function.
     pub(super) entry: &'a dyn Fn(u32) -> u64,
 }
@@ -29,6 +32,11 @@ pub(super) struct Cells {
     pub(super) words: Vec<u64>,
     /// The byte offset of every instruction's cell and the offset of its WebAssembly instruction.
     pub(super) offsets: Vec<(u32, u32)>,
+    /// If instructions are counted, the words that are to be the counters' addresses, and the
+    /// instruction from which on each counts.
+    pub(super) counters: Vec<(usize, usize)>,
+    /// If instructions are counted, which of them each cell does. No count yet.
+    pub(super) cells: Vec<CellProfile>,
 }
 
 /// Which limit a function is beyond.
@@ -49,6 +57,8 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
         starts: Vec::with_capacity(function.insts().len()),
         ints: 0,
         floats: 0,
+        counters: Vec::new(),
+        cells: Vec::new(),
     };
     let runs = Runs::new(function);
     encoder.enter();
@@ -56,6 +66,9 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
     let mut n = 0;
     while n < insts.len() {
         let cell = encoder.bytes.len();
+        if around.count && (n == 0 || runs.is_labelled(n) || insts[n - 1].root.branches()) {
+            encoder.count(n);
+        }
         let next = insts.get(n + 1).filter(|_| !runs.is_labelled(n + 1));
         let returns = next.is_some_and(|next| next.root == Root::Return);
         let end = if returns && encoder.return_value(&insts[n]) {
@@ -68,6 +81,15 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
             encoder.single(&insts[n]);
             n + 1
         };
+        if around.count {
+            let shape = runs.key(n..end);
+            let (insts, count) = (n..end, 0);
+            encoder.cells.push(CellProfile {
+                insts,
+                shape,
+                count,
+            });
+        }
         // Nothing branches to those after the first: they have no cell of their own.
         encoder.starts.resize(end, cell);
         n = end;
@@ -92,6 +114,8 @@ struct Encoder<'a> {
     branches: Vec<Branch>,
     /// Where each instruction's cell starts.
     starts: Vec<usize>,
+    counters: Vec<(usize, usize)>,
+    cells: Vec<CellProfile>,
     /// Pinned registers of each kind.
     ints: u8,
     floats: u8,
@@ -148,6 +172,13 @@ impl Encoder<'_> {
 
     fn fixed(&mut self, fixed: Fixed) {
         self.put(fixed_handler(fixed));
+    }
+
+    /// Counts from here on.
+    fn count(&mut self, inst: usize) {
+        self.fixed(Fixed::Count);
+        self.counters.push((self.bytes.len() / 8, inst));
+        self.put(0);
     }
 
     /// The cells that make a frame.
@@ -495,6 +526,8 @@ impl Encoder<'_> {
         Ok(Cells {
             words: words.collect(),
             offsets: self.offsets,
+            counters: self.counters,
+            cells: self.cells,
         })
     }
 }

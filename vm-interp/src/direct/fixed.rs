@@ -30,6 +30,8 @@ pub(crate) enum Fixed {
     Br,
     /// Traps with the code `unreachable`.
     Unreachable,
+    /// Adds one to the word at an address. Operand: the address (8).
+    Count,
     /// Calls a function of the module. Operands: its first cell (8), the callee's frame (4).
     Call,
     /// Calls an imported function. Operands: its place in the context (4), the callee's frame
@@ -149,6 +151,7 @@ impl Fixed {
             Fixed::Resolve,
             Fixed::Br,
             Fixed::Unreachable,
+            Fixed::Count,
             Fixed::Call,
             Fixed::CallImport,
             Fixed::Restore,

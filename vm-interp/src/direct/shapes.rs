@@ -7,29 +7,53 @@ use vm_translate::{Op, Ty};
 use vm_translate::shape::Registers;
 
 use super::fixed::REGISTERS;
-use super::{BUCKET_BITS, FIXED, hash};
+use super::{FIXED, SHAPE_BITS, TREE_BITS, hash};
 
-static KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keys.bin"));
-static BUCKETS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/buckets.bin"));
+/// Keys grouped by hash bucket, as the build script writes them.
+struct HashTable {
+    keys: &'static [u8],
+    buckets: &'static [u8],
+    bits: u32,
+}
+
+macro_rules! table {
+    ($name:literal, $bits:expr) => {
+        HashTable {
+            keys: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".keys")),
+            buckets: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".buckets")),
+            bits: $bits,
+        }
+    };
+}
+
+static SHAPES: HashTable = table!("shapes", SHAPE_BITS);
+static TREES: HashTable = table!("trees", TREE_BITS);
 
 /// The bit of a stored key that says that a longer shape starts with this one.
 const EXTENDS: u128 = 1 << 127;
 
+impl HashTable {
+    /// The place of a key, and what is stored there.
+    fn find(&self, key: ShapeKey) -> Option<(usize, u128)> {
+        let bucket = hash::bucket(key.bits(), self.bits);
+        let start = |bucket: usize| {
+            let bytes = self.buckets[4 * bucket..][..4].try_into();
+            bytes
+                .map(u32::from_le_bytes)
+                .map_or(0, |start| start as usize)
+        };
+        (start(bucket)..start(bucket + 1)).find_map(|n| {
+            let stored = stored_key(&self.keys[16 * n..][..16]);
+            (stored & !EXTENDS == key.bits()).then_some((n, stored))
+        })
+    }
+}
+
 /// The shape's handler.
 pub(super) fn find(key: ShapeKey) -> Option<Found> {
-    let bucket = hash::bucket(key.bits(), BUCKET_BITS);
-    let start = |bucket: usize| {
-        let bytes = BUCKETS[4 * bucket..][..4].try_into();
-        bytes
-            .map(u32::from_le_bytes)
-            .map_or(0, |start| start as usize)
-    };
-    (start(bucket)..start(bucket + 1)).find_map(|n| {
-        let stored = stored_key(&KEYS[16 * n..][..16]);
-        (stored & !EXTENDS == key.bits()).then(|| Found {
-            handler: FIXED + n,
-            extends: stored & EXTENDS != 0,
-        })
+    SHAPES.find(key).map(|(n, stored)| Found {
+        handler: FIXED + n,
+        extends: stored & EXTENDS != 0,
     })
 }
 
@@ -44,6 +68,10 @@ pub(super) struct DirectShapes;
 impl Shapes for DirectShapes {
     fn contains(&self, key: ShapeKey) -> bool {
         find(key).is_some() || evaluated(key).is_some()
+    }
+
+    fn grows(&self, tree: ShapeKey) -> bool {
+        TREES.find(tree).is_some()
     }
 
     fn registers(&self) -> Registers {
@@ -74,7 +102,7 @@ pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
 /// Every shape of the table, and the number of its handler.
 #[cfg(test)]
 pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
-    KEYS.chunks_exact(16).enumerate().map(|(n, bytes)| {
+    SHAPES.keys.chunks_exact(16).enumerate().map(|(n, bytes)| {
         let key = ShapeKey::from_bits(stored_key(bytes) & !EXTENDS);
         (FIXED + n, key)
     })

@@ -47,6 +47,7 @@ impl Mode {
         CodeOptions {
             threading: self.threading,
             unchecked: self.guarded.then_some(Layout::FULL),
+            profile: false,
         }
     }
 }

@@ -51,6 +51,14 @@ impl<'a> Cells<'a> {
         self.labelled[inst]
     }
 
+    /// The shape of these instructions together, if they have one.
+    pub fn key(&self, insts: Range<usize>) -> Option<ShapeKey> {
+        let insts = &self.function.insts()[insts];
+        insts.iter().try_fold(ShapeKey::new(), |key, inst| {
+            key.with_inst(&inst.root, self.function.nodes(inst))
+        })
+    }
+
     /// How many instructions from `first` on one cell does, and the executor's number for what it
     /// does. Nothing if the executor has no shape even for the first alone.
     ///

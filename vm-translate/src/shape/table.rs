@@ -67,12 +67,17 @@ pub struct Shape {
 }
 
 impl Tree {
-    fn key(&self, key: ShapeKey) -> Option<ShapeKey> {
+    /// The key of its symbols alone, unless they are more than a key can hold.
+    pub fn key(&self) -> Option<ShapeKey> {
+        self.append(ShapeKey::new())
+    }
+
+    fn append(&self, key: ShapeKey) -> Option<ShapeKey> {
         match self {
             Tree::Leaf(symbol) => key.with(*symbol),
             Tree::Op(op, trees) => trees
                 .iter()
-                .try_fold(key.with(Symbol::Op(*op))?, |key, tree| tree.key(key)),
+                .try_fold(key.with(Symbol::Op(*op))?, |key, tree| tree.append(key)),
         }
     }
 
@@ -110,7 +115,7 @@ impl Shape {
         self.roots.iter().try_fold(ShapeKey::new(), |key, root| {
             root.trees
                 .iter()
-                .try_fold(key.with(root.root)?, |key, tree| tree.key(key))
+                .try_fold(key.with(root.root)?, |key, tree| tree.append(key))
         })
     }
 

@@ -216,7 +216,7 @@ impl Translator<'_> {
         let busy = live | Temps::of(expr.terms(), &self.registers);
         let mut choice = None;
         let mut fallback = None;
-        expr::types(root, expr.terms(), |at, term, ty| {
+        expr::types(root.operands(), expr.terms(), |at, term, ty| {
             let movable = match term.node {
                 Node::Op(..) | Node::Place(Place::Slot(_) | Place::Vector(_)) => false,
                 Node::Place(_) | Node::Const(_) => true,

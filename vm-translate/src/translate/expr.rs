@@ -119,7 +119,7 @@ pub(super) fn subtree_end(terms: &[Term], at: usize) -> usize {
 }
 
 /// The type each node is read as, see [`crate::ir::with_types`].
-pub(super) fn types(root: &Root, terms: &[Term], mut f: impl FnMut(usize, &Term, Ty)) {
+pub(super) fn types(roots: &[Ty], terms: &[Term], mut f: impl FnMut(usize, &Term, Ty)) {
     // A tree of n nodes never has more than 2n + 2 operands open: an operator has at most three.
     let mut wanted = [Ty::I64; 2 * Expr::CAPACITY + 2];
     let mut open = 0;
@@ -129,7 +129,7 @@ pub(super) fn types(root: &Root, terms: &[Term], mut f: impl FnMut(usize, &Term,
             *open += 1;
         }
     };
-    want(&mut wanted, &mut open, root.operands());
+    want(&mut wanted, &mut open, roots);
     for (at, term) in terms.iter().enumerate() {
         open -= 1;
         f(at, term, wanted[open]);
@@ -145,10 +145,23 @@ pub(super) fn key(root: &Root, terms: &[Term]) -> Option<ShapeKey> {
         return None;
     }
     let mut symbols = [Symbol::root(root)?; ShapeKey::MAX_SYMBOLS as usize];
-    types(root, terms, |at, term, ty| {
+    types(root.operands(), terms, |at, term, ty| {
         symbols[at + 1] = Symbol::node(&term.node, ty)
     });
     Some(ShapeKey::of(&symbols[..1 + terms.len()]))
+}
+
+/// The symbols of a tree whose value is read as `ty`; nothing if there are too many.
+pub(super) fn tree_key(terms: &[Term], ty: Ty) -> Option<ShapeKey> {
+    // With a root it has to fit a key.
+    if terms.len() > Expr::MAX_TREE {
+        return None;
+    }
+    let mut symbols = [Symbol::Slot; ShapeKey::MAX_SYMBOLS as usize];
+    types(&[ty], terms, |at, term, ty| {
+        symbols[at] = Symbol::node(&term.node, ty)
+    });
+    Some(ShapeKey::of(&symbols[..terms.len()]))
 }
 
 /// What has to be known about a pending tree before something else happens.

@@ -5,7 +5,7 @@ use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
 
 use super::Translator;
-use super::expr::{Effects, Expr, Term};
+use super::expr::{self, Effects, Expr, Term};
 
 impl Translator<'_> {
     /// Emits what puts the value of an entry into a place, and before it whatever older entry
@@ -212,24 +212,11 @@ impl Translator<'_> {
         }
     }
 
-    /// Whether a tree may be kept pending: whether some root takes it whole.
+    /// Whether a tree may be kept pending: whether some shape has it whole.
     fn may_pend(&self, terms: &[Term]) -> bool {
         let Some(op) = terms[0].op() else {
             return true;
         };
-        if op.result() == Ty::V128 {
-            return self.offers(&Root::Set(Place::Vector(0)), terms);
-        }
-        let float = op.result().is_float();
-        let register = if float { Place::Float } else { Place::Int };
-        let (pinned, temps) = if float {
-            (self.registers.pinned_floats, self.registers.temp_floats)
-        } else {
-            (self.registers.pinned_ints, self.registers.temp_ints)
-        };
-        self.offers(&Root::Set(Place::Slot(0)), terms)
-            || (temps > 0 && self.offers(&Root::Set(register(pinned)), terms))
-            || (pinned > 0 && self.offers(&Root::Set(register(0)), terms))
-            || (op.result() == Ty::I32 && self.offers(&Root::BrIf(0), terms))
+        expr::tree_key(terms, op.result()).is_some_and(|key| self.shapes.grows(key))
     }
 }

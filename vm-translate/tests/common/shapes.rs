@@ -1,5 +1,6 @@
 //! Sets of shapes to translate for.
 
+use vm_translate::shape::{SetSymbol, Symbol};
 use vm_translate::{Op, Registers, ShapeKey, Shapes};
 
 /// A shape's symbols, as numbers.
@@ -60,6 +61,26 @@ impl Shapes for RandomShapes {
             hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         }
         (hash >> 33) % 100 < self.share
+    }
+
+    fn grows(&self, tree: ShapeKey) -> bool {
+        // It does if a slot can be set to it, or a temporary register, or a pinned one.
+        let Registers {
+            pinned_ints,
+            pinned_floats,
+            ..
+        } = self.registers;
+        [
+            SetSymbol::Slot,
+            SetSymbol::Vector,
+            SetSymbol::Int(pinned_ints),
+            SetSymbol::Float(pinned_floats),
+            SetSymbol::Int(0),
+            SetSymbol::Float(0),
+        ]
+        .into_iter()
+        .filter_map(|place| ShapeKey::new().with(Symbol::Set(place))?.then(tree))
+        .any(|key| self.contains(key))
     }
 
     fn registers(&self) -> Registers {
