@@ -7,6 +7,10 @@ use crate::heap::HeapBytes;
 use crate::stack_pool::StackSlot;
 use crate::{MemoryError, Reservation, StackPool, host_page_size};
 
+/// Plain stacks from this size on are mappings of their own where that is possible: allocators that
+/// use memory again write zeroes to all of it, and most of a stack is never touched.
+const MAPPED_BYTES: usize = 256 << 10;
+
 /// Bytes in a slot.
 const SLOT: usize = size_of::<u64>();
 
@@ -34,6 +38,7 @@ enum Backing {
     Guarded { _reservation: Reservation },
     Pooled { _slot: StackSlot },
     Plain { _heap: HeapBytes },
+    PlainMapped { _reservation: Reservation },
 }
 
 // SAFETY: `base` points into the owned backing, which is `Send`.
@@ -84,7 +89,8 @@ impl ValueStack {
         })
     }
 
-    /// A stack of `bytes` usable bytes on the heap, rounded up to whole slots, without a guard.
+    /// A stack of `bytes` usable bytes, rounded up to whole slots, without a guard: on the heap, or if
+    /// large, in pages of the host's where it has them.
     ///
     /// # Errors
     ///
@@ -95,6 +101,18 @@ impl ValueStack {
             bytes: bytes as u64,
         };
         let bytes = slots.checked_mul(SLOT).ok_or(refused.clone())?;
+        if bytes >= MAPPED_BYTES
+            && let Ok(reservation) = committed(bytes)
+        {
+            return Ok(ValueStack {
+                base: reservation.base().cast(),
+                slots,
+                guard: None,
+                _backing: Backing::PlainMapped {
+                    _reservation: reservation,
+                },
+            });
+        }
         let heap = HeapBytes::zeroed(bytes).map_err(|_| refused)?;
         Ok(ValueStack {
             base: heap.base().cast(),
@@ -130,4 +148,14 @@ impl ValueStack {
     pub fn guard(&self) -> Option<Range<usize>> {
         self.guard.clone()
     }
+}
+
+/// At least so many bytes in pages of their own, accessible throughout.
+fn committed(bytes: usize) -> Result<Reservation, MemoryError> {
+    let len = (bytes as u64)
+        .checked_next_multiple_of(host_page_size() as u64)
+        .unwrap_or(u64::MAX);
+    let mut reservation = Reservation::with_bytes(len)?;
+    reservation.commit(0, reservation.len())?;
+    Ok(reservation)
 }

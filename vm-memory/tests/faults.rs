@@ -227,3 +227,48 @@ fn growth_that_fails_half_way_leaves_the_slot_reusable() {
     assert!(memory.data().iter().all(|byte| *byte == 0));
     assert_exactly_accessible(&memory);
 }
+
+/// From each state of a slot to each other, with every request on the way failing: the next user, of
+/// whichever kind, finds the slot as new.
+#[test]
+fn a_slot_whose_preparation_failed_is_new_when_it_is_used_again() {
+    let one = MemoryImage::new(&[(0, &[1; 70_000])]).unwrap();
+    let two = MemoryImage::new(&[(0, &[2; 10])]).unwrap();
+    let kinds = [
+        (2, Some(&one), 1),
+        (1, Some(&two), 2),
+        (1, None, 0),
+        (LARGE, None, 0),
+    ];
+    let make = |pool: &Pool, (pages, image, _): (u64, Option<&MemoryImage>, u8)| {
+        LinearMemory::new_pooled(&MemoryType::new(pages, None), pool, image)
+    };
+    let mut failures = 0;
+    for from in kinds {
+        for to in kinds {
+            for next in kinds {
+                for n in 1.. {
+                    let config = PoolConfig::new(1, Layout::FULL).keep_resident(65536);
+                    let pool = Pool::new(config).unwrap();
+                    make(&pool, from).unwrap().data_mut().fill(0xA5);
+                    let host = FailingHost::nth(n);
+                    let result = make(&pool, to);
+                    let failed = host.failed().is_some();
+                    drop(host);
+                    if !failed {
+                        result.unwrap();
+                        break;
+                    }
+                    failures += 1;
+                    assert!(result.is_err());
+                    let memory = make(&pool, next).unwrap();
+                    assert_exactly_accessible(&memory);
+                    assert_eq!(memory.slice(0, 10).unwrap(), [next.2; 10]);
+                    let rest = if next.2 == 1 { 70_000 } else { 10 };
+                    assert!(memory.data()[rest..].iter().all(|byte| *byte == 0));
+                }
+            }
+        }
+    }
+    assert!(failures > 50, "{failures}");
+}

@@ -6,8 +6,8 @@ use std::error::Error;
 
 use common::passes_in_child;
 use vm_memory::{
-    GrowError, GuardSupport, HostLimit, Layout, LinearMemory, MemoryError, MemoryType, Reservation,
-    Unavailable, ValueStack, host_page_size, probe,
+    GrowError, GuardSupport, HostLimit, Layout, LinearMemory, MemoryError, MemoryType, Pool,
+    PoolConfig, Reservation, StackPool, Unavailable, ValueStack, host_page_size, probe,
 };
 
 mod common;
@@ -155,6 +155,81 @@ fn growth_takes_the_exact_size_when_room_for_more_is_refused() {
             // Twice the size is refused beside the old contents; one page more is not.
             assert_eq!(memory.grow(1), Ok(pages));
             assert_eq!(memory.slice(0, 4).unwrap(), b"kept");
+        },
+    );
+}
+
+#[test]
+fn a_pool_that_does_not_fit_the_address_space_names_the_limit() {
+    passes_in_child(
+        "a_pool_that_does_not_fit_the_address_space_names_the_limit",
+        || {
+            set_limit(libc::RLIMIT_AS, 10 * GIB);
+            let small = Layout::with_guard(65536).unwrap();
+            Pool::new(PoolConfig::new(1, Layout::FULL)).unwrap();
+            Pool::new(PoolConfig::new(2, small)).unwrap();
+            for (slots, layout) in [(2, Layout::FULL), (3, small)] {
+                let refused = Pool::new(PoolConfig::new(slots, layout)).unwrap_err();
+                let MemoryError::Reserve { bytes, limit, .. } = &refused else {
+                    panic!("{refused:?}");
+                };
+                assert_eq!(*bytes, u64::from(slots) * layout.reservation_bytes());
+                assert_eq!(*limit, HostLimit::AddressSpace { limit: 10 * GIB });
+            }
+            assert!(matches!(
+                StackPool::new(20, 1 << 30, 65536),
+                Err(MemoryError::Reserve {
+                    limit: HostLimit::AddressSpace { .. },
+                    ..
+                })
+            ));
+        },
+    );
+}
+
+#[test]
+fn a_pool_without_mappings_left_names_the_limit_and_goes_on_later() {
+    passes_in_child(
+        "a_pool_without_mappings_left_names_the_limit_and_goes_on_later",
+        || {
+            let pool = Pool::new(PoolConfig::new(8, Layout::FULL)).unwrap();
+            let stacks = StackPool::new(8, 65536, 65536).unwrap();
+            let ty = MemoryType::new(1, None);
+            let mut kept = LinearMemory::new_pooled(&ty, &pool, None).unwrap();
+            let page = host_page_size();
+            let mut many = Reservation::new(page << 20).unwrap();
+            let refused = (0..1 << 20)
+                .step_by(2)
+                .find(|index| many.commit(index * page, page).is_err());
+            assert!(refused.is_some());
+
+            let named = |error: MemoryError| {
+                assert!(
+                    matches!(
+                        error,
+                        MemoryError::Commit {
+                            limit: HostLimit::Mappings { .. },
+                            ..
+                        }
+                    ),
+                    "{error:?}"
+                );
+            };
+            named(pool.memory(&ty, None).unwrap_err());
+            named(stacks.stack().unwrap_err());
+            // What needs no further mapping goes on.
+            assert_eq!(kept.grow(1), Ok(1));
+            kept.write(65536, b"kept").unwrap();
+            assert_eq!((pool.in_use(), stacks.in_use()), (1, 0));
+
+            drop(many);
+            for _ in 0..2 {
+                let all: Vec<_> = (0..7).map(|_| pool.memory(&ty, None).unwrap()).collect();
+                assert_eq!(pool.in_use(), 8);
+                drop(all);
+                stacks.stack().unwrap();
+            }
+            assert_eq!(kept.slice(65536, 4).unwrap(), b"kept");
         },
     );
 }
