@@ -70,7 +70,7 @@ fn linker(engine: &Engine) -> Linker<Data> {
             "host",
             "again",
             |mut caller: Caller<'_, Data>, n: i32| -> Result<i32> {
-                let run = caller.data().clone().expect("set before the first run");
+                let run = caller.data().expect("set before the first run");
                 // One guest traps inside another, which goes on.
                 let inner = run.call(&mut caller, (1, n)).unwrap_err();
                 assert_eq!(inner.trap(), Some(Trap::MemoryOutOfBounds));
@@ -98,7 +98,7 @@ fn work(linker: &Linker<Data>, module: &Module, thread: u32, runs: u32) {
         let run = instance
             .get_typed_func::<(i32, i32), i32>(&mut store, "run")
             .unwrap();
-        *store.data_mut() = Some(run.clone());
+        *store.data_mut() = Some(run);
         let n = 1 + (i.wrapping_mul(2_654_435_761) >> 16) as i32 % 100;
         let kind = (i + thread) % 7;
         let result = run.call(&mut store, (kind as i32, n));
@@ -178,10 +178,9 @@ fn many_threads_end_guests_in_every_way_and_nothing_is_left() {
     });
     let engine = |config: &Config| match Engine::new(config) {
         Ok(engine) => Some(engine),
-        Err(error) => {
-            assert!(!cfg!(target_arch = "x86_64"), "{error}");
-            None
-        }
+        Err(error) if cfg!(target_arch = "x86_64") => panic!("{error}"),
+        // No guard pages, or no code that relies on them.
+        Err(_) => None,
     };
 
     // Whatever a process allocates once (the allocator's arenas, for one) is there afterwards.
