@@ -8,17 +8,20 @@ use std::fmt::Write as _;
 
 use common::accesses::{LANES, LOADS, STORES, VECTOR_LOADS, halves, joined};
 use common::modes_with;
-use vm_engine::{Config, Engine, Instance, Memory, Module, Trap, TypedFunc};
+use vm_engine::{
+    Bounds, Config, Engine, Instance, Layout, Memory, Module, Threading, Trap, TypedFunc,
+};
 
 const PAGE: u64 = 65536;
 
 /// Offsets in the instruction: none, small ones, those around a page and around what fits 31 and 32
 /// bits.
-const OFFSETS: [u64; 7] = [
+const OFFSETS: [u64; 8] = [
     0,
     3,
     PAGE - 1,
     PAGE,
+    PAGE + 16,
     0x7fff_ffff,
     0x8000_0000,
     u32::MAX as u64,
@@ -71,10 +74,20 @@ fn places(width: u64, len: u64) -> Vec<u64> {
     places
 }
 
+/// Every mode; and guards so small that the offset decides whether an access is checked by code.
 fn engines() -> Vec<Engine> {
-    modes_with(|config: &mut Config| {
+    let mut engines = modes_with(|config| {
         config.wasm_simd(true);
-    })
+    });
+    let is_guarded = |engine: &Engine| engine.strategy().bounds == Bounds::Guarded;
+    if engines.iter().any(is_guarded) {
+        let mut config = Config::new();
+        config.threading(Threading::Direct).bounds(Bounds::Guarded);
+        config.wasm_simd(true);
+        config.memory_layout(Layout::with_guard(PAGE).unwrap());
+        engines.push(Engine::new(&config).unwrap());
+    }
+    engines
 }
 
 /// A byte of the memory that nothing has stored to.

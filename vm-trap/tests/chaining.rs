@@ -262,6 +262,41 @@ fn an_ignored_fault_ends_the_process() {
     });
 }
 
+/// Who reports faults is the address sanitizer in a build with it, which has handlers from the start, and
+/// otherwise the kernel.
+#[test]
+fn a_fault_of_the_hosts_is_reported_as_without_us() {
+    const NAME: &str = "a_fault_of_the_hosts_is_reported_as_without_us";
+    if is_child() {
+        register();
+        install().expect("supported here");
+        let pages = Pages::new();
+        let regions = pages.regions(RegionClass::Memory);
+        for _ in 0..100 {
+            assert!(guest_load(&regions, pages.guard()).is_err());
+        }
+        eprintln!("now the host");
+        host_load(pages.guard());
+        return;
+    }
+    let output = child(NAME)
+        .env("ASAN_OPTIONS", "handle_segv=1")
+        .output()
+        .expect("the test program runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("now the host"), "{stderr}");
+    let sanitized = option_env!("RUSTFLAGS").is_some_and(|f| f.contains("sanitizer=address"));
+    if sanitized {
+        assert!(
+            stderr.contains("AddressSanitizer: SEGV on unknown address"),
+            "{stderr}"
+        );
+    } else {
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(output.status.signal(), Some(GUARD_SIGNAL), "{stderr}");
+    }
+}
+
 fn host_default() {
     set_action(libc::SIGSEGV, &new_action(libc::SIG_DFL, 0));
     set_action(libc::SIGBUS, &new_action(libc::SIG_DFL, 0));

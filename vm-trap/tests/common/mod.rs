@@ -326,11 +326,17 @@ const CHILD: &str = "VM_TRAP_TEST_CHILD";
 
 /// Runs the test of that name in a process of its own, where [`is_child`] holds.
 pub fn run_in_child(test: &str) -> Output {
-    Command::new(std::env::current_exe().expect("the test program has a path"))
+    child(test).output().expect("the test program runs")
+}
+
+/// The command that runs the test of that name in a process of its own.
+pub fn child(test: &str) -> Command {
+    let program = std::env::current_exe().expect("the test program has a path");
+    let mut command = Command::new(program);
+    command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .expect("the test program runs")
+        .env(CHILD, "1");
+    command
 }
 
 /// Runs `body` in a process of its own, which must succeed and do all of it.
