@@ -20,6 +20,7 @@
 //! `base + FRAME_HEADER` and up, and so do the results after it has returned.
 
 use crate::op::{Op, StoreOp, Ty};
+use crate::shape::ShapeKey;
 
 /// Slots at the start of a frame that belong to the executor.
 pub const FRAME_HEADER: u32 = 3;
@@ -315,6 +316,8 @@ pub struct Inst {
     pub(crate) first_node: u32,
     /// How many nodes its trees have together.
     pub(crate) node_count: u32,
+    /// Its shape's key; without symbols if it has none.
+    pub(crate) key: ShapeKey,
     /// The offset in the module's bytes of the WebAssembly instruction it stands for; of the one
     /// that traps, where it stands for several.
     pub offset: u32,
@@ -395,6 +398,7 @@ impl Function {
     }
 
     /// The nodes of an instruction's trees, in prefix order.
+    #[inline]
     pub fn nodes(&self, inst: &Inst) -> &[Node] {
         &self.nodes[inst.first_node as usize..][..inst.node_count as usize]
     }
@@ -437,12 +441,40 @@ impl Function {
 /// Calls `f` with every node of the trees in prefix order and the type its context wants.
 /// `roots` are the types the root wants, one a tree.
 pub fn with_types(nodes: &[Node], roots: &[Ty], mut f: impl FnMut(&Node, Ty)) {
-    let mut wanted: Vec<Ty> = roots.iter().rev().copied().collect();
-    for node in nodes {
-        let ty = wanted.pop().unwrap_or(Ty::I64);
-        f(node, ty);
-        if let Node::Op(op, _) = node {
-            wanted.extend(op.params().iter().rev());
+    each_typed(nodes, |node| node, roots, |_, node, ty| f(node, ty));
+}
+
+/// The same for anything that has a node; `f` also gets the index.
+pub(crate) fn each_typed<T>(
+    items: &[T],
+    node: impl Fn(&T) -> &Node,
+    roots: &[Ty],
+    mut f: impl FnMut(usize, &T, Ty),
+) {
+    // Every operand that is open is a tree yet to come, so there are no more than nodes.
+    let mut few = [Ty::I64; 24];
+    let mut many = Vec::new();
+    let wanted = if items.len() <= few.len() {
+        &mut few[..]
+    } else {
+        many.resize(items.len(), Ty::I64);
+        &mut many[..]
+    };
+    let mut open = 0;
+    let want = |wanted: &mut [Ty], open: &mut usize, types: &[Ty]| {
+        for ty in types.iter().rev() {
+            if let Some(slot) = wanted.get_mut(*open) {
+                *slot = *ty;
+                *open += 1;
+            }
+        }
+    };
+    want(wanted, &mut open, roots);
+    for (index, item) in items.iter().enumerate() {
+        open = open.saturating_sub(1);
+        f(index, item, wanted[open]);
+        if let Node::Op(op, _) = node(item) {
+            want(wanted, &mut open, op.params());
         }
     }
 }
@@ -473,6 +505,7 @@ impl Root {
     }
 
     /// The types of the trees that the root takes. A set moves 64 bits whatever they mean.
+    #[inline]
     pub fn operands(&self) -> &'static [Ty] {
         match self {
             Root::Set(Place::Vector(_)) | Root::GlobalSet { kind: Ty::V128, .. } => &[Ty::V128],

@@ -77,16 +77,19 @@ macro_rules! ops {
             }
 
             /// The types of its operands.
+            #[inline]
             pub const fn params(self) -> &'static [Ty] {
                 match self { $(Op::$name => &[$(Ty::$param),*]),* }
             }
 
             /// The type of its result.
+            #[inline]
             pub const fn result(self) -> Ty {
                 match self { $(Op::$name => Ty::$result),* }
             }
 
             /// What else it does.
+            #[inline]
             pub const fn effect(self) -> Effect {
                 use Effect::*;
                 match self { $(Op::$name => $effect),* }

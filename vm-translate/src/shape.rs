@@ -125,6 +125,7 @@ impl Symbol {
     const FIRST_OPERATOR: u16 = 160;
 
     /// The symbol's number: not zero, below 1024.
+    #[inline]
     pub fn number(self) -> u16 {
         match self {
             Symbol::Slot => 1,
@@ -202,6 +203,7 @@ impl Symbol {
     }
 
     /// The symbol of a constant that is read as `ty`.
+    #[inline]
     pub fn constant(bits: u64, ty: Ty) -> Symbol {
         match ty {
             Ty::I32 | Ty::F32 => Symbol::Const32,
@@ -211,14 +213,23 @@ impl Symbol {
         }
     }
 
+    /// The symbol of a leaf that is a place.
+    #[inline]
+    pub const fn place(place: Place) -> Symbol {
+        match place {
+            Place::Slot(_) => Symbol::Slot,
+            Place::Int(n) => Symbol::Int(n),
+            Place::Float(n) => Symbol::Float(n),
+            Place::Vector(_) => Symbol::Vector,
+        }
+    }
+
     /// The symbol of a node that is read as `ty`.
+    #[inline]
     pub fn node(node: &Node, ty: Ty) -> Symbol {
         match *node {
             Node::Op(op, _) => Symbol::Op(op),
-            Node::Place(Place::Slot(_)) => Symbol::Slot,
-            Node::Place(Place::Int(n)) => Symbol::Int(n),
-            Node::Place(Place::Float(n)) => Symbol::Float(n),
-            Node::Place(Place::Vector(_)) => Symbol::Vector,
+            Node::Place(place) => Symbol::place(place),
             Node::Const(bits) => Symbol::constant(bits, ty),
         }
     }
@@ -327,17 +338,15 @@ impl ShapeKey {
             .then(|| ShapeKey(self.0 | next.0 << (count * Self::BITS)))
     }
 
+    /// Its first symbol: a root, if it is a shape's.
+    pub fn first(self) -> Option<Symbol> {
+        Symbol::from_number(self.0 as u16 & ((1 << Self::BITS) - 1))
+    }
+
     /// The number of the operator that the root's first tree starts with, if it starts with one.
     pub const fn operator(self) -> Option<usize> {
         let number = (self.0 >> Self::BITS) as usize & ((1 << Self::BITS) - 1);
         number.checked_sub(Symbol::FIRST_OPERATOR as usize)
-    }
-
-    /// The key of a few symbols, of which there are no more than fit.
-    pub(crate) fn of(symbols: &[Symbol]) -> ShapeKey {
-        ShapeKey(symbols.iter().rev().fold(0, |bits, symbol| {
-            bits << Self::BITS | u128::from(symbol.number())
-        }))
     }
 
     /// With one more symbol, unless it is full.
@@ -349,11 +358,79 @@ impl ShapeKey {
 
     /// With a root and its trees; nothing if the root has no shape or the key is full.
     pub fn with_inst(self, root: &Root, nodes: &[Node]) -> Option<ShapeKey> {
-        let mut key = Some(self.with(Symbol::root(root)?)?);
+        let mut trees = Symbols::default();
         crate::ir::with_types(nodes, root.operands(), |node, ty| {
-            key = key.and_then(|key| key.with(Symbol::node(node, ty)));
+            trees.push(Symbol::node(node, ty));
         });
-        key
+        self.then(trees.below(Symbol::root(root)?)?)
+    }
+}
+
+/// The symbols of trees without a root. To put trees together costs the same however large they
+/// are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Symbols {
+    bits: u128,
+    /// How many there are. Of more than fit below a root, `bits` says nothing.
+    count: u32,
+}
+
+impl Symbols {
+    /// The most symbols that fit below a root.
+    pub(crate) const MAX: u32 = ShapeKey::MAX_SYMBOLS - 1;
+
+    /// One symbol.
+    #[inline]
+    pub(crate) fn one(symbol: Symbol) -> Symbols {
+        Symbols {
+            bits: symbol.number().into(),
+            count: 1,
+        }
+    }
+
+    /// Symbols by their bits.
+    #[inline]
+    pub(crate) fn from_bits(bits: u128, count: u32) -> Symbols {
+        Symbols { bits, count }
+    }
+
+    /// Adds a symbol at the end.
+    pub(crate) fn push(&mut self, symbol: Symbol) {
+        self.append(Symbols::one(symbol));
+    }
+
+    /// Adds symbols at the end.
+    #[inline]
+    pub(crate) fn append(&mut self, next: Symbols) {
+        let count = self.count.saturating_add(next.count);
+        if count <= Self::MAX {
+            self.bits |= next.bits << (self.count * ShapeKey::BITS);
+        }
+        self.count = count;
+    }
+
+    /// Puts another symbol in the place of the first.
+    pub(crate) fn set_first(&mut self, symbol: Symbol) {
+        self.bits = self.bits >> ShapeKey::BITS << ShapeKey::BITS | u128::from(symbol.number());
+    }
+
+    /// Their bits, if they fit below a root.
+    #[inline]
+    pub(crate) fn bits(self) -> Option<u128> {
+        (self.count <= Self::MAX).then_some(self.bits)
+    }
+
+    /// The key of the symbols alone, if they fit below a root.
+    #[inline]
+    pub(crate) fn key(self) -> Option<ShapeKey> {
+        self.bits().map(ShapeKey)
+    }
+
+    /// The key of the root with these trees, if they fit.
+    #[inline]
+    pub(crate) fn below(self, root: Symbol) -> Option<ShapeKey> {
+        (self.count <= Self::MAX)
+            .then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root.number())))
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) entry: &'a dyn Fn(u32) -> u64,
 }
 
+/// About what an instruction's cell takes, for a first guess of a function's size.
+const USUAL_CELL_BYTES: usize = 24;
+
 /// A function's cells.
 pub(super) struct Cells {
     pub(super) words: Vec<u64>,
@@ -51,8 +54,8 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
     let mut encoder = Encoder {
         function,
         around,
-        bytes: Vec::new(),
-        offsets: Vec::new(),
+        bytes: Vec::with_capacity(function.insts().len() * USUAL_CELL_BYTES),
+        offsets: Vec::with_capacity(function.insts().len() + 1),
         branches: Vec::new(),
         starts: Vec::with_capacity(function.insts().len()),
         ints: 0,
@@ -518,13 +521,10 @@ impl Encoder<'_> {
             let distance = to as i32 - branch.cell as i32;
             self.bytes[branch.at..][..4].copy_from_slice(&distance.to_ne_bytes());
         }
-        let words = self.bytes.chunks(8).map(|bytes| {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_ne_bytes(word)
-        });
+        // Every cell is padded.
+        let (words, _) = self.bytes.as_chunks();
         Ok(Cells {
-            words: words.collect(),
+            words: words.iter().copied().map(u64::from_ne_bytes).collect(),
             offsets: self.offsets,
             counters: self.counters,
             cells: self.cells,

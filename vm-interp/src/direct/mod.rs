@@ -13,6 +13,7 @@ mod code;
 mod encode;
 mod fixed;
 mod hash;
+mod numbers;
 mod operands;
 mod run;
 mod shapes;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use fixed::Fixed;
+use numbers::fixed_handler;
 
 pub(crate) use code::DirectCode;
 pub(crate) use run::{host_entry, register_sites, run};
@@ -74,20 +76,6 @@ fn is_call(address: u64) -> bool {
     [Fixed::Call, Fixed::Runtime]
         .iter()
         .any(|fixed| fixed_handler(*fixed) == address)
-}
-
-/// The numbers of the fixed handlers.
-static FIXED_NUMBERS: LazyLock<HashMap<Fixed, usize>> = LazyLock::new(|| {
-    Fixed::all()
-        .into_iter()
-        .enumerate()
-        .map(|(n, fixed)| (fixed, n))
-        .collect()
-});
-
-/// The address of a fixed handler.
-fn fixed_handler(fixed: Fixed) -> u64 {
-    handler(FIXED_NUMBERS[&fixed])
 }
 
 /// Whether this processor has the instructions that handlers use beyond the architecture's base.

@@ -82,6 +82,10 @@ impl Shapes for DirectShapes {
 /// The operator of a shape that sets a slot, or two, to an operator over slots which reads nothing
 /// else.
 pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
+    let root = key.first()?;
+    if !matches!(root, Symbol::Set(SetSymbol::Slot | SetSymbol::Vector)) {
+        return None;
+    }
     Op::ALL.get(key.operator()?).copied().filter(|op| {
         let place = match op.result() {
             Ty::V128 => SetSymbol::Vector,
@@ -91,11 +95,10 @@ pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
             Ty::V128 => Symbol::Vector,
             _ => Symbol::Slot,
         });
-        let slots = [Symbol::Set(place), Symbol::Op(*op)]
-            .into_iter()
-            .chain(leaves)
-            .try_fold(ShapeKey::new(), ShapeKey::with);
-        matches!(op.effect(), Effect::Pure | Effect::Traps) && slots == Some(key)
+        let slots = [Symbol::Op(*op)].into_iter().chain(leaves);
+        root == Symbol::Set(place)
+            && matches!(op.effect(), Effect::Pure | Effect::Traps)
+            && slots.eq(key.iter().skip(1))
     })
 }
 

@@ -70,10 +70,13 @@ impl<'a> Cells<'a> {
         find: impl Fn(ShapeKey) -> Option<Found>,
     ) -> Option<(Range<usize>, usize)> {
         let insts = self.function.insts();
-        let key = |inst: &Inst| ShapeKey::new().with_inst(&inst.root, self.function.nodes(inst));
-        let mut keys = key(&insts[first])?;
+        let mut keys = insts[first].key;
         let mut found = find(keys)?;
         let mut end = first + 1;
+        if !found.extends {
+            // Most do not, and how they trap does not matter.
+            return Some((first..end, found.handler));
+        }
         let mut traps = traps(&insts[first], self.function.nodes(&insts[first]));
         while found.extends && end < insts.len() && !self.labelled[end] {
             let next = &insts[end];
@@ -82,9 +85,9 @@ impl<'a> Cells<'a> {
                 (Traps::ByFault(a), Traps::ByFault(b)) => Traps::ByFault(a + b),
                 _ => break,
             };
-            let Some((longer, more)) = key(next)
-                .and_then(|key| keys.then(key))
-                .and_then(|keys| Some((keys, find(keys)?)))
+            let Some((longer, more)) = (keys.then(next.key))
+                .filter(|longer| *longer != keys)
+                .and_then(|longer| Some((longer, find(longer)?)))
             else {
                 break;
             };

@@ -92,7 +92,7 @@ impl Translator<'_> {
 
     /// Makes an entry a leaf, for roots that take nothing else.
     pub(super) fn leaf_operand(&mut self, index: usize) {
-        if self.stack.leaf(index).is_none() {
+        if self.stack.is_tree(index) {
             self.materialise_above(index);
         }
     }

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use wasmparser::{BlockType, BrTable};
 
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
-use crate::op::Op;
+use crate::op::{Op, Ty};
 use crate::{Error, ValType};
 
 use super::Translator;
-use super::expr::{Effects, Expr, Term, subtree_end};
+use super::expr::{Effects, Term, subtree_end};
 use super::lookahead::After;
 
 /// A block that is open.
@@ -252,7 +252,7 @@ impl<'a> Translator<'a> {
         if let Some(place) = place {
             // What comes next takes it from there.
             for ty in operands {
-                self.push(ty.ty(), &[Term::place(place, self.offset)]);
+                self.push_leaf(ty.ty(), Term::place(place, self.offset));
             }
             return;
         }
@@ -429,22 +429,49 @@ impl<'a> Translator<'a> {
     fn in_place(&self, frame: usize, first: usize) -> bool {
         (first..)
             .zip(self.destinations(frame))
-            .all(|(index, place)| self.stack.leaf(index) == Some(Node::Place(place)))
+            .all(|(index, place)| self.stack.is_at(index, place))
     }
 
     /// Takes the condition from the top of the stack and branches if it is not zero, or if it
     /// is, as `sense` says.
     fn branch_on_top(&mut self, mut sense: bool, label: Label) {
         let top = self.stack.len() - 1;
-        let mut expr = self.stack.expr(top);
-        sense = simplify_condition(&mut expr, sense);
+        sense = self.simplify_condition(sense);
         let root = if sense {
             Root::BrIf(label)
         } else {
             Root::BrUnless(label)
         };
-        self.lower_with(root, expr, top..top + 1);
+        self.lower_entries(root, top..top + 1);
         self.stack.truncate(top);
+    }
+
+    /// Drops comparisons with zero from the condition at the top of the stack and turns negated
+    /// integer comparisons round. Returns the sense in which the condition now is meant.
+    fn simplify_condition(&mut self, mut sense: bool) -> bool {
+        loop {
+            let terms = self.stack.terms(self.stack.len() - 1);
+            let last = terms.len() - 1;
+            match terms[0].op() {
+                Some(Op::I32Eqz) => {
+                    self.stack.strip_top(Ty::I32);
+                    sense = !sense;
+                }
+                Some(op @ (Op::I32Eq | Op::I32Ne))
+                    if terms[last].node == Node::Const(0) && subtree_end(terms, 1) == last =>
+                {
+                    self.stack.strip_top(Ty::I32);
+                    sense = sense == (op == Op::I32Ne);
+                }
+                Some(op) if !sense && op.inverted().is_some() => {
+                    if let Some(inverted) = op.inverted() {
+                        self.stack.set_top_op(inverted);
+                    }
+                    return true;
+                }
+                _ => return sense,
+            }
+        }
     }
 }
 
@@ -455,34 +482,4 @@ pub(super) fn in_slots(base: Slot, types: &[ValType]) -> impl Iterator<Item = Pl
         *next += ty.slots();
         Some(place)
     })
-}
-
-/// Drops comparisons with zero from a condition and turns negated integer comparisons round.
-/// Returns the sense in which the condition now is meant.
-fn simplify_condition(expr: &mut Expr, mut sense: bool) -> bool {
-    loop {
-        let terms = expr.terms();
-        let is_zero = |term: &Term| term.node == Node::Const(0);
-        let last = terms.len() - 1;
-        match terms[0].op() {
-            Some(Op::I32Eqz) => {
-                expr.strip();
-                sense = !sense;
-            }
-            Some(op @ (Op::I32Eq | Op::I32Ne))
-                if is_zero(&terms[last]) && subtree_end(terms, 1) == last =>
-            {
-                expr.truncate(last);
-                expr.strip();
-                sense = sense == (op == Op::I32Ne);
-            }
-            Some(op) if !sense && op.inverted().is_some() => {
-                if let Some(inverted) = op.inverted() {
-                    expr.terms_mut()[0].node = Node::Op(inverted, 0);
-                }
-                return true;
-            }
-            _ => return sense,
-        }
-    }
 }

@@ -1,7 +1,10 @@
 //! From trees to instructions that the executor has a handler for.
 
+use std::ops::Range;
+
 use crate::ir::{Inst, Label, Node, Place, Root, Slot};
 use crate::op::Ty;
+use crate::shape::{ShapeKey, Symbol, Symbols};
 
 use super::Translator;
 use super::expr::{self, Expr, Temps, Term};
@@ -20,6 +23,15 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// For a body of so many bytes, most instructions of which become nodes of some others.
+    pub(super) fn for_body(bytes: usize) -> Output {
+        Output {
+            insts: Vec::with_capacity(bytes / 8 + 8),
+            nodes: Vec::with_capacity(bytes / 4 + 16),
+            ..Output::default()
+        }
+    }
+
     /// A label that is bound later.
     pub(super) fn label(&mut self) -> Label {
         self.label_at(u32::MAX)
@@ -47,7 +59,8 @@ impl Output {
         self.insts.len() as u32
     }
 
-    pub(super) fn inst(&mut self, root: Root, terms: &[Term], offset: u32) {
+    #[inline]
+    fn inst(&mut self, root: Root, terms: &[Term], key: Option<ShapeKey>, offset: u32) {
         if let Root::Set(place) = root
             && let Some(slots) = place.slots()
         {
@@ -59,21 +72,23 @@ impl Output {
             root,
             first_node,
             node_count: terms.len() as u32,
+            key: key.unwrap_or_default(),
             offset,
         });
     }
 
     /// Emits an instruction that is a shape. `offset` is that of what the instruction is for.
-    pub(super) fn whole(&mut self, root: Root, terms: &[Term], offset: u32) {
+    #[inline]
+    pub(super) fn whole(&mut self, root: Root, terms: &[Term], key: Option<ShapeKey>, offset: u32) {
         // The offset is that of what may trap; of a store that is the store.
-        let traps = terms.iter().find(|term| term.may_trap());
-        let offset = match (root, traps) {
-            (Root::Store { .. }, _) => offset,
-            (_, Some(term)) => term.offset,
-            (Root::Set(_), None) if terms[0].op().is_some() => terms[0].offset,
-            _ => offset,
+        let traps = || terms.iter().find(|term| term.may_trap());
+        let offset = match root {
+            Root::Store { .. } => offset,
+            _ if terms[0].op().is_none() => offset,
+            Root::Set(_) => traps().unwrap_or(&terms[0]).offset,
+            _ => traps().map_or(offset, |term| term.offset),
         };
-        self.inst(root, terms, offset);
+        self.inst(root, terms, key, offset);
     }
 }
 
@@ -83,27 +98,40 @@ impl Translator<'_> {
         expr::key(root, terms).is_some_and(|key| self.shapes.contains(key))
     }
 
+    /// Whether the executor can do this, of which the trees' symbols are given, in one step.
+    fn offers_tree(&self, root: &Root, trees: Symbols) -> bool {
+        Symbol::root(root)
+            .and_then(|root| trees.below(root))
+            .is_some_and(|key| self.shapes.contains(key))
+    }
+
     /// Emits an instruction without trees.
     pub(super) fn emit_plain(&mut self, root: Root) {
-        self.out.inst(root, &[], self.offset);
+        let key = Symbol::root(&root).and_then(|root| Symbols::default().below(root));
+        self.out.inst(root, &[], key, self.offset);
     }
 
     /// Emits what `root` does with the values of `expr`, in as few instructions as the shapes
     /// allow. `live` are the temporaries that other entries still need; slots from
     /// `self.scratch` up are free.
     pub(super) fn lower(&mut self, root: Root, mut expr: Expr, live: Temps) {
-        while !self.offers(&root, expr.terms()) {
+        loop {
+            let key = expr::key(&root, expr.terms());
+            if key.is_some_and(|key| self.shapes.contains(key)) {
+                self.out.whole(root, expr.terms(), key, self.offset);
+                return;
+            }
             if self.via_other_place(&root, &expr, live)
                 || !(self.split(&root, &mut expr, live) || self.move_leaf(&root, &mut expr, live))
             {
                 return;
             }
         }
-        self.emit_whole(root, &expr);
     }
 
     fn emit_whole(&mut self, root: Root, expr: &Expr) {
-        self.out.whole(root, expr.terms(), self.offset);
+        let key = expr::key(&root, expr.terms());
+        self.out.whole(root, expr.terms(), key, self.offset);
     }
 
     /// Takes the scratch slots for a value of a type.
@@ -150,9 +178,9 @@ impl Translator<'_> {
 
     /// Where the value of a tree should be put for later: in a temporary register that is not
     /// in `busy`, or else in `slot`.
-    pub(super) fn place_for(&self, terms: &[Term], ty: Ty, slot: Slot, busy: Temps) -> Place {
+    pub(super) fn place_for(&self, tree: Symbols, ty: Ty, slot: Slot, busy: Temps) -> Place {
         match busy.free(ty, &self.registers) {
-            Some(temp) if self.offers(&Root::Set(temp), terms) => temp,
+            Some(temp) if self.offers_tree(&Root::Set(temp), tree) => temp,
             _ => Place::in_slots(slot, ty),
         }
     }
@@ -162,36 +190,37 @@ impl Translator<'_> {
         // Splitting off the whole tree of a branch or of a global's set is the last resort: a
         // compare belongs to its branch.
         let whole = root.operands().len() == 1;
-        let mut candidates: Vec<usize> = (usize::from(whole)..expr.terms().len())
-            .filter(|at| expr.terms()[*at].op().is_some())
-            .collect();
-        if whole && !matches!(root, Root::Set(_)) && expr.terms()[0].op().is_some() {
-            candidates.push(0);
-        }
-        // The best is a subtree that is a shape, as is the rest without it; the next best one
-        // whose rest is a shape; else the first, which is large and comes before all traps.
-        let mut fits = candidates.iter().copied().filter(|at| {
-            let place = self.split_place(expr, *at, live);
-            let mut rest = *expr;
-            rest.replace(*at, place);
-            traps_in_order(expr.terms(), *at) && self.offers(root, rest.terms())
-        });
-        let first_fit = fits.next();
-        let fits = first_fit
-            .into_iter()
-            .chain(fits)
-            .find(|at| {
-                let subtree = expr.subtree(*at);
-                self.offers(
-                    &Root::Set(self.split_place(expr, *at, live)),
-                    subtree.terms(),
-                )
-            })
-            .or(first_fit);
-        let Some(at) = fits.or(candidates.first().copied()) else {
+        let is_op = |at: &usize| expr.terms()[*at].op().is_some();
+        let last_resort = (whole && !matches!(root, Root::Set(_))).then_some(0);
+        let mut candidates = (usize::from(whole)..expr.terms().len())
+            .chain(last_resort)
+            .filter(is_op)
+            .peekable();
+        let Some(&first) = candidates.peek() else {
             return false;
         };
-        let place = self.split_place(expr, at, live);
+        let symbols = SymbolList::new(root, expr.terms());
+        // The best is a subtree that is a shape, as is the rest without it; the next best one
+        // whose rest is a shape; else the first, which is large and comes before all traps.
+        let (mut first_fit, mut best) = (None, None);
+        for at in candidates {
+            let subtree = at..expr::subtree_end(expr.terms(), at);
+            if !traps_in_order(expr.terms(), at) {
+                continue;
+            }
+            let place = self.split_place(expr, &symbols, subtree.clone(), live);
+            if !self.offers_tree(root, symbols.with(subtree.clone(), place)) {
+                continue;
+            }
+            first_fit = first_fit.or(Some(at));
+            if self.offers_tree(&Root::Set(place), symbols.of(subtree)) {
+                best = Some(at);
+                break;
+            }
+        }
+        let at = best.or(first_fit).unwrap_or(first);
+        let subtree = at..expr::subtree_end(expr.terms(), at);
+        let place = self.split_place(expr, &symbols, subtree, live);
         if let Some(slots) = place.slots() {
             self.scratch = slots.end;
         }
@@ -202,18 +231,25 @@ impl Translator<'_> {
         true
     }
 
-    fn split_place(&self, expr: &Expr, at: usize, live: Temps) -> Place {
-        let subtree = expr.subtree(at);
-        let mut rest = *expr;
-        rest.replace(at, Place::Slot(0));
-        let busy = live | Temps::of(rest.terms(), &self.registers);
-        let ty = subtree.terms()[0].op().map_or(Ty::I64, |op| op.result());
-        self.place_for(subtree.terms(), ty, self.scratch, busy)
+    fn split_place(
+        &self,
+        expr: &Expr,
+        symbols: &SymbolList,
+        subtree: Range<usize>,
+        live: Temps,
+    ) -> Place {
+        let terms = expr.terms();
+        let busy = live
+            | Temps::of(&terms[..subtree.start], &self.registers)
+            | Temps::of(&terms[subtree.end..], &self.registers);
+        let ty = terms[subtree.start].op().map_or(Ty::I64, |op| op.result());
+        self.place_for(symbols.of(subtree), ty, self.scratch, busy)
     }
 
     /// Moves a leaf to a place that the shapes know better: in the end, to a slot.
     fn move_leaf(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
         let busy = live | Temps::of(expr.terms(), &self.registers);
+        let symbols = SymbolList::new(root, expr.terms());
         let mut choice = None;
         let mut fallback = None;
         expr::types(root.operands(), expr.terms(), |at, term, ty| {
@@ -228,9 +264,8 @@ impl Translator<'_> {
             fallback = fallback.or(Some((at, slot)));
             let temp = busy.free(ty, &self.registers);
             choice = temp.into_iter().chain([slot]).find_map(|place| {
-                let mut moved = *expr;
-                moved.replace(at, place);
-                self.offers(root, moved.terms()).then_some((at, place))
+                let moved = symbols.with(at..at + 1, place);
+                self.offers_tree(root, moved).then_some((at, place))
             });
         });
         let Some((at, place)) = choice.or(fallback) else {
@@ -245,6 +280,42 @@ impl Translator<'_> {
         expr.replace(at, place);
         self.lower(Root::Set(place), leaf, busy);
         true
+    }
+}
+
+/// The symbols of an instruction's trees, one by one.
+struct SymbolList {
+    symbols: [Symbol; Expr::CAPACITY],
+    len: usize,
+}
+
+impl SymbolList {
+    fn new(root: &Root, terms: &[Term]) -> SymbolList {
+        let mut symbols = [Symbol::Slot; Expr::CAPACITY];
+        expr::types(root.operands(), terms, |at, term, ty| {
+            symbols[at] = Symbol::node(&term.node, ty);
+        });
+        SymbolList {
+            symbols,
+            len: terms.len(),
+        }
+    }
+
+    /// Those of a part.
+    fn of(&self, part: Range<usize>) -> Symbols {
+        let mut symbols = Symbols::default();
+        self.symbols[part]
+            .iter()
+            .for_each(|symbol| symbols.push(*symbol));
+        symbols
+    }
+
+    /// All, with a leaf in the place of a part.
+    fn with(&self, part: Range<usize>, place: Place) -> Symbols {
+        let mut symbols = self.of(0..part.start);
+        symbols.push(Symbol::place(place));
+        symbols.append(self.of(part.end..self.len));
+        symbols
     }
 }
 

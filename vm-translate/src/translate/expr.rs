@@ -2,7 +2,7 @@
 
 use crate::ir::{Node, Place, Root};
 use crate::op::{Effect, Op, Ty};
-use crate::shape::{Registers, ShapeKey, Symbol};
+use crate::shape::{Registers, ShapeKey, Symbol, Symbols};
 
 /// A node and the offset in the module of the instruction it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,9 @@ pub(super) struct Expr {
 
 impl Expr {
     /// The most nodes of one tree: with a root they fill a shape key.
-    pub(super) const MAX_TREE: usize = ShapeKey::MAX_SYMBOLS as usize - 1;
+    pub(super) const MAX_TREE: usize = Symbols::MAX as usize;
     /// A store has two trees.
-    const CAPACITY: usize = 2 * Expr::MAX_TREE;
+    pub(super) const CAPACITY: usize = 2 * Expr::MAX_TREE;
 
     pub(super) fn new() -> Expr {
         let filler = Term {
@@ -75,10 +75,6 @@ impl Expr {
         &self.terms[..self.len]
     }
 
-    pub(super) fn terms_mut(&mut self) -> &mut [Term] {
-        &mut self.terms[..self.len]
-    }
-
     /// The tree at `at`, as an expression of its own.
     pub(super) fn subtree(&self, at: usize) -> Expr {
         let mut expr = Expr::new();
@@ -92,17 +88,6 @@ impl Expr {
         self.terms[at] = Term::place(place, self.terms[at].offset);
         self.terms.copy_within(end..self.len, at + 1);
         self.len -= end - at - 1;
-    }
-
-    /// Takes away the operator at the start, which has one operand.
-    pub(super) fn strip(&mut self) {
-        self.terms.copy_within(1..self.len, 0);
-        self.len -= 1;
-    }
-
-    /// Shortens it to its first `len` nodes.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.len = len;
     }
 }
 
@@ -119,49 +104,22 @@ pub(super) fn subtree_end(terms: &[Term], at: usize) -> usize {
 }
 
 /// The type each node is read as, see [`crate::ir::with_types`].
-pub(super) fn types(roots: &[Ty], terms: &[Term], mut f: impl FnMut(usize, &Term, Ty)) {
-    // A tree of n nodes never has more than 2n + 2 operands open: an operator has at most three.
-    let mut wanted = [Ty::I64; 2 * Expr::CAPACITY + 2];
-    let mut open = 0;
-    let want = |wanted: &mut [Ty], open: &mut usize, types: &[Ty]| {
-        for ty in types.iter().rev() {
-            wanted[*open] = *ty;
-            *open += 1;
-        }
-    };
-    want(&mut wanted, &mut open, roots);
-    for (at, term) in terms.iter().enumerate() {
-        open -= 1;
-        f(at, term, wanted[open]);
-        if let Node::Op(op, _) = term.node {
-            want(&mut wanted, &mut open, op.params());
-        }
-    }
+pub(super) fn types(roots: &[Ty], terms: &[Term], f: impl FnMut(usize, &Term, Ty)) {
+    crate::ir::each_typed(terms, |term| &term.node, roots, f);
 }
 
 /// The shape of an instruction; nothing if it is too large for a key or has none.
 pub(super) fn key(root: &Root, terms: &[Term]) -> Option<ShapeKey> {
-    if terms.len() > Expr::MAX_TREE {
-        return None;
-    }
-    let mut symbols = [Symbol::root(root)?; ShapeKey::MAX_SYMBOLS as usize];
-    types(root.operands(), terms, |at, term, ty| {
-        symbols[at + 1] = Symbol::node(&term.node, ty)
-    });
-    Some(ShapeKey::of(&symbols[..1 + terms.len()]))
+    symbols(root.operands(), terms).below(Symbol::root(root)?)
 }
 
-/// The symbols of a tree whose value is read as `ty`; nothing if there are too many.
-pub(super) fn tree_key(terms: &[Term], ty: Ty) -> Option<ShapeKey> {
-    // With a root it has to fit a key.
-    if terms.len() > Expr::MAX_TREE {
-        return None;
-    }
-    let mut symbols = [Symbol::Slot; ShapeKey::MAX_SYMBOLS as usize];
-    types(&[ty], terms, |at, term, ty| {
-        symbols[at] = Symbol::node(&term.node, ty)
+/// The symbols of adjacent trees that are read as these types.
+pub(super) fn symbols(wanted: &[Ty], terms: &[Term]) -> Symbols {
+    let mut symbols = Symbols::default();
+    types(wanted, terms, |_, term, ty| {
+        symbols.push(Symbol::node(&term.node, ty))
     });
-    Some(ShapeKey::of(&symbols[..terms.len()]))
+    symbols
 }
 
 /// What has to be known about a pending tree before something else happens.
@@ -181,23 +139,12 @@ impl Effects {
         self.0 & other.0 != 0
     }
 
-    pub(super) fn of(terms: &[Term], registers: &Registers) -> Effects {
-        let mut effects = Effects::NONE;
-        for term in terms {
-            effects = effects
-                | match term.node {
-                    Node::Op(op, _) => match op.effect() {
-                        Effect::Pure => Effects::NONE,
-                        Effect::Traps | Effect::Load { .. } => Effects::TRAPS,
-                        Effect::Global => Effects::GLOBAL,
-                    },
-                    Node::Place(place) if Temps::of_place(place, registers) != Temps::NONE => {
-                        Effects::TEMP
-                    }
-                    _ => Effects::NONE,
-                };
+    pub(super) fn of_op(op: Op) -> Effects {
+        match op.effect() {
+            Effect::Pure => Effects::NONE,
+            Effect::Traps | Effect::Load { .. } => Effects::TRAPS,
+            Effect::Global => Effects::GLOBAL,
         }
-        effects
     }
 }
 

@@ -4,6 +4,8 @@ use wasmparser::{FunctionBody, Operator};
 
 use crate::Error;
 
+use super::code::{Code, Step};
+
 /// Each loop around a use of a local multiplies its weight by 8, up to this many loops.
 const MAX_WEIGHTED_LOOPS: u32 = 5;
 
@@ -36,40 +38,45 @@ impl Lookahead {
         let mut open = Vec::new();
         let mut loops = 0_u32;
         let mut ended = None;
-        let mut reader = body.get_operators_reader()?;
-        while !reader.eof() {
-            let operator = reader.read()?;
-            if let Some(number) = ended.take() {
-                let after: &mut After = &mut after[number];
-                *after = match operator {
-                    Operator::End | Operator::Else => After::End,
-                    Operator::Return => After::Return,
-                    Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                        After::Set(local_index)
+        let mut code = Code::new(body)?;
+        while let Some(step) = code.next() {
+            let before = ended.take();
+            let what = match step {
+                Step::LocalGet(local) | Step::LocalSet(local) | Step::LocalTee(local) => {
+                    let weight = &mut weights[local as usize];
+                    *weight = weight.saturating_add(1 << (3 * loops.min(MAX_WEIGHTED_LOOPS)));
+                    match step {
+                        Step::LocalGet(_) => After::Other,
+                        _ => After::Set(local),
                     }
-                    _ => After::Other,
-                };
-            }
-            match operator {
-                Operator::Block { .. } | Operator::If { .. } | Operator::Loop { .. } => {
-                    let is_loop = matches!(operator, Operator::Loop { .. });
-                    loops += u32::from(is_loop);
-                    open.push((after.len(), is_loop));
-                    after.push(After::Other);
                 }
-                Operator::End => {
+                Step::End => {
                     if let Some((number, is_loop)) = open.pop() {
                         loops -= u32::from(is_loop);
                         ended = Some(number);
                     }
+                    After::End
                 }
-                Operator::LocalGet { local_index }
-                | Operator::LocalSet { local_index }
-                | Operator::LocalTee { local_index } => {
-                    let weight = &mut weights[local_index as usize];
-                    *weight = weight.saturating_add(1 << (3 * loops.min(MAX_WEIGHTED_LOOPS)));
+                Step::Other => {
+                    let operator = code.operator()?;
+                    match operator {
+                        Operator::Block { .. } | Operator::If { .. } | Operator::Loop { .. } => {
+                            let is_loop = matches!(operator, Operator::Loop { .. });
+                            loops += u32::from(is_loop);
+                            open.push((after.len(), is_loop));
+                            after.push(After::Other);
+                            After::Other
+                        }
+                        Operator::Else => After::End,
+                        Operator::Return => After::Return,
+                        _ => After::Other,
+                    }
                 }
-                _ => {}
+                _ => After::Other,
+            };
+            if let Some(number) = before {
+                let block: &mut After = &mut after[number];
+                *block = what;
             }
         }
         Ok(Lookahead { weights, after })

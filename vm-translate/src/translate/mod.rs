@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `code` | the body's instructions, one after the other |
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack |
 //! | `lookahead` | what has to be known in advance |
@@ -15,6 +16,7 @@
 //! | `vectors` | those on vectors |
 
 mod calls;
+mod code;
 mod control;
 mod emit;
 mod expr;
@@ -31,6 +33,7 @@ use crate::ir::{FRAME_HEADER, Place, Slot};
 use crate::op::Ty;
 use crate::{Error, Function, Module, Registers, Shapes};
 
+use code::{Code, Step};
 use control::Frame;
 use emit::Output;
 use locals::Locals;
@@ -117,17 +120,21 @@ impl Module {
             frames: vec![Frame::function(self.func_type_index(func), ty.results())],
             after: locals.lookahead.after,
             blocks: 0,
-            out: Output::default(),
+            out: Output::for_body(range.len()),
             scratch: 0,
             reserved: 0,
             offset: start_offset,
             unreachable: None,
         };
         translator.out.slots = locals.end;
-        for operator in body.get_operators_reader()?.into_iter_with_offsets() {
-            let (operator, offset) = operator?;
-            translator.offset = offset as u32;
-            translator.operator(&operator)?;
+        let mut code = Code::new(&body)?;
+        loop {
+            translator.offset = code.offset();
+            match code.next() {
+                Some(Step::Other) => translator.operator(&code.operator()?)?,
+                Some(step) => translator.step(step),
+                None => break,
+            }
             translator.check_limits()?;
         }
         let out = translator.out;

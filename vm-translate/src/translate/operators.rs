@@ -7,10 +7,50 @@ use crate::ir::{Node, Place, Root, RuntimeOp};
 use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
+use super::code::Step;
 use super::expr::{Effects, Term};
 
 impl Translator<'_> {
-    /// Translates an instruction.
+    /// Translates one of the most frequent instructions.
+    #[inline]
+    pub(super) fn step(&mut self, step: Step) {
+        if self.unreachable.is_some() && step != Step::End {
+            return;
+        }
+        match step {
+            Step::Numeric(op) => self.numeric(op),
+            Step::Load(op, offset) => self.load(op, 0, offset),
+            Step::Store(op, offset) => self.store_to(op, 0, offset),
+            Step::Const(ty, bits) => self.constant(ty, bits),
+            Step::LocalGet(local) => {
+                let (place, ty) = self.locals[local as usize];
+                self.push_leaf(ty, Term::place(place, self.offset));
+            }
+            Step::LocalSet(local) => {
+                let place = self.set_local(local);
+                let top = self.stack.len() - 1;
+                self.copy_entry(top, place);
+                self.stack.truncate(top);
+            }
+            Step::LocalTee(local) => {
+                let place = self.set_local(local);
+                let top = self.stack.len() - 1;
+                if self.stack.is_const(top) {
+                    self.copy_entry(top, place);
+                } else {
+                    self.emit_entry(top, place);
+                }
+            }
+            Step::End => match &mut self.unreachable {
+                Some(depth) if *depth > 0 => *depth -= 1,
+                _ => self.end(),
+            },
+            // Those are told as operators.
+            Step::Other => {}
+        }
+    }
+
+    /// Translates an instruction that is no [`Step`].
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Error> {
         if let Some(depth) = &mut self.unreachable {
             match operator {
@@ -18,8 +58,6 @@ impl Translator<'_> {
                     *depth += 1;
                     self.blocks += 1;
                 }
-                Operator::End if *depth > 0 => *depth -= 1,
-                Operator::End => self.end(),
                 Operator::Else if *depth == 0 => self.else_(),
                 _ => {}
             }
@@ -32,7 +70,6 @@ impl Translator<'_> {
             Operator::Loop { blockty } => self.loop_(blockty),
             Operator::If { blockty } => self.if_(blockty),
             Operator::Else => self.else_(),
-            Operator::End => self.end(),
             Operator::Br { relative_depth } => self.br(relative_depth),
             Operator::BrIf { relative_depth } => self.br_if(relative_depth),
             Operator::BrTable { ref targets } => self.br_table(targets)?,
@@ -50,25 +87,6 @@ impl Translator<'_> {
 
             Operator::Drop => self.drop_(),
             Operator::Select | Operator::TypedSelect { .. } => self.select(),
-            Operator::LocalGet { local_index } => {
-                let (place, ty) = self.locals[local_index as usize];
-                self.push(ty, &[Term::place(place, self.offset)]);
-            }
-            Operator::LocalSet { local_index } => {
-                let place = self.set_local(local_index);
-                let top = self.stack.len() - 1;
-                self.copy_entry(top, place);
-                self.stack.truncate(top);
-            }
-            Operator::LocalTee { local_index } => {
-                let place = self.set_local(local_index);
-                let top = self.stack.len() - 1;
-                if self.stack.is_const(top) {
-                    self.copy_entry(top, place);
-                } else {
-                    self.emit_entry(top, place);
-                }
-            }
             Operator::GlobalGet { global_index } => {
                 let ty = self.module.globals()[global_index as usize].content.ty();
                 let op = match ty {
@@ -78,7 +96,7 @@ impl Translator<'_> {
                 };
                 let node = Node::Op(op, global_index.into());
                 let offset = self.offset;
-                self.push(ty, &[Term { node, offset }]);
+                self.push_leaf(ty, Term { node, offset });
             }
             Operator::GlobalSet { global_index } => {
                 let top = self.stack.len() - 1;
@@ -95,8 +113,6 @@ impl Translator<'_> {
                 self.stack.truncate(top);
             }
 
-            Operator::I32Const { value } => self.constant(Ty::I32, u64::from(value as u32)),
-            Operator::I64Const { value } => self.constant(Ty::I64, value as u64),
             Operator::F32Const { value } => self.constant(Ty::F32, value.bits().into()),
             Operator::F64Const { value } => self.constant(Ty::F64, value.bits()),
             Operator::RefNull { .. } => self.constant(Ty::I64, 0),
@@ -156,9 +172,9 @@ impl Translator<'_> {
 
             _ => {
                 if let Some((op, memarg)) = load(operator) {
-                    self.load(op, memarg);
+                    self.load(op, memory(memarg), memarg.offset);
                 } else if let Some((op, memarg)) = store(operator) {
-                    self.store_to(op, memarg);
+                    self.store_to(op, memory(memarg), memarg.offset);
                 } else if let Some(op) = numeric(operator) {
                     self.numeric(op);
                 } else if !self.vector(operator) {
@@ -180,42 +196,35 @@ impl Translator<'_> {
             .is_some_and(|unchecked| unchecked(offset, width))
     }
 
-    pub(super) fn store_to(&mut self, op: StoreOp, memarg: MemArg) {
-        if let Some(memory) = self.other_memory(memarg) {
-            return self.memory_store(op, memory, memarg.offset);
+    pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
+        if !self.is_direct(memory) {
+            return self.memory_store(op, memory, offset);
         }
-        let unchecked = self.is_unchecked(memarg.offset, op.width());
+        let unchecked = self.is_unchecked(offset, op.width());
         self.store(Root::Store {
             op: if unchecked { op.to_unchecked() } else { op },
-            offset: memarg.offset,
+            offset,
         });
     }
 
-    pub(super) fn load(&mut self, op: Op, memarg: MemArg) {
+    pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
         let crate::Effect::Load { width, .. } = op.effect() else {
             return;
         };
-        if let Some(memory) = self.other_memory(memarg) {
-            return self.memory_load(op, memory, memarg.offset);
+        if !self.is_direct(memory) {
+            return self.memory_load(op, memory, offset);
         }
-        let unchecked = self.is_unchecked(memarg.offset, width);
-        self.apply(
-            if unchecked { op.to_unchecked() } else { op },
-            memarg.offset,
-        );
+        let unchecked = self.is_unchecked(offset, width);
+        self.apply(if unchecked { op.to_unchecked() } else { op }, offset);
     }
 
     fn wide(&mut self, op: RuntimeOp, operands: usize) {
         self.runtime_with(op, operands, &[Ty::I64, Ty::I64], [0, 0]);
     }
 
-    /// The memory that an access is for, unless it is memory 0 with 32-bit addresses.
-    fn other_memory(&self, memarg: MemArg) -> Option<u32> {
-        match memarg.target {
-            MemArgTarget::Memory(0) if self.address_type(0) == Ty::I32 => None,
-            // Arrays have no accesses as long as their proposal is off.
-            MemArgTarget::Memory(index) | MemArgTarget::Array(index) => Some(index),
-        }
+    /// Whether accesses of a memory need no memory's cell: those of memory 0 with 32-bit addresses.
+    fn is_direct(&self, memory: u32) -> bool {
+        memory == 0 && self.address_type(0) == Ty::I32
     }
 
     fn address_type(&self, memory: u32) -> Ty {
@@ -235,7 +244,7 @@ impl Translator<'_> {
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {
         let node = Node::Const(bits);
         let offset = self.offset;
-        self.push(ty, &[Term { node, offset }]);
+        self.push_leaf(ty, Term { node, offset });
     }
 
     /// Prepares the setting of a local from the top of the stack, and says where it lives.
@@ -264,9 +273,7 @@ impl Translator<'_> {
             _ => Op::Select,
         };
         if negated && !(traps(condition - 1) && traps(condition - 2)) {
-            let mut expr = self.stack.expr(condition);
-            expr.strip();
-            self.stack.replace_top(Ty::I32, expr.terms());
+            self.stack.strip_top(Ty::I32);
             self.apply_ordered(op, 0, &[1, 0, 2]);
         } else {
             self.apply(op, 0);
@@ -280,9 +287,7 @@ impl Translator<'_> {
         if op == Op::I32Eqz
             && let Some(inverted) = self.stack.terms(top)[0].op().and_then(Op::inverted)
         {
-            let mut expr = self.stack.expr(top);
-            expr.terms_mut()[0].node = Node::Op(inverted, 0);
-            self.stack.replace_top(Ty::I32, expr.terms());
+            self.stack.set_top_op(inverted);
             return;
         }
         // A constant goes to the right, so that half as many shapes do.
@@ -295,8 +300,16 @@ impl Translator<'_> {
     }
 }
 
+/// The memory that an access is for.
+pub(super) fn memory(memarg: MemArg) -> u32 {
+    match memarg.target {
+        // Arrays have no accesses as long as their proposal is off.
+        MemArgTarget::Memory(index) | MemArgTarget::Array(index) => index,
+    }
+}
+
 /// The checked form of a load.
-fn load(operator: &Operator<'_>) -> Option<(Op, MemArg)> {
+pub(super) fn load(operator: &Operator<'_>) -> Option<(Op, MemArg)> {
     macro_rules! table {
         ($($name:ident)*) => {
             match *operator {
@@ -312,7 +325,7 @@ fn load(operator: &Operator<'_>) -> Option<(Op, MemArg)> {
 }
 
 /// The checked form of a store.
-fn store(operator: &Operator<'_>) -> Option<(StoreOp, MemArg)> {
+pub(super) fn store(operator: &Operator<'_>) -> Option<(StoreOp, MemArg)> {
     macro_rules! table {
         ($($name:ident)*) => {
             match *operator {
@@ -327,7 +340,7 @@ fn store(operator: &Operator<'_>) -> Option<(StoreOp, MemArg)> {
     }
 }
 
-fn numeric(operator: &Operator<'_>) -> Option<Op> {
+pub(super) fn numeric(operator: &Operator<'_>) -> Option<Op> {
     macro_rules! table {
         ($($name:ident)*) => {
             match operator {

@@ -3,9 +3,10 @@
 use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
+use crate::shape::{ShapeKey, Symbol, Symbols};
 
 use super::Translator;
-use super::expr::{self, Effects, Expr, Term};
+use super::expr::{Effects, Expr, Term};
 
 impl Translator<'_> {
     /// Emits what puts the value of an entry into a place, and before it whatever older entry
@@ -17,7 +18,7 @@ impl Translator<'_> {
 
     /// The same, but the entry stays what it is.
     pub(super) fn copy_entry(&mut self, index: usize, place: Place) {
-        if self.stack.leaf(index) == Some(Node::Place(place)) {
+        if self.stack.is_at(index, place) {
             return;
         }
         self.lower_entries(Root::Set(place), index..index + 1);
@@ -25,34 +26,34 @@ impl Translator<'_> {
 
     /// Emits `root` on the values of some adjacent entries, which stay on the stack.
     pub(super) fn lower_entries(&mut self, root: Root, entries: std::ops::Range<usize>) {
-        let index = entries.start;
-        if entries.len() == 1 {
+        if (entries.clone()).any(|index| self.stack.entry(index).effects.any_of(Effects::TRAPS)) {
+            self.compute(Effects::TRAPS, entries.start);
+        }
+        let key = self.key(&root, entries.clone());
+        if let Some(key) = key
+            && let Some(terms) = self.stack.adjacent_terms(entries.clone())
+            && self.shapes.contains(key)
+        {
             // The usual case needs no copy.
-            self.before_trap(index);
-            if self.offers(&root, self.stack.terms(index)) {
-                self.out.whole(root, self.stack.terms(index), self.offset);
-                return;
-            }
+            self.out.whole(root, terms, Some(key), self.offset);
+            return;
         }
         let mut expr = Expr::new();
         for index in entries.clone() {
             expr.extend(self.stack.terms(index));
         }
-        self.lower_with(root, expr, entries);
-    }
-
-    /// Emits `root` on `expr`, which is made of some entries of the stack.
-    pub(super) fn lower_with(&mut self, root: Root, expr: Expr, entries: std::ops::Range<usize>) {
-        if expr.terms().iter().any(Term::may_trap) {
-            self.compute(Effects::TRAPS, entries.start);
-        }
-        if self.offers(&root, expr.terms()) {
-            self.out.whole(root, expr.terms(), self.offset);
-            return;
-        }
         self.scratch = self.stack.end().max(self.reserved);
         let live = self.stack.temps_except(entries);
         self.lower(root, expr, live);
+    }
+
+    /// The shape of `root` on the values of some adjacent entries, if it has one.
+    fn key(&self, root: &Root, entries: std::ops::Range<usize>) -> Option<ShapeKey> {
+        let mut symbols = Symbols::default();
+        for (index, ty) in entries.zip(root.operands()) {
+            symbols.append(self.stack.symbols(index, *ty));
+        }
+        symbols.below(Symbol::root(root)?)
     }
 
     /// Computes an entry into a temporary register if there is one, or else into its home.
@@ -74,7 +75,13 @@ impl Translator<'_> {
     pub(super) fn place_of(&self, index: usize) -> Place {
         let entry = self.stack.entry(index);
         let busy = self.stack.temps_except(index..index + 1);
-        self.place_for(self.stack.terms(index), entry.ty, entry.home, busy)
+        // What a root that sets a register reads.
+        let read = if entry.ty.is_float() {
+            Ty::F64
+        } else {
+            Ty::I64
+        };
+        self.place_for(self.stack.symbols(index, read), entry.ty, entry.home, busy)
     }
 
     /// Computes an entry into its home.
@@ -125,6 +132,18 @@ impl Translator<'_> {
     /// Pushes a tree, and keeps the number of pending entries bounded.
     pub(super) fn push(&mut self, ty: Ty, terms: &[Term]) {
         self.stack.push(ty, terms);
+        self.settle_overdue();
+    }
+
+    /// Pushes a leaf. The same holds for it.
+    #[inline]
+    pub(super) fn push_leaf(&mut self, ty: Ty, leaf: Term) {
+        self.stack.push_leaf(ty, leaf);
+        self.settle_overdue();
+    }
+
+    #[inline]
+    fn settle_overdue(&mut self) {
         if let Some(index) = self.stack.overdue() {
             self.settle(index + 1);
         }
@@ -133,9 +152,7 @@ impl Translator<'_> {
     /// Pushes a value that stands in a slot.
     pub(super) fn push_slot(&mut self, slot: Slot, ty: Ty) {
         self.stack.push_slot(slot, ty, self.offset);
-        if let Some(index) = self.stack.overdue() {
-            self.settle(index + 1);
-        }
+        self.settle_overdue();
     }
 
     /// Pushes values that stand in consecutive slots.
@@ -158,65 +175,62 @@ impl Translator<'_> {
     pub(super) fn apply_ordered(&mut self, op: Op, immediate: u64, order: &[usize]) {
         let count = order.len();
         let first = self.stack.len() - count;
+        let mut whole = self.tree(op, order, None);
+        // An operator over leaves always can be pending: emission knows how to make it fit.
+        while (first..first + count).any(|index| self.stack.is_tree(index)) {
+            if self.may_pend(whole) {
+                break;
+            }
+            let index = self.operand_to_compute(op, order);
+            self.materialise(index);
+            whole = self.tree(op, order, None);
+        }
         let head = Term {
             node: Node::Op(op, immediate),
             offset: self.offset,
         };
-        if (first..first + count).all(|index| self.stack.leaf(index).is_some()) {
-            // An operator over leaves always can be pending: emission knows how to make it fit.
-            let mut terms = [head; 4];
-            for (term, operand) in terms[1..].iter_mut().zip(order) {
-                *term = self.stack.terms(first + operand)[0];
+        self.stack.apply(first, op, head, order, whole);
+        self.settle_overdue();
+    }
+
+    /// The symbols of an operator over the entries at the top of the stack, with a leaf in the
+    /// place of the operand `absent`.
+    fn tree(&self, op: Op, order: &[usize], absent: Option<usize>) -> Symbols {
+        let first = self.stack.len() - order.len();
+        let mut symbols = Symbols::one(Symbol::Op(op));
+        for (operand, ty) in order.iter().zip(op.params()) {
+            let index = first + operand;
+            if absent == Some(index) {
+                symbols.push(Symbol::place(self.place_of(index)));
+            } else {
+                symbols.append(self.stack.symbols(index, *ty));
             }
-            self.stack.truncate(first);
-            self.push(op.result(), &terms[..1 + count]);
-            return;
         }
-        let tree = |this: &Self, leaves: &dyn Fn(usize) -> bool| -> Option<Expr> {
-            let mut expr = Expr::new();
-            expr.push(head);
-            for index in order.iter().map(|operand| first + operand) {
-                if leaves(index) {
-                    expr.push(Term::place(this.place_of(index), this.offset));
-                } else if expr.terms().len() + this.stack.terms(index).len() <= Expr::MAX_TREE {
-                    expr.extend(this.stack.terms(index));
-                } else {
-                    return None;
+        symbols
+    }
+
+    /// Of the operands of an operator, one whose absence makes the rest a shape, or else the
+    /// first that is no leaf.
+    fn operand_to_compute(&self, op: Op, order: &[usize]) -> usize {
+        let first = self.stack.len() - order.len();
+        let mut fallback = None;
+        let mut older_traps = false;
+        for index in first..self.stack.len() {
+            let traps = self.stack.entry(index).effects.any_of(Effects::TRAPS);
+            if self.stack.is_tree(index) {
+                let in_order = !traps || !older_traps;
+                if in_order && self.may_pend(self.tree(op, order, Some(index))) {
+                    return index;
                 }
+                fallback = fallback.or(Some(index));
             }
-            Some(expr)
-        };
-        let is_tree = |this: &Self, index: usize| this.stack.leaf(index).is_none();
-        let fits = |this: &Self, expr: &Option<Expr>| {
-            expr.as_ref()
-                .is_some_and(|expr| this.may_pend(expr.terms()))
-        };
-        while (first..first + count).any(|index| is_tree(self, index)) {
-            if fits(self, &tree(self, &|_| false)) {
-                break;
-            }
-            // Compute one operand whose absence makes the rest a shape, or else the first.
-            let mut operands = (first..first + count).filter(|index| is_tree(self, *index));
-            let best = operands.clone().find(|index| {
-                let traps = |index: usize| self.stack.entry(index).effects.any_of(Effects::TRAPS);
-                let in_order = !traps(*index) || !(first..*index).any(traps);
-                in_order && fits(self, &tree(self, &|other| other == *index))
-            });
-            if let Some(index) = best.or(operands.next()) {
-                self.materialise(index);
-            }
+            older_traps |= traps;
         }
-        if let Some(expr) = tree(self, &|_| false) {
-            self.stack.truncate(first);
-            self.push(op.result(), expr.terms());
-        }
+        fallback.unwrap_or(first)
     }
 
     /// Whether a tree may be kept pending: whether some shape has it whole.
-    fn may_pend(&self, terms: &[Term]) -> bool {
-        let Some(op) = terms[0].op() else {
-            return true;
-        };
-        expr::tree_key(terms, op.result()).is_some_and(|key| self.shapes.grows(key))
+    fn may_pend(&self, tree: Symbols) -> bool {
+        tree.key().is_some_and(|key| self.shapes.grows(key))
     }
 }

@@ -6,10 +6,10 @@
 //! its own home and below the home of the next entry.
 
 use crate::ir::{Node, Place, Slot};
-use crate::op::Ty;
-use crate::shape::Registers;
+use crate::op::{Op, Ty};
+use crate::shape::{Registers, Symbol, Symbols};
 
-use super::expr::{Effects, Expr, Temps, Term};
+use super::expr::{self, Effects, Expr, Temps, Term};
 
 /// An entry of the operand stack.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,29 @@ pub(super) struct Entry {
     pub(super) home: Slot,
     /// One past its home and the slots it reads: where the next entry's home can be.
     pub(super) end: Slot,
-    /// A bit for each local it reads (modulo 64): if the bit is clear, it does not.
+    /// What its tree reads.
+    reads: Reads,
+    /// Its tree's symbols, as bits. They say nothing if it is a constant, whose symbol depends on
+    /// what reads it.
+    symbols: u128,
+}
+
+/// The places that a tree reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reads {
+    /// A bit for each local (modulo 64): if the bit is clear, it is not read.
     locals: u64,
+    /// One past the slots of the operand stack area.
+    end: Slot,
+}
+
+impl Reads {
+    fn and(self, other: Reads) -> Reads {
+        Reads {
+            locals: self.locals | other.locals,
+            end: self.end.max(other.end),
+        }
+    }
 }
 
 /// How many entries at the top may be pending. It bounds the cost of every search.
@@ -52,25 +73,48 @@ fn local_bit(place: Place) -> u64 {
 impl Stack {
     pub(super) fn new(base: Slot, registers: Registers) -> Stack {
         Stack {
-            entries: Vec::new(),
-            terms: Vec::new(),
+            entries: Vec::with_capacity(16),
+            terms: Vec::with_capacity(32),
             low: 0,
             base,
             registers,
         }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    #[inline]
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]
     }
 
+    #[inline]
     pub(super) fn terms(&self, index: usize) -> &[Term] {
         let entry = &self.entries[index];
         &self.terms[entry.start as usize..][..entry.len as usize]
+    }
+
+    /// The trees of adjacent entries, if they lie one behind the other.
+    pub(super) fn adjacent_terms(&self, entries: std::ops::Range<usize>) -> Option<&[Term]> {
+        let entries = &self.entries[entries];
+        let start = entries.first()?.start;
+        let end = entries.iter().try_fold(start, |end, entry| {
+            (entry.start == end).then_some(end + entry.len)
+        })?;
+        Some(&self.terms[start as usize..end as usize])
+    }
+
+    /// The symbols of an entry that is read as `ty`.
+    #[inline]
+    pub(super) fn symbols(&self, index: usize, ty: Ty) -> Symbols {
+        let entry = &self.entries[index];
+        match *self.node(index) {
+            Node::Const(bits) => Symbols::one(Symbol::constant(bits, ty)),
+            _ => Symbols::from_bits(entry.symbols, entry.len),
+        }
     }
 
     pub(super) fn expr(&self, index: usize) -> Expr {
@@ -85,23 +129,35 @@ impl Stack {
         Place::in_slots(entry.home, entry.ty)
     }
 
-    /// The leaf that an entry is, if it is not an expression.
-    pub(super) fn leaf(&self, index: usize) -> Option<Node> {
-        match self.terms(index)[0].node {
-            Node::Op(..) => None,
-            leaf => Some(leaf),
-        }
+    /// The node at the root of an entry's tree.
+    #[inline]
+    fn node(&self, index: usize) -> &Node {
+        &self.terms[self.entries[index].start as usize].node
     }
 
+    /// Whether an entry is an expression, not a leaf.
+    #[inline]
+    pub(super) fn is_tree(&self, index: usize) -> bool {
+        matches!(self.node(index), Node::Op(..))
+    }
+
+    /// Whether an entry is a leaf, and this one.
+    #[inline]
+    pub(super) fn is_at(&self, index: usize, place: Place) -> bool {
+        *self.node(index) == Node::Place(place)
+    }
+
+    #[inline]
     pub(super) fn is_const(&self, index: usize) -> bool {
-        matches!(self.leaf(index), Some(Node::Const(_)))
+        matches!(self.node(index), Node::Const(_))
     }
 
     /// Whether an entry is a local, not something computed.
     pub(super) fn is_local(&self, index: usize) -> bool {
-        matches!(self.leaf(index), Some(Node::Place(place)) if self.is_local_place(place))
+        matches!(*self.node(index), Node::Place(place) if self.is_local_place(place))
     }
 
+    #[inline]
     pub(super) fn is_local_place(&self, place: Place) -> bool {
         match place {
             Place::Slot(slot) | Place::Vector(slot) => slot < self.base,
@@ -111,6 +167,7 @@ impl Stack {
     }
 
     /// One past the slots that the entries below `index` use.
+    #[inline]
     pub(super) fn end_below(&self, index: usize) -> Slot {
         match index.checked_sub(1) {
             Some(last) => self.entries[last].end,
@@ -119,6 +176,7 @@ impl Stack {
     }
 
     /// One past the slots that all entries use.
+    #[inline]
     pub(super) fn end(&self) -> Slot {
         self.end_below(self.len())
     }
@@ -128,43 +186,135 @@ impl Stack {
         self.push_at(self.end(), ty, terms);
     }
 
+    /// Pushes a leaf.
+    #[inline]
+    pub(super) fn push_leaf(&mut self, ty: Ty, leaf: Term) {
+        self.push_leaf_at(self.end(), ty, leaf);
+    }
+
     /// Pushes a value that stands in a slot at or above [`Stack::end`], which becomes its home.
     pub(super) fn push_slot(&mut self, slot: Slot, ty: Ty, offset: u32) {
-        self.push_at(slot, ty, &[Term::place(Place::in_slots(slot, ty), offset)]);
+        self.push_leaf_at(slot, ty, Term::place(Place::in_slots(slot, ty), offset));
     }
 
     fn push_at(&mut self, home: Slot, ty: Ty, terms: &[Term]) {
+        if let [leaf] = *terms {
+            return self.push_leaf_at(home, ty, leaf);
+        }
+        let (reads, effects) = terms.iter().fold(
+            (Reads::default(), Effects::NONE),
+            |(reads, effects), term| {
+                let (other, more, _) = self.summary(term.node);
+                (reads.and(other), effects | more)
+            },
+        );
         let start = self.terms.len() as u32;
         self.terms.extend_from_slice(terms);
         self.entries.push(Entry {
+            symbols: expr::symbols(&[ty], terms).bits().unwrap_or(0),
             start,
             len: terms.len() as u32,
             ty,
-            effects: Effects::NONE,
+            effects,
             home,
-            end: 0,
-            locals: 0,
+            end: reads.end.max(home + ty.slots()),
+            reads,
         });
-        self.summarise(self.len() - 1);
     }
 
-    /// Brings what is known of an entry up to date with its tree.
-    fn summarise(&mut self, index: usize) {
-        let entry = &self.entries[index];
-        let (mut end, mut locals) = (entry.home + entry.ty.slots(), 0);
-        let terms = self.terms(index);
-        for term in terms {
-            if let Node::Place(place) = term.node {
-                if self.is_local_place(place) {
-                    locals |= local_bit(place);
-                } else if let Some(slots) = place.slots() {
-                    end = end.max(slots.end);
-                }
-            }
+    #[inline]
+    fn push_leaf_at(&mut self, home: Slot, ty: Ty, leaf: Term) {
+        let (reads, effects, symbol) = self.summary(leaf.node);
+        let start = self.terms.len() as u32;
+        self.terms.push(leaf);
+        self.entries.push(Entry {
+            symbols: symbol.number().into(),
+            start,
+            len: 1,
+            ty,
+            effects,
+            home,
+            end: reads.end.max(home + ty.slots()),
+            reads,
+        });
+    }
+
+    /// Replaces the entries from `first` up by an operator over them, whose symbols are given.
+    /// `order` says which of them is which operand.
+    pub(super) fn apply(
+        &mut self,
+        first: usize,
+        op: Op,
+        head: Term,
+        order: &[usize],
+        symbols: Symbols,
+    ) {
+        let home = self.end_below(first);
+        let end = self.terms.len();
+        let start = (self.entries.get(first)).map_or(end, |entry| entry.start as usize);
+        let (mut reads, mut effects) = (Reads::default(), Effects::of_op(op));
+        // Whether the operands are there one behind the other, in their order.
+        let (mut next, mut in_place) = (start, true);
+        for (nth, (entry, operand)) in self.entries[first..].iter().zip(order).enumerate() {
+            in_place &= entry.start as usize == next && nth == *operand;
+            next += entry.len as usize;
+            reads = reads.and(entry.reads);
+            effects = effects | entry.effects;
         }
-        let effects = Effects::of(terms, &self.registers);
-        let entry = &mut self.entries[index];
-        (entry.end, entry.locals, entry.effects) = (end, locals, effects);
+        if in_place {
+            self.terms.truncate(next);
+            self.terms.insert(start, head);
+        } else {
+            // The new tree is put together at the end, and then moved down.
+            self.terms.push(head);
+            for operand in order {
+                let entry = &self.entries[first + operand];
+                let terms = entry.start as usize..(entry.start + entry.len) as usize;
+                self.terms.extend_from_within(terms);
+            }
+            let len = self.terms.len() - end;
+            self.terms.copy_within(end.., start);
+            self.terms.truncate(start + len);
+        }
+        let len = self.terms.len() - start;
+        self.entries.truncate(first);
+        self.low = self.low.min(first);
+        let ty = op.result();
+        self.entries.push(Entry {
+            start: start as u32,
+            len: len as u32,
+            ty,
+            effects,
+            home,
+            end: reads.end.max(home + ty.slots()),
+            reads,
+            // Of more than fit, nothing is asked but how many there are.
+            symbols: symbols.bits().unwrap_or(0),
+        });
+    }
+
+    /// What is known of a tree of one node, or of a node in a tree.
+    #[inline]
+    fn summary(&self, node: Node) -> (Reads, Effects, Symbol) {
+        let place = match node {
+            Node::Place(place) => place,
+            Node::Op(op, _) => {
+                return (Reads::default(), Effects::of_op(op), Symbol::Op(op));
+            }
+            // Its symbol depends on what reads it.
+            Node::Const(_) => {
+                return (Reads::default(), Effects::NONE, Symbol::Const32);
+            }
+        };
+        let (mut reads, mut effects) = (Reads::default(), Effects::NONE);
+        if self.is_local_place(place) {
+            reads.locals = local_bit(place);
+        } else if let Some(slots) = place.slots() {
+            reads.end = slots.end;
+        } else {
+            effects = Effects::TEMP;
+        }
+        (reads, effects, Symbol::place(place))
     }
 
     /// Takes away the entries from `len` up.
@@ -176,11 +326,25 @@ impl Stack {
         }
     }
 
-    /// Puts another tree, which reads nothing that the old one did not, in the last entry.
-    pub(super) fn replace_top(&mut self, ty: Ty, terms: &[Term]) {
-        if let Some(Entry { home, .. }) = self.entries.last().copied() {
+    /// Puts another operator of the same types and effects at the root of the last entry.
+    pub(super) fn set_top_op(&mut self, op: Op) {
+        if let Some(entry) = self.entries.last_mut() {
+            self.terms[entry.start as usize].node = Node::Op(op, 0);
+            let mut symbols = Symbols::from_bits(entry.symbols, entry.len);
+            symbols.set_first(Symbol::Op(op));
+            entry.symbols = symbols.bits().unwrap_or(0);
+        }
+    }
+
+    /// Takes away the pure operator at the root of the last entry, and leaves its first operand,
+    /// of this type. Any other operand is a constant.
+    pub(super) fn strip_top(&mut self, ty: Ty) {
+        if let Some(Entry { start, home, .. }) = self.entries.last().copied() {
+            let tree = expr::subtree_end(&self.terms, start as usize + 1);
+            let mut operand = Expr::new();
+            operand.extend(&self.terms[start as usize + 1..tree]);
             self.truncate(self.len() - 1);
-            self.push_at(home, ty, terms);
+            self.push_at(home, ty, operand.terms());
         }
     }
 
@@ -193,10 +357,14 @@ impl Stack {
 
     /// Notes that an entry's value is now at a place.
     pub(super) fn set_leaf(&mut self, index: usize, place: Place, offset: u32) {
+        let term = Term::place(place, offset);
+        let (reads, effects, symbol) = self.summary(term.node);
         let entry = &mut self.entries[index];
+        self.terms[entry.start as usize] = term;
         entry.len = 1;
-        self.terms[entry.start as usize] = Term::place(place, offset);
-        self.summarise(index);
+        entry.end = reads.end.max(entry.home + entry.ty.slots());
+        (entry.reads, entry.effects) = (reads, effects);
+        entry.symbols = symbol.number().into();
     }
 
     /// Moves an entry's home down to a slot that holds its value.
@@ -224,7 +392,7 @@ impl Stack {
 
     /// Whether an entry's tree reads a local.
     pub(super) fn reads(&self, index: usize, local: Place) -> bool {
-        self.entries[index].locals & local_bit(local) != 0
+        self.entries[index].reads.locals & local_bit(local) != 0
             && self
                 .terms(index)
                 .iter()

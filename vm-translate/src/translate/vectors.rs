@@ -13,6 +13,7 @@ use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
 use super::expr::Effects;
+use super::operators::memory;
 
 impl Translator<'_> {
     /// Translates an instruction on vectors; answers whether it is one.
@@ -24,7 +25,7 @@ impl Translator<'_> {
                 self.apply(Op::I8x16Shuffle, 0);
             }
 
-            Operator::V128Load { memarg } => self.load(Op::V128Load, memarg),
+            Operator::V128Load { memarg } => self.load(Op::V128Load, memory(memarg), memarg.offset),
             Operator::V128Load8x8S { memarg } => {
                 self.load_half(Op::I16x8ExtendLowI8x16S, memarg);
             }
@@ -73,22 +74,24 @@ impl Translator<'_> {
             Operator::V128Load64Lane { memarg, lane } => {
                 self.load_lane(Op::I64Load, Op::I64x2ReplaceLane, memarg, lane);
             }
-            Operator::V128Store { memarg } => self.store_to(StoreOp::V128Store, memarg),
+            Operator::V128Store { memarg } => {
+                self.store_to(StoreOp::V128Store, memory(memarg), memarg.offset)
+            }
             Operator::V128Store8Lane { memarg, lane } => {
                 self.apply(Op::I8x16ExtractLaneU, lane.into());
-                self.store_to(StoreOp::I32Store8, memarg);
+                self.store_to(StoreOp::I32Store8, memory(memarg), memarg.offset);
             }
             Operator::V128Store16Lane { memarg, lane } => {
                 self.apply(Op::I16x8ExtractLaneU, lane.into());
-                self.store_to(StoreOp::I32Store16, memarg);
+                self.store_to(StoreOp::I32Store16, memory(memarg), memarg.offset);
             }
             Operator::V128Store32Lane { memarg, lane } => {
                 self.apply(Op::I32x4ExtractLane, lane.into());
-                self.store_to(StoreOp::I32Store, memarg);
+                self.store_to(StoreOp::I32Store, memory(memarg), memarg.offset);
             }
             Operator::V128Store64Lane { memarg, lane } => {
                 self.apply(Op::I64x2ExtractLane, lane.into());
-                self.store_to(StoreOp::I64Store, memarg);
+                self.store_to(StoreOp::I64Store, memory(memarg), memarg.offset);
             }
 
             _ => {
@@ -113,7 +116,7 @@ impl Translator<'_> {
 
     /// A load of a number, of which an operator makes a vector.
     fn load_into(&mut self, load: Op, op: Op, memarg: MemArg) {
-        self.load(load, memarg);
+        self.load(load, memory(memarg), memarg.offset);
         self.apply(op, 0);
     }
 
@@ -132,7 +135,7 @@ impl Translator<'_> {
         }
         let vector = self.stack.expr(top);
         self.stack.truncate(top);
-        self.load(load, memarg);
+        self.load(load, memory(memarg), memarg.offset);
         self.push(Ty::V128, vector.terms());
         self.apply_ordered(replace, lane.into(), &[1, 0]);
     }
