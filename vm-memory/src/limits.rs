@@ -39,7 +39,7 @@ pub enum HostLimit {
     /// Linux's limit on the mappings of one process (`vm.max_map_count`).
     #[error(
         "this process has {in_use} mappings and may have {limit} (vm.max_map_count), and a \
-         guarded memory needs up to three; raise the limit, or keep fewer memories alive"
+         guarded memory needs up to four; raise the limit, or keep fewer memories alive"
     )]
     Mappings {
         /// Mappings at the time of the refusal.
