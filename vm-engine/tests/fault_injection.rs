@@ -4,18 +4,18 @@
 
 mod common;
 
+use std::sync::LazyLock;
+
 use vm_engine::{
     Bounds, Config, Engine, Instance, Module, PoolingAllocationConfig, Result, Store, Trap,
 };
 use vm_memory::faults::FailingHost;
 
-/// Set in the process that runs a test alone.
-const CHILD: &str = "VM_ENGINE_FAULT_INJECTION";
-
-fn guest() -> String {
+/// In the binary format: parsing text takes longer than all the rest.
+static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     // Enough data for an image.
     let bytes = "x".repeat(70_000);
-    format!(
+    let text = format!(
         r#"(module
             (memory (export "memory") 2 8)
             (memory $small 1)
@@ -26,50 +26,49 @@ fn guest() -> String {
             (func $deep (export "deep") (param i32)
               (if (local.get 0)
                 (then (call $deep (i32.sub (local.get 0) (i32.const 1)))))))"#
-    )
-}
+    );
+    wat::parse_str(text).unwrap()
+});
 
 /// What an engine is for. Any step may fail for want of memory; whatever comes out is right.
 fn everything(engine: &Engine, explicit: bool) -> Result<()> {
-    let module = Module::new(engine, guest())?;
+    let module = Module::new(engine, &*GUEST)?;
     for _ in 0..2 {
         let mut store = Store::try_new(engine, ())?;
-        for _ in 0..2 {
-            let instance = Instance::new(&mut store, &module, &[])?;
-            if explicit {
-                assert_eq!(instance.bounds(&store), Bounds::Guarded);
-            }
-            if instance.bounds(&store) != store.strategy().bounds {
-                assert!(instance.bounds_note(&store).is_some());
-            }
-            let memory = instance.get_memory(&mut store, "memory").unwrap();
-            let load = instance.get_typed_func::<u32, i32>(&mut store, "load")?;
-            let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow")?;
-            let deep = instance.get_typed_func::<i32, ()>(&mut store, "deep")?;
-            for (at, byte) in [
-                (99, 0),
-                (100, b'x'),
-                (70_099, b'x'),
-                (70_100, 0),
-                (131_071, 0),
-            ] {
-                assert_eq!(load.call(&mut store, at)?, i32::from(byte));
-            }
-            for pages in 2..4u32 {
-                let error = load.call(&mut store, pages * 65536).unwrap_err();
-                assert_eq!(error.trap(), Some(Trap::MemoryOutOfBounds));
-                // Growth that the host refuses is an answer to the guest, not an error.
-                match grow.call(&mut store, 1)? {
-                    -1 => break,
-                    before => assert_eq!(before.cast_unsigned(), pages),
-                }
-                assert_eq!(load.call(&mut store, pages * 65536)?, 0);
-            }
-            memory.data_mut(&mut store).fill(0xA5);
-            deep.call(&mut store, 1000)?;
-            let error = deep.call(&mut store, -1).unwrap_err();
-            assert_eq!(error.trap(), Some(Trap::StackOverflow));
+        let instance = Instance::new(&mut store, &module, &[])?;
+        if explicit {
+            assert_eq!(instance.bounds(&store), Bounds::Guarded);
         }
+        if instance.bounds(&store) != store.strategy().bounds {
+            assert!(instance.bounds_note(&store).is_some());
+        }
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        let load = instance.get_typed_func::<u32, i32>(&mut store, "load")?;
+        let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow")?;
+        let deep = instance.get_typed_func::<i32, ()>(&mut store, "deep")?;
+        for (at, byte) in [
+            (99, 0),
+            (100, b'x'),
+            (70_099, b'x'),
+            (70_100, 0),
+            (131_071, 0),
+        ] {
+            assert_eq!(load.call(&mut store, at)?, i32::from(byte));
+        }
+        for pages in 2..4u32 {
+            let error = load.call(&mut store, pages * 65536).unwrap_err();
+            assert_eq!(error.trap(), Some(Trap::MemoryOutOfBounds));
+            // Growth that the host refuses is an answer to the guest, not an error.
+            match grow.call(&mut store, 1)? {
+                -1 => break,
+                before => assert_eq!(before.cast_unsigned(), pages),
+            }
+            assert_eq!(load.call(&mut store, pages * 65536)?, 0);
+        }
+        memory.data_mut(&mut store).fill(0xA5);
+        deep.call(&mut store, 1000)?;
+        let error = deep.call(&mut store, -1).unwrap_err();
+        assert_eq!(error.trap(), Some(Trap::StackOverflow));
     }
     Ok(())
 }
@@ -133,21 +132,13 @@ fn each_request(mut attempt: impl FnMut() -> bool, mut afterwards: impl FnMut(u6
 /// In a process of its own: the test looks at all of the process's mappings.
 #[test]
 fn whichever_request_fails_nothing_is_lost_and_the_engine_goes_on() {
-    const NAME: &str = "whichever_request_fails_nothing_is_lost_and_the_engine_goes_on";
-    if std::env::var_os(CHILD).is_none() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        return;
-    }
+    common::process::alone(
+        "whichever_request_fails_nothing_is_lost_and_the_engine_goes_on",
+        whichever_request_fails,
+    );
+}
+
+fn whichever_request_fails() {
     for (config, explicit, pool) in engines() {
         // Engines that are made while the host fails. What a thread needs once (its signal stack) is
         // there afterwards.

@@ -414,9 +414,18 @@ fn large_initial_data_is_the_same_in_every_kind_of_memory() {
     }
 }
 
+/// In a process of its own: the test looks at all of the process's mappings.
 #[cfg(target_os = "linux")]
 #[test]
 fn large_initial_data_is_mapped_where_it_should_be() {
+    common::process::alone(
+        "large_initial_data_is_mapped_where_it_should_be",
+        large_initial_data_is_mapped,
+    );
+}
+
+#[cfg(target_os = "linux")]
+fn large_initial_data_is_mapped() {
     let Some(engine) = guarded(|_| {}) else {
         return;
     };
