@@ -130,6 +130,11 @@ impl Config {
         self
     }
 
+    /// Whether something besides threading and bounds asks for direct threading.
+    pub(crate) fn needs_direct(&self) -> bool {
+        self.profile || matches!(self.allocation, InstanceAllocationStrategy::Pooling(_))
+    }
+
     /// Who catches the faults of guarded memory. Default: [`SignalHandlers::Install`].
     pub fn signal_handlers(&mut self, handlers: SignalHandlers) -> &mut Self {
         self.signal_handlers = handlers;

@@ -100,7 +100,8 @@ impl Engine {
         let mut host = HostAbilities {
             direct,
             guards: Ok(()),
-            sanitizer: low::sanitizer(),
+            // It has no say where something is asked for that only direct threading has.
+            sanitizer: low::sanitizer().filter(|_| !config.needs_direct()),
             owns_signals: config.signal_handlers == SignalHandlers::HostOwned,
         };
         // Nothing is asked of the host that cannot come to use.

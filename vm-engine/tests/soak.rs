@@ -50,7 +50,7 @@ fn size_of_this_process() -> Size {
     }
 }
 
-/// An address of the guest's own stack, which a run that was not unwound completely would move.
+/// An address of the native stack, which a run that was not unwound completely would move.
 #[inline(never)]
 fn native_stack() -> usize {
     let here = 0u8;
@@ -88,7 +88,11 @@ fn ten_million_traps_leave_memory_mappings_and_stack_flat() {
         // Whatever is allocated once is there after the first ones.
         let stack = trap(1000);
         let before = size_of_this_process();
-        assert_eq!(trap(traps(&engine)), stack, "{}", engine.strategy());
+        let stack_after = trap(traps(&engine));
+        // (Sanitizers may keep what is on the stack elsewhere.)
+        if vm_interp::sanitizer().is_none() {
+            assert_eq!(stack_after, stack, "{}", engine.strategy());
+        }
         let after = size_of_this_process();
         let case = format!("{}: {before:?}, {after:?}", engine.strategy());
         assert!(after.resident_kib <= before.resident_kib + kib, "{case}");
