@@ -232,8 +232,9 @@ impl Module {
                 self.bodies.push(range.start as usize..range.end as usize);
             }
             Payload::CustomSection(section) => {
-                if let KnownCustom::Name(section) = section.as_known() {
-                    self.names.read(section);
+                if let KnownCustom::Name(_) = section.as_known() {
+                    let start = section.data_offset() as usize;
+                    self.names.add(start..start + section.data().len());
                 }
             }
             _ => {}
@@ -388,12 +389,12 @@ impl Module {
 
     /// The module's name, from the name section.
     pub fn name(&self) -> Option<&str> {
-        self.names.module()
+        self.names.module(&self.bytes)
     }
 
     /// A function's name, from the name section.
     pub fn func_name(&self, func: u32) -> Option<&str> {
-        self.names.func(func)
+        self.names.func(&self.bytes, func)
     }
 
     /// Where a function's body is in the module's bytes: local declarations, then code.

@@ -1,20 +1,57 @@
 //! The name section: names for people, which nothing depends on.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::OnceLock;
 
-use wasmparser::{Name, NameSectionReader};
+use wasmparser::{BinaryReader, Name, NameSectionReader};
 
-/// The names that a module gives to itself and to its functions.
+/// The names that a module gives to itself and to its functions. They are read when one is asked
+/// for: most modules run without that.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
+    /// Where the contents of name sections are in the module's bytes.
+    sections: Vec<Range<usize>>,
+    read: OnceLock<Read>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Read {
     module: Option<Box<str>>,
     funcs: HashMap<u32, Box<str>>,
 }
 
 impl Names {
+    /// Notes where the contents of a name section are.
+    pub(crate) fn add(&mut self, section: Range<usize>) {
+        self.sections.push(section);
+    }
+
+    pub(crate) fn module(&self, bytes: &[u8]) -> Option<&str> {
+        self.read(bytes).module.as_deref()
+    }
+
+    pub(crate) fn func(&self, bytes: &[u8], func: u32) -> Option<&str> {
+        self.read(bytes).funcs.get(&func).map(AsRef::as_ref)
+    }
+
+    fn read(&self, bytes: &[u8]) -> &Read {
+        self.read.get_or_init(|| {
+            let mut read = Read::default();
+            for section in &self.sections {
+                let start = section.start as u64;
+                let reader = BinaryReader::new(&bytes[section.clone()], start);
+                read.section(NameSectionReader::new(reader));
+            }
+            read
+        })
+    }
+}
+
+impl Read {
     /// Reads a name section as far as it is well-formed: the specification wants errors in custom
     /// sections ignored.
-    pub(crate) fn read(&mut self, section: NameSectionReader<'_>) {
+    fn section(&mut self, section: NameSectionReader<'_>) {
         for name in section.into_iter().map_while(Result::ok) {
             match name {
                 Name::Module { name, .. } => self.module = Some(name.into()),
@@ -26,13 +63,5 @@ impl Names {
                 _ => {}
             }
         }
-    }
-
-    pub(crate) fn module(&self) -> Option<&str> {
-        self.module.as_deref()
-    }
-
-    pub(crate) fn func(&self, func: u32) -> Option<&str> {
-        self.funcs.get(&func).map(AsRef::as_ref)
     }
 }

@@ -447,9 +447,16 @@ impl Encoder<'_> {
         self.put(super::handler(handler));
         for (root, nodes) in roots {
             self.root_operands(cell, root);
-            with_types(nodes, root.operands(), |node, ty| {
-                self.node_operands(node, ty);
-            });
+            if nodes.iter().any(|node| matches!(node, Node::Const(_))) {
+                with_types(nodes, root.operands(), |node, ty| {
+                    self.node_operands(node, ty);
+                });
+            } else {
+                // Only a constant depends on what reads it.
+                nodes
+                    .iter()
+                    .for_each(|node| self.node_operands(node, Ty::I64));
+            }
         }
         self.pad(cell);
     }

@@ -36,16 +36,16 @@ impl HashTable {
     /// The place of a key, and what is stored there.
     fn find(&self, key: ShapeKey) -> Option<(usize, u128)> {
         let bucket = hash::bucket(key.bits(), self.bits);
-        let start = |bucket: usize| {
-            let bytes = self.buckets[4 * bucket..][..4].try_into();
-            bytes
-                .map(u32::from_le_bytes)
-                .map_or(0, |start| start as usize)
-        };
-        (start(bucket)..start(bucket + 1)).find_map(|n| {
-            let stored = stored_key(&self.keys[16 * n..][..16]);
-            (stored & !EXTENDS == key.bits()).then_some((n, stored))
-        })
+        let (buckets, _) = self.buckets.as_chunks();
+        let (keys, _) = self.keys.as_chunks();
+        let [start, end] = [bucket, bucket + 1].map(|n| u32::from_le_bytes(buckets[n]) as usize);
+        for (n, stored) in (start..).zip(&keys[start..end]) {
+            let stored = u128::from_le_bytes(*stored);
+            if stored & !EXTENDS == key.bits() {
+                return Some((n, stored));
+            }
+        }
+        None
     }
 }
 
@@ -55,10 +55,6 @@ pub(super) fn find(key: ShapeKey) -> Option<Found> {
         handler: FIXED + n,
         extends: stored & EXTENDS != 0,
     })
-}
-
-fn stored_key(bytes: &[u8]) -> u128 {
-    bytes.try_into().map(u128::from_le_bytes).unwrap_or(0)
 }
 
 /// The shapes of the table, and those that a call of [`super::calls::evaluate`] covers.
@@ -105,8 +101,9 @@ pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
 /// Every shape of the table, and the number of its handler.
 #[cfg(test)]
 pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
-    SHAPES.keys.chunks_exact(16).enumerate().map(|(n, bytes)| {
-        let key = ShapeKey::from_bits(stored_key(bytes) & !EXTENDS);
+    let (keys, _) = SHAPES.keys.as_chunks();
+    keys.iter().enumerate().map(|(n, stored)| {
+        let key = ShapeKey::from_bits(u128::from_le_bytes(*stored) & !EXTENDS);
         (FIXED + n, key)
     })
 }

@@ -156,7 +156,7 @@ impl<'a> Code<'a> {
     }
 
     /// The next instruction; nothing after the last one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Step> {
         let (opcode, rest) = self.bytes.split_first()?;
         self.instruction = std::mem::replace(&mut self.bytes, rest);
@@ -250,7 +250,7 @@ impl<'a> Code<'a> {
     }
 
     /// The bits of a number in LEB128, and how many of 64 it leaves out.
-    #[inline]
+    #[inline(always)]
     fn leb(&mut self) -> (u64, u32) {
         match self.bytes.split_first() {
             Some((byte, rest)) if byte & 0x80 == 0 => {

@@ -24,7 +24,7 @@ impl Translator<'_> {
             Step::Const(ty, bits) => self.constant(ty, bits),
             Step::LocalGet(local) => {
                 let (place, ty) = self.locals[local as usize];
-                self.push_leaf(ty, Term::place(place, self.offset));
+                self.push_simple(ty, Term::place(place, self.offset));
             }
             Step::LocalSet(local) => {
                 let place = self.set_local(local);
@@ -244,7 +244,7 @@ impl Translator<'_> {
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {
         let node = Node::Const(bits);
         let offset = self.offset;
-        self.push_leaf(ty, Term { node, offset });
+        self.push_simple(ty, Term { node, offset });
     }
 
     /// Prepares the setting of a local from the top of the stack, and says where it lives.

@@ -1,9 +1,11 @@
 //! Computing pending trees when their time has come.
 
+use std::ops::Range;
+
 use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::shape::{ShapeKey, Symbol, Symbols};
+use crate::shape::{Symbol, Symbols};
 
 use super::Translator;
 use super::expr::{Effects, Expr, Term};
@@ -25,11 +27,20 @@ impl Translator<'_> {
     }
 
     /// Emits `root` on the values of some adjacent entries, which stay on the stack.
-    pub(super) fn lower_entries(&mut self, root: Root, entries: std::ops::Range<usize>) {
+    pub(super) fn lower_entries(&mut self, root: Root, entries: Range<usize>) {
         if (entries.clone()).any(|index| self.stack.entry(index).effects.any_of(Effects::TRAPS)) {
             self.compute(Effects::TRAPS, entries.start);
         }
-        let key = self.key(&root, entries.clone());
+        let key = Symbol::root(&root).and_then(|symbol| match *root.operands() {
+            [ty] => self.stack.symbols(entries.start, ty).below(symbol),
+            ref types => {
+                let mut symbols = Symbols::default();
+                for (index, ty) in entries.clone().zip(types) {
+                    symbols.append(self.stack.symbols(index, *ty));
+                }
+                symbols.below(symbol)
+            }
+        });
         if let Some(key) = key
             && let Some(terms) = self.stack.adjacent_terms(entries.clone())
             && self.shapes.contains(key)
@@ -38,6 +49,11 @@ impl Translator<'_> {
             self.out.whole(root, terms, Some(key), self.offset);
             return;
         }
+        self.lower_copy(root, entries);
+    }
+
+    /// The same by way of a copy of the trees, which is taken apart.
+    fn lower_copy(&mut self, root: Root, entries: Range<usize>) {
         let mut expr = Expr::new();
         for index in entries.clone() {
             expr.extend(self.stack.terms(index));
@@ -45,15 +61,6 @@ impl Translator<'_> {
         self.scratch = self.stack.end().max(self.reserved);
         let live = self.stack.temps_except(entries);
         self.lower(root, expr, live);
-    }
-
-    /// The shape of `root` on the values of some adjacent entries, if it has one.
-    fn key(&self, root: &Root, entries: std::ops::Range<usize>) -> Option<ShapeKey> {
-        let mut symbols = Symbols::default();
-        for (index, ty) in entries.zip(root.operands()) {
-            symbols.append(self.stack.symbols(index, *ty));
-        }
-        symbols.below(Symbol::root(root)?)
     }
 
     /// Computes an entry into a temporary register if there is one, or else into its home.
@@ -139,6 +146,13 @@ impl Translator<'_> {
     #[inline]
     pub(super) fn push_leaf(&mut self, ty: Ty, leaf: Term) {
         self.stack.push_leaf(ty, leaf);
+        self.settle_overdue();
+    }
+
+    /// Pushes a leaf that is a local's place or a constant. The same holds for it.
+    #[inline]
+    pub(super) fn push_simple(&mut self, ty: Ty, leaf: Term) {
+        self.stack.push_simple(ty, leaf);
         self.settle_overdue();
     }
 

@@ -100,6 +100,9 @@ impl Stack {
     /// The trees of adjacent entries, if they lie one behind the other.
     pub(super) fn adjacent_terms(&self, entries: std::ops::Range<usize>) -> Option<&[Term]> {
         let entries = &self.entries[entries];
+        if let [entry] = entries {
+            return Some(&self.terms[entry.start as usize..][..entry.len as usize]);
+        }
         let start = entries.first()?.start;
         let end = entries.iter().try_fold(start, |end, entry| {
             (entry.start == end).then_some(end + entry.len)
@@ -187,9 +190,32 @@ impl Stack {
     }
 
     /// Pushes a leaf.
-    #[inline]
     pub(super) fn push_leaf(&mut self, ty: Ty, leaf: Term) {
         self.push_leaf_at(self.end(), ty, leaf);
+    }
+
+    /// Pushes a leaf that is a local's place or a constant.
+    #[inline]
+    pub(super) fn push_simple(&mut self, ty: Ty, leaf: Term) {
+        let mut reads = Reads::default();
+        let mut symbol = Symbol::Const32;
+        if let Node::Place(place) = leaf.node {
+            reads.locals = local_bit(place);
+            symbol = Symbol::place(place);
+        }
+        let home = self.end();
+        let start = self.terms.len() as u32;
+        self.terms.push(leaf);
+        self.entries.push(Entry {
+            symbols: symbol.number().into(),
+            start,
+            len: 1,
+            ty,
+            effects: Effects::NONE,
+            home,
+            end: home + ty.slots(),
+            reads,
+        });
     }
 
     /// Pushes a value that stands in a slot at or above [`Stack::end`], which becomes its home.
@@ -263,7 +289,11 @@ impl Stack {
         }
         if in_place {
             self.terms.truncate(next);
-            self.terms.insert(start, head);
+            self.terms.push(head);
+            // A few: a loop is done before a call to move them.
+            for at in (start..next).rev() {
+                self.terms.swap(at, at + 1);
+            }
         } else {
             // The new tree is put together at the end, and then moved down.
             self.terms.push(head);
