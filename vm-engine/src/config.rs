@@ -71,6 +71,8 @@ pub enum Translation {
     Lazy,
     /// All of them when the module is made.
     Eager,
+    /// All of them when the module is made, on as many threads as the host can run at once.
+    ParallelEager,
 }
 
 /// The settings of an [`Engine`](crate::Engine).

@@ -216,8 +216,8 @@ impl Engine {
         self.0.config.bounds == Bounds::Auto
     }
 
-    pub(crate) fn eager(&self) -> bool {
-        self.0.config.translation == Translation::Eager
+    pub(crate) fn translation(&self) -> Translation {
+        self.0.config.translation
     }
 
     pub(crate) fn machine_config(&self, guarded_stack: bool) -> low::MachineConfig {

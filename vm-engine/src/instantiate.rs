@@ -144,9 +144,9 @@ fn add_memories<T: 'static>(
         });
     };
     let Some(first) = entities.memories.first() else {
-        // Nothing to check: which code it is makes no difference.
+        // Nothing to check, so the code is the one that eager translation made.
         return Ok(Checks {
-            unchecked: None,
+            unchecked: Some(layout),
             bounds: Bounds::Guarded,
             note: None,
             with_image,

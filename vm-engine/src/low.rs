@@ -1,10 +1,10 @@
 //! The layers below, under the names that this crate uses for them.
 
 pub(crate) use vm_interp::{
-    CallError, Code, CodeError, CodeOptions, Entities, EntityError, Frame, FuncId, FunctionProfile,
-    GlobalId, Host, HostError, InstanceId, InstantiateError, Machine, MachineConfig, MachineError,
-    MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val, call, direct_availability,
-    install_signal_handlers, register_access_sites, sanitizer,
+    CallError, Code, CodeError, CodeOptions, CodeSize, Entities, EntityError, Frame, FuncId,
+    FunctionProfile, GlobalId, Host, HostError, InstanceId, InstantiateError, Machine,
+    MachineConfig, MachineError, MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val, call,
+    direct_availability, install_signal_handlers, register_access_sites, sanitizer,
 };
 pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, ElemSegment, Error as TranslateError, Export,

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use vm_memory::{Layout, MemoryImage};
 
+use crate::config::Translation;
 use crate::engine::Engine;
 use crate::error::{ModuleError, Result};
 use crate::initial::InitialData;
 use crate::low;
+use crate::low::CodeSize;
 use crate::types::{ExportType, ExternType, ImportType};
 
 /// A module that has been validated. Cheap to clone; its code is shared by all instances, on all
@@ -94,13 +98,38 @@ impl Module {
             other_guards: Mutex::default(),
             checked: OnceLock::new(),
         }));
-        if engine.eager() {
-            module
-                .code(engine.guarded_layout())?
-                .translate_all()
-                .map_err(ModuleError::Translate)?;
-        }
+        module.translate(engine.translation())?;
         Ok(module)
+    }
+
+    fn translate(&self, translation: Translation) -> Result<(), ModuleError> {
+        let code = || self.code(self.0.engine.guarded_layout());
+        let result = match translation {
+            Translation::Lazy => return Ok(()),
+            Translation::Eager => code()?.translate_all(),
+            // A host that does not say how many threads it runs gets one.
+            Translation::ParallelEager => {
+                let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+                code()?.translate_all_on(threads)
+            }
+        };
+        result.map_err(ModuleError::Translate)
+    }
+
+    /// How much of it has been translated so far, and to how much code. A module whose functions
+    /// have run with guarded and with checked memory has code for both, and both count.
+    pub fn code_size(&self) -> CodeSize {
+        let codes = [&self.0.unchecked, &self.0.checked];
+        let others = self.0.other_guards.lock();
+        let others = others.unwrap_or_else(PoisonError::into_inner);
+        let codes = codes.into_iter().filter_map(OnceLock::get);
+        let codes = codes.chain(others.iter().map(|(_, code)| code));
+        let sizes = codes.map(|code| code.size());
+        sizes.fold(CodeSize::default(), |sum, size| CodeSize {
+            functions: sum.functions + size.functions,
+            wasm_bytes: sum.wasm_bytes + size.wasm_bytes,
+            code_bytes: sum.code_bytes + size.code_bytes,
+        })
     }
 
     /// The engine it belongs to.

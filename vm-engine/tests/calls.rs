@@ -190,16 +190,72 @@ fn modules_of_another_engine_are_refused() {
 
 #[test]
 fn eager_translation_gives_the_same_results() {
-    for engine in modes_with(|config| {
-        config.translation(Translation::Eager);
-    }) {
-        let module = Module::new(&engine, ARITHMETIC).unwrap();
-        let mut store = Store::new(&engine, ());
-        let instance = Instance::new(&mut store, &module, &[]).unwrap();
-        assert_eq!(
-            call::<_, i32, i64>(&mut store, instance, "fib", 15).unwrap(),
-            610
-        );
+    for translation in [Translation::Eager, Translation::ParallelEager] {
+        for engine in modes_with(|config| {
+            config.translation(translation);
+        }) {
+            let module = Module::new(&engine, ARITHMETIC).unwrap();
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            assert_eq!(
+                call::<_, i32, i64>(&mut store, instance, "fib", 15).unwrap(),
+                610
+            );
+        }
+    }
+}
+
+#[test]
+fn lazy_translation_makes_code_for_what_has_run_and_eager_translation_for_all() {
+    // More functions than a thread takes at once, each calling the one before.
+    let mut text = String::from(r#"(module (func $f0 (export "first") (result i32) i32.const 1)"#);
+    for n in 1..100 {
+        let export = if n == 99 { r#"(export "last")"# } else { "" };
+        let body = format!("call $f{} i32.const {n} i32.add", n - 1);
+        text += &format!("(func $f{n} {export} (result i32) {body})");
+    }
+    text += ")";
+    let mut sizes = Vec::new();
+    for translation in [
+        Translation::Lazy,
+        Translation::Eager,
+        Translation::ParallelEager,
+    ] {
+        for engine in modes_with(|config| {
+            config.translation(translation);
+        }) {
+            let module = Module::new(&engine, &text).unwrap();
+            let before = module.code_size();
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            assert_eq!(
+                call::<_, (), i32>(&mut store, instance, "first", ()).unwrap(),
+                1
+            );
+            if translation == Translation::Lazy {
+                assert_eq!(before.functions, 0);
+                assert_eq!(module.code_size().functions, 1);
+            } else {
+                assert_eq!(before.functions, 100);
+            }
+            let sum = 1 + (1..100).sum::<i32>();
+            assert_eq!(
+                call::<_, (), i32>(&mut store, instance, "last", ()).unwrap(),
+                sum
+            );
+            let after = module.code_size();
+            assert_eq!(after.functions, 100);
+            assert!(after.code_bytes > 0);
+            sizes.push((engine.strategy().clone(), after));
+        }
+    }
+    for (strategy, size) in &sizes {
+        for (other, other_size) in &sizes {
+            assert!(
+                strategy != other || size == other_size,
+                "{size:?} {other_size:?}"
+            );
+        }
     }
 }
 

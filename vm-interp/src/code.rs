@@ -1,7 +1,11 @@
 //! Translated modules: what all instances of a module share.
 
 use std::fmt;
+use std::num::NonZero;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use vm_memory::Layout;
 use vm_translate::{FuncType, Module};
@@ -137,6 +141,17 @@ pub enum SignalError {
     Register(#[from] vm_trap::RegisterError),
 }
 
+/// How much of a module has been translated, and to how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeSize {
+    /// Functions that have been translated.
+    pub functions: u32,
+    /// Bytes of their bodies in the module.
+    pub wasm_bytes: u64,
+    /// Bytes of their threaded code; tables for backtraces not counted.
+    pub code_bytes: u64,
+}
+
 /// A module's code for one executor.
 ///
 /// Shared by all instances of the module, in all machines and on all threads. Functions are
@@ -219,10 +234,86 @@ impl Code {
     ///
     /// The first function that is beyond a limit.
     pub fn translate_all(&self) -> Result<(), CodeError> {
+        self.defined().try_for_each(|func| self.translate(func))
+    }
+
+    /// Like [`Code::translate_all`], on so many threads: the caller's and others that end before
+    /// this returns. A thread that the host refuses to start is done without.
+    ///
+    /// # Errors
+    ///
+    /// The first function that is beyond a limit, in the order of the functions.
+    pub fn translate_all_on(&self, threads: NonZero<usize>) -> Result<(), CodeError> {
+        /// Functions that a thread takes at once: enough for the counter not to matter, and few
+        /// enough for all threads to end at about the same time.
+        const CHUNK: u32 = 16;
+        let defined = self.defined();
+        let next = AtomicU32::new(defined.start);
+        // Chunks are taken in order and each ends at its first error, so the least function that
+        // fails is among the errors.
+        let work = || -> Result<(), (u32, CodeError)> {
+            loop {
+                let claimed = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |start| {
+                    (start < defined.end).then(|| start.saturating_add(CHUNK).min(defined.end))
+                });
+                let Ok(start) = claimed else { return Ok(()) };
+                let end = start.saturating_add(CHUNK).min(defined.end);
+                for func in start..end {
+                    self.translate(func).map_err(|error| (func, error))?;
+                }
+            }
+        };
+        let results = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads.get())
+                .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
+            let mut results = vec![work()];
+            for other in others {
+                // A panic is the bug that it would have been on the caller's thread.
+                results.push(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
+            }
+            results
+        });
+        let errors = results.into_iter().filter_map(Result::err);
+        match errors.min_by_key(|(func, _)| *func) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// How much has been translated so far.
+    pub fn size(&self) -> CodeSize {
+        let mut sum = CodeSize::default();
+        for func in self.defined() {
+            let size = match &self.backend {
+                #[cfg(palisade_direct)]
+                Backend::Direct(code) => code.size(func),
+                Backend::Token(code) => code.size(func),
+            };
+            if let Some(size) = size {
+                sum.functions += 1;
+                sum.wasm_bytes += u64::from(self.module.func_size(func));
+                sum.code_bytes += size as u64;
+            }
+        }
+        sum
+    }
+
+    /// The functions that the module defines.
+    fn defined(&self) -> Range<u32> {
+        self.module.imported_funcs()..self.module.func_count()
+    }
+
+    /// Translates a function that the module defines, unless that has been done.
+    fn translate(&self, func: u32) -> Result<(), CodeError> {
         match &self.backend {
             #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.translate_all(),
-            Backend::Token(code) => code.translate_all(),
+            Backend::Direct(code) => code.translate(func),
+            Backend::Token(code) => code.resolve(func).map(drop),
         }
     }
 

@@ -320,6 +320,11 @@ impl Module {
         self.body(func).map_or(0, |range| range.start as u32)
     }
 
+    /// How long a function's body is in the module's bytes; 0 for an imported one.
+    pub fn func_size(&self, func: u32) -> u32 {
+        self.body(func).map_or(0, |range| range.len() as u32)
+    }
+
     /// The types of all tables.
     pub fn tables(&self) -> &[TableType] {
         &self.tables

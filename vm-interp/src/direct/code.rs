@@ -83,9 +83,16 @@ impl DirectCode {
         DirectCode { inner }
     }
 
-    pub(crate) fn translate_all(&self) -> Result<(), CodeError> {
-        (self.inner.module.imported_funcs()..self.inner.module.func_count())
-            .try_for_each(|func| self.inner.translated(func).map(drop))
+    /// Translates a function that the module defines, unless that has been done.
+    pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
+        self.inner.translated(func).map(drop)
+    }
+
+    /// How many bytes of cells a function that the module defines has; `None` if it is not
+    /// translated.
+    pub(crate) fn size(&self, func: u32) -> Option<usize> {
+        let translated = self.inner.function(func).get()?;
+        Some(translated.words.len() * size_of::<u64>())
     }
 
     /// The first cell of a function: its own, or the stub that translates it.

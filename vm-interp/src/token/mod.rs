@@ -69,9 +69,10 @@ impl TokenCode {
         }
     }
 
-    pub(crate) fn translate_all(&self) -> Result<(), CodeError> {
-        (self.module.imported_funcs()..self.module.func_count())
-            .try_for_each(|func| self.resolve(func).map(|_| ()))
+    /// How many bytes of code a function has; `None` if it is not translated.
+    pub(crate) fn size(&self, func: u32) -> Option<usize> {
+        let translated = self.functions.get(func as usize)?.get()?.as_ref().ok()?;
+        Some(translated.code.len() * size_of::<u32>())
     }
 
     /// Where a function's code starts; null if it is not translated.
