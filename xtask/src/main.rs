@@ -35,6 +35,9 @@ enum Task {
     /// Run one guest program (started by `bench` and `programs`)
     #[command(hide = true)]
     Guest(guest::Options),
+    /// Measure figures of one engine (started by `bench`)
+    #[command(hide = true)]
+    Figures(bench::figures::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +55,6 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Programs(options) => programs::run(options),
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),
+        Task::Figures(options) => bench::figures::run(options),
     }
 }

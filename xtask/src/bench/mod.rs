@@ -2,18 +2,23 @@
 //!
 //! Every contestant runs every program in a process of its own. Passes are interleaved (A B C A B C), so
 //! that a change in the machine's load meets all contestants alike; figures are medians, shown with the
-//! least and the greatest. WASI programs are measured by the user CPU seconds of the process, start-up
+//! least and the greatest. With wasmi installed below `target` (`--install-peers`) it is the first
+//! contestant without being named. WASI programs are measured by the user CPU seconds of the process, start-up
 //! and translation included, CoreMark by its own score with the process's CPU time as its clock.
 
+mod chart;
 mod contestant;
+pub(crate) mod figures;
+mod peers;
 mod statistics;
+mod summary;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::contestant::{Contestant, Figure};
 use self::statistics::Sample;
@@ -33,10 +38,27 @@ pub(crate) struct Options {
     mode: Modes,
 
     /// Also run them on another engine: COMMAND is started with `{}` replaced by the file. The first
-    /// peer is what ratios are formed with; without one it is the first mode. CoreMark needs a host
-    /// function that command lines lack, so a peer named `wasmi` is linked for it (feature `peers`)
+    /// peer is what ratios are formed with, wasmi if it is installed; without one it is the first mode.
+    /// CoreMark and the figures need more than command lines have, so a peer named `wasmi` is linked for
+    /// them (feature `peers`)
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     peers: Vec<String>,
+
+    /// First install wasmi below `target`, where later runs find it
+    #[arg(long)]
+    install_peers: bool,
+
+    /// Do not use the wasmi below `target`
+    #[arg(long, conflicts_with = "install_peers")]
+    no_installed_peers: bool,
+
+    /// Only the programs, or only the figures beside them
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+
+    /// Also draw the programs' speed as a chart into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 
     /// How many times each program is run by each contestant
     #[arg(long, default_value_t = 3)]
@@ -47,17 +69,34 @@ pub(crate) struct Options {
     filter: String,
 }
 
+/// A part of the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    Programs,
+    Figures,
+}
+
 /// Runs everything and prints the table.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
         eprintln!("warning: xtask, and so Palisade in it, was built without optimisation");
     }
     ensure!(options.passes > 0, "--passes has to be at least 1");
-    let mut contestants = options
-        .peers
-        .iter()
-        .map(|peer| Contestant::peer(peer))
-        .collect::<Result<Vec<_>>>()?;
+    if options.install_peers {
+        peers::install()?;
+    }
+    let mut contestants = Vec::new();
+    if !options.no_installed_peers
+        && let Some(wasmi) = peers::installed()?
+    {
+        if cfg!(not(feature = "peers")) {
+            return peers::run_with_linked_peers();
+        }
+        contestants.push(wasmi);
+    }
+    for peer in &options.peers {
+        contestants.push(Contestant::peer(peer)?);
+    }
     for mode in options.mode.list() {
         mode.engine()?;
         contestants.push(Contestant::Mode(mode));
@@ -72,7 +111,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         sets.push((name, programs::below(dir, &options.filter)?));
     }
     sets.retain(|(_, programs)| !programs.is_empty());
-    if sets.is_empty() {
+    if options.only == Some(Part::Figures) {
+        sets.clear();
+    } else if sets.is_empty() {
         bail!("no program has {:?} in its name", options.filter);
     }
 
@@ -82,7 +123,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let rows = measure(&contestants, programs, options.passes, &mut failed);
         groups.push(Group {
             name: name.clone(),
+            programs: true,
             rows,
+        });
+    }
+    // Who asks for some of the programs is not after the figures.
+    let figures = options.only == Some(Part::Figures) || options.filter.is_empty();
+    if figures && options.only != Some(Part::Programs) {
+        groups.push(Group {
+            name: "figures".to_owned(),
+            programs: false,
+            rows: figures::measure(&contestants, options.passes, &mut failed),
         });
     }
     let table = Table {
@@ -94,6 +145,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         passes: options.passes,
     };
     print!("{table}");
+    if let Some(file) = &options.svg {
+        chart::write(&table, file)?;
+    }
     Ok(if failed {
         ExitCode::FAILURE
     } else {

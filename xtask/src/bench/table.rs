@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::statistics::{Sample, geometric_mean};
+use super::summary::Summary;
 
 /// What is printed at the end.
 pub(crate) struct Table {
@@ -12,9 +13,11 @@ pub(crate) struct Table {
     pub(crate) passes: usize,
 }
 
-/// Programs with a mean of their own.
+/// Rows under one heading.
 pub(crate) struct Group {
     pub(crate) name: String,
+    /// Whether they are programs, whose ratios have a mean.
+    pub(crate) programs: bool,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -31,9 +34,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// How many times as fast as the first contestant the one at `index` is.
-    fn ratio(&self, index: usize) -> Option<f64> {
-        let first = self.samples.first()?.as_ref()?.median;
+    /// How many times as fast as the contestant at `base` the one at `index` is.
+    pub(crate) fn ratio(&self, index: usize, base: usize) -> Option<f64> {
+        let first = self.samples.get(base)?.as_ref()?.median;
         let own = self.samples.get(index)?.as_ref()?.median;
         let ratio = if self.rate { own / first } else { first / own };
         ratio.is_finite().then_some(ratio)
@@ -48,7 +51,8 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "Medians of {} passes (least–greatest). Seconds are user CPU seconds; 1/s is CoreMark's \
-             score by CPU time. × is speed relative to {first}: more is faster.",
+             score by CPU time. × is speed relative to {first}: more is faster, and less of what is no \
+             speed.",
             self.passes
         )?;
         for group in &self.groups {
@@ -67,23 +71,28 @@ impl fmt::Display for Table {
                 for (index, sample) in row.samples.iter().enumerate() {
                     write!(f, " {} |", Cell(*sample))?;
                     if index > 0 {
-                        write!(f, " {} |", Ratio(row.ratio(index)))?;
+                        write!(f, " {} |", Ratio(row.ratio(index, 0)))?;
                     }
                 }
                 writeln!(f)?;
             }
-            self.mean(f, group)?;
+            if group.programs {
+                self.mean(f, group)?;
+            }
             for row in &group.rows {
                 if let Some(note) = &row.note {
                     write!(f, "\n{}: {note}\n", row.program)?;
                 }
             }
         }
-        if let Some(noise) = self.noise() {
+        write!(f, "{}", Summary(self))?;
+        if let Some((median, greatest)) = self.noise() {
             writeln!(
                 f,
-                "\nNoise: the figures of one contestant on one program lie up to {:.1} % apart.",
-                noise * 100.0
+                "\nNoise: the figures of one contestant on one program lie {:.1} % apart in the \
+                 median, {:.1} % at most.",
+                median * 100.0,
+                greatest * 100.0
             )?;
         }
         Ok(())
@@ -98,7 +107,7 @@ impl Table {
             let ratios: Vec<f64> = group
                 .rows
                 .iter()
-                .filter_map(|row| row.ratio(index))
+                .filter_map(|row| row.ratio(index, 0))
                 .collect();
             write!(f, " {} of {} | ", ratios.len(), group.rows.len())?;
             write!(f, "**{}** |", Ratio(geometric_mean(&ratios)))?;
@@ -106,14 +115,17 @@ impl Table {
         writeln!(f)
     }
 
-    /// The greatest spread of all samples.
-    fn noise(&self) -> Option<f64> {
-        self.groups
-            .iter()
-            .flat_map(|group| &group.rows)
-            .flat_map(|row| row.samples.iter().flatten())
-            .map(Sample::spread)
-            .max_by(f64::total_cmp)
+    /// The groups that are programs.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.programs)
+    }
+
+    /// The median and the greatest of the spreads of all programs' samples.
+    fn noise(&self) -> Option<(f64, f64)> {
+        let rows = self.programs().flat_map(|group| &group.rows);
+        let samples = rows.flat_map(|row| row.samples.iter().flatten());
+        let spreads = Sample::of(samples.map(Sample::spread).collect())?;
+        Some((spreads.median, spreads.greatest))
     }
 }
 
@@ -124,7 +136,11 @@ impl fmt::Display for Cell {
         let Some(sample) = self.0 else {
             return f.write_str("–");
         };
-        let digits = if sample.median < 100.0 { 3 } else { 0 };
+        let digits = match sample.median {
+            ..10.0 => 3,
+            10.0..100.0 => 2,
+            _ => 0,
+        };
         write!(
             f,
             "{:.digits$} ({:.digits$}–{:.digits$})",
@@ -160,12 +176,12 @@ mod tests {
 
     #[test]
     fn half_the_time_is_twice_the_speed() {
-        assert_eq!(row("s", false, [2.0, 1.0]).ratio(1), Some(2.0));
+        assert_eq!(row("s", false, [2.0, 1.0]).ratio(1, 0), Some(2.0));
     }
 
     #[test]
     fn half_the_rate_is_half_the_speed() {
-        assert_eq!(row("1/s", true, [2.0, 1.0]).ratio(1), Some(0.5));
+        assert_eq!(row("1/s", true, [2.0, 1.0]).ratio(1, 0), Some(0.5));
     }
 
     #[test]
@@ -176,6 +192,7 @@ mod tests {
             contestants: vec!["a".to_owned(), "b".to_owned()],
             groups: vec![Group {
                 name: "g".to_owned(),
+                programs: true,
                 rows: vec![missing, row("s", false, [3.0, 1.0])],
             }],
             passes: 1,

@@ -1,0 +1,43 @@
+//! What is measured: an engine, seen through the little that the figures need.
+
+use anyhow::Result;
+
+/// When functions are translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Translation {
+    Lazy,
+    Eager,
+    ParallelEager,
+}
+
+/// An engine, not configured yet.
+pub(super) trait Subject {
+    /// The engine with its defaults and such translation; `None` if it cannot do that.
+    fn engine(&self, translation: Translation) -> Result<Option<Box<dyn Engine>>>;
+
+    /// The engine with memories and stacks from a pool; `None` if it has none.
+    fn pooled(&self) -> Result<Option<Box<dyn Engine>>>;
+}
+
+/// A configured engine.
+pub(super) trait Engine {
+    /// Loads a module, instantiates it, and calls `export: (i32) -> i32`, whatever it answers. The
+    /// import `host.add: (i32, i32) -> i32` is there.
+    fn start(&self, module: &[u8], export: &str) -> Result<Box<dyn Guest>>;
+
+    /// Bytes of a module's function bodies, and of the code made of them; `None` if the engine does
+    /// not tell.
+    fn code_size(&self, module: &[u8]) -> Result<Option<(u64, u64)>>;
+}
+
+/// An export that can be called. Answers `None` if it traps.
+pub(super) type Export<'a> = Box<dyn FnMut(i32) -> Option<i32> + 'a>;
+
+/// An instance.
+pub(super) trait Guest {
+    /// The export of type `(i32) -> i32`.
+    fn export(&mut self, name: &str) -> Result<Export<'_>>;
+
+    /// Makes and drops another instance of its module, in a store of its own.
+    fn instantiate_again(&self) -> Result<()>;
+}

@@ -1,0 +1,75 @@
+//! Engines to compare with: installed below `target`, or linked into this program.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::contestant::Contestant;
+
+/// The version of wasmi's command line; `Cargo.toml` links the same version of the library.
+const WASMI: &str = "2.0.0";
+
+/// Installs wasmi's command line with Cargo, unless it is there already.
+pub(super) fn install() -> Result<()> {
+    let root = root()?;
+    let build = root.join("build");
+    let mut command = cargo();
+    command.args(["install", "wasmi_cli", "--version", WASMI, "--locked"]);
+    command.args(["--features", "simd", "--root"]).arg(&root);
+    command.arg("--target-dir").arg(&build);
+    let status = command.status().context("starting cargo")?;
+    ensure!(status.success(), "installing wasmi ends with {status}");
+    if build.exists() {
+        std::fs::remove_dir_all(&build).context("removing what is only needed to build wasmi")?;
+    }
+    Ok(())
+}
+
+/// wasmi, if it is installed.
+pub(super) fn installed() -> Result<Option<Contestant>> {
+    let program = root()?
+        .join("bin")
+        .join(format!("wasmi{}", env::consts::EXE_SUFFIX));
+    if !program.is_file() {
+        return Ok(None);
+    }
+    let words = vec![program.to_string_lossy().into_owned(), "{}".to_owned()];
+    Ok(Some(Contestant::Peer {
+        name: "wasmi".to_owned(),
+        words,
+    }))
+}
+
+/// Runs the command line that this program was given once more, built so that wasmi is linked: for
+/// CoreMark and for the figures.
+pub(super) fn run_with_linked_peers() -> Result<ExitCode> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--release", "--package", "xtask"]);
+    command.args(["--features", "peers", "--"]);
+    command.args(
+        env::args_os()
+            .skip(1)
+            .filter(|word| word != "--install-peers"),
+    );
+    let status: ExitStatus = command.status().context("starting cargo")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// `target/peers`, where `target` is the folder that this program was built into.
+fn root() -> Result<PathBuf> {
+    let program = env::current_exe().context("finding this program")?;
+    // target/release/xtask
+    let target = program.parent().and_then(|folder| folder.parent());
+    let target = target.context("this program is not in Cargo's target folder")?;
+    Ok(target.join("peers"))
+}
