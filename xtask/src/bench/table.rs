@@ -86,7 +86,10 @@ impl fmt::Display for Table {
             }
         }
         write!(f, "{}", Summary(self))?;
-        if let Some((median, greatest)) = self.noise() {
+        // One pass has no spread.
+        if self.passes > 1
+            && let Some((median, greatest)) = self.noise()
+        {
             writeln!(
                 f,
                 "\nNoise: the figures of one contestant on one program lie {:.1} % apart in the \
