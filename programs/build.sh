@@ -11,16 +11,28 @@
 set -eu
 
 cd "$(dirname "$0")"
-PROGRAMS="hash cipher matrix sort parser triad transform"
+# `simd-scalar` is `simd.c` once more, built without vector instructions.
+PROGRAMS="hash cipher matrix sort parser triad transform simd simd-scalar"
 # No fused multiply-add: it would round once where the sources round twice.
 # No errno from sqrt: lets it be the machine's instruction.
 C_FLAGS="-std=c11 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno"
 RUST_FLAGS="--edition 2024 -Dwarnings -C panic=abort -C lto=fat -C codegen-units=1"
 
-# c_wasm SOURCE MODULE LEVEL
+source_of() {
+    echo "${1%-scalar}.c"
+}
+
+# Vector instructions for the one program that is about them.
+features_of() {
+    case $1 in
+    simd) echo "-msimd128" ;;
+    esac
+}
+
+# c_wasm SOURCE MODULE LEVEL [OPTION]
 c_wasm() {
     # Debug sections are left out, the name section stays: backtraces read function names from it.
-    "${CLANG:-clang-19}" --target=wasm32-wasi --sysroot="${SYSROOT:-/usr}" $C_FLAGS "-O$3" \
+    "${CLANG:-clang-19}" --target=wasm32-wasi --sysroot="${SYSROOT:-/usr}" $C_FLAGS "-O$3" ${4:-} \
         -Wl,--strip-debug -o "$2" "$1"
     # The linker marks what it writes as executable, which a module is not for most hosts.
     chmod 644 "$2"
@@ -52,7 +64,7 @@ corpus() {
 native() {
     mkdir -p "$1/corpus"
     for name in $PROGRAMS; do
-        c_native "$name.c" "$1/$name"
+        c_native "$(source_of "$name")" "$1/$name"
     done
     for source in $(corpus); do
         case $source in
@@ -67,10 +79,17 @@ standard_rounds() {
     sed -n 's/.*STANDARD_ROUNDS\(: u32\)\{0,1\} = \([0-9]*\).*/\2/p' "$1"
 }
 
+# print_digests NAME SOURCE
+print_digests() {
+    for rounds in 1 "$(standard_rounds "$2")"; do
+        echo "$1 $rounds $("$directory/$1" "$rounds")"
+    done
+}
+
 case "${1:-wasm}" in
 wasm)
     for name in $PROGRAMS; do
-        c_wasm "$name.c" "$name.wasm" 2
+        c_wasm "$(source_of "$name")" "$name.wasm" 2 "$(features_of "$name")"
     done
     for source in $(corpus); do
         case $source in
@@ -102,10 +121,11 @@ digests)
     trap 'rm -rf "$directory"' EXIT
     native "$directory"
     echo "# program, rounds, digest. Printed by: programs/build.sh digests"
-    for source in $(printf '%s.c ' $PROGRAMS) $(corpus); do
-        for rounds in 1 "$(standard_rounds "$source")"; do
-            echo "${source%.*} $rounds $("$directory/${source%.*}" "$rounds")"
-        done
+    for name in $PROGRAMS; do
+        print_digests "$name" "$(source_of "$name")"
+    done
+    for source in $(corpus); do
+        print_digests "${source%.*}" "$source"
     done
     ;;
 *)

@@ -1,5 +1,9 @@
 //! What templates are written against: the operations of a machine, without its names.
 
+mod vectors;
+
+pub(crate) use vectors::VectorAssembler;
+
 /// An integer register by its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reg {
@@ -31,7 +35,12 @@ pub(crate) enum Float {
     S2,
     /// A register that shapes name.
     Value(u8),
+    /// Scratch for vectors: one of [`VECTORS`].
+    Vector(u8),
 }
+
+/// How many [`Float::Vector`] there are.
+pub(crate) const VECTORS: u8 = 7;
 
 /// Where an operand is in memory.
 #[derive(Clone, Copy, Debug)]
@@ -219,7 +228,7 @@ pub(crate) enum Callee {
 }
 
 /// A machine's code, written as assembly text.
-pub(crate) trait Assembler {
+pub(crate) trait Assembler: VectorAssembler {
     fn new_label(&mut self) -> Label;
     fn bind(&mut self, label: Label);
 
@@ -285,10 +294,6 @@ pub(crate) trait Assembler {
     /// Float to integer with the traps of WebAssembly; not to unsigned 64 bits. May use
     /// [`Reg::Address`] and [`Float::S2`].
     fn float_to_int(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float);
-
-    /// `dst` = the 16 bytes at `mem`, wherever they are.
-    fn vector_load(&mut self, dst: Float, mem: Mem);
-    fn vector_store(&mut self, mem: Mem, src: Float);
 
     /// Goes on with the cell so many bytes further.
     fn dispatch(&mut self, bytes: u32);

@@ -84,10 +84,16 @@ fn main() {
         return;
     }
     println!("cargo::rustc-cfg=palisade_direct");
-    let path = Path::new(&var("CARGO_MANIFEST_DIR")).join("shapes/default.shapes");
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let shapes =
-        table::read(&text, fixed::REGISTERS).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let folder = Path::new(&var("CARGO_MANIFEST_DIR")).join("shapes");
+    let mut shapes = Vec::new();
+    for name in ["default.shapes", "vectors.shapes"] {
+        let path = folder.join(name);
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        shapes.extend(
+            table::read(&text, fixed::REGISTERS)
+                .unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        );
+    }
     generate(shapes, &PathBuf::from(var("OUT_DIR")));
 }
 

@@ -7,9 +7,12 @@
 //! | values 0 .. 6 | rbp, r13, rsi, rdi, r8, r9, r10 |
 //! | float scratch | xmm0, xmm1, xmm8 |
 //! | float values 0 .. 5 | xmm2 .. xmm7 |
+//! | vector scratch | xmm9 .. xmm15 |
 //!
 //! `rsp` stays where the entry trampoline put it: handlers push nothing. Below it stand the
 //! registers that the calling convention does not preserve, while a called function runs.
+
+mod vectors;
 
 use std::fmt::Write as _;
 
@@ -82,6 +85,7 @@ fn float_name(float: Float) -> String {
         Float::S1 => "xmm1".into(),
         Float::S2 => "xmm8".into(),
         Float::Value(n) => format!("xmm{}", n + 2),
+        Float::Vector(n) => format!("xmm{}", n + 9),
     }
 }
 
@@ -287,6 +291,7 @@ impl X86_64 {
              palisade_abs_ps:\t.long 0x7fffffff, 0, 0, 0\n\
              palisade_abs_pd:\t.quad 0x7fffffffffffffff, 0\n",
         );
+        self.text.push_str(&vectors::constants());
     }
 }
 
@@ -533,14 +538,6 @@ impl Assembler for X86_64 {
             mem(m),
             float_name(src)
         ));
-    }
-
-    fn vector_load(&mut self, dst: Float, m: Mem) {
-        self.line(format_args!("movups {}, {}", float_name(dst), mem(m)));
-    }
-
-    fn vector_store(&mut self, m: Mem, src: Float) {
-        self.line(format_args!("movups {}, {}", mem(m), float_name(src)));
     }
 
     fn float_alu(&mut self, op: FloatAlu, width: Width, dst: Float, src: FloatSrc) {

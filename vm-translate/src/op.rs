@@ -532,7 +532,9 @@ impl Op {
         })
     }
 
-    /// Of an operator on two integers, the one that gives the same if they change places.
+    /// Of an operator on two operands, the one that gives the same if they change places: of
+    /// integers and of vectors. (Of floats in vectors a NaN may have another payload then, which
+    /// the specification leaves open.)
     pub const fn mirrored(self) -> Option<Op> {
         Some(match self {
             Op::I32Eq | Op::I32Ne | Op::I64Eq | Op::I64Ne => self,
@@ -554,6 +556,41 @@ impl Op {
             Op::I64LeU => Op::I64GeU,
             Op::I64GeS => Op::I64LeS,
             Op::I64GeU => Op::I64LeU,
+            _ => return self.mirrored_vector(),
+        })
+    }
+
+    const fn mirrored_vector(self) -> Option<Op> {
+        Some(match self {
+            Op::V128And | Op::V128Or | Op::V128Xor => self,
+            Op::I8x16Add | Op::I16x8Add | Op::I32x4Add | Op::I64x2Add => self,
+            Op::I8x16AddSatS | Op::I8x16AddSatU | Op::I16x8AddSatS | Op::I16x8AddSatU => self,
+            Op::I8x16AvgrU | Op::I16x8AvgrU | Op::I16x8Q15MulrSatS => self,
+            Op::I16x8Mul | Op::I32x4Mul | Op::I64x2Mul | Op::I32x4DotI16x8S => self,
+            Op::I8x16MinS | Op::I8x16MinU | Op::I8x16MaxS | Op::I8x16MaxU => self,
+            Op::I16x8MinS | Op::I16x8MinU | Op::I16x8MaxS | Op::I16x8MaxU => self,
+            Op::I32x4MinS | Op::I32x4MinU | Op::I32x4MaxS | Op::I32x4MaxU => self,
+            Op::I16x8ExtMulLowI8x16S | Op::I16x8ExtMulHighI8x16S => self,
+            Op::I16x8ExtMulLowI8x16U | Op::I16x8ExtMulHighI8x16U => self,
+            Op::I32x4ExtMulLowI16x8S | Op::I32x4ExtMulHighI16x8S => self,
+            Op::I32x4ExtMulLowI16x8U | Op::I32x4ExtMulHighI16x8U => self,
+            Op::I64x2ExtMulLowI32x4S | Op::I64x2ExtMulHighI32x4S => self,
+            Op::I64x2ExtMulLowI32x4U | Op::I64x2ExtMulHighI32x4U => self,
+            Op::I8x16Eq | Op::I16x8Eq | Op::I32x4Eq | Op::I64x2Eq => self,
+            Op::I8x16Ne | Op::I16x8Ne | Op::I32x4Ne | Op::I64x2Ne => self,
+            Op::I8x16LtS => Op::I8x16GtS,
+            Op::I8x16GtS => Op::I8x16LtS,
+            Op::I16x8LtS => Op::I16x8GtS,
+            Op::I16x8GtS => Op::I16x8LtS,
+            Op::I32x4LtS => Op::I32x4GtS,
+            Op::I32x4GtS => Op::I32x4LtS,
+            Op::F32x4Add | Op::F32x4Mul | Op::F32x4Min | Op::F32x4Max => self,
+            Op::F64x2Add | Op::F64x2Mul | Op::F64x2Min | Op::F64x2Max => self,
+            Op::F32x4Eq | Op::F32x4Ne | Op::F64x2Eq | Op::F64x2Ne => self,
+            Op::F32x4Lt => Op::F32x4Gt,
+            Op::F32x4Gt => Op::F32x4Lt,
+            Op::F64x2Lt => Op::F64x2Gt,
+            Op::F64x2Gt => Op::F64x2Lt,
             _ => return None,
         })
     }

@@ -3,6 +3,7 @@
 use vm_translate::shape::Symbol;
 use vm_translate::{Effect, Op, Ty};
 
+use super::vectors::takes_vector;
 use super::{Condition, Done, NoTemplate, Templates, Value};
 use crate::asm::*;
 use crate::operators::*;
@@ -58,6 +59,9 @@ impl<A: Assembler> Templates<'_, A> {
             }
             Value::Op { op, at, operands } => (*op, *at, &operands[..]),
         };
+        if takes_vector(op) {
+            return self.int_of_vector(op, at, operands, into);
+        }
         let w = width(op.result());
         if let Some(alu) = alu(op) {
             self.int(&operands[0], op.params()[0], into)?;

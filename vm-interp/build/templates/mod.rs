@@ -77,6 +77,7 @@ pub(crate) struct Templates<'a, A> {
     asm: &'a mut A,
     free: Vec<Reg>,
     free_floats: Vec<Float>,
+    free_vectors: Vec<Float>,
 }
 
 type Done = Result<(), NoTemplate>;
@@ -100,6 +101,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
         asm,
         free: vec![Reg::S2, Reg::S1, Reg::S0],
         free_floats: vec![Float::S1, Float::S0],
+        free_vectors: (0..VECTORS).rev().map(Float::Vector).collect(),
     };
     let last = roots.len() - 1;
     for (n, (root, at, values)) in roots.iter().enumerate() {
@@ -189,6 +191,11 @@ impl<A: Assembler> Templates<'_, A> {
                 Ok(Condition::Int(Cond::Ne))
             }
             _ => {
+                if let Value::Op { op, operands, .. } = value
+                    && let Some(cond) = self.vector_test(*op, operands)?
+                {
+                    return Ok(Condition::Int(cond));
+                }
                 let (reg, held) = self.register(value, Ty::I32)?;
                 self.asm.test(Width::W32, reg);
                 self.release(held);

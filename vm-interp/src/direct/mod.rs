@@ -20,6 +20,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
+use std::arch::is_x86_feature_detected;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -78,13 +79,29 @@ fn is_call(address: u64) -> bool {
         .any(|fixed| fixed_handler(*fixed) == address)
 }
 
-/// Whether this processor has the instructions that handlers use beyond the architecture's base.
+/// Whether this processor has the instructions that handlers use beyond the architecture's base:
+/// those of x86-64-v2, as the System V ABI supplement calls that level, as far as handlers use it.
 pub(crate) fn available() -> Result<(), &'static str> {
-    if std::arch::is_x86_feature_detected!("sse4.1")
-        && std::arch::is_x86_feature_detected!("popcnt")
-    {
-        Ok(())
-    } else {
-        Err("the processor lacks SSE4.1 or POPCNT (x86-64-v2)")
+    let needed = [
+        (
+            is_x86_feature_detected!("ssse3"),
+            "the processor lacks SSSE3 (x86-64-v2)",
+        ),
+        (
+            is_x86_feature_detected!("sse4.1"),
+            "the processor lacks SSE4.1 (x86-64-v2)",
+        ),
+        (
+            is_x86_feature_detected!("sse4.2"),
+            "the processor lacks SSE4.2 (x86-64-v2)",
+        ),
+        (
+            is_x86_feature_detected!("popcnt"),
+            "the processor lacks POPCNT (x86-64-v2)",
+        ),
+    ];
+    match needed.iter().find(|(present, _)| !present) {
+        None => Ok(()),
+        Some((_, lacks)) => Err(lacks),
     }
 }

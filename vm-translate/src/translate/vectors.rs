@@ -96,7 +96,7 @@ impl Translator<'_> {
 
             _ => {
                 if let Some(op) = operator_of(operator) {
-                    self.apply(op, 0);
+                    self.vector_operator(op);
                 } else if let Some((op, lane)) = lane(operator) {
                     self.apply(op, lane.into());
                 } else {
@@ -105,6 +105,15 @@ impl Translator<'_> {
             }
         }
         true
+    }
+
+    /// Applies an operator; what is computed goes to its right, so that half as many shapes do.
+    fn vector_operator(&mut self, op: Op) {
+        let tree = |n: usize| self.stack.is_tree(self.stack.len() - n);
+        match op.mirrored() {
+            Some(mirrored) if tree(2) && !tree(1) => self.apply_ordered(mirrored, 0, &[1, 0]),
+            _ => self.apply(op, 0),
+        }
     }
 
     fn vector_constant(&mut self, bytes: [u8; 16]) {

@@ -1,7 +1,7 @@
 //! Sets of shapes to translate for.
 
 use vm_translate::shape::{SetSymbol, Symbol};
-use vm_translate::{Op, Registers, ShapeKey, Shapes};
+use vm_translate::{Op, Registers, ShapeKey, Shapes, Ty};
 
 /// A shape's symbols, as numbers.
 pub fn symbols(key: ShapeKey) -> Vec<u16> {
@@ -11,6 +11,7 @@ pub fn symbols(key: ShapeKey) -> Vec<u16> {
 }
 
 const SLOT: u16 = 1;
+const VECTOR: u16 = 13;
 
 /// Whether `Shapes` promises a shape to be there.
 pub fn promised(key: ShapeKey) -> bool {
@@ -22,14 +23,21 @@ pub fn promised(key: ShapeKey) -> bool {
         [11, leaf] if leaf < 160 => true,
         [48..64, leaf] => leaf == SLOT || constant(&leaf) || int(&leaf),
         [64..80, leaf] => leaf == SLOT || constant(&leaf) || float(&leaf),
-        // A set of a slot from an operator over slots.
-        [11, op, ref rest @ ..] => {
+        // The same of vectors.
+        [12, leaf] => leaf == VECTOR,
+        // A set of a slot, or of two, from an operator over slots.
+        [11 | 12, op, ref rest @ ..] => {
             let op = Op::from_number(op - 160).unwrap();
-            rest.len() == op.params().len() && rest.iter().all(|leaf| *leaf == SLOT)
+            let wanted = op.params().iter().map(|ty| match ty {
+                Ty::V128 => VECTOR,
+                _ => SLOT,
+            });
+            wanted.eq(rest.iter().copied())
         }
         // Stores, sets of globals, branches and indirect calls on slots.
-        [96..160, SLOT, SLOT] => true,
+        [96..160, SLOT, SLOT | VECTOR] => true,
         [4..=9, SLOT] => true,
+        [14, VECTOR] => true,
         _ => false,
     }
 }

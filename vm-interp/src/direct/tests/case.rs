@@ -1,0 +1,455 @@
+//! One handler of the table with operands: what it should do, and whether it does.
+
+use std::collections::HashMap;
+
+use vm_translate::op::Effect;
+use vm_translate::shape::{SetSymbol, Symbol};
+use vm_translate::{Op, Ty};
+use vm_trap::TrapCode;
+
+use super::super::fixed::Fixed;
+use super::super::operands::cell_bytes;
+use super::super::{fixed_handler, handler};
+use super::shape::{RootTrees, Tree, address_registers, root_bytes};
+use super::values::{Corners, Kind, Random, payloads, same};
+use super::world::*;
+use crate::semantics;
+
+/// One shape with operands.
+struct Case<'a> {
+    world: &'a mut World,
+    random: &'a mut Random,
+    corners: &'a Corners,
+    operands: Vec<u8>,
+    next_slot: usize,
+    /// Registers that addresses are computed from.
+    addresses: Vec<Symbol>,
+    /// Whether an unchecked access would be outside: such a case cannot be run.
+    outside: bool,
+    /// What the roots so far have done.
+    expected: Expected,
+}
+
+/// What the world looks like after the roots of a shape.
+struct Expected {
+    /// The places that were set, each with its type and value.
+    places: HashMap<Place, (Kind, u128)>,
+    memory: Vec<u8>,
+    global: (Kind, u128),
+    /// The number of the mark that a branch leads to.
+    mark: u64,
+    /// What a store has written: where, how long, and how it is compared.
+    stored: Option<(usize, usize, Kind)>,
+    /// Whether floating-point arithmetic had a NaN to work on that was not canonical.
+    payloads: bool,
+    /// The status, if it is not 0.
+    trap: Option<u32>,
+}
+
+/// What a leaf's value is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Any,
+    Address,
+    /// The indices of a shuffle, of which validation allows only those below 32.
+    Indices,
+}
+
+/// A place that a root sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Slot(usize),
+    Int(u8),
+    Float(u8),
+    Vector(usize),
+}
+
+impl Case<'_> {
+    fn put(&mut self, operand: u32) {
+        self.operands.extend_from_slice(&operand.to_ne_bytes());
+    }
+
+    /// Chooses the operands of a tree and answers its value.
+    fn tree(&mut self, tree: &Tree, used: Use) -> Result<u128, TrapCode> {
+        match tree {
+            Tree::Leaf(symbol, ty) => {
+                let value = self.random.value(*ty, self.corners);
+                let value = match used {
+                    Use::Any if !self.addresses.contains(symbol) => value,
+                    Use::Any | Use::Address => value % u128::from(ADDRESSES),
+                    Use::Indices => value & u128::from_ne_bytes([31; 16]),
+                };
+                Ok(self.leaf(*symbol, *ty, value))
+            }
+            Tree::Op(op, operands) => {
+                let immediate = match op.effect() {
+                    Effect::Load { .. } => {
+                        let offset = self.random.below(64) as u32;
+                        self.put(offset);
+                        offset
+                    }
+                    Effect::Global => {
+                        self.put(GLOBAL_AT);
+                        0
+                    }
+                    _ if op.has_lane() => {
+                        // Every shape has as many lanes as its name says.
+                        let shape = op.name().split('.').next().unwrap_or("");
+                        let lanes = shape.split('x').nth(1).and_then(|n| n.parse().ok());
+                        let lane = self.random.below(lanes.expect("a number of lanes")) as u32;
+                        self.put(lane);
+                        lane
+                    }
+                    _ => 0,
+                };
+                let loads = matches!(op.effect(), Effect::Load { .. });
+                // What is added to an address is one too; what is loaded from one is not.
+                let values: Vec<_> = operands
+                    .iter()
+                    .enumerate()
+                    .map(|(n, tree)| {
+                        let used = match (op, used) {
+                            (Op::I8x16Shuffle, _) if n == 2 => Use::Indices,
+                            (Op::V128Const, Use::Indices) => Use::Indices,
+                            (Op::I32Add, Use::Address) => Use::Address,
+                            _ if loads => Use::Address,
+                            _ => Use::Any,
+                        };
+                        self.tree(tree, used)
+                    })
+                    .collect();
+                let mut words = [0; 3];
+                for (word, value) in words.iter_mut().zip(values) {
+                    *word = value?;
+                }
+                self.expected.payloads |= payloads(*op, &words);
+                match op.effect() {
+                    Effect::Load { width, unchecked } => {
+                        let at = words[0] as usize + immediate as usize;
+                        if at + width as usize <= MEMORY {
+                            return Ok(self.loaded(*op, at, width as usize));
+                        }
+                        self.outside |= unchecked;
+                        Err(TrapCode::MemoryOutOfBounds)
+                    }
+                    Effect::Global if op.is_vector() => Ok(self.expected.global.1),
+                    Effect::Global => Ok(u128::from(self.expected.global.1 as u64)),
+                    _ => match semantics::vectors::eval(*op, words, immediate as usize) {
+                        Some(vector) => Ok(vector),
+                        None => {
+                            let [a, b, c] = words.map(|word| word as u64);
+                            semantics::eval(*op, a, b, c).map(u128::from)
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn loaded(&self, op: Op, at: usize, width: usize) -> u128 {
+        let mut bytes = [0; 16];
+        bytes[..width].copy_from_slice(&self.expected.memory[at..][..width]);
+        let value = u128::from_le_bytes(bytes);
+        if op.name().trim_end_matches(".unchecked").ends_with("_s") {
+            let shift = 64 - 8 * width as u32;
+            let signed = (((value as u64) << shift) as i64 >> shift) as u64;
+            return match op.result() {
+                Ty::I32 => u128::from(signed as u32),
+                _ => signed.into(),
+            };
+        }
+        value
+    }
+
+    /// Puts a value where the leaf reads it. A register that an earlier leaf has filled keeps
+    /// its value: answers what will be read.
+    fn leaf(&mut self, symbol: Symbol, ty: Ty, value: u128) -> u128 {
+        match symbol {
+            Symbol::Slot => {
+                self.put(slot(self.next_slot));
+                self.world.slots[self.next_slot] = value as u64;
+                self.next_slot += 1;
+                value
+            }
+            Symbol::Vector => {
+                self.put(slot(self.next_slot));
+                self.world.slots[self.next_slot] = value as u64;
+                self.world.slots[self.next_slot + 1] = (value >> 64) as u64;
+                self.next_slot += 2;
+                value
+            }
+            Symbol::Const32 => {
+                self.put(value as u32);
+                match ty {
+                    Ty::I64 => (value as u32 as i32 as i64 as u64).into(),
+                    _ => (value as u32).into(),
+                }
+            }
+            Symbol::Const64 => {
+                self.operands
+                    .extend_from_slice(&(value as u64).to_ne_bytes());
+                value
+            }
+            Symbol::Int(_) | Symbol::Float(_) => {
+                let place = match symbol {
+                    Symbol::Int(n) => Place::Int(n),
+                    Symbol::Float(n) => Place::Float(n),
+                    _ => unreachable!(),
+                };
+                if let Some((_, value)) = self.expected.places.get(&place) {
+                    return *value;
+                }
+                let at = BEFORE
+                    + match symbol {
+                        Symbol::Int(n) => usize::from(n),
+                        Symbol::Float(n) => INT_REGISTERS + usize::from(n),
+                        _ => unreachable!(),
+                    };
+                // Not chosen yet: registers start with this mark.
+                if self.world.slots[at] == UNSET {
+                    self.world.slots[at] = value as u64;
+                }
+                self.world.slots[at].into()
+            }
+            other => panic!("{other:?} is not a leaf"),
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Chooses the operands of a root and does what it should do.
+    fn root(&mut self, n: usize, (root, trees): &RootTrees) {
+        let mut offset = 0;
+        match root {
+            Symbol::Set(SetSymbol::Slot | SetSymbol::Vector) => self.put(slot(RESULT + 2 * n)),
+            Symbol::Store(_) => {
+                offset = self.random.below(64);
+                self.put(offset as u32);
+            }
+            Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
+                self.put(GLOBAL_AT);
+            }
+            // The target is filled in when the cell's size is known.
+            Symbol::BrIf | Symbol::BrUnless => self.put(0),
+            Symbol::BrTable => self.put(2),
+            Symbol::CallIndirect => {
+                self.put(TABLE_AT);
+                self.put(TYPE_ID);
+                self.put(slot(CALLEE));
+            }
+            _ => {}
+        }
+        let mut values = Vec::new();
+        for (n, tree) in trees.iter().enumerate() {
+            let address = match root {
+                Symbol::Store(_) => n == 0,
+                Symbol::Set(SetSymbol::Int(n)) => self.addresses.contains(&Symbol::Int(*n)),
+                _ => false,
+            };
+            let used = if address { Use::Address } else { Use::Any };
+            match self.tree(tree, used) {
+                Ok(value) => values.push(value),
+                Err(code) => {
+                    self.expected.trap.get_or_insert(code as u32);
+                    values.push(0);
+                }
+            }
+        }
+        if self.expected.trap.is_some() {
+            return;
+        }
+        let kind = Kind::of(&trees[0]);
+        let truth = values[0] as u32 != 0;
+        match *root {
+            Symbol::Set(place) => {
+                let place = match place {
+                    SetSymbol::Slot => Place::Slot(RESULT + 2 * n),
+                    SetSymbol::Vector => Place::Vector(RESULT + 2 * n),
+                    SetSymbol::Int(n) => Place::Int(n),
+                    SetSymbol::Float(n) => Place::Float(n),
+                };
+                self.expected.places.insert(place, (kind, values[0]));
+            }
+            Symbol::Store(op) => {
+                let width = op.width() as usize;
+                let at = values[0] as usize + offset;
+                if at + width > MEMORY {
+                    self.outside |= op.unchecked();
+                    self.expected.trap = Some(TrapCode::MemoryOutOfBounds as u32);
+                    return;
+                }
+                self.expected.memory[at..][..width]
+                    .copy_from_slice(&values[1].to_le_bytes()[..width]);
+                self.expected.stored = Some((at, width, Kind::of(&trees[1])));
+            }
+            Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
+                self.expected.global = (kind, values[0]);
+            }
+            Symbol::BrIf => self.expected.mark = 1 + u64::from(truth),
+            Symbol::BrUnless => self.expected.mark = 1 + u64::from(!truth),
+            Symbol::BrTable => {
+                self.expected.mark = match values[0] as u32 {
+                    0 => 2,
+                    1 => 3,
+                    _ => 1,
+                };
+            }
+            Symbol::CallIndirect => {
+                self.expected.trap = match values[0] {
+                    0 => None,
+                    1 => Some(TrapCode::UninitializedElement as u32),
+                    _ => Some(TrapCode::UndefinedElement as u32),
+                };
+            }
+            other => panic!("{other:?} is not tested"),
+        }
+    }
+}
+
+/// Runs handlers, each in the world that the one before has left.
+pub(super) struct Tester {
+    world: World,
+    random: Random,
+    corners: Corners,
+}
+
+impl Tester {
+    pub(super) fn new() -> Tester {
+        let mut world = World::new();
+        let mut random = Random::new();
+        world.memory.fill_with(|| random.next() as u8);
+        Tester {
+            world,
+            random,
+            corners: Corners::new(),
+        }
+    }
+
+    /// Runs a shape with operands by chance, unless they lead outside of memory; answers whether.
+    pub(super) fn check(&mut self, number: usize, roots: &[RootTrees]) -> bool {
+        let (world, random) = (&mut self.world, &mut self.random);
+        world.slots.fill(0);
+        world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
+        *world.global = [random.next(), random.next()];
+        let expected = Expected {
+            places: HashMap::new(),
+            memory: world.memory.clone(),
+            global: (Kind::Bits128, pair(*world.global)),
+            mark: 0,
+            stored: None,
+            payloads: false,
+            trap: None,
+        };
+        let mut case = Case {
+            world,
+            random,
+            corners: &self.corners,
+            operands: Vec::new(),
+            next_slot: OPERANDS,
+            addresses: address_registers(roots),
+            outside: false,
+            expected,
+        };
+        for (n, root) in roots.iter().enumerate() {
+            // A trap ends the cell; the operands of what follows it are still there.
+            case.root(n, root);
+        }
+        if case.outside {
+            return false;
+        }
+        let (mut operands, mut expected) = (case.operands, case.expected);
+        let last = roots.last().expect("a shape has a root").0;
+
+        // Registers before, the cell, registers after.
+        let mut program = registers_before();
+        let bytes = cell_bytes(operands.len() as u32);
+        // Behind the cell stand three marks: each a constant to a slot, then all registers to theirs.
+        let marks: Vec<Program> = (1..=3).map(mark).collect();
+        let table_bytes = if last == Symbol::BrTable { 16 } else { 0 };
+        let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
+        let target = |n: usize| {
+            let before: usize = marks[..n].iter().map(|mark| mark.0.len()).sum();
+            bytes + table_bytes + restore_bytes + before as u32
+        };
+        if matches!(last, Symbol::BrIf | Symbol::BrUnless) {
+            // The last root's own operand stands behind those of the roots before.
+            let at: u32 = roots[..roots.len() - 1].iter().map(root_bytes).sum();
+            operands[at as usize..][..4].copy_from_slice(&target(1).to_ne_bytes());
+        }
+        program.cell(handler(number), &operands);
+        if last == Symbol::BrTable {
+            for n in [1, 2, 0, 0] {
+                program.0.extend_from_slice(&target(n).to_ne_bytes());
+            }
+        }
+        if last == Symbol::CallIndirect {
+            let frame = slot(CALLEE).to_ne_bytes();
+            program.cell(fixed_handler(Fixed::Restore), &frame);
+        }
+        for mark in marks {
+            program.0.extend(mark.0);
+        }
+
+        let before = world.slots.clone();
+        let status = world.run(&program.words());
+        let what = || format!("{roots:?} from {:x?}", &before[BEFORE..RESULT]);
+        assert_eq!(status, expected.trap.unwrap_or(0), "{}", what());
+        if status != 0 {
+            return true;
+        }
+        for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
+            let place = match n.checked_sub(INT_REGISTERS) {
+                None => Place::Int(n as u8),
+                Some(n) => Place::Float(n as u8),
+            };
+            let (ty, value) = match expected.places.get(&place) {
+                Some(set) => *set,
+                None => (Kind::Bits64, world.slots[BEFORE + n].into()),
+            };
+            let got = world.slots[AFTER + n].into();
+            assert!(
+                same(ty, expected.payloads, got, value),
+                "{place:?} is {got:#x}, not {value:#x}: {}",
+                what()
+            );
+        }
+        for (place, (ty, value)) in &expected.places {
+            let got = match *place {
+                Place::Slot(n) => Some(world.slots[n].into()),
+                Place::Vector(n) => Some(pair([world.slots[n], world.slots[n + 1]])),
+                Place::Int(_) | Place::Float(_) => None,
+            };
+            if let Some(got) = got {
+                assert!(
+                    same(*ty, expected.payloads, got, *value),
+                    "{place:?} is {got:#x}, not {value:#x}: {}",
+                    what()
+                );
+            }
+        }
+        let (ty, global) = expected.global;
+        let got = pair(*world.global);
+        assert!(
+            same(ty, expected.payloads, got, global),
+            "global: {}",
+            what()
+        );
+        assert_eq!(world.slots[MARK], expected.mark.max(1), "mark: {}", what());
+        if let Some((at, width, kind)) = expected.stored {
+            let bytes = |memory: &[u8]| {
+                let mut bytes = [0; 16];
+                bytes[..width].copy_from_slice(&memory[at..][..width]);
+                u128::from_le_bytes(bytes)
+            };
+            let (got, stored) = (bytes(&world.memory), bytes(&expected.memory));
+            assert!(
+                same(kind, expected.payloads, got, stored),
+                "{got:#x} is stored, not {stored:#x}: {}",
+                what()
+            );
+            expected.memory[at..][..width].copy_from_slice(&world.memory[at..][..width]);
+        }
+        assert!(world.memory == expected.memory, "memory: {}", what());
+        true
+    }
+}

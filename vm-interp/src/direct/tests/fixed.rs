@@ -1,0 +1,351 @@
+//! The handlers that no shape describes: every one of [`Fixed::all`].
+//!
+//! What needs a machine around it (calls, the host, growth) is tested with one, in the crate's
+//! `tests/` and in `vm-engine`; which handlers these are, `every_fixed_handler_is_tested` says.
+
+use vm_translate::op::Effect;
+use vm_translate::{Op, StoreOp, Ty};
+use vm_trap::TrapCode;
+
+use super::super::fixed::{Fixed, Returned, Wide};
+use super::super::fixed_handler;
+use super::super::operands::cell_bytes;
+use super::values::{INTS, Random};
+use super::world::*;
+use crate::semantics;
+
+/// Slots that no other part of a test program uses.
+const SAVED: usize = 84;
+const ZEROED: usize = 98;
+const PARAMS: usize = 106;
+
+/// A cell with 32-bit operands between one that gives every register a value and one that stores
+/// them all.
+fn run_between(world: &mut World, random: &mut Random, fixed: Fixed, operands: &[u32]) -> u32 {
+    for n in 0..INT_REGISTERS + FLOAT_REGISTERS {
+        world.slots[BEFORE + n] = random.next();
+        world.slots[AFTER + n] = UNSET;
+    }
+    let mut program = registers_before();
+    let bytes: Vec<u8> = operands
+        .iter()
+        .flat_map(|word| word.to_ne_bytes())
+        .collect();
+    program.cell(fixed_handler(fixed), &bytes);
+    let after = mark(1);
+    // Whatever returns goes on behind the cell, in the same frame.
+    let start = program.0.len();
+    program.0.extend(after.0);
+    let words = program.words();
+    world.slots[0] = words[start / 8..].as_ptr().addr() as u64;
+    world.slots[1] = world.slots.as_ptr().addr() as u64;
+    world.run(&words)
+}
+
+fn before(world: &World, n: usize) -> u64 {
+    world.slots[BEFORE + n]
+}
+
+fn after(world: &World, n: usize) -> u64 {
+    world.slots[AFTER + n]
+}
+
+fn assert_unchanged(world: &World, registers: std::ops::Range<usize>, what: Fixed) {
+    for n in registers {
+        assert_eq!(
+            after(world, n),
+            before(world, n),
+            "register {n} by {what:?}"
+        );
+    }
+}
+
+fn enter(world: &mut World, random: &mut Random, fixed: Fixed) {
+    let Fixed::Enter {
+        zero, ints, params, ..
+    } = fixed
+    else {
+        panic!("{fixed:?} enters nothing")
+    };
+    let (ints, params) = (usize::from(ints), usize::from(params));
+    world.slots[SAVED - 1..PARAMS + 8].fill(UNSET);
+    for n in 0..params {
+        world.slots[PARAMS + n] = random.next();
+    }
+    let zeroed = if zero { 5 } else { 0 };
+    let mut operands = vec![slot(SLOTS), slot(SAVED), slot(ZEROED), zeroed as u32];
+    operands.extend((0..params).map(|n| slot(PARAMS + n)));
+    assert_eq!(run_between(world, random, fixed, &operands), 0, "{fixed:?}");
+
+    for n in 0..ints {
+        assert_eq!(world.slots[SAVED + n], before(world, n), "{fixed:?}");
+        let expected = if n < params {
+            world.slots[PARAMS + n]
+        } else {
+            0
+        };
+        assert_eq!(after(world, n), expected, "register {n} by {fixed:?}");
+    }
+    assert_eq!(world.slots[SAVED + ints], UNSET, "{fixed:?}");
+    assert_unchanged(world, ints..INT_REGISTERS + FLOAT_REGISTERS, fixed);
+    assert_eq!(world.slots[ZEROED - 1], UNSET, "{fixed:?}");
+    assert_eq!(
+        world.slots[ZEROED..][..zeroed],
+        vec![0; zeroed],
+        "{fixed:?}"
+    );
+    assert_eq!(world.slots[ZEROED + zeroed], UNSET, "{fixed:?}");
+
+    if let Fixed::Enter { touch: false, .. } = fixed {
+        operands[0] += 8;
+        let status = run_between(world, random, fixed, &operands);
+        assert_eq!(status, TrapCode::StackOverflow as u32, "{fixed:?}");
+    }
+}
+
+fn enter_floats(world: &mut World, random: &mut Random, floats: u8, params: u8) {
+    let fixed = Fixed::EnterFloats { floats, params };
+    let (floats, params) = (usize::from(floats), usize::from(params));
+    world.slots[SAVED..][..8].fill(UNSET);
+    for n in 0..params {
+        world.slots[PARAMS + n] = random.next();
+    }
+    let mut operands = vec![slot(SAVED)];
+    operands.extend((0..params).map(|n| slot(PARAMS + n)));
+    assert_eq!(run_between(world, random, fixed, &operands), 0, "{fixed:?}");
+    for n in 0..floats {
+        let register = INT_REGISTERS + n;
+        assert_eq!(world.slots[SAVED + n], before(world, register), "{fixed:?}");
+        let expected = if n < params {
+            world.slots[PARAMS + n]
+        } else {
+            0
+        };
+        assert_eq!(after(world, register), expected, "{fixed:?}");
+    }
+    assert_eq!(world.slots[SAVED + floats], UNSET, "{fixed:?}");
+    let others = INT_REGISTERS + floats..INT_REGISTERS + FLOAT_REGISTERS;
+    assert_unchanged(world, others, fixed);
+    assert_unchanged(world, 0..INT_REGISTERS, fixed);
+}
+
+fn restore_floats(world: &mut World, random: &mut Random, floats: u8) {
+    let fixed = Fixed::RestoreFloats { floats };
+    world.slots[SAVED..][..8].fill_with(|| random.next());
+    assert_eq!(run_between(world, random, fixed, &[slot(SAVED)]), 0);
+    let end = INT_REGISTERS + usize::from(floats);
+    for n in INT_REGISTERS..end {
+        assert_eq!(
+            after(world, n),
+            world.slots[SAVED + n - INT_REGISTERS],
+            "{fixed:?}"
+        );
+    }
+    assert_unchanged(world, end..INT_REGISTERS + FLOAT_REGISTERS, fixed);
+    assert_unchanged(world, 0..INT_REGISTERS, fixed);
+}
+
+fn returns(world: &mut World, random: &mut Random, fixed: Fixed) {
+    const FIRST: usize = 3;
+    let (ints, value) = match fixed {
+        Fixed::Return { ints } => (ints, None),
+        Fixed::ReturnValue { ints, value } => (ints, Some(value)),
+        _ => panic!("{fixed:?} does not return"),
+    };
+    world.slots[SAVED..][..8].fill_with(|| random.next());
+    world.slots[OPERANDS] = random.next();
+    world.slots[FIRST] = UNSET;
+    let constant = random.next() as i32;
+    let mut operands = vec![slot(SAVED)];
+    match value {
+        Some(Returned::Slot) => operands.push(slot(OPERANDS)),
+        Some(Returned::Const) => operands.push(constant as u32),
+        _ => {}
+    }
+    assert_eq!(run_between(world, random, fixed, &operands), 0, "{fixed:?}");
+    let expected = match value {
+        None => UNSET,
+        Some(Returned::Slot) => world.slots[OPERANDS],
+        Some(Returned::Const) => i64::from(constant) as u64,
+        Some(Returned::Int(n)) => before(world, usize::from(n)),
+        Some(Returned::Float(n)) => before(world, INT_REGISTERS + usize::from(n)),
+    };
+    assert_eq!(world.slots[FIRST], expected, "{fixed:?}");
+    for n in 0..usize::from(ints) {
+        assert_eq!(after(world, n), world.slots[SAVED + n], "{fixed:?}");
+    }
+    let others = usize::from(ints)..INT_REGISTERS + FLOAT_REGISTERS;
+    assert_unchanged(world, others, fixed);
+}
+
+/// Addresses and offsets of an access of so many bytes, and where it is if it is inside.
+fn accesses(width: u64) -> Vec<(u64, u64, Option<usize>)> {
+    let memory = MEMORY as u64;
+    let top = 1 << 63;
+    let mut accesses: Vec<_> = [(0, 0), (5, 3), (memory - width, 0), (0, memory - width)]
+        .map(|(address, offset)| (address, offset, Some((address + offset) as usize)))
+        .into();
+    accesses.extend(
+        [
+            (memory - width + 1, 0),
+            (memory - width, 1),
+            (1, memory - width),
+            (u32::MAX.into(), u32::MAX.into()),
+            (u64::MAX, 0),
+            (0, u64::MAX),
+            // Sums that wrap around, some of them to inside.
+            (u64::MAX, 1),
+            (top, top),
+            (top, top + 8),
+            (u64::MAX - 3, 2),
+            (u64::MAX - width, 0),
+            (u64::MAX - width + 1, 0),
+        ]
+        .map(|(address, offset)| (address, offset, None)),
+    );
+    accesses
+}
+
+/// A cell of an access by a memory's cell, and one behind it.
+fn access_cells(fixed: Fixed, offset: u64) -> Vec<u64> {
+    let mut operands = Vec::new();
+    operands.extend_from_slice(&MEMORY_AT.to_ne_bytes());
+    operands.extend_from_slice(&slot(OPERANDS).to_ne_bytes());
+    operands.extend_from_slice(&offset.to_ne_bytes());
+    let mut program = Program::default();
+    program.cell(fixed_handler(fixed), &operands);
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    program.words()
+}
+
+fn memory_load(world: &mut World, op: Op) {
+    let Effect::Load { width, .. } = op.effect() else {
+        panic!("{op} is no load")
+    };
+    for (address, offset, inside) in accesses(width.into()) {
+        world.slots[OPERANDS..][..2].copy_from_slice(&[address, UNSET]);
+        let status = world.run(&access_cells(Fixed::MemoryLoad(op), offset));
+        let what = format!("{op} at {address:#x} + {offset:#x}");
+        let Some(at) = inside else {
+            assert_eq!(status, TrapCode::MemoryOutOfBounds as u32, "{what}");
+            continue;
+        };
+        assert_eq!(status, 0, "{what}");
+        let mut bytes = [0; 16];
+        bytes[..width as usize].copy_from_slice(&world.memory[at..][..width as usize]);
+        let raw = u128::from_le_bytes(bytes);
+        if op.result() == Ty::V128 {
+            let got = pair([world.slots[OPERANDS], world.slots[OPERANDS + 1]]);
+            assert_eq!(got, raw, "{what}");
+        } else {
+            let expected = semantics::eval(op, raw as u64, 0, 0).expect("loads do not trap there");
+            assert_eq!(world.slots[OPERANDS], expected, "{what}");
+            assert_eq!(world.slots[OPERANDS + 1], UNSET, "{what}");
+        }
+    }
+}
+
+fn memory_store(world: &mut World, random: &mut Random, op: StoreOp) {
+    let width = op.width() as usize;
+    for (address, offset, inside) in accesses(width as u64) {
+        let value = [random.next(), random.next()];
+        world.slots[OPERANDS] = address;
+        world.slots[OPERANDS + 1..][..2].copy_from_slice(&value);
+        let mut expected = world.memory.clone();
+        let status = world.run(&access_cells(Fixed::MemoryStore(op), offset));
+        let what = format!("{op} at {address:#x} + {offset:#x}");
+        match inside {
+            Some(at) => {
+                assert_eq!(status, 0, "{what}");
+                expected[at..][..width].copy_from_slice(&pair(value).to_le_bytes()[..width]);
+            }
+            None => assert_eq!(status, TrapCode::MemoryOutOfBounds as u32, "{what}"),
+        }
+        assert!(world.memory == expected, "{what}");
+    }
+}
+
+fn wide(world: &mut World, random: &mut Random, wide: Wide) {
+    let operands = slot(OPERANDS).to_ne_bytes();
+    let mut program = Program::default();
+    program.cell(fixed_handler(Fixed::Wide(wide)), &operands);
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let cells = program.words();
+    let mut check = |words: [u64; 4]| {
+        world.slots[OPERANDS..][..4].copy_from_slice(&words);
+        assert_eq!(world.run(&cells), 0);
+        let [a, b, ..] = words;
+        let (x, y) = (pair([words[0], words[1]]), pair([words[2], words[3]]));
+        let expected = match wide {
+            Wide::Add => x.wrapping_add(y),
+            Wide::Sub => x.wrapping_sub(y),
+            Wide::MulS => (i128::from(a as i64) * i128::from(b as i64)) as u128,
+            Wide::MulU => u128::from(a) * u128::from(b),
+        };
+        let got = pair([world.slots[OPERANDS], world.slots[OPERANDS + 1]]);
+        assert_eq!(got, expected, "{wide:?} of {words:x?}");
+    };
+    for a in INTS {
+        for b in INTS {
+            for c in INTS {
+                check([a, b, c, b.rotate_left(7)]);
+            }
+        }
+    }
+    for _ in 0..1000 {
+        check([(); 4].map(|()| random.next()));
+    }
+}
+
+fn branch(world: &mut World) {
+    let mut program = Program::default();
+    let bytes = cell_bytes(4);
+    let marks = [mark(1), mark(2)];
+    let over = bytes + marks[0].0.len() as u32;
+    program.cell(fixed_handler(Fixed::Br), &over.to_ne_bytes());
+    for mark in marks {
+        program.0.extend(mark.0);
+    }
+    assert_eq!(world.run(&program.words()), 0);
+    assert_eq!(world.slots[MARK], 2);
+}
+
+#[test]
+fn every_fixed_handler_is_tested() {
+    let mut world = World::new();
+    let mut random = Random::new();
+    world.memory.fill_with(|| random.next() as u8);
+    for fixed in Fixed::all() {
+        match fixed {
+            Fixed::Enter { .. } => enter(&mut world, &mut random, fixed),
+            Fixed::EnterFloats { floats, params } => {
+                enter_floats(&mut world, &mut random, floats, params);
+            }
+            Fixed::RestoreFloats { floats } => restore_floats(&mut world, &mut random, floats),
+            Fixed::Return { .. } | Fixed::ReturnValue { .. } => {
+                returns(&mut world, &mut random, fixed);
+            }
+            Fixed::MemoryLoad(op) => memory_load(&mut world, op),
+            Fixed::MemoryStore(op) => memory_store(&mut world, &mut random, op),
+            Fixed::Wide(operation) => wide(&mut world, &mut random, operation),
+            Fixed::Br => branch(&mut world),
+            Fixed::Unreachable => {
+                let cells = [fixed_handler(fixed)];
+                assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);
+            }
+            // The other tests of this folder: they end all programs, and compute operators.
+            Fixed::Exit | Fixed::Evaluate => {}
+            // With a machine: `tests/run.rs`, `tests/host.rs`, and the tail calls of `vm-engine`.
+            Fixed::Host
+            | Fixed::Resolve
+            | Fixed::Call
+            | Fixed::CallImport
+            | Fixed::Restore
+            | Fixed::Runtime
+            | Fixed::Adapter
+            | Fixed::ReturnCall { .. }
+            | Fixed::ReturnCallImport { .. }
+            | Fixed::ReturnCallIndirect { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Handlers against the semantics of their operators.
+//!
+//! - [`table`]: every handler of the shape table, found by decoding the table's keys, so a new
+//!   shape is tested by being in the table; with corner values and others by chance.
+//! - [`operators`]: every operator that a cell can compute, on every pair of corner values.
+//! - [`fixed`]: the handlers that no shape describes.
+//!
+//! Each runs in a program of its own: registers are loaded from slots, the cell under test runs,
+//! registers are stored back.
+
+mod case;
+mod fixed;
+mod operators;
+mod shape;
+mod table;
+mod values;
+mod world;

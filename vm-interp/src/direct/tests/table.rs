@@ -1,0 +1,49 @@
+//! Every handler of the shape table.
+
+use vm_trap::TrapCode;
+
+use super::super::{FIXED, HANDLERS, shapes};
+use super::case::Tester;
+use super::shape::{operators, read, symbols_by_number};
+
+/// Operand sets that each handler runs with: more if it has just one operator. There are about
+/// 100 000 handlers, and a build without optimisation is slow.
+const ROUNDS: usize = if cfg!(debug_assertions) { 3 } else { 16 };
+const SIMPLE_ROUNDS: usize = 2 * ROUNDS;
+
+#[test]
+fn every_handler_agrees_with_the_semantics() {
+    let names = symbols_by_number();
+    let mut tester = Tester::new();
+    let mut tested = 0;
+    for (n, key) in shapes::keys() {
+        let roots = read(&names, key);
+        let operators: usize = roots.iter().map(|(_, trees)| operators(trees)).sum();
+        let rounds = if operators > 1 { ROUNDS } else { SIMPLE_ROUNDS };
+        let run = (0..100 * rounds)
+            .filter(|_| tester.check(n, &roots))
+            .take(rounds);
+        assert_eq!(run.count(), rounds, "{roots:?} is never inside memory");
+        tested += 1;
+    }
+    assert_eq!(tested + FIXED, HANDLERS);
+}
+
+#[test]
+fn the_generator_knows_the_numbers_of_trap_codes() {
+    // `build/main.rs` cannot depend on vm-trap's enum by name without building it twice.
+    let codes = [
+        (TrapCode::Unreachable, 1),
+        (TrapCode::MemoryOutOfBounds, 2),
+        (TrapCode::UndefinedElement, 4),
+        (TrapCode::UninitializedElement, 5),
+        (TrapCode::IndirectCallTypeMismatch, 6),
+        (TrapCode::IntegerDivideByZero, 7),
+        (TrapCode::IntegerOverflow, 8),
+        (TrapCode::InvalidConversionToInteger, 9),
+        (TrapCode::StackOverflow, 10),
+    ];
+    for (code, number) in codes {
+        assert_eq!(code as u32, number);
+    }
+}
