@@ -69,7 +69,7 @@ impl From<wasmparser::Error> for Error {
         let missing = error.missing_wasm_feature();
         match missing.and_then(|features| features.iter_names().next()) {
             Some((name, _)) => Error::MissingFeature {
-                proposal: crate::features::proposal_name(name),
+                proposal: crate::features::proposal_of(name),
                 message,
                 offset,
             },

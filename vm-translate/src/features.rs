@@ -152,6 +152,16 @@ pub(crate) fn proposal_name(constant: &str) -> String {
     constant.to_ascii_lowercase().replace('_', "-")
 }
 
+/// The proposal that a validator's constant belongs to: it has constants of their own for parts of
+/// two proposals.
+pub(crate) fn proposal_of(constant: &str) -> String {
+    match constant {
+        "BULK_MEMORY_OPT" => "bulk-memory".to_owned(),
+        "CALL_INDIRECT_OVERLONG" => "reference-types".to_owned(),
+        constant => proposal_name(constant),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

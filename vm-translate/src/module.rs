@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wasmparser::{
-    ExternalKind, FuncValidator, FuncValidatorAllocations, FunctionBody, KnownCustom, Parser,
-    Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, ExternalKind, FuncValidator, FuncValidatorAllocations, FunctionBody, KnownCustom,
+    Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
+use crate::hints::{self, BranchHint, CustomSectionError, Hints};
 use crate::names::Names;
 use crate::segment::unknown;
 use crate::{
@@ -38,6 +39,8 @@ pub struct Module {
     /// Of every function that is not imported, its body: local declarations and code.
     bodies: Vec<Range<usize>>,
     names: Names,
+    hints: Hints,
+    custom_section_errors: Vec<CustomSectionError>,
     features: WasmFeatures,
 }
 
@@ -66,8 +69,8 @@ pub struct Export {
 impl Module {
     /// Parses and validates a module in the binary format.
     ///
-    /// Custom sections other than `name` are skipped, and a malformed name section counts as
-    /// absent.
+    /// Custom sections other than names and branch hints are skipped. What is malformed in one is
+    /// no error: see [`Module::custom_section_errors`].
     ///
     /// # Errors
     ///
@@ -75,6 +78,7 @@ impl Module {
     /// with the names of the proposals with which they would be one.
     pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
         let bytes = bytes.into();
+        crate::sections::check_complete(&bytes)?;
         Module::parse(&bytes, features).map_err(|error| match error {
             Error::Invalid { message, offset } => {
                 // The validator does not always say what it misses.
@@ -116,6 +120,8 @@ impl Module {
             start: None,
             bodies: Vec::new(),
             names: Names::default(),
+            hints: Hints::new(),
+            custom_section_errors: Vec::new(),
             features: features.wasm(),
         };
         let mut validator = Validator::new_with_features(features.wasm());
@@ -134,7 +140,36 @@ impl Module {
             }
             module.add(payload)?;
         }
+        let located = module.locate_hints();
+        module.note(hints::BRANCH_HINTS, located);
         Ok(module)
+    }
+
+    /// Keeps what is wrong with a custom section.
+    fn note(&mut self, section: &str, result: Result<(), (String, u64)>) {
+        if let Err((message, offset)) = result {
+            self.custom_section_errors.push(CustomSectionError {
+                section: section.to_owned(),
+                message,
+                offset,
+            });
+        }
+    }
+
+    /// Finds the instructions that hints are for, or drops all hints. The section stands before
+    /// the code.
+    fn locate_hints(&mut self) -> Result<(), (String, u64)> {
+        let mut hints = std::mem::take(&mut self.hints);
+        for (func, own) in &mut hints {
+            let Some(range) = self.body(*func) else {
+                return Err((format!("function {func} has no body"), 0));
+            };
+            let (start, bytes) = (range.start as u64, &self.bytes[range]);
+            let reader = BinaryReader::new_features(bytes, start, self.features);
+            hints::locate(own, &FunctionBody::new(reader))?;
+        }
+        self.hints = hints;
+        Ok(())
     }
 
     /// Takes over what a validated section says.
@@ -232,10 +267,27 @@ impl Module {
                 self.bodies.push(range.start as usize..range.end as usize);
             }
             Payload::CustomSection(section) => {
-                if let KnownCustom::Name(_) = section.as_known() {
-                    let start = section.data_offset() as usize;
-                    self.names.add(start..start + section.data().len());
-                }
+                let name = section.name();
+                let result = match section.as_known() {
+                    KnownCustom::Name(_) => {
+                        let start = section.data_offset() as usize;
+                        self.names.add(start..start + section.data().len());
+                        Ok(())
+                    }
+                    KnownCustom::BranchHints(section) if !self.bodies.is_empty() => {
+                        let what = "it stands behind the code".to_owned();
+                        Err((what, section.range().start as u64))
+                    }
+                    KnownCustom::BranchHints(section) => {
+                        hints::read(section).map(|hints| self.hints = hints)
+                    }
+                    _ if name == hints::BRANCH_HINTS => {
+                        let what = "it is not even a list".to_owned();
+                        Err((what, section.data_offset() as u64))
+                    }
+                    _ => Ok(()),
+                };
+                self.note(name, result);
             }
             _ => {}
         }
@@ -400,6 +452,27 @@ impl Module {
     /// A function's name, from the name section.
     pub fn func_name(&self, func: u32) -> Option<&str> {
         self.names.func(&self.bytes, func)
+    }
+
+    /// What the module says about conditional branches of a function, in the order of its
+    /// instructions. Translation makes no use of it: both ways of a branch are handlers' tails
+    /// that cost the same.
+    pub fn branch_hints(&self, func: u32) -> &[BranchHint] {
+        self.hints.get(&func).map_or(&[], AsRef::as_ref)
+    }
+
+    /// The custom sections that are malformed, of those that have a meaning here. They count as
+    /// absent, from where they are wrong if they are names.
+    pub fn custom_section_errors(&self) -> Vec<CustomSectionError> {
+        let names = self.names.problems(&self.bytes).iter();
+        let names = names.map(|(message, offset)| CustomSectionError {
+            section: "name".to_owned(),
+            message: message.clone(),
+            offset: *offset,
+        });
+        names
+            .chain(self.custom_section_errors.iter().cloned())
+            .collect()
     }
 
     /// Where a function's body is in the module's bytes: local declarations, then code.

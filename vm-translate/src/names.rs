@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use wasmparser::{BinaryReader, Name, NameSectionReader};
+use wasmparser::{BinaryReader, BinaryReaderError, Name, NameSectionReader};
+
+use crate::hints::problem;
 
 /// The names that a module gives to itself and to its functions. They are read when one is asked
 /// for: most modules run without that.
@@ -19,6 +21,8 @@ pub(crate) struct Names {
 struct Read {
     module: Option<Box<str>>,
     funcs: HashMap<u32, Box<str>>,
+    /// What is malformed, and where.
+    problems: Vec<(String, u64)>,
 }
 
 impl Names {
@@ -35,13 +39,19 @@ impl Names {
         self.read(bytes).funcs.get(&func).map(AsRef::as_ref)
     }
 
+    pub(crate) fn problems(&self, bytes: &[u8]) -> &[(String, u64)] {
+        &self.read(bytes).problems
+    }
+
     fn read(&self, bytes: &[u8]) -> &Read {
         self.read.get_or_init(|| {
             let mut read = Read::default();
             for section in &self.sections {
                 let start = section.start as u64;
                 let reader = BinaryReader::new(&bytes[section.clone()], start);
-                read.section(NameSectionReader::new(reader));
+                if let Err(error) = read.section(NameSectionReader::new(reader)) {
+                    read.problems.push(problem(error));
+                }
             }
             read
         })
@@ -49,19 +59,20 @@ impl Names {
 }
 
 impl Read {
-    /// Reads a name section as far as it is well-formed: the specification wants errors in custom
-    /// sections ignored.
-    fn section(&mut self, section: NameSectionReader<'_>) {
-        for name in section.into_iter().map_while(Result::ok) {
-            match name {
+    /// Reads a name section as far as it is well-formed; the error says where it no longer is.
+    fn section(&mut self, section: NameSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for name in section {
+            match name? {
                 Name::Module { name, .. } => self.module = Some(name.into()),
                 Name::Function(names) => {
-                    for naming in names.into_iter().map_while(Result::ok) {
+                    for naming in names {
+                        let naming = naming?;
                         self.funcs.insert(naming.index, naming.name.into());
                     }
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use wasmparser::{BinaryReader, WasmFeatures};
 
 use crate::Error;
 
-/// Bytes before the first section: the magic number and the version.
-const HEADER: usize = 8;
+/// What stands before the first section: the magic number and the version.
+const HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Refuses a module whose last section is longer than what there is: it has been cut short. Without
 /// this it would be validated up to there first, and then once more for every proposal that might be
@@ -13,7 +13,7 @@ const HEADER: usize = 8;
 ///
 /// Everything else that may be wrong is left to the parser.
 pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), Error> {
-    let Some(mut rest) = bytes.get(HEADER..) else {
+    let Some(mut rest) = bytes.strip_prefix(HEADER) else {
         return Ok(());
     };
     while !rest.is_empty() {

@@ -5,6 +5,8 @@ use vm_translate::{
     PlainShapes, RefType, TranslateOptions, ValType, missing_features,
 };
 
+mod common;
+
 fn parse(text: &str) -> Result<Module, Error> {
     Module::new(wat::parse_str(text).unwrap(), &Features::default())
 }
@@ -238,19 +240,67 @@ fn proposals_can_be_turned_off() {
         let mut features = Features::default();
         features.set(proposal, false).unwrap();
         let error = Module::new(bytes.clone(), &features).unwrap_err();
+        assert_eq!(error.missing_feature(), Some(proposal), "{error}");
+        assert!(error.to_string().contains(proposal), "{error}");
         assert_eq!(missing_features(&bytes, &features), [proposal], "{error}");
+    }
+}
+
+/// Where the sections of a well-formed module end.
+fn section_ends(bytes: &[u8]) -> Vec<usize> {
+    let payloads = wasmparser::Parser::new(0).parse_all(bytes);
+    let sections = payloads.filter_map(|payload| payload.unwrap().as_section());
+    sections.map(|(_, range)| range.end as usize).collect()
+}
+
+/// Every prefix of a module is refused with an offset, unless it ends where a section does: then it
+/// may be a module by itself.
+fn refuses_truncations(name: &str, bytes: &[u8]) {
+    let ends = section_ends(bytes);
+    for len in 0..bytes.len() {
+        match Module::new(&bytes[..len], &Features::default()) {
+            Ok(_) => assert!(
+                len == 8 || ends.contains(&len),
+                "{name}: {len} bytes are taken"
+            ),
+            Err(error) => {
+                let offset = error.offset().unwrap_or(u64::MAX);
+                assert!(offset <= len as u64, "{name} at {len}: {error}");
+            }
+        }
     }
 }
 
 #[test]
 fn every_truncation_is_an_error_with_an_offset() {
+    refuses_truncations("everything", &wat::parse_str(EVERYTHING).unwrap());
+    let modules = common::programs::in_tree();
+    assert!(modules.len() >= 10, "the programs are missing");
+    for path in modules {
+        refuses_truncations(&path.display().to_string(), &std::fs::read(&path).unwrap());
+    }
+}
+
+#[test]
+fn a_section_that_ends_early_is_an_error_with_an_offset() {
+    // The section's own size is that of what is left, so its content is read up to its end.
     let bytes = wat::parse_str(EVERYTHING).unwrap();
-    for len in 0..bytes.len() {
-        // Between two sections a prefix may be a module by itself.
-        if let Err(error) = Module::new(&bytes[..len], &Features::default()) {
-            let offset = error.offset().unwrap_or(u64::MAX);
-            assert!(offset <= len as u64, "at {len}: {error}");
+    let mut start = 8;
+    for end in section_ends(&bytes) {
+        // All sections here are below 128 bytes: their sizes are one byte.
+        assert!(end - start - 2 < 128);
+        for len in 0..end - start - 2 {
+            let mut cut = bytes[..start + 2 + len].to_vec();
+            cut[start + 1] = len as u8;
+            if let Err(error) = Module::new(cut.clone(), &Features::default()) {
+                let offset = error.offset().unwrap_or(u64::MAX);
+                assert!(offset <= cut.len() as u64, "{start:#x}, {len}: {error}");
+            } else {
+                // Only a custom section may be anything.
+                assert_eq!(bytes[start], 0, "{start:#x}, {len}");
+            }
         }
+        start = end;
     }
 }
 
@@ -289,6 +339,72 @@ fn a_malformed_name_section_is_ignored() {
     bytes[section + 5] = 0x7f;
     let module = Module::new(bytes, &Features::default()).unwrap();
     assert_eq!(module.func_name(0), None);
+    let [error] = &module.custom_section_errors()[..] else {
+        panic!("{:?}", module.custom_section_errors());
+    };
+    assert_eq!(error.section, "name");
+    assert!(error.offset > section as u64, "{error}");
+}
+
+#[test]
+fn branch_hints_are_read() {
+    let text = r#"(module
+      (func (param i32))
+      (func (param i32)
+        local.get 0
+        (@metadata.code.branch_hint "\01") if nop end
+        (block
+          local.get 0
+          (@metadata.code.branch_hint "\00") br_if 0)))"#;
+    let module = parse(text).unwrap();
+    assert_eq!(module.custom_section_errors(), []);
+    assert_eq!(module.branch_hints(0), []);
+    let hints = module.branch_hints(1);
+    let taken: Vec<_> = hints.iter().map(|hint| hint.taken).collect();
+    assert_eq!(taken, [true, false]);
+    let opcodes: Vec<_> = hints
+        .iter()
+        .map(|hint| module.bytes()[hint.offset as usize])
+        .collect();
+    assert_eq!(opcodes, [0x04, 0x0d]);
+}
+
+#[test]
+fn malformed_branch_hints_are_ignored() {
+    // Function 0, whose body is: no locals, local.get 0, if, end, end.
+    let hints = |bytes: &[u8]| {
+        let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let text = format!(
+            r#"(module
+              (@custom "metadata.code.branch_hint" (before code) "{escaped}")
+              (func (param i32) local.get 0 if end))"#
+        );
+        parse(&text).unwrap()
+    };
+    let good = hints(&[1, 0, 1, 3, 1, 1]);
+    assert_eq!(good.custom_section_errors(), []);
+    assert_eq!(good.branch_hints(0).len(), 1);
+    let bad: [(&str, &[u8]); 8] = [
+        ("nothing", &[]),
+        ("shorter than it says", &[2, 0, 1, 3, 1, 1]),
+        ("no such function", &[1, 7, 1, 3, 1, 1]),
+        ("no instruction", &[1, 0, 1, 2, 1, 1]),
+        ("another instruction", &[1, 0, 1, 1, 1, 1]),
+        ("two for one", &[1, 0, 2, 3, 1, 1, 3, 1, 0]),
+        ("neither likely nor unlikely", &[1, 0, 1, 3, 1, 2]),
+        (
+            "beyond all bytes",
+            &[1, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1],
+        ),
+    ];
+    for (what, bytes) in bad {
+        let module = hints(bytes);
+        assert_eq!(module.branch_hints(0), [], "{what}");
+        let [error] = &module.custom_section_errors()[..] else {
+            panic!("{what}: {:?}", module.custom_section_errors());
+        };
+        assert_eq!(error.section, "metadata.code.branch_hint", "{what}");
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ const ALL: usize = 117_733;
 
 /// Those that have to be met at least. Proposals that are added make it grow; should
 /// scripts be skipped that used to run, it shows here.
-const PASSED: usize = 113_000;
+const PASSED: usize = 115_000;
 
 fn scripts_pass(mode: &str) {
     let sums = spec(&["--mode", mode]);

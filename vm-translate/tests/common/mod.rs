@@ -7,6 +7,7 @@ pub mod eval;
 pub mod generate;
 pub mod numeric;
 pub mod oracle;
+pub mod programs;
 pub mod shapes;
 
 /// Why a run ended early.

@@ -20,24 +20,52 @@ pub(crate) struct Witness {
     pub(crate) module: Vec<u8>,
 }
 
-/// What a script needs beyond what the engine implements.
+/// What a directive of a script needs beyond what the engine implements.
 #[derive(Default)]
 pub(crate) struct Needs {
     /// Names of proposals.
     pub(crate) proposals: BTreeSet<&'static str>,
-    /// One module for each module of the script that needs a missing proposal.
+    /// Its modules that need a missing proposal.
     pub(crate) witnesses: Vec<Witness>,
+    /// A module of it that the validator does not take whatever proposals are on.
+    hopeless: Option<Witness>,
+}
+
+/// What a module in the binary format imports, by its two names.
+pub(crate) fn imports(module: &[u8]) -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(module) {
+        if let Ok(wasmparser::Payload::ImportSection(section)) = payload {
+            let imports = section.into_imports().filter_map(Result::ok);
+            names.extend(imports.map(|import| (import.module.to_owned(), import.name.to_owned())));
+        }
+    }
+    names
 }
 
 impl Needs {
-    /// Finds out what the script `wast` needs. Encoding resolves names in place, so `wast` should be
-    /// parsed again for running it.
-    pub(crate) fn of(wast: &mut Wast<'_>) -> Needs {
-        let mut needs = Needs::default();
-        for directive in &mut wast.directives {
+    /// Finds out what each directive of the script `wast` needs. Encoding resolves names in place, so
+    /// `wast` should be parsed again for running it.
+    pub(crate) fn of(wast: &mut Wast<'_>) -> Vec<Needs> {
+        let of_directive = |directive: &mut WastDirective<'_>| {
+            let mut needs = Needs::default();
             needs.directive(directive);
+            needs
+        };
+        wast.directives.iter_mut().map(of_directive).collect()
+    }
+
+    /// A proposal can be so new that the validator does not know all of it. So in a script that needs
+    /// missing proposals, a module that the validator takes under no circumstances needs them too.
+    pub(crate) fn spread(needs: &mut [Needs]) {
+        let all: BTreeSet<_> = needs.iter().flat_map(|needs| &needs.proposals).collect();
+        let all: BTreeSet<_> = all.into_iter().copied().collect();
+        for needs in needs {
+            if let Some(witness) = needs.hopeless.take() {
+                needs.proposals.extend(&all);
+                needs.witnesses.push(witness);
+            }
         }
-        needs
     }
 
     fn directive(&mut self, directive: &mut WastDirective<'_>) {
@@ -70,13 +98,6 @@ impl Needs {
             WastDirective::Invoke(call) => self.invoke(call),
             WastDirective::Thread(_) | WastDirective::Wait { .. } => {
                 self.proposals.insert("threads");
-            }
-            // Custom sections are not the specification's business, except for proposals that give
-            // one of them a meaning, and the branch hints are the only ones here so far.
-            WastDirective::AssertInvalidCustom { message, .. }
-                if message.starts_with("@metadata.code.branch_hint") =>
-            {
-                self.proposals.insert("branch-hinting");
             }
             // Modules that are expected to be refused tell nothing about what has to be there, and
             // the others have no module.
@@ -146,10 +167,18 @@ impl Needs {
     }
 
     fn module(&mut self, offset: usize, module: Vec<u8>) {
+        // The test environment has one memory that is shared.
+        let shared =
+            |(module, name): (String, String)| module == "spectest" && name == "shared_memory";
+        if imports(&module).into_iter().any(shared) {
+            self.proposals.insert("threads");
+        }
         let missing = missing_features(&module, &Features::default());
         if !missing.is_empty() {
             self.proposals.extend(missing);
             self.witnesses.push(Witness { offset, module });
+        } else if vm_translate::Module::new(&module[..], &Features::default()).is_err() {
+            self.hopeless = Some(Witness { offset, module });
         }
     }
 }
@@ -202,7 +231,9 @@ mod tests {
     fn needs(script: &str) -> Vec<&'static str> {
         let buffer = ParseBuffer::new(script).expect("the script's tokens");
         let mut wast = parse::<Wast<'_>>(&buffer).expect("the script's grammar");
-        Needs::of(&mut wast).proposals.into_iter().collect()
+        let needs = Needs::of(&mut wast).into_iter();
+        let all: BTreeSet<_> = needs.flat_map(|needs| needs.proposals).collect();
+        all.into_iter().collect()
     }
 
     #[test]

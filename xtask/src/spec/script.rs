@@ -2,19 +2,20 @@
 //!
 //! Directives: <https://github.com/WebAssembly/spec/tree/main/interpreter#scripts>.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use vm_engine::{Engine, Extern, Instance, Linker, Module, ModuleError, Store, Val};
+use vm_translate::Features;
 use wast::lexer::Lexer;
 use wast::parser::{ParseBuffer, parse};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
 
-use super::proposal::{Needs, of_unparsed};
+use super::proposal::{Needs, imports, of_unparsed};
 use super::report::{Failure, Report};
-use super::source::{Script, precedes_memory64, precedes_multi_memory};
+use super::source::{Script, precedes_memory64, precedes_multi_memory, precedes_reference_types};
 use super::{spectest, value};
 use crate::mode::Mode;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(script: &Script, mode: Mode) -> Report {
 fn try_run(script: &Script, mode: Mode) -> Result<Report> {
     let mut config = mode.config();
     config
+        .wasm_reference_types(!precedes_reference_types(&script.name))
         .wasm_multi_memory(!precedes_multi_memory(&script.name))
         .wasm_memory64(!precedes_memory64(&script.name));
     let engine = Engine::new(&config).with_context(|| format!("mode {}", mode.name()))?;
@@ -37,24 +39,28 @@ fn try_run(script: &Script, mode: Mode) -> Result<Report> {
         Ok(wast) => wast,
         Err(error) => return unparsed(script).ok_or(error),
     };
-    let assertions = wast.directives.iter().map(count_assertions).sum();
-    let needs = Needs::of(&mut wast);
-    if !needs.proposals.is_empty() {
-        return Ok(skip(script, &engine, &needs, assertions));
-    }
+    let mut needs = Needs::of(&mut wast);
+    Needs::spread(&mut needs);
 
     let mut report = Report::default();
     let mut runner = Runner::new(&engine)?;
     // Parsed again, since encoding a module resolves its names in place, as `Needs::of` has done. A
     // buffer remembers how far it has been parsed, so this takes another one.
     let buffer = tokens(script)?;
-    for directive in grammar(script, &buffer)?.directives {
+    for (directive, needs) in grammar(script, &buffer)?.directives.into_iter().zip(needs) {
         let (line, _) = directive.span().linecol_in(&script.text);
         let assertions = count_assertions(&directive);
+        if !needs.proposals.is_empty() {
+            skip(&mut report, script, &engine, &needs);
+            report.skipped += assertions;
+            runner.skipped(&directive, &needs);
+            continue;
+        }
         let result = catch_unwind(AssertUnwindSafe(|| runner.directive(directive)))
             .unwrap_or_else(|panic| Err(anyhow!("panic: {}", panic_text(&*panic))));
         match result {
             Ok(()) => report.passed += assertions,
+            Err(error) if error.is::<Missing>() => report.skipped += assertions,
             Err(error) => report.failures.push(Failure {
                 line: line + 1,
                 message: format!("{error:#}"),
@@ -74,17 +80,14 @@ fn unparsed(script: &Script) -> Option<Report> {
     })
 }
 
-/// The report for a script that needs missing proposals: the engine has to refuse its modules.
-fn skip(script: &Script, engine: &Engine, needs: &Needs, assertions: usize) -> Report {
-    let mut report = Report {
-        skipped: assertions,
-        missing: needs
-            .proposals
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect(),
-        ..Report::default()
-    };
+/// Notes in the report that a directive needs missing proposals. The engine has to refuse its modules.
+fn skip(report: &mut Report, script: &Script, engine: &Engine, needs: &Needs) {
+    for name in &needs.proposals {
+        if !report.missing.iter().any(|known| known == name) {
+            report.missing.push((*name).to_owned());
+        }
+    }
+    report.missing.sort();
     for witness in &needs.witnesses {
         if Module::from_binary(engine, &witness.module).is_ok() {
             let before = script.text.get(..witness.offset).unwrap_or(&script.text);
@@ -94,7 +97,6 @@ fn skip(script: &Script, engine: &Engine, needs: &Needs, assertions: usize) -> R
             });
         }
     }
-    report
 }
 
 fn tokens(script: &Script) -> Result<ParseBuffer<'_>> {
@@ -146,15 +148,36 @@ fn count_assertions(directive: &WastDirective<'_>) -> usize {
     }
 }
 
+/// A directive is about something that was skipped, or that what was skipped might have changed.
+#[derive(Debug)]
+struct Missing;
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("what the directive is about needs a missing proposal")
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// An instance and its number in the script, unless it was skipped.
+type Known = Result<(usize, Instance), ()>;
+
 /// The state of a script: what its directives have made so far.
 struct Runner {
     store: Store<()>,
     linker: Linker<()>,
     /// Modules by the name of their definition; the last one also under "".
-    definitions: HashMap<String, Module>,
+    definitions: HashMap<String, Option<Module>>,
     /// Instances by the name that the script gives them.
-    instances: HashMap<String, Instance>,
-    current: Option<Instance>,
+    instances: HashMap<String, Known>,
+    current: Option<Known>,
+    /// Instances by the name that other modules import from.
+    registered: HashMap<String, Known>,
+    /// How many instances there have been.
+    count: usize,
+    /// The numbers of those that a skipped module has imported from: it would have changed them.
+    stale: HashSet<usize>,
 }
 
 impl Runner {
@@ -170,7 +193,36 @@ impl Runner {
             definitions: HashMap::new(),
             instances: HashMap::new(),
             current: None,
+            registered: HashMap::new(),
+            count: 0,
+            stale: HashSet::new(),
         })
+    }
+
+    /// Takes note of a directive that is left out.
+    fn skipped(&mut self, directive: &WastDirective<'_>, needs: &Needs) {
+        for (module, _) in needs.witnesses.iter().flat_map(|w| imports(&w.module)) {
+            if let Some(Ok((number, _))) = self.registered.get(&module) {
+                self.stale.insert(*number);
+            }
+        }
+        match directive {
+            WastDirective::Module(module) => self.know(module.name(), Err(())),
+            WastDirective::ModuleDefinition(module) => {
+                let name = module.name().map_or("", |name| name.name()).to_owned();
+                self.definitions.insert(String::new(), None);
+                self.definitions.insert(name, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// The instance that is current from now on, and known by a name.
+    fn know(&mut self, name: Option<Id<'_>>, instance: Known) {
+        if let Some(name) = name {
+            self.instances.insert(name.name().to_owned(), instance);
+        }
+        self.current = Some(instance);
     }
 
     fn directive(&mut self, directive: WastDirective<'_>) -> Result<()> {
@@ -183,8 +235,8 @@ impl Runner {
             WastDirective::ModuleDefinition(mut module) => {
                 let name = module.name().map_or("", |name| name.name()).to_owned();
                 let module = self.module(&mut module)?;
-                self.definitions.insert(String::new(), module.clone());
-                self.definitions.insert(name, module);
+                self.definitions.insert(String::new(), Some(module.clone()));
+                self.definitions.insert(name, Some(module));
                 Ok(())
             }
             WastDirective::ModuleInstance {
@@ -196,9 +248,15 @@ impl Runner {
                     .get(name)
                     .cloned()
                     .ok_or_else(|| anyhow!("no module definition named {name:?}"))?;
+                let Some(module) = module else {
+                    self.know(instance, Err(()));
+                    return Err(Missing.into());
+                };
                 self.instance(instance, &module)
             }
             WastDirective::Register { name, module, .. } => {
+                let known = self.find_known(module)?;
+                self.registered.insert(name.to_owned(), known);
                 let instance = self.find_instance(module)?;
                 self.linker.instance(&mut self.store, name, instance)?;
                 Ok(())
@@ -235,14 +293,7 @@ impl Runner {
                 mut module,
                 message,
                 ..
-            } => {
-                // The engine ignores custom sections, malformed ones too (the specification asks
-                // for that); the annotations that make them belong to the text format.
-                match module.encode() {
-                    Ok(_) => bail!("taken, although the script expects: {message}"),
-                    Err(_) => Ok(()),
-                }
-            }
+            } => self.expect_custom_error(&mut module, message),
             WastDirective::AssertUnlinkable {
                 module, message, ..
             } => self.expect_unlinkable(module, message),
@@ -259,20 +310,55 @@ impl Runner {
     }
 
     fn instance(&mut self, name: Option<Id<'_>>, module: &Module) -> Result<()> {
-        let instance = self.linker.instantiate(&mut self.store, module)?;
-        if let Some(name) = name {
-            self.instances.insert(name.name().to_owned(), instance);
+        match self.instantiate(module) {
+            Ok(instance) => {
+                self.count += 1;
+                self.know(name, Ok((self.count, instance)));
+                Ok(())
+            }
+            Err(error) => {
+                if error.is::<Missing>() {
+                    self.know(name, Err(()));
+                }
+                Err(error)
+            }
         }
-        self.current = Some(instance);
-        Ok(())
     }
 
-    fn find_instance(&self, name: Option<Id<'_>>) -> Result<Instance> {
+    fn instantiate(&mut self, module: &Module) -> Result<Instance> {
+        let missing = |import: vm_engine::ImportType<'_>| {
+            let known = self.registered.get(import.module());
+            known.is_some_and(|known| self.usable(*known).is_none())
+        };
+        if module.imports().any(missing) {
+            // It would have changed what else it imports.
+            for import in module.imports() {
+                if let Some(Ok((number, _))) = self.registered.get(import.module()) {
+                    self.stale.insert(*number);
+                }
+            }
+            return Err(Missing.into());
+        }
+        Ok(self.linker.instantiate(&mut self.store, module)?)
+    }
+
+    /// The instance, unless it was skipped or ought to have been changed since.
+    fn usable(&self, known: Known) -> Option<Instance> {
+        let (number, instance) = known.ok()?;
+        (!self.stale.contains(&number)).then_some(instance)
+    }
+
+    fn find_known(&self, name: Option<Id<'_>>) -> Result<Known> {
         match name {
             Some(name) => self.instances.get(name.name()).copied(),
             None => self.current,
         }
         .ok_or_else(|| anyhow!("no instance named {name:?}"))
+    }
+
+    fn find_instance(&self, name: Option<Id<'_>>) -> Result<Instance> {
+        let known = self.find_known(name)?;
+        self.usable(known).ok_or_else(|| Missing.into())
     }
 
     fn export(&mut self, module: Option<Id<'_>>, name: &str) -> Result<Extern> {
@@ -286,7 +372,7 @@ impl Runner {
             WastExecute::Invoke(call) => self.invoke(&call),
             WastExecute::Wat(module) => {
                 let module = self.module(&mut QuoteWat::Wat(module))?;
-                self.linker.instantiate(&mut self.store, &module)?;
+                self.instantiate(&module)?;
                 Ok(Vec::new())
             }
             WastExecute::Get { module, global, .. } => {
@@ -333,9 +419,26 @@ impl Runner {
         }
     }
 
+    /// The text format refuses the annotations; or the engine takes the module, as it does whatever
+    /// custom sections are like, and the section that they have become is reported as ignored.
+    fn expect_custom_error(&self, module: &mut QuoteWat<'_>, message: &str) -> Result<()> {
+        let Ok(bytes) = module.encode() else {
+            return Ok(());
+        };
+        Module::from_binary(self.store.engine(), &bytes)
+            .context("a custom section is no reason to refuse a module")?;
+        let module = vm_translate::Module::new(bytes, &Features::default())?;
+        ensure!(
+            !module.custom_section_errors().is_empty(),
+            "taken without a word, although the script expects: {message}"
+        );
+        Ok(())
+    }
+
     fn expect_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<()> {
         let module = self.module(&mut QuoteWat::Wat(module))?;
-        match self.linker.instantiate(&mut self.store, &module) {
+        match self.instantiate(&module) {
+            Err(error) if error.is::<Missing>() => Err(error),
             Ok(_) => bail!("linked, although the script expects: {message}"),
             Err(error) => {
                 let text = format!("{error:#}");
@@ -354,6 +457,7 @@ impl Runner {
 fn expect_trap(result: Result<Vec<Val>>, message: &str) -> Result<()> {
     match result {
         Ok(values) => bail!("returned {values:?}, although the script expects the trap: {message}"),
+        Err(error) if error.is::<Missing>() => Err(error),
         Err(error) => {
             let trap = error.downcast_ref().and_then(vm_engine::Error::trap);
             let Some(trap) = trap else {

@@ -95,7 +95,12 @@ fn is_in_version_2(proposal: Proposal) -> bool {
 /// a second memory, and a memory's index where there was a zero byte.
 pub(crate) fn precedes_multi_memory(name: &str) -> bool {
     const FOLDERS: [&str; 4] = ["wasm-v1/", "wasm-v2/", "function-references/", "memory64/"];
-    FOLDERS.iter().any(|folder| name.starts_with(folder))
+    FOLDERS.iter().any(|folder| name.starts_with(folder)) || precedes_reference_types(name)
+}
+
+/// Whether a script is older than reference types, which made a second table valid.
+pub(crate) fn precedes_reference_types(name: &str) -> bool {
+    name.starts_with("threads/") || name.starts_with("proposals/threads/")
 }
 
 /// Whether a script is older than 64-bit memories, which made longer offsets valid.

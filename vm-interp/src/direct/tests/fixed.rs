@@ -310,6 +310,16 @@ fn branch(world: &mut World) {
     assert_eq!(world.slots[MARK], 2);
 }
 
+fn count(world: &mut World) {
+    let mut counter = [u64::from(u32::MAX), 7];
+    let mut program = Program::default();
+    let address = counter.as_mut_ptr().expose_provenance() as u64;
+    program.cell(fixed_handler(Fixed::Count), &address.to_ne_bytes());
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    assert_eq!(world.run(&program.words()), 0);
+    assert_eq!(std::hint::black_box(counter), [1 << 32, 7]);
+}
+
 #[test]
 fn every_fixed_handler_is_tested() {
     let mut world = World::new();
@@ -329,6 +339,7 @@ fn every_fixed_handler_is_tested() {
             Fixed::MemoryStore(op) => memory_store(&mut world, &mut random, op),
             Fixed::Wide(operation) => wide(&mut world, &mut random, operation),
             Fixed::Br => branch(&mut world),
+            Fixed::Count => count(&mut world),
             Fixed::Unreachable => {
                 let cells = [fixed_handler(fixed)];
                 assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);
