@@ -196,8 +196,16 @@ impl Checker<'_> {
         if args != ty.param_slots() {
             return Err("arguments do not take as many slots as the parameters".to_owned());
         }
-        self.call(base, ty)?;
-        self.call(base.max(crate::ir::TAIL_ADAPTER), ty)
+        if base < self.function.saves() + self.function.pins().len() as Slot {
+            return Err("a callee's arguments overlap the locals".to_owned());
+        }
+        // Its results are not returned here, but to where it takes this function's place.
+        let header = crate::ir::FRAME_HEADER;
+        let end = (base + header + args).max(crate::ir::TAIL_ADAPTER + header + ty.slots());
+        if end > self.function.frame_slots() {
+            return Err("a tail call's arguments or results are outside the frame".to_owned());
+        }
+        Ok(())
     }
 
     fn read(&self, place: Place, live: &Live) -> Result<(), String> {

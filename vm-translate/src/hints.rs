@@ -46,7 +46,6 @@ pub(crate) fn read(section: BranchHintSectionReader<'_>) -> Result<Hints, Proble
     let mut before = None;
     for function in section.into_iter_with_offsets() {
         let (at, function) = function.map_err(problem)?;
-        let at = at as u64;
         if before.is_some_and(|before| before >= function.func) {
             return Err(("functions are not in order".to_owned(), at));
         }
@@ -98,5 +97,5 @@ pub(crate) fn locate(hints: &mut [BranchHint], body: &FunctionBody<'_>) -> Resul
 }
 
 pub(crate) fn problem(error: wasmparser::BinaryReaderError) -> Problem {
-    (error.message().to_owned(), error.offset() as u64)
+    (error.message().to_owned(), error.offset())
 }

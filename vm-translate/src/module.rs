@@ -276,14 +276,14 @@ impl Module {
                     }
                     KnownCustom::BranchHints(section) if !self.bodies.is_empty() => {
                         let what = "it stands behind the code".to_owned();
-                        Err((what, section.range().start as u64))
+                        Err((what, section.range().start))
                     }
                     KnownCustom::BranchHints(section) => {
                         hints::read(section).map(|hints| self.hints = hints)
                     }
                     _ if name == hints::BRANCH_HINTS => {
                         let what = "it is not even a list".to_owned();
-                        Err((what, section.data_offset() as u64))
+                        Err((what, section.data_offset()))
                     }
                     _ => Ok(()),
                 };

@@ -1,7 +1,7 @@
 //! An evaluator of the IR: slow, plain, and suspicious. Whatever the IR does not promise holds
 //! garbage here: slots of frames, upper halves of f32 slots, temporaries after calls.
 
-use super::{Outcome, PAGE, State, Trap, numeric};
+use super::{Outcome, State, Trap, Value, numeric};
 use vm_translate::ir::{FRAME_HEADER, Inst, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::{Effect, Function, Module, Registers, Ty};
 
@@ -19,13 +19,12 @@ pub struct Eval<'a> {
     pub trapped_at: Option<u32>,
 }
 
-/// Runs a function. `functions` are the module's defined functions, in order.
+/// Runs a function without parameters. `functions` are the module's defined functions, in order.
 pub fn run(
     module: &Module,
     functions: &[Function],
     registers: Registers,
     func: u32,
-    args: &[u64],
 ) -> (Outcome, Option<u32>) {
     let mut eval = Eval {
         module,
@@ -41,24 +40,15 @@ pub fn run(
     };
     eval.spoil_temps();
     let start = FRAME_HEADER as usize;
-    eval.slots[start..start + args.len()].copy_from_slice(args);
     let result = eval.call(func, 0).map(|()| {
         let types = module.func_type(func).results();
-        let slots = &eval.slots[start..];
-        slots
-            .iter()
-            .zip(types)
-            .map(|(bits, ty)| clean(*bits, ty.ty()))
-            .collect()
+        eval.values(start, types.iter().map(|ty| ty.ty()))
     });
     (eval.state.outcome(result), eval.trapped_at)
 }
 
-/// The programs here are made of numbers; those of the engine's tests have vectors.
-const NO_VECTORS: &str = "programs of these tests have no vectors";
-
 /// A value as the specification has it.
-fn clean(bits: u64, ty: Ty) -> u64 {
+fn clean(bits: Value, ty: Ty) -> Value {
     match ty {
         Ty::I32 => {
             assert_eq!(
@@ -69,8 +59,8 @@ fn clean(bits: u64, ty: Ty) -> u64 {
             bits
         }
         Ty::F32 => bits & 0xffff_ffff,
-        Ty::I64 | Ty::F64 => bits,
-        Ty::V128 => panic!("{NO_VECTORS}"),
+        Ty::I64 | Ty::F64 => bits & Value::from(u64::MAX),
+        Ty::V128 => bits,
     }
 }
 
@@ -78,6 +68,32 @@ impl Eval<'_> {
     fn garbage(&mut self) -> u64 {
         self.garbage += 1;
         self.garbage
+    }
+
+    /// Values of these types in consecutive slots.
+    fn values(&self, start: usize, types: impl Iterator<Item = Ty>) -> Vec<Value> {
+        let mut at = start;
+        types
+            .map(|ty| {
+                let value = self.get(at, ty);
+                at += ty.slots() as usize;
+                clean(value, ty)
+            })
+            .collect()
+    }
+
+    fn get(&self, at: usize, ty: Ty) -> Value {
+        match ty {
+            Ty::V128 => Value::from(self.slots[at]) | Value::from(self.slots[at + 1]) << 64,
+            _ => self.slots[at].into(),
+        }
+    }
+
+    fn put(&mut self, at: usize, ty: Ty, value: Value) {
+        self.slots[at] = value as u64;
+        if ty == Ty::V128 {
+            self.slots[at + 1] = (value >> 64) as u64;
+        }
     }
 
     fn spoil(&mut self, from: usize, to: usize) {
@@ -99,14 +115,13 @@ impl Eval<'_> {
         let start = frame + FRAME_HEADER as usize;
         let Some(defined) = func.checked_sub(self.module.imported_funcs()) else {
             let ty = self.module.func_type(func);
-            let args: Vec<u64> = ty
-                .params()
-                .iter()
-                .zip(&self.slots[start..])
-                .map(|(ty, bits)| clean(*bits, ty.ty()))
-                .collect();
+            let args = self.values(start, ty.params().iter().map(|ty| ty.ty()));
             let results = self.state.host(func, &args, ty);
-            self.slots[start..start + results.len()].copy_from_slice(&results);
+            let mut at = start;
+            for (ty, value) in ty.results().iter().zip(results) {
+                self.put(at, ty.ty(), value);
+                at += ty.ty().slots() as usize;
+            }
             self.spoil_temps();
             return Ok(());
         };
@@ -121,16 +136,21 @@ impl Eval<'_> {
         }
         let saves = frame + function.saves() as usize;
         for (n, pin) in function.pins().iter().enumerate() {
-            self.slots[saves + n] = self.read(pin.place, frame);
+            self.slots[saves + n] = self.read(pin.place, frame) as u64;
             let value = pin
                 .parameter
                 .map_or(0, |slot| self.slots[frame + slot as usize]);
-            self.write(pin.place, frame, value);
+            self.write(pin.place, frame, value.into());
         }
-        self.body(function, frame)?;
+        let tail = self.body(function, frame)?;
         for (n, pin) in function.pins().iter().enumerate() {
             let saved = self.slots[saves + n];
-            self.write(pin.place, frame, saved);
+            self.write(pin.place, frame, saved.into());
+        }
+        if let Some(Tail { func, from, args }) = tail {
+            // In the same frame, of which nothing but the arguments is left.
+            self.slots.copy_within(from..from + args, start);
+            return self.call(func, frame);
         }
         let results = function.result_slots() as usize;
         self.spoil(frame, start);
@@ -139,25 +159,26 @@ impl Eval<'_> {
         Ok(())
     }
 
-    fn read(&self, place: Place, frame: usize) -> u64 {
+    fn read(&self, place: Place, frame: usize) -> Value {
         match place {
-            Place::Slot(slot) => self.slots[frame + slot as usize],
-            Place::Int(n) => self.ints[n as usize],
-            Place::Float(n) => self.floats[n as usize],
-            Place::Vector(_) => panic!("{NO_VECTORS}"),
+            Place::Slot(slot) => self.slots[frame + slot as usize].into(),
+            Place::Int(n) => self.ints[n as usize].into(),
+            Place::Float(n) => self.floats[n as usize].into(),
+            Place::Vector(slot) => self.get(frame + slot as usize, Ty::V128),
         }
     }
 
-    fn write(&mut self, place: Place, frame: usize, value: u64) {
+    fn write(&mut self, place: Place, frame: usize, value: Value) {
         match place {
-            Place::Slot(slot) => self.slots[frame + slot as usize] = value,
-            Place::Int(n) => self.ints[n as usize] = value,
-            Place::Float(n) => self.floats[n as usize] = value,
-            Place::Vector(_) => panic!("{NO_VECTORS}"),
+            Place::Slot(slot) => self.put(frame + slot as usize, Ty::I64, value),
+            Place::Int(n) => self.ints[n as usize] = value as u64,
+            Place::Float(n) => self.floats[n as usize] = value as u64,
+            Place::Vector(slot) => self.put(frame + slot as usize, Ty::V128, value),
         }
     }
 
-    fn body(&mut self, function: &Function, frame: usize) -> Result<(), Trap> {
+    /// Runs a body; answers the call that takes its place, if one does.
+    fn body(&mut self, function: &Function, frame: usize) -> Result<Option<Tail>, Trap> {
         let mut next = 0;
         loop {
             self.steps += 1;
@@ -168,12 +189,16 @@ impl Eval<'_> {
             match self.inst(function, inst, frame) {
                 Ok(Flow::Next) => {}
                 Ok(Flow::To(label)) => next = target(label),
-                Ok(Flow::Return) => return Ok(()),
+                Ok(Flow::Return) => return Ok(None),
+                Ok(Flow::Tail(tail)) => return Ok(Some(tail)),
                 Err(trap) => {
                     // Only the innermost instruction knows.
                     let call = matches!(
                         inst.root,
-                        Root::Call { .. } | Root::CallImport { .. } | Root::CallIndirect { .. }
+                        Root::Call { .. }
+                            | Root::CallImport { .. }
+                            | Root::CallIndirect { .. }
+                            | Root::ReturnCallIndirect { .. }
                     );
                     let mut traps = function
                         .nodes(inst)
@@ -196,12 +221,13 @@ impl Eval<'_> {
             Root::Set(place) => {
                 let ty = match place {
                     Place::Float(_) => Ty::F64,
+                    Place::Vector(_) => Ty::V128,
                     _ => Ty::I64,
                 };
                 let f32_result = matches!(nodes[0], Node::Op(op, _) if op.result() == Ty::F32);
                 let mut value = self.tree(&mut nodes, ty, frame)?;
                 if f32_result {
-                    value |= self.garbage() << 32;
+                    value |= Value::from(self.garbage() as u32) << 32;
                 }
                 self.write(place, frame, value);
                 Flow::Next
@@ -209,11 +235,11 @@ impl Eval<'_> {
             Root::Store { op, offset } => {
                 let address = self.tree(&mut nodes, Ty::I32, frame)?;
                 let value = self.tree(&mut nodes, op.value(), frame)?;
-                self.state.store(address, offset, op.width(), value)?;
+                self.state.store(0, address, offset, op.width(), value)?;
                 Flow::Next
             }
-            Root::GlobalSet { global, .. } => {
-                let value = self.tree(&mut nodes, Ty::I64, frame)?;
+            Root::GlobalSet { global, kind } => {
+                let value = self.tree(&mut nodes, kind, frame)?;
                 let ty = self.module.globals()[global as usize].content.ty();
                 self.state.globals[global as usize] = clean(value, ty);
                 Flow::Next
@@ -229,7 +255,7 @@ impl Eval<'_> {
             }
             Root::BrTable { first, count } => {
                 let value = self.tree(&mut nodes, Ty::I32, frame)?;
-                let at = u64::from(first) + value.min(u64::from(count) - 1);
+                let at = Value::from(first) + value.min(Value::from(count) - 1);
                 Flow::To(function.tables()[at as usize])
             }
             Root::Return => Flow::Return,
@@ -240,21 +266,58 @@ impl Eval<'_> {
             }
             Root::CallIndirect { ty, base, .. } => {
                 let index = self.tree(&mut nodes, Ty::I32, frame)?;
-                let entry = self.state.table.get(index as usize);
-                let func = entry
-                    .ok_or(Trap::TableOutOfBounds)?
-                    .ok_or(Trap::NullFunction)?;
-                if *self.module.func_type(func) != self.module.types()[ty as usize] {
-                    return Err(Trap::BadSignature);
-                }
+                let func = self.indirect(ty, index)?;
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
-            Root::MemoryLoad { .. }
-            | Root::MemoryStore { .. }
-            | Root::ReturnCall { .. }
-            | Root::ReturnCallImport { .. }
-            | Root::ReturnCallIndirect { .. } => panic!("not among what the tests use"),
+            Root::MemoryLoad {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                let Effect::Load { width, .. } = op.effect() else {
+                    panic!("{op} is no load")
+                };
+                let at = frame + base as usize;
+                let address = self.get(at, self.address_type(memory));
+                let value = self.state.load(memory, address, offset, width)?;
+                let mut value = numeric::extend(op, value);
+                if op.result() == Ty::F32 {
+                    value |= Value::from(self.garbage() as u32) << 32;
+                }
+                self.put(at, op.result(), value);
+                Flow::Next
+            }
+            Root::MemoryStore {
+                op,
+                memory,
+                offset,
+                base,
+            } => {
+                let at = frame + base as usize;
+                let address = self.get(at, self.address_type(memory));
+                let value = self.get(at + 1, op.value());
+                let width = op.width();
+                self.state.store(memory, address, offset, width, value)?;
+                Flow::Next
+            }
+            Root::ReturnCall { func, base, args } | Root::ReturnCallImport { func, base, args } => {
+                Flow::Tail(Tail {
+                    func,
+                    from: frame + (base + FRAME_HEADER) as usize,
+                    args: args as usize,
+                })
+            }
+            Root::ReturnCallIndirect { ty, base, args, .. } => {
+                let from = frame + (base + FRAME_HEADER) as usize;
+                let index = clean(self.get(from + args as usize, Ty::I32), Ty::I32);
+                Flow::Tail(Tail {
+                    func: self.indirect(ty, index)?,
+                    from,
+                    args: args as usize,
+                })
+            }
             Root::Runtime { op, base, imm } => {
                 self.runtime(op, base, imm, frame)?;
                 self.spoil_temps();
@@ -271,33 +334,76 @@ impl Eval<'_> {
         frame: usize,
     ) -> Result<(), Trap> {
         let at = frame + base as usize;
-        let arg = |n: usize| self.slots[at + n];
+        let address = |n: usize| self.address_type(imm[n]);
+        let arg = |n: usize, ty: Ty| clean(self.get(at + n, ty), ty);
         let result = match op {
-            RuntimeOp::MemorySize => (self.state.memory.len() / PAGE) as u64,
-            RuntimeOp::MemoryGrow => self.state.grow(clean(arg(0), Ty::I32)),
+            RuntimeOp::MemorySize => self.state.size(imm[0]),
+            RuntimeOp::MemoryGrow => {
+                let pages = arg(0, address(0));
+                self.state.grow(imm[0], pages)
+            }
             RuntimeOp::MemoryFill => {
-                let args = [0, 1, 2].map(|n| clean(arg(n), Ty::I32));
-                self.state.fill(args[0], args[1], args[2])?;
-                return Ok(());
+                let args = [arg(0, address(0)), arg(1, Ty::I32), arg(2, address(0))];
+                return self.state.fill(imm[0], args);
             }
             RuntimeOp::MemoryCopy => {
-                let args = [0, 1, 2].map(|n| clean(arg(n), Ty::I32));
-                self.state.copy(args[0], args[1], args[2])?;
+                let len = match (address(0), address(1)) {
+                    (Ty::I64, Ty::I64) => Ty::I64,
+                    _ => Ty::I32,
+                };
+                let args = [arg(0, address(0)), arg(1, address(1)), arg(2, len)];
+                return self.state.copy(imm[0], imm[1], args);
+            }
+            RuntimeOp::RefFunc => Value::from(imm[0]) + 1,
+            RuntimeOp::TableSize => self.state.table.len() as Value,
+            RuntimeOp::I64Add128 | RuntimeOp::I64Sub128 => {
+                let (a, b) = (self.get(at, Ty::V128), self.get(at + 2, Ty::V128));
+                let sum = match op {
+                    RuntimeOp::I64Add128 => a.wrapping_add(b),
+                    _ => a.wrapping_sub(b),
+                };
+                self.put(at, Ty::V128, sum);
                 return Ok(());
             }
-            RuntimeOp::RefFunc => u64::from(imm[0]) + 1,
-            RuntimeOp::TableSize => self.state.table.len() as u64,
+            RuntimeOp::I64MulWideU => {
+                let product = arg(0, Ty::I64) * arg(1, Ty::I64);
+                self.put(at, Ty::V128, product);
+                return Ok(());
+            }
+            RuntimeOp::I64MulWideS => {
+                let [a, b] = [0, 1].map(|n| i128::from(self.slots[at + n] as i64));
+                self.put(at, Ty::V128, (a * b) as Value);
+                return Ok(());
+            }
             _ => panic!("{} is not among what the tests use", op.name()),
         };
-        self.slots[at] = result;
+        self.put(at, Ty::I64, result);
         Ok(())
     }
 
-    fn tree(&mut self, nodes: &mut &[Node], ty: Ty, frame: usize) -> Result<u64, Trap> {
+    fn address_type(&self, memory: u32) -> Ty {
+        match self.state.memory64[memory as usize] {
+            true => Ty::I64,
+            false => Ty::I32,
+        }
+    }
+
+    fn indirect(&self, ty: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.table.get(index as usize);
+        let func = entry
+            .ok_or(Trap::TableOutOfBounds)?
+            .ok_or(Trap::NullFunction)?;
+        if *self.module.func_type(func) != self.module.types()[ty as usize] {
+            return Err(Trap::BadSignature);
+        }
+        Ok(func)
+    }
+
+    fn tree(&mut self, nodes: &mut &[Node], ty: Ty, frame: usize) -> Result<Value, Trap> {
         let node = nodes[0];
         *nodes = &nodes[1..];
         match node {
-            Node::Const(bits) => Ok(bits),
+            Node::Const(bits) => Ok(bits.into()),
             Node::Place(place) => Ok(clean(self.read(place, frame), ty)),
             Node::Op(op, immediate) => {
                 let mut args = Vec::new();
@@ -307,10 +413,10 @@ impl Eval<'_> {
                 match op.effect() {
                     Effect::Load { width, .. } => Ok(numeric::extend(
                         op,
-                        self.state.load(args[0], immediate, width)?,
+                        self.state.load(0, args[0], immediate, width)?,
                     )),
                     Effect::Global => Ok(self.state.globals[immediate as usize]),
-                    _ => numeric::apply(op, &args),
+                    _ => numeric::apply(op, &args, immediate),
                 }
             }
         }
@@ -321,4 +427,12 @@ enum Flow {
     Next,
     To(u32),
     Return,
+    Tail(Tail),
+}
+
+/// A call in the place of the function: the arguments stand in so many slots from one on.
+struct Tail {
+    func: u32,
+    from: usize,
+    args: usize,
 }

@@ -44,8 +44,10 @@ struct Label {
     is_loop: bool,
 }
 
-const TYPES: [Ty; 4] = ["i32", "i64", "f32", "f64"];
-const GLOBALS: [Ty; 5] = ["i32", "i64", "f32", "f64", "i32"];
+const TYPES: [Ty; 6] = ["i32", "i64", "f32", "f64", "v128", "i32"];
+const GLOBALS: [Ty; 6] = ["i32", "i64", "f32", "f64", "i32", "v128"];
+/// A memory, one with another index, one with 64-bit addresses.
+const MEMORIES: [usize; 6] = [0, 0, 0, 0, 1, 2];
 
 struct Generator {
     random: Random,
@@ -78,14 +80,18 @@ pub fn module(seed: u64) -> String {
         let count = random.below(most + 1);
         (0..count).map(|_| random.of(&TYPES)).collect()
     };
-    let defined = 1 + random.below(4);
+    let defined = 1 + random.below(5);
     for n in 0..defined {
         let params = if n == 0 {
             Vec::new()
         } else {
             types(&mut random, 5)
         };
-        let results = types(&mut random, 3);
+        // Often the same as the function's before, so that it can end with a call.
+        let results = match funcs.last() {
+            Some(last) if random.chance(50) => last.results.clone(),
+            _ => types(&mut random, 3),
+        };
         funcs.push(Func { params, results });
     }
     let mut generator = Generator {
@@ -121,9 +127,18 @@ impl Generator {
                 writeln!(self.text, " (import \"host\" \"f{n}\" (func (type {n})))").unwrap();
             }
         }
-        self.text.push_str(" (memory 1)\n");
+        self.text
+            .push_str(" (memory 1)\n (memory 1)\n (memory i64 1)\n");
         for ty in GLOBALS {
-            writeln!(self.text, " (global (mut {ty}) ({ty}.const 7))").unwrap();
+            let value = match ty {
+                "v128" => "(v128.const i32x4 7 -7 77 -77)".to_owned(),
+                "i32" | "i64" => format!(
+                    "({ty}.mul ({ty}.const 3) ({ty}.sub ({ty}.const -5) ({ty}.const {})))",
+                    self.random.below(9)
+                ),
+                _ => format!("({ty}.const 7)"),
+            };
+            writeln!(self.text, " (global (mut {ty}) {value})").unwrap();
         }
         let all: Vec<String> = (0..self.funcs.len()).map(|n| n.to_string()).collect();
         writeln!(self.text, " (table {} funcref)", self.funcs.len() + 1).unwrap();
@@ -272,6 +287,16 @@ impl Generator {
     }
 
     fn constant(&mut self, ty: Ty) {
+        if ty == "v128" {
+            let lanes: Vec<String> = (0..4)
+                .map(|_| match self.random.below(3) {
+                    0 => (self.random.next() as i32).to_string(),
+                    1 => self.random.of(&["0", "-1", "255", "0x80000000"]).to_owned(),
+                    _ => self.random.below(100).to_string(),
+                })
+                .collect();
+            return self.push(ty, &format!("v128.const i32x4 {}", lanes.join(" ")));
+        }
         let value = match self.random.below(4) {
             0 => self
                 .random
@@ -286,8 +311,17 @@ impl Generator {
 
     fn load(&mut self, ty: Ty) {
         self.bound_address();
+        let memory = self.memory();
         self.stack.pop();
         let op = match ty {
+            "v128" => self.random.of(&[
+                "load",
+                "load",
+                "load32_splat",
+                "load64_zero",
+                "load8x8_u",
+                "load16_lane",
+            ]),
             "i32" => self
                 .random
                 .of(&["load", "load8_s", "load8_u", "load16_s", "load16_u"]),
@@ -297,7 +331,25 @@ impl Generator {
             _ => "load",
         };
         let offset = self.random.of(&[0, 0, 1, 8, 65_530]);
-        self.push(ty, &format!("{ty}.{op} offset={offset}"));
+        if op == "load16_lane" {
+            self.constant("v128");
+            self.stack.pop();
+            let lane = self.random.below(8);
+            return self.push(
+                ty,
+                &format!("v128.load16_lane {memory} offset={offset} {lane}"),
+            );
+        }
+        self.push(ty, &format!("{ty}.{op} {memory} offset={offset}"));
+    }
+
+    /// Chooses a memory, and makes the i32 at the top of the stack an address in it.
+    fn memory(&mut self) -> usize {
+        let memory = self.random.of(&MEMORIES);
+        if memory == 2 {
+            self.line("i64.extend_i32_u");
+        }
+        memory
     }
 
     /// Keeps most addresses inside the memory.
@@ -321,6 +373,8 @@ impl Generator {
                 ("f32", "f32.convert_i32_s"),
                 ("f64", "f64.convert_i32_s"),
                 ("f32", "f32.reinterpret_i32"),
+                ("v128", "i8x16.splat"),
+                ("v128", "i32x4.splat"),
             ]),
             "i64" => self.random.of(&[
                 ("i32", "i64.eqz"),
@@ -329,6 +383,24 @@ impl Generator {
                 ("i64", "i64.extend32_s"),
                 ("f64", "f64.convert_i64_s"),
                 ("f64", "f64.reinterpret_i64"),
+                ("v128", "i64x2.splat"),
+            ]),
+            "v128" => self.random.of(&[
+                ("v128", "v128.not"),
+                ("v128", "i16x8.extend_low_i8x16_u"),
+                ("v128", "i64x2.extend_low_i32x4_s"),
+                ("v128", "i32.const 3 i32x4.shl"),
+                ("v128", "i32.const 37 i32x4.shr_u"),
+                ("v128", "i32.const 65 i64x2.shr_s"),
+                ("v128", "i32.const 200 i8x16.replace_lane 15"),
+                ("v128", "i32.const -1 i32x4.replace_lane 2"),
+                ("i32", "v128.any_true"),
+                ("i32", "i32x4.all_true"),
+                ("i32", "i8x16.bitmask"),
+                ("i32", "i8x16.extract_lane_s 3"),
+                ("i32", "i16x8.extract_lane_u 7"),
+                ("i32", "i32x4.extract_lane 1"),
+                ("i64", "i64x2.extract_lane 1"),
             ]),
             "f32" => self.random.of(&[
                 ("f32", "f32.neg"),
@@ -351,6 +423,32 @@ impl Generator {
         self.stack.pop();
         let ty = self.stack.pop().unwrap();
         let float = ty.starts_with('f');
+        if ty == "v128" {
+            let op = if compare {
+                self.random
+                    .of(&["i8x16.eq v128.any_true", "i32x4.lt_s i8x16.bitmask"])
+            } else {
+                self.random.of(&[
+                    "v128.and",
+                    "v128.andnot",
+                    "v128.or",
+                    "v128.xor",
+                    "i8x16.add",
+                    "i16x8.sub",
+                    "i32x4.add",
+                    "i32x4.mul",
+                    "i64x2.add",
+                    "i64x2.sub",
+                    "i8x16.eq",
+                    "i32x4.lt_s",
+                    "i32x4.gt_s",
+                    "i8x16.shuffle 0 17 2 19 4 21 6 23 31 30 29 28 3 2 1 0",
+                    "v128.const i64x2 0x00ff00ff00ff00ff -1 v128.bitselect",
+                ])
+            };
+            let result = if compare { "i32" } else { "v128" };
+            return self.push(result, op);
+        }
         if compare {
             let op = if float {
                 self.random.of(&["eq", "lt"])
@@ -423,14 +521,23 @@ impl Generator {
                 let ty = self.random.of(&TYPES);
                 self.value("i32", 1);
                 self.bound_address();
+                let memory = self.memory();
                 self.value(ty, 2);
                 self.pop(2);
+                let offset = self.text.len() % 5;
+                if ty == "v128" && self.random.chance(30) {
+                    let lane = self.random.below(4);
+                    self.line(&format!(
+                        "v128.store32_lane {memory} offset={offset} {lane}"
+                    ));
+                    return true;
+                }
                 let op = match ty {
                     "i32" => self.random.of(&["store", "store8", "store16"]),
                     "i64" => self.random.of(&["store", "store8", "store32"]),
                     _ => "store",
                 };
-                self.line(&format!("{ty}.{op} offset={}", self.text.len() % 5));
+                self.line(&format!("{ty}.{op} {memory} offset={offset}"));
             }
             13 if same => {
                 self.value("i32", 2);
@@ -448,6 +555,7 @@ impl Generator {
                 let func = self.at + 1 + self.random.below(self.funcs.len() - self.at - 1);
                 self.call(func, true);
             }
+            17 if self.random.chance(30) => self.wide(),
             17 => self.runtime(),
             18 | 19 => self.nested(),
             20 => self.br_if(),
@@ -485,12 +593,45 @@ impl Generator {
         self.stack.extend(results);
     }
 
+    /// 128-bit arithmetic: its two results stay, or one goes.
+    fn wide(&mut self) {
+        let (op, operands) = self.random.of(&[
+            ("i64.add128", 4),
+            ("i64.sub128", 4),
+            ("i64.mul_wide_s", 2),
+            ("i64.mul_wide_u", 2),
+        ]);
+        for _ in 0..operands {
+            self.value("i64", 2);
+        }
+        self.pop(operands);
+        self.line(op);
+        self.stack.extend(["i64", "i64"]);
+    }
+
     fn runtime(&mut self) {
-        match self.random.below(5) {
-            0 => self.push("i32", "memory.size"),
+        match self.random.below(7) {
+            0 => {
+                let memory = self.random.below(2);
+                self.push("i32", &format!("memory.size {memory}"));
+            }
             1 => {
+                let memory = self.random.below(2);
                 self.value("i32", 1);
-                self.line("i32.const 1 i32.and memory.grow");
+                self.line(&format!("i32.const 1 i32.and memory.grow {memory}"));
+            }
+            4 => {
+                self.value("i64", 1);
+                self.line("i64.const 1 i64.and memory.grow 2");
+            }
+            5 => {
+                // From a memory of one kind of addresses to one of the other.
+                for (ty, mask) in [("i64", 0xfff), ("i32", 0xfff), ("i32", 0xff)] {
+                    self.value(ty, 2);
+                    self.line(&format!("{ty}.const {mask} {ty}.and"));
+                }
+                self.pop(3);
+                self.line("memory.copy 2 0");
             }
             2 => {
                 for mask in [0xfff, 0xff, 0xff] {
@@ -498,7 +639,8 @@ impl Generator {
                     self.line(&format!("i32.const {mask} i32.and"));
                 }
                 self.pop(3);
-                self.line("memory.fill");
+                let memory = self.random.below(2);
+                self.line(&format!("memory.fill {memory}"));
             }
             3 => {
                 for mask in [0xfff, 0x1ffff, 0xff] {
@@ -506,7 +648,8 @@ impl Generator {
                     self.line(&format!("i32.const {mask} i32.and"));
                 }
                 self.pop(3);
-                self.line("memory.copy");
+                let memories = self.random.of(&["0 0", "0 0", "0 1", "1 0"]);
+                self.line(&format!("memory.copy {memories}"));
             }
             _ => self.push("i32", "ref.func 2 ref.is_null"),
         }
@@ -601,8 +744,31 @@ impl Generator {
         self.line(&format!("br_if {depth}"));
     }
 
+    /// A call in the place of the function, if one with its results comes later.
+    fn tail_call(&mut self) -> bool {
+        let results = &self.funcs[self.at].results;
+        let same = |func: &usize| self.funcs[*func].results == *results;
+        let mut callees: Vec<usize> = (self.at + 1..self.funcs.len()).filter(same).collect();
+        callees.extend((0..2).filter(same));
+        if callees.is_empty() {
+            return false;
+        }
+        let func = self.random.of(&callees);
+        let params = self.funcs[func].params.clone();
+        self.operands(&params);
+        if self.random.chance(30) {
+            self.line(&format!(
+                "i32.const {func} return_call_indirect (type {func})"
+            ));
+        } else {
+            self.line(&format!("return_call {func}"));
+        }
+        true
+    }
+
     fn leave(&mut self) -> bool {
-        match self.random.below(5) {
+        match self.random.below(7) {
+            5 | 6 if self.tail_call() => {}
             0 => {
                 let results = self.funcs[self.at].results.clone();
                 self.operands(&results);

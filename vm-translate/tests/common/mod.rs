@@ -23,22 +23,63 @@ pub enum Trap {
     BadSignature,
 }
 
+/// The value of a constant expression over numbers and functions.
+fn constant(expr: &vm_translate::ConstExpr) -> Value {
+    use vm_translate::ConstOp;
+    let mut stack: Vec<u64> = Vec::new();
+    for op in expr.ops() {
+        let value = match *op {
+            ConstOp::I32(value) => u64::from(value as u32),
+            ConstOp::I64(value) => value as u64,
+            ConstOp::F32(bits) => bits.into(),
+            ConstOp::F64(bits) => bits,
+            ConstOp::V128(bits) => return bits,
+            ConstOp::RefFunc(func) => u64::from(func) + 1,
+            ConstOp::RefNull(_) => 0,
+            ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                let (b, a) = (stack.pop().unwrap() as u32, stack.pop().unwrap() as u32);
+                u64::from(match *op {
+                    ConstOp::I32Add => a.wrapping_add(b),
+                    ConstOp::I32Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                })
+            }
+            ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                let (b, a) = (stack.pop().unwrap(), stack.pop().unwrap());
+                match *op {
+                    ConstOp::I64Add => a.wrapping_add(b),
+                    ConstOp::I64Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                }
+            }
+            _ => panic!("not among what the tests use"),
+        };
+        stack.push(value);
+    }
+    stack[0].into()
+}
+
 /// A run's outcome, and what it left behind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    pub result: Result<Vec<u64>, Trap>,
-    pub memory: Vec<u8>,
-    pub globals: Vec<u64>,
+    pub result: Result<Vec<Value>, Trap>,
+    pub memories: Vec<Vec<u8>>,
+    pub globals: Vec<Value>,
     /// The arguments of every call of the host, in order.
-    pub host_calls: Vec<Vec<u64>>,
+    pub host_calls: Vec<Vec<Value>>,
 }
+
+/// A value's bits: of a number, what is above them is zero.
+pub type Value = u128;
 
 /// The state that both interpreters work on.
 pub struct State {
-    pub memory: Vec<u8>,
-    pub globals: Vec<u64>,
+    pub memories: Vec<Vec<u8>>,
+    /// Of every memory, whether its addresses have 64 bits.
+    pub memory64: Vec<bool>,
+    pub globals: Vec<Value>,
     pub table: Vec<Option<u32>>,
-    pub host_calls: Vec<Vec<u64>>,
+    pub host_calls: Vec<Vec<Value>>,
 }
 
 pub const PAGE: usize = 65536;
@@ -46,17 +87,7 @@ pub const MAX_PAGES: usize = 3;
 
 impl State {
     pub fn new(module: &vm_translate::Module) -> State {
-        use vm_translate::ConstOp;
-        let constant = |expr: &vm_translate::ConstExpr| match expr.ops()[0] {
-            ConstOp::I32(value) => u64::from(value as u32),
-            ConstOp::I64(value) => value as u64,
-            ConstOp::F32(bits) => bits.into(),
-            ConstOp::F64(bits) => bits,
-            ConstOp::RefFunc(func) => u64::from(func) + 1,
-            ConstOp::RefNull(_) => 0,
-            _ => panic!("not among what the tests use"),
-        };
-        let pages = module.memories().first().map_or(0, |ty| ty.minimum);
+        let pages = module.memories().iter().map(|ty| ty.minimum as usize);
         let globals = 0..module.globals().len() as u32;
         let size = module.tables().first().map_or(0, |ty| ty.minimum);
         let mut table = vec![None; size as usize];
@@ -69,7 +100,8 @@ impl State {
             }
         }
         State {
-            memory: vec![0; pages as usize * PAGE],
+            memories: pages.map(|pages| vec![0; pages * PAGE]).collect(),
+            memory64: module.memories().iter().map(|ty| ty.memory64).collect(),
             globals: globals
                 .map(|global| constant(module.global_init(global).unwrap()))
                 .collect(),
@@ -78,78 +110,112 @@ impl State {
         }
     }
 
-    pub fn load(&self, address: u64, offset: u64, width: u32) -> Result<u64, Trap> {
-        let start = self.range(address, offset, width.into())?;
-        let mut bytes = [0; 8];
-        bytes[..width as usize].copy_from_slice(&self.memory[start..start + width as usize]);
-        Ok(u64::from_le_bytes(bytes))
+    pub fn load(
+        &self,
+        memory: u32,
+        address: Value,
+        offset: u64,
+        width: u32,
+    ) -> Result<Value, Trap> {
+        let range = self.range(memory, address, offset, width.into())?;
+        let mut bytes = [0; 16];
+        bytes[..width as usize].copy_from_slice(&self.memories[memory as usize][range]);
+        Ok(Value::from_le_bytes(bytes))
     }
 
-    pub fn store(&mut self, address: u64, offset: u64, width: u32, value: u64) -> Result<(), Trap> {
-        let start = self.range(address, offset, width.into())?;
-        self.memory[start..start + width as usize]
-            .copy_from_slice(&value.to_le_bytes()[..width as usize]);
+    pub fn store(
+        &mut self,
+        memory: u32,
+        address: Value,
+        offset: u64,
+        width: u32,
+        value: Value,
+    ) -> Result<(), Trap> {
+        let range = self.range(memory, address, offset, width.into())?;
+        let bytes = &value.to_le_bytes()[..width as usize];
+        self.memories[memory as usize][range].copy_from_slice(bytes);
         Ok(())
     }
 
-    fn range(&self, address: u64, offset: u64, width: u64) -> Result<usize, Trap> {
-        assert!(
-            address <= u32::MAX.into(),
-            "an address has dirty upper bits"
-        );
-        let start = address + offset;
-        if start + width > self.memory.len() as u64 {
+    fn range(
+        &self,
+        memory: u32,
+        address: Value,
+        offset: u64,
+        width: u64,
+    ) -> Result<std::ops::Range<usize>, Trap> {
+        let most = if self.memory64[memory as usize] {
+            u64::MAX
+        } else {
+            u32::MAX.into()
+        };
+        assert!(address <= most.into(), "an address has dirty upper bits");
+        let start = address + Value::from(offset);
+        let end = start + Value::from(width);
+        if end > self.memories[memory as usize].len() as Value {
             return Err(Trap::MemoryOutOfBounds);
         }
-        Ok(start as usize)
+        Ok(start as usize..end as usize)
     }
 
-    pub fn grow(&mut self, pages: u64) -> u64 {
-        let old = self.memory.len() / PAGE;
-        match old.checked_add(pages as usize) {
-            Some(new) if new <= MAX_PAGES => {
-                self.memory.resize(new * PAGE, 0);
-                old as u64
+    pub fn size(&self, memory: u32) -> Value {
+        (self.memories[memory as usize].len() / PAGE) as Value
+    }
+
+    pub fn grow(&mut self, memory: u32, pages: Value) -> Value {
+        let old = self.size(memory);
+        match old.checked_add(pages) {
+            Some(new) if new <= MAX_PAGES as Value => {
+                self.memories[memory as usize].resize(new as usize * PAGE, 0);
+                old
             }
+            _ if self.memory64[memory as usize] => u64::MAX.into(),
             _ => u32::MAX.into(),
         }
     }
 
-    pub fn fill(&mut self, address: u64, value: u64, len: u64) -> Result<(), Trap> {
-        let start = self.range(address, 0, len)?;
-        self.memory[start..start + len as usize].fill(value as u8);
+    pub fn fill(&mut self, memory: u32, [address, value, len]: [Value; 3]) -> Result<(), Trap> {
+        let range = self.range(memory, address, 0, len as u64)?;
+        self.memories[memory as usize][range].fill(value as u8);
         Ok(())
     }
 
-    pub fn copy(&mut self, to: u64, from: u64, len: u64) -> Result<(), Trap> {
-        let (to, from) = (self.range(to, 0, len)?, self.range(from, 0, len)?);
-        self.memory.copy_within(from..from + len as usize, to);
+    pub fn copy(&mut self, to: u32, from: u32, args: [Value; 3]) -> Result<(), Trap> {
+        let len = args[2] as u64;
+        let (target, source) = (
+            self.range(to, args[0], 0, len)?,
+            self.range(from, args[1], 0, len)?,
+        );
+        let bytes = self.memories[from as usize][source].to_vec();
+        self.memories[to as usize][target].copy_from_slice(&bytes);
         Ok(())
     }
 
     /// What the host answers: depends on all it was ever told, so that the order of calls shows.
-    pub fn host(&mut self, func: u32, args: &[u64], ty: &vm_translate::FuncType) -> Vec<u64> {
+    pub fn host(&mut self, func: u32, args: &[Value], ty: &vm_translate::FuncType) -> Vec<Value> {
         let mut call = vec![func.into()];
         call.extend_from_slice(args);
         self.host_calls.push(call);
         let mix = self.host_calls.len() as u64 * 0x9e37_79b9;
-        let mix = args.iter().fold(mix, |mix, arg| mix.wrapping_add(*arg));
+        let mix = args
+            .iter()
+            .fold(mix, |mix, arg| mix.wrapping_add(*arg as u64));
         ty.results()
             .iter()
             .map(|ty| match ty.ty() {
-                vm_translate::Ty::I32 => mix & 0xffff_ffff,
-                vm_translate::Ty::I64 => mix,
-                vm_translate::Ty::F32 => u64::from((mix as i32 as f32).to_bits()),
-                vm_translate::Ty::F64 => (mix as i64 as f64).to_bits(),
-                vm_translate::Ty::V128 => panic!("no vectors in tests"),
+                vm_translate::Ty::I32 => Value::from(mix as u32),
+                vm_translate::Ty::I64 => mix.into(),
+                vm_translate::Ty::F32 => (mix as i32 as f32).to_bits().into(),
+                vm_translate::Ty::F64 => (mix as i64 as f64).to_bits().into(),
+                vm_translate::Ty::V128 => Value::from(mix) << 64 | Value::from(!mix),
             })
             .collect()
     }
 
-    pub fn outcome(self, result: Result<Vec<u64>, Trap>) -> Outcome {
+    pub fn outcome(self, result: Result<Vec<Value>, Trap>) -> Outcome {
         Outcome {
             result,
-            memory: self.memory,
+            memories: self.memories,
             globals: self.globals,
             host_calls: self.host_calls,
         }

@@ -1,10 +1,10 @@
 //! A direct interpreter of WebAssembly, independent of the translation: an operand stack and
 //! structured control, nothing clever.
 
-use super::{Outcome, PAGE, State, Trap, numeric};
+use super::{Outcome, State, Trap, Value, numeric};
 use std::collections::HashMap;
 use vm_translate::{Module, Op};
-use wasmparser::{BlockType, Operator, Parser, Payload};
+use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
 
 pub struct Oracle<'a> {
     module: &'a Module,
@@ -14,7 +14,7 @@ pub struct Oracle<'a> {
 }
 
 struct Body<'a> {
-    locals: Vec<u64>,
+    locals: Vec<Value>,
     code: Vec<(Operator<'a>, u32)>,
     /// For each block's start, its else (or end) and its end.
     ends: HashMap<usize, (usize, usize)>,
@@ -26,7 +26,7 @@ enum Exit {
     Branch(u32),
 }
 
-pub fn run(module: &Module, func: u32, args: &[u64]) -> (Outcome, Option<u32>) {
+pub fn run(module: &Module, func: u32, args: &[Value]) -> (Outcome, Option<u32>) {
     let mut bodies = Vec::new();
     for payload in Parser::new(0).parse_all(module.bytes()) {
         if let Payload::CodeSectionEntry(body) = payload.unwrap() {
@@ -70,7 +70,7 @@ pub fn run(module: &Module, func: u32, args: &[u64]) -> (Outcome, Option<u32>) {
 }
 
 impl Oracle<'_> {
-    fn call(&mut self, func: u32, args: Vec<u64>) -> Result<Vec<u64>, Trap> {
+    fn call(&mut self, func: u32, args: Vec<Value>) -> Result<Vec<Value>, Trap> {
         let ty = self.module.func_type(func);
         let Some(defined) = func.checked_sub(self.module.imported_funcs()) else {
             return Ok(self.state.host(func, &args, ty));
@@ -83,6 +83,17 @@ impl Oracle<'_> {
         self.sequence(defined as usize, 0, len, &mut locals, &mut stack)?;
         let results = ty.results().len();
         Ok(stack.split_off(stack.len() - results))
+    }
+
+    fn indirect(&self, type_index: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.table.get(index as usize);
+        let func = entry
+            .ok_or(Trap::TableOutOfBounds)?
+            .ok_or(Trap::NullFunction)?;
+        if *self.module.func_type(func) != self.module.types()[type_index as usize] {
+            return Err(Trap::BadSignature);
+        }
+        Ok(func)
     }
 
     fn arity(&self, ty: BlockType) -> (usize, usize) {
@@ -101,8 +112,8 @@ impl Oracle<'_> {
         body: usize,
         start: usize,
         end: usize,
-        locals: &mut [u64],
-        stack: &mut Vec<u64>,
+        locals: &mut [Value],
+        stack: &mut Vec<Value>,
     ) -> Result<Exit, Trap> {
         let mut at = start;
         while at < end {
@@ -151,6 +162,19 @@ impl Oracle<'_> {
                     ))
                 }
                 Operator::Return => Some(Exit::Branch(u32::MAX / 2)),
+                Operator::ReturnCall { function_index } => {
+                    let params = self.module.func_type(function_index).params().len();
+                    let args = stack.split_off(stack.len() - params);
+                    stack.extend(self.call(function_index, args)?);
+                    Some(Exit::Branch(u32::MAX / 2))
+                }
+                Operator::ReturnCallIndirect { type_index, .. } => {
+                    let func = self.indirect(type_index, stack.pop().unwrap())?;
+                    let params = self.module.func_type(func).params().len();
+                    let args = stack.split_off(stack.len() - params);
+                    stack.extend(self.call(func, args)?);
+                    Some(Exit::Branch(u32::MAX / 2))
+                }
                 _ => {
                     if let Err(trap) = self.simple(&op, locals, stack) {
                         let call =
@@ -174,8 +198,8 @@ impl Oracle<'_> {
     fn simple(
         &mut self,
         op: &Operator<'_>,
-        locals: &mut [u64],
-        stack: &mut Vec<u64>,
+        locals: &mut [Value],
+        stack: &mut Vec<Value>,
     ) -> Result<(), Trap> {
         macro_rules! numeric {
             ($($name:ident)*) => {
@@ -184,12 +208,12 @@ impl Oracle<'_> {
         }
         macro_rules! loads {
             ($($name:ident $width:literal)*) => {
-                match op { $(Operator::$name { memarg } => Some((Op::$name, memarg.offset, $width)),)* _ => None }
+                match op { $(Operator::$name { memarg } => Some((Op::$name, *memarg, $width)),)* _ => None }
             };
         }
         macro_rules! stores {
             ($($name:ident $width:literal)*) => {
-                match op { $(Operator::$name { memarg } => Some((memarg.offset, $width)),)* _ => None }
+                match op { $(Operator::$name { memarg } => Some((*memarg, $width)),)* _ => None }
             };
         }
         let n = numeric! {
@@ -205,29 +229,37 @@ impl Oracle<'_> {
             F32DemoteF64 F64PromoteF32 I32ReinterpretF32 F32ReinterpretI32 I64ReinterpretF64
             F64ReinterpretI64 I32Extend8S I32Extend16S I64Extend8S I64Extend16S I64Extend32S
             Select
+            V128Not V128And V128AndNot V128Or V128Xor V128Bitselect V128AnyTrue I32x4AllTrue
+            I8x16Bitmask I8x16Splat I16x8Splat I32x4Splat I64x2Splat I8x16Add I16x8Sub I32x4Add
+            I32x4Mul I64x2Add I64x2Sub I8x16Eq I32x4LtS I32x4GtS I32x4Shl I32x4ShrU I64x2ShrS
+            I16x8ExtendLowI8x16U I64x2ExtendLowI32x4S
         };
         if let Some(op) = n {
             let args = stack.split_off(stack.len() - op.params().len());
-            stack.push(numeric::apply(op, &args)?);
+            // One instruction selects numbers and vectors alike.
+            stack.push(match op {
+                Op::Select => args[if args[2] != 0 { 0 } else { 1 }],
+                op => numeric::apply(op, &args, 0)?,
+            });
             return Ok(());
         }
         let l = loads! {
             I32Load 4 I64Load 8 F32Load 4 F64Load 8 I32Load8S 1 I32Load8U 1 I32Load16S 2
             I32Load16U 2 I64Load8S 1 I64Load8U 1 I64Load16S 2 I64Load16U 2 I64Load32S 4
-            I64Load32U 4
+            I64Load32U 4 V128Load 16
         };
-        if let Some((op, offset, width)) = l {
-            let bits = self.state.load(stack.pop().unwrap(), offset, width)?;
+        if let Some((op, memarg, width)) = l {
+            let bits = self.load(memarg, width, stack)?;
             stack.push(numeric::extend(op, bits));
             return Ok(());
         }
         let s = stores! {
             I32Store 4 I64Store 8 F32Store 4 F64Store 8 I32Store8 1 I32Store16 2 I64Store8 1
-            I64Store16 2 I64Store32 4
+            I64Store16 2 I64Store32 4 V128Store 16
         };
-        if let Some((offset, width)) = s {
+        if let Some((memarg, width)) = s {
             let value = stack.pop().unwrap();
-            return self.state.store(stack.pop().unwrap(), offset, width, value);
+            return self.store(memarg, width, value, stack);
         }
         match *op {
             Operator::Nop | Operator::End | Operator::Else => {}
@@ -252,50 +284,129 @@ impl Oracle<'_> {
             Operator::GlobalSet { global_index } => {
                 self.state.globals[global_index as usize] = stack.pop().unwrap();
             }
-            Operator::I32Const { value } => stack.push(u64::from(value as u32)),
-            Operator::I64Const { value } => stack.push(value as u64),
+            Operator::I32Const { value } => stack.push((value as u32).into()),
+            Operator::I64Const { value } => stack.push((value as u64).into()),
             Operator::F32Const { value } => stack.push(value.bits().into()),
-            Operator::F64Const { value } => stack.push(value.bits()),
+            Operator::F64Const { value } => stack.push(value.bits().into()),
+            Operator::V128Const { value } => stack.push(Value::from_le_bytes(*value.bytes())),
+            Operator::I8x16Shuffle { lanes } => {
+                let mut args = stack.split_off(stack.len() - 2);
+                args.push(Value::from_le_bytes(lanes));
+                stack.push(numeric::apply(Op::I8x16Shuffle, &args, 0)?);
+            }
+            Operator::I32x4ExtractLane { lane } => lane_of(Op::I32x4ExtractLane, lane, stack),
+            Operator::I64x2ExtractLane { lane } => lane_of(Op::I64x2ExtractLane, lane, stack),
+            Operator::I8x16ExtractLaneS { lane } => lane_of(Op::I8x16ExtractLaneS, lane, stack),
+            Operator::I16x8ExtractLaneU { lane } => lane_of(Op::I16x8ExtractLaneU, lane, stack),
+            Operator::I8x16ReplaceLane { lane } => lane_of(Op::I8x16ReplaceLane, lane, stack),
+            Operator::I32x4ReplaceLane { lane } => lane_of(Op::I32x4ReplaceLane, lane, stack),
+            Operator::I64x2ReplaceLane { lane } => lane_of(Op::I64x2ReplaceLane, lane, stack),
+            Operator::V128Load32Splat { memarg } => {
+                let value = self.load(memarg, 4, stack)?;
+                stack.push(numeric::apply(Op::I32x4Splat, &[value], 0)?);
+            }
+            Operator::V128Load64Zero { memarg } => {
+                let value = self.load(memarg, 8, stack)?;
+                stack.push(value);
+            }
+            Operator::V128Load8x8U { memarg } => {
+                let value = self.load(memarg, 8, stack)?;
+                stack.push(numeric::apply(Op::I16x8ExtendLowI8x16U, &[value], 0)?);
+            }
+            Operator::V128Load16Lane { memarg, lane } => {
+                let vector = stack.pop().unwrap();
+                let value = self.load(memarg, 2, stack)?;
+                let args = [vector, value];
+                stack.push(numeric::apply(Op::I16x8ReplaceLane, &args, lane.into())?);
+            }
+            Operator::V128Store32Lane { memarg, lane } => {
+                let vector = stack.pop().unwrap();
+                return self.store(memarg, 4, vector >> (32 * lane), stack);
+            }
+            Operator::I64Add128 | Operator::I64Sub128 => {
+                let args = stack.split_off(stack.len() - 4);
+                let (a, b) = (args[0] | args[1] << 64, args[2] | args[3] << 64);
+                let sum = match op {
+                    Operator::I64Add128 => a.wrapping_add(b),
+                    _ => a.wrapping_sub(b),
+                };
+                stack.extend([Value::from(sum as u64), sum >> 64]);
+            }
+            Operator::I64MulWideU => {
+                let args = stack.split_off(stack.len() - 2);
+                let product = args[0] * args[1];
+                stack.extend([Value::from(product as u64), product >> 64]);
+            }
+            Operator::I64MulWideS => {
+                let args = stack.split_off(stack.len() - 2);
+                let [a, b] = [args[0], args[1]].map(|arg| i128::from(arg as u64 as i64));
+                let product = (a * b) as Value;
+                stack.extend([Value::from(product as u64), product >> 64]);
+            }
             Operator::RefNull { .. } => stack.push(0),
-            Operator::RefFunc { function_index } => stack.push(u64::from(function_index) + 1),
+            Operator::RefFunc { function_index } => stack.push(Value::from(function_index) + 1),
             Operator::RefIsNull => {
                 let value = stack.pop().unwrap();
-                stack.push(u64::from(value == 0));
+                stack.push(Value::from(value == 0));
             }
-            Operator::MemorySize { .. } => stack.push((self.state.memory.len() / PAGE) as u64),
-            Operator::MemoryGrow { .. } => {
+            Operator::MemorySize { mem } => stack.push(self.state.size(mem)),
+            Operator::MemoryGrow { mem } => {
                 let pages = stack.pop().unwrap();
-                stack.push(self.state.grow(pages));
+                stack.push(self.state.grow(mem, pages));
             }
-            Operator::MemoryFill { .. } => {
+            Operator::MemoryFill { mem } => {
                 let args = stack.split_off(stack.len() - 3);
-                self.state.fill(args[0], args[1], args[2])?;
+                self.state.fill(mem, [args[0], args[1], args[2]])?;
             }
-            Operator::MemoryCopy { .. } => {
+            Operator::MemoryCopy { dst_mem, src_mem } => {
                 let args = stack.split_off(stack.len() - 3);
-                self.state.copy(args[0], args[1], args[2])?;
+                let args = [args[0], args[1], args[2]];
+                self.state.copy(dst_mem, src_mem, args)?;
             }
-            Operator::TableSize { .. } => stack.push(self.state.table.len() as u64),
+            Operator::TableSize { .. } => stack.push(self.state.table.len() as Value),
             Operator::Call { function_index } => {
                 let params = self.module.func_type(function_index).params().len();
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(function_index, args)?);
             }
             Operator::CallIndirect { type_index, .. } => {
-                let index = stack.pop().unwrap();
-                let entry = self.state.table.get(index as usize);
-                let func = entry
-                    .ok_or(Trap::TableOutOfBounds)?
-                    .ok_or(Trap::NullFunction)?;
-                let ty = &self.module.types()[type_index as usize];
-                if self.module.func_type(func) != ty {
-                    return Err(Trap::BadSignature);
-                }
-                let args = stack.split_off(stack.len() - ty.params().len());
+                let func = self.indirect(type_index, stack.pop().unwrap())?;
+                let params = self.module.func_type(func).params().len();
+                let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(func, args)?);
             }
             ref other => panic!("{other:?} is not among what the tests use"),
         }
         Ok(())
     }
+
+    fn load(&self, memarg: MemArg, width: u32, stack: &mut Vec<Value>) -> Result<Value, Trap> {
+        let address = stack.pop().unwrap();
+        self.state
+            .load(memory(memarg), address, memarg.offset, width)
+    }
+
+    fn store(
+        &mut self,
+        memarg: MemArg,
+        width: u32,
+        value: Value,
+        stack: &mut Vec<Value>,
+    ) -> Result<(), Trap> {
+        let address = stack.pop().unwrap();
+        self.state
+            .store(memory(memarg), address, memarg.offset, width, value)
+    }
+}
+
+fn memory(memarg: MemArg) -> u32 {
+    match memarg.target {
+        MemArgTarget::Memory(index) => index,
+        MemArgTarget::Array(_) => panic!("there are no arrays"),
+    }
+}
+
+fn lane_of(op: Op, lane: u8, stack: &mut Vec<Value>) {
+    let args = stack.split_off(stack.len() - op.params().len());
+    stack.push(numeric::apply(op, &args, lane.into()).unwrap());
 }

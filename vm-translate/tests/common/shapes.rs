@@ -24,7 +24,7 @@ pub fn promised(key: ShapeKey) -> bool {
         [48..64, leaf] => leaf == SLOT || constant(&leaf) || int(&leaf),
         [64..80, leaf] => leaf == SLOT || constant(&leaf) || float(&leaf),
         // The same of vectors.
-        [12, leaf] => leaf == VECTOR,
+        [12, leaf] if leaf < 160 => leaf == VECTOR,
         // A set of a slot, or of two, from an operator over slots.
         [11 | 12, op, ref rest @ ..] => {
             let op = Op::from_number(op - 160).unwrap();
