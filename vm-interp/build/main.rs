@@ -20,6 +20,8 @@ mod hash;
 #[path = "../src/direct/operands.rs"]
 mod operands;
 mod operators;
+#[path = "../src/shapes.rs"]
+mod shapes;
 mod templates;
 mod x86_64;
 
@@ -49,6 +51,9 @@ const TRAPS: [(Exit, u32); 10] = [
     (Exit::StackOverflow, 10),
     (Exit::Host, 0x100),
 ];
+
+/// Names a file with more shapes: those of the embedder's own programs.
+const USER_SHAPES: &str = "PALISADE_SHAPES";
 
 /// The status of a run that a fault ended.
 const STATUS_FAULT: u32 = 0x200;
@@ -84,16 +89,25 @@ fn main() {
         return;
     }
     println!("cargo::rustc-cfg=palisade_direct");
-    let folder = Path::new(&var("CARGO_MANIFEST_DIR")).join("shapes");
-    let mut shapes = Vec::new();
-    for name in ["default.shapes", "vectors.shapes"] {
-        let path = folder.join(name);
-        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        shapes.extend(
-            table::read(&text, fixed::REGISTERS)
-                .unwrap_or_else(|e| panic!("{}: {e}", path.display())),
-        );
+    let mut tables = Vec::new();
+    for (name, text) in [
+        ("trained", shapes::TRAINED),
+        ("default", shapes::BASE),
+        ("vectors", shapes::VECTORS),
+    ] {
+        let read = table::read(text, shapes::REGISTERS);
+        tables.extend(read.unwrap_or_else(|e| panic!("shapes/{name}.shapes: {e}")));
     }
+    println!("cargo::rerun-if-env-changed={USER_SHAPES}");
+    if let Some(path) = env::var_os(USER_SHAPES) {
+        let path = Path::new(&path);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let fail =
+            |e: &dyn std::fmt::Display| -> ! { panic!("{USER_SHAPES}={}: {e}", path.display()) };
+        let text = fs::read_to_string(path).unwrap_or_else(|e| fail(&e));
+        tables.extend(table::read(&text, shapes::REGISTERS).unwrap_or_else(|e| fail(&e)));
+    }
+    let shapes = tables;
     generate(shapes, &PathBuf::from(var("OUT_DIR")));
 }
 
@@ -172,6 +186,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     }
     let count = fixed.len() + keyed.len();
 
+    let mut refused = Vec::new();
     let mut asm = X86_64::new();
     asm.text
         .push_str("\t.section .text.palisade, \"ax\", @progbits\n");
@@ -202,8 +217,9 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
                 begin(&mut asm, number[n]);
                 let accesses = accesses(shape);
                 asm.mark_sites(accesses > 1);
-                templates::emit(&mut asm, shape)
-                    .unwrap_or_else(|e| panic!("no handler for {shape}: {}", e.0));
+                if let Err(reason) = templates::emit(&mut asm, shape) {
+                    refused.push(format!("no handler for {shape}: {}", reason.0));
+                }
                 let marked = asm.marked_sites();
                 assert!(
                     marked == 0 || marked == accesses,
@@ -227,6 +243,8 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     }
     asm.sites();
     asm.text.push_str("\t.text\n");
+
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
 
     let generated = format!(
         "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const SHAPE_BITS: u32 = {};\npub(super) const TREE_BITS: u32 = {};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\npub(super) const SITES: usize = {};\n",

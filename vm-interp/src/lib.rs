@@ -8,6 +8,7 @@ mod machine;
 mod profile;
 mod registry;
 pub mod semantics;
+pub mod shapes;
 mod token;
 mod value;
 

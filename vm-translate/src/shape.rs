@@ -10,7 +10,7 @@ pub mod table;
 use std::fmt;
 
 use crate::ir::{Node, Place, Root};
-use crate::op::{Op, StoreOp, Ty};
+use crate::op::{Effect, Op, StoreOp, Ty};
 
 pub use cells::{Cells, Found, Traps, traps};
 
@@ -347,6 +347,29 @@ impl ShapeKey {
     pub const fn operator(self) -> Option<usize> {
         let number = (self.0 >> Self::BITS) as usize & ((1 << Self::BITS) - 1);
         number.checked_sub(Symbol::FIRST_OPERATOR as usize)
+    }
+
+    /// The operator, if the shape sets a slot, or two, to an operator over slots which reads nothing
+    /// else: such shapes are always there, see [`Shapes`].
+    pub fn slots_operator(self) -> Option<Op> {
+        let root = self.first()?;
+        if !matches!(root, Symbol::Set(SetSymbol::Slot | SetSymbol::Vector)) {
+            return None;
+        }
+        Op::ALL.get(self.operator()?).copied().filter(|op| {
+            let place = match op.result() {
+                Ty::V128 => SetSymbol::Vector,
+                _ => SetSymbol::Slot,
+            };
+            let leaves = op.params().iter().map(|ty| match ty {
+                Ty::V128 => Symbol::Vector,
+                _ => Symbol::Slot,
+            });
+            let slots = [Symbol::Op(*op)].into_iter().chain(leaves);
+            root == Symbol::Set(place)
+                && matches!(op.effect(), Effect::Pure | Effect::Traps)
+                && slots.eq(self.iter().skip(1))
+        })
     }
 
     /// With one more symbol, unless it is full.

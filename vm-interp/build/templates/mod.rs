@@ -240,9 +240,10 @@ impl<A: Assembler> Templates<'_, A> {
         unchecked: bool,
     ) -> Result<Reg, NoTemplate> {
         let (index, held) = self.register(value, Ty::I32)?;
-        let address = self.address_from(index, at, bytes, unchecked)?;
+        self.add_offset(index, at);
+        // Checking takes a register too.
         self.release(held);
-        Ok(address)
+        self.check(bytes, unchecked)
     }
 
     /// The same from an index in a register.
@@ -253,10 +254,22 @@ impl<A: Assembler> Templates<'_, A> {
         bytes: u32,
         unchecked: bool,
     ) -> Result<Reg, NoTemplate> {
+        self.add_offset(index, at);
+        self.check(bytes, unchecked)
+    }
+
+    /// The sum of an index and the offset at `at`, in [`Reg::Address`].
+    fn add_offset(&mut self, index: Reg, at: u32) {
+        let offset = Src::Mem(Mem::Operand(at));
+        self.asm.load(Width::W32, Reg::Address, offset);
+        let index = Src::Reg(index);
+        self.asm.alu(Alu::Add, Width::W64, Reg::Address, index);
+    }
+
+    /// Compares the end of the access at [`Reg::Address`] with the memory's length, unless it needs
+    /// no check.
+    fn check(&mut self, bytes: u32, unchecked: bool) -> Result<Reg, NoTemplate> {
         let address = Reg::Address;
-        self.asm
-            .load(Width::W32, address, Src::Mem(Mem::Operand(at)));
-        self.asm.alu(Alu::Add, Width::W64, address, Src::Reg(index));
         if !unchecked {
             let end = self.take()?;
             self.asm.address_of(end, Mem::At(address, bytes as i32));

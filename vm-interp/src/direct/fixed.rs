@@ -3,19 +3,14 @@
 //! They come first in the list of handlers, in the order of [`Fixed::all`]. The generator and the
 //! encoder share this file.
 
-use vm_translate::{Effect, Op, Registers, StoreOp};
+use vm_translate::{Effect, Op, StoreOp};
+
+use crate::shapes::REGISTERS;
 
 /// The most integer registers that a function pins.
-pub(crate) const PINNED_INTS: u8 = 6;
+pub(crate) const PINNED_INTS: u8 = REGISTERS.pinned_ints;
 /// The most float registers that a function pins.
-pub(crate) const PINNED_FLOATS: u8 = 5;
-/// The registers that shapes name.
-pub(crate) const REGISTERS: Registers = Registers {
-    pinned_ints: PINNED_INTS,
-    temp_ints: 1,
-    pinned_floats: PINNED_FLOATS,
-    temp_floats: 1,
-};
+pub(crate) const PINNED_FLOATS: u8 = REGISTERS.pinned_floats;
 
 /// A handler with a template of its own. Operands are given in the order of the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,11 @@
 //! Which shapes there are, and the number of each one's handler.
 
-use vm_translate::op::Effect;
-use vm_translate::shape::{Found, SetSymbol, ShapeKey, Shapes, Symbol};
-use vm_translate::{Op, Ty};
+use vm_translate::shape::{Found, ShapeKey, Shapes};
 
 use vm_translate::shape::Registers;
 
-use super::fixed::REGISTERS;
 use super::{FIXED, SHAPE_BITS, TREE_BITS, hash};
+use crate::shapes::REGISTERS;
 
 /// Keys grouped by hash bucket, as the build script writes them.
 struct HashTable {
@@ -63,7 +61,7 @@ pub(super) struct DirectShapes;
 
 impl Shapes for DirectShapes {
     fn contains(&self, key: ShapeKey) -> bool {
-        find(key).is_some() || evaluated(key).is_some()
+        find(key).is_some() || key.slots_operator().is_some()
     }
 
     fn grows(&self, tree: ShapeKey) -> bool {
@@ -73,29 +71,6 @@ impl Shapes for DirectShapes {
     fn registers(&self) -> Registers {
         REGISTERS
     }
-}
-
-/// The operator of a shape that sets a slot, or two, to an operator over slots which reads nothing
-/// else.
-pub(super) fn evaluated(key: ShapeKey) -> Option<Op> {
-    let root = key.first()?;
-    if !matches!(root, Symbol::Set(SetSymbol::Slot | SetSymbol::Vector)) {
-        return None;
-    }
-    Op::ALL.get(key.operator()?).copied().filter(|op| {
-        let place = match op.result() {
-            Ty::V128 => SetSymbol::Vector,
-            _ => SetSymbol::Slot,
-        };
-        let leaves = op.params().iter().map(|ty| match ty {
-            Ty::V128 => Symbol::Vector,
-            _ => Symbol::Slot,
-        });
-        let slots = [Symbol::Op(*op)].into_iter().chain(leaves);
-        root == Symbol::Set(place)
-            && matches!(op.effect(), Effect::Pure | Effect::Traps)
-            && slots.eq(key.iter().skip(1))
-    })
 }
 
 /// Every shape of the table, and the number of its handler.

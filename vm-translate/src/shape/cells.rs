@@ -28,6 +28,17 @@ pub enum Traps {
     Otherwise,
 }
 
+impl Traps {
+    /// How two instructions in one cell end a run, or nothing if nobody could tell which did.
+    pub fn and(self, next: Traps) -> Option<Traps> {
+        match (self, next) {
+            (Traps::Never, other) | (other, Traps::Never) => Some(other),
+            (Traps::ByFault(a), Traps::ByFault(b)) => Some(Traps::ByFault(a + b)),
+            _ => None,
+        }
+    }
+}
+
 /// The instructions of a function, as cells.
 #[derive(Debug)]
 pub struct Cells<'a> {
@@ -55,7 +66,7 @@ impl<'a> Cells<'a> {
     pub fn key(&self, insts: Range<usize>) -> Option<ShapeKey> {
         let insts = &self.function.insts()[insts];
         insts.iter().try_fold(ShapeKey::new(), |key, inst| {
-            key.with_inst(&inst.root, self.function.nodes(inst))
+            key.then(inst.key).filter(|longer| *longer != key)
         })
     }
 
@@ -80,18 +91,16 @@ impl<'a> Cells<'a> {
         let mut traps = traps(&insts[first], self.function.nodes(&insts[first]));
         while found.extends && end < insts.len() && !self.labelled[end] {
             let next = &insts[end];
-            traps = match (traps, self::traps(next, self.function.nodes(next))) {
-                (Traps::Never, other) | (other, Traps::Never) => other,
-                (Traps::ByFault(a), Traps::ByFault(b)) => Traps::ByFault(a + b),
-                _ => break,
-            };
-            let Some((longer, more)) = (keys.then(next.key))
-                .filter(|longer| *longer != keys)
-                .and_then(|longer| Some((longer, find(longer)?)))
-            else {
+            // What has no shape has an empty key, which adds nothing.
+            let longer = keys.then(next.key).filter(|longer| *longer != keys);
+            let both = traps.and(self::traps(next, self.function.nodes(next)));
+            let (Some(longer), Some(both)) = (longer, both) else {
                 break;
             };
-            (keys, found, end) = (longer, more, end + 1);
+            let Some(more) = find(longer) else {
+                break;
+            };
+            (keys, found, traps, end) = (longer, more, both, end + 1);
         }
         Some((first..end, found.handler))
     }

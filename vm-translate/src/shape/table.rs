@@ -92,6 +92,14 @@ impl Tree {
         })
     }
 
+    /// How many operators it has.
+    pub fn operators(&self) -> usize {
+        match self {
+            Tree::Leaf(_) => 0,
+            Tree::Op(_, operands) => 1 + operands.iter().map(Tree::operators).sum::<usize>(),
+        }
+    }
+
     /// Whether any operator in it satisfies `f`.
     pub fn any_op(&self, f: &dyn Fn(Op) -> bool) -> bool {
         match self {
@@ -447,9 +455,19 @@ impl RootPattern {
                 };
                 // A set of a leaf is written with the kind as a letter: `set.f` is not needed,
                 // because both kinds of place can take a slot's bits.
-                let any = match &class[..] {
-                    "v" => vec![Ty::V128],
-                    _ => vec![Ty::I64, Ty::F64],
+                // A register says which of them.
+                let leaf = match tree {
+                    Pattern::Class(leaf) => &leaf[..],
+                    Pattern::Op(..) => "",
+                };
+                let any = if class == "v" {
+                    vec![Ty::V128]
+                } else if [class, leaf].iter().any(|class| class.starts_with("%i")) {
+                    vec![Ty::I64]
+                } else if [class, leaf].iter().any(|class| class.starts_with("%f")) {
+                    vec![Ty::F64]
+                } else {
+                    vec![Ty::I64, Ty::F64]
                 };
                 for ty in tree.ty().map_or(any, |ty| vec![ty]) {
                     for place in leaves(class, ty, offered)? {

@@ -1,0 +1,27 @@
+//! The direct executor's shape table, as text, and the registers that it names.
+//!
+//! For tools that choose shapes. The notation is that of [`vm_translate::shape::table`].
+
+#![allow(
+    unreachable_pub,
+    reason = "the build script includes this file as a module of a program"
+)]
+
+use vm_translate::Registers;
+
+/// The registers that shapes name.
+pub const REGISTERS: Registers = Registers {
+    pinned_ints: 6,
+    temp_ints: 1,
+    pinned_floats: 5,
+    temp_floats: 1,
+};
+
+/// The shapes that are always there: one operator each, over all kinds of operands.
+pub const BASE: &str = include_str!("../shapes/default.shapes");
+
+/// The shapes of vectors, which are always there too.
+pub const VECTORS: &str = include_str!("../shapes/vectors.shapes");
+
+/// The shapes that training has chosen, most useful first: see `cargo xtask train`.
+pub const TRAINED: &str = include_str!("../shapes/trained.shapes");
