@@ -7,6 +7,7 @@ mod guest;
 mod mode;
 mod programs;
 mod spec;
+mod train;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ enum Task {
     Bench(bench::Options),
     /// Run guest programs in every mode and check what they print
     Programs(programs::Options),
+    /// Choose the shapes of the direct executor's handlers by the programs in `programs/corpus`
+    Train(train::Options),
 
     /// Run one spec script (started by `spec`)
     #[command(hide = true)]
@@ -53,6 +56,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Spec(options) => spec::run(options),
         Task::Bench(options) => bench::run(options),
         Task::Programs(options) => programs::run(options),
+        Task::Train(options) => train::run(options),
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),
         Task::Figures(options) => bench::figures::run(options),

@@ -1,0 +1,433 @@
+//! Choosing shapes by how programs run.
+//!
+//! Each round translates what has run for the shapes chosen so far, and looks at every two cells
+//! that run one after the other: a shape that did both would save a dispatch, as would a tree that
+//! held the value which the first makes for the second. The patterns that save the most for the
+//! fewest handlers are added, and the next round sees what they left.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use vm_translate::ir::{Inst, Node, Place, Root};
+use vm_translate::shape::table::{self, Shape};
+use vm_translate::shape::{Cells, Found, Traps, traps};
+use vm_translate::{Effect, Function, Op, ShapeKey, Ty};
+
+use crate::pattern::{Pattern, Reach};
+use crate::program::{Program, Weighed};
+use crate::table::ShapeTable;
+
+/// What training may spend, and what it wants for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// The most shapes to add.
+    pub shapes: u64,
+    /// The least share of all dispatches that a line has to save.
+    pub least_share: f64,
+    /// The most operators of one shape.
+    pub operators: usize,
+    /// The most roots of one shape.
+    pub roots: usize,
+}
+
+/// A line that training has added.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// In the notation of shape tables.
+    pub text: String,
+    /// How many shapes it added.
+    pub shapes: u64,
+    /// The share of all dispatches that it saved when it was added: the mean over programs.
+    pub share: f64,
+}
+
+/// What has become of the programs so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Dispatches in relation to those at the start: the mean over programs.
+    pub dispatches: f64,
+    /// Shapes added so far.
+    pub shapes: u64,
+    /// Lines added so far.
+    pub lines: usize,
+}
+
+/// No program may speak for more than this share of its own dispatches for one pattern: what one
+/// program does all the time is no reason for everybody to have it.
+const MOST_OF_ONE: f64 = 0.04;
+/// Patterns added in a round.
+const LINES_A_ROUND: usize = 40;
+/// What a line costs besides its shapes, in shapes.
+const LINE_COST: f64 = 16.0;
+/// How much of a pattern's worth is what its registers were seen to be, rather than what those of
+/// all patterns are.
+const SEEN: f64 = 0.6;
+/// The most pinned registers of a kind.
+const MAX_PINNED: usize = 16;
+
+/// Adds to `table` what saves the most dispatches in the programs, each with a weight. Says after
+/// each round how far it is.
+pub fn train(
+    programs: &[(Program, f64)],
+    table: &mut ShapeTable,
+    budget: Budget,
+    mut progress: impl FnMut(Progress),
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut tried = HashSet::new();
+    let mut spent = 0;
+    let mut first: Option<f64> = None;
+    loop {
+        let survey = Survey::of(programs, table, budget);
+        let start = *first.get_or_insert(survey.dispatches);
+        progress(Progress {
+            dispatches: survey.dispatches / start,
+            shapes: spent,
+            lines: lines.len(),
+        });
+        let mut offers = survey.offers(table, budget);
+        offers.retain(|offer| !tried.contains(&offer.pattern));
+        offers.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        let mut added = 0;
+        for offer in offers {
+            if added == LINES_A_ROUND {
+                break;
+            }
+            let text = offer.pattern.line(offer.first, table.registers());
+            let Ok(shapes) = table::read(&text, table.registers()) else {
+                continue;
+            };
+            tried.insert(offer.pattern.clone());
+            let missing: Vec<Shape> = shapes
+                .iter()
+                .flat_map(|shape| table.missing(shape))
+                .collect();
+            if missing.is_empty() || spent + missing.len() as u64 > budget.shapes {
+                continue;
+            }
+            let others: Vec<String> = starts_and_roots(&offer, &missing, table);
+            let count = missing.iter().filter(|shape| table.insert(shape)).count() as u64;
+            spent += count;
+            added += 1;
+            // What a line needs stands before it.
+            for text in others.into_iter().chain([text]) {
+                lines.push(Line {
+                    text,
+                    shapes: count,
+                    share: offer.share,
+                });
+            }
+        }
+        if added == 0 {
+            return lines;
+        }
+    }
+}
+
+/// How many cells the program would have started with a table's shapes.
+pub fn dispatches(program: &Program, table: &ShapeTable) -> u64 {
+    let find = |key: ShapeKey| table.find(key);
+    let weighed = program.translate(table);
+    let function = |Weighed { function, counts }: Weighed| {
+        let cells = Cells::new(&function);
+        let mut dispatches = 0;
+        let mut next = 0;
+        while next < function.insts().len() {
+            dispatches += counts[next];
+            next = cells.at(next, find).map_or(next + 1, |(run, _)| run.end);
+        }
+        dispatches
+    };
+    weighed.map(function).sum()
+}
+
+/// The lines of the shapes that a pattern needs besides its own.
+fn starts_and_roots(offer: &Offer, missing: &[Shape], table: &ShapeTable) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for shape in missing {
+        let (pattern, _) = Pattern::of(shape, table.registers());
+        let line = pattern.line(offer.first, table.registers());
+        if pattern != offer.pattern && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// A pattern, and what it would save.
+struct Offer {
+    pattern: Pattern,
+    /// How many of the pinned registers it is worth.
+    first: u8,
+    share: f64,
+    cost: f64,
+}
+
+impl Offer {
+    fn score(&self) -> f64 {
+        self.share / (self.cost + LINE_COST)
+    }
+}
+
+/// What a pattern would have saved in one look at the programs.
+#[derive(Default)]
+struct Seen {
+    /// By the index of a program.
+    shares: HashMap<usize, f64>,
+    by_reach: [f64; MAX_PINNED + 1],
+}
+
+/// One look at all programs.
+struct Survey {
+    seen: HashMap<Pattern, Seen>,
+    /// The weighed sum of all programs' dispatches, each in relation to its first survey.
+    dispatches: f64,
+}
+
+impl Survey {
+    fn of(programs: &[(Program, f64)], table: &ShapeTable, budget: Budget) -> Survey {
+        let mut survey = Survey {
+            seen: HashMap::new(),
+            dispatches: 0.0,
+        };
+        for (number, (program, weight)) in programs.iter().enumerate() {
+            let mut shares: HashMap<ShapeKey, u64> = HashMap::new();
+            let mut total = 0;
+            for weighed in program.translate(table) {
+                total += look(&weighed, table, budget, &mut shares);
+            }
+            // In relation to the WebAssembly that ran, which no table changes.
+            let work = program.work().max(1) as f64;
+            survey.dispatches += weight * total as f64 / work;
+            for (key, count) in shares {
+                let Some(shape) = Shape::from_key(key) else {
+                    continue;
+                };
+                let (pattern, reach): (Pattern, Reach) = Pattern::of(&shape, table.registers());
+                let share = weight * count as f64 / total.max(1) as f64;
+                let seen = survey.seen.entry(pattern).or_default();
+                *seen.shares.entry(number).or_default() += share;
+                seen.by_reach[usize::from(reach)] += share;
+            }
+        }
+        survey
+    }
+
+    /// The patterns that are worth their handlers, each with the registers that suit it best.
+    fn offers(&self, table: &ShapeTable, budget: Budget) -> Vec<Offer> {
+        // How far registers reach, by how many a pattern has.
+        let mut usual = [[0.0; MAX_PINNED + 1]; MAX_PINNED + 1];
+        for (pattern, seen) in &self.seen {
+            let row = &mut usual[usize::from(pattern.ints + pattern.floats).min(MAX_PINNED)];
+            for (sum, share) in row.iter_mut().zip(seen.by_reach) {
+                *sum += share;
+            }
+        }
+        let registers = table.registers();
+        let programs = self.programs();
+        let mut offers = Vec::new();
+        for (pattern, seen) in &self.seen {
+            let capped: f64 = seen
+                .shares
+                .values()
+                .map(|share| share.min(MOST_OF_ONE))
+                .sum();
+            let whole: f64 = seen.shares.values().sum();
+            if capped / programs < budget.least_share {
+                continue;
+            }
+            let usual = &usual[usize::from(pattern.ints + pattern.floats).min(MAX_PINNED)];
+            let best = (0..=registers.pinned_ints.max(registers.pinned_floats))
+                .filter_map(|first| {
+                    let upto = usize::from(first) + 1;
+                    let own = seen.by_reach[..upto].iter().sum::<f64>() / whole;
+                    let all = usual[..upto].iter().sum::<f64>() / usual.iter().sum::<f64>();
+                    let share = capped / programs * (SEEN * own + (1.0 - SEEN) * all);
+                    let cost = pattern.shapes(first, registers);
+                    (cost > 0 && share >= budget.least_share).then(|| Offer {
+                        pattern: pattern.clone(),
+                        first,
+                        share,
+                        cost: cost as f64,
+                    })
+                })
+                .max_by(|a, b| a.score().total_cmp(&b.score()));
+            offers.extend(best);
+        }
+        offers
+    }
+
+    fn programs(&self) -> f64 {
+        let numbers = self.seen.values().flat_map(|seen| seen.shares.keys());
+        numbers.collect::<HashSet<_>>().len().max(1) as f64
+    }
+}
+
+/// Adds to `shares` what each shape would save in a function; returns the function's dispatches.
+fn look(
+    weighed: &Weighed,
+    table: &ShapeTable,
+    budget: Budget,
+    shares: &mut HashMap<ShapeKey, u64>,
+) -> u64 {
+    let Weighed { function, counts } = weighed;
+    let cells = Cells::new(function);
+    let find = |key: ShapeKey| -> Option<Found> { table.find(key) };
+    let mut dispatches = 0;
+    let mut before: Option<Range<usize>> = None;
+    let mut next = 0;
+    while next < function.insts().len() {
+        let found = cells.at(next, find);
+        let run = found
+            .as_ref()
+            .map_or(next..next + 1, |(run, _)| run.clone());
+        let count = counts[next];
+        dispatches += count;
+        if let Some(before) = &before
+            && found.is_some()
+            && count > 0
+            && !cells.is_labelled(next)
+        {
+            // A value that is not put anywhere is better than one that is.
+            let saved = nested(function, before.clone(), run.clone(), table, budget)
+                .or_else(|| pair(function, &cells, before.start..run.end, budget));
+            if let Some(key) = saved {
+                *shares.entry(key).or_default() += count;
+            }
+        }
+        let leaves = function.insts()[run.end - 1].root.branches();
+        before = (found.is_some() && !leaves).then(|| run.clone());
+        next = run.end;
+    }
+    dispatches
+}
+
+/// The shape of some instructions in one cell.
+fn pair(
+    function: &Function,
+    cells: &Cells<'_>,
+    insts: Range<usize>,
+    budget: Budget,
+) -> Option<ShapeKey> {
+    if insts.len() > budget.roots {
+        return None;
+    }
+    let mut all = Traps::Never;
+    for inst in &function.insts()[insts.clone()] {
+        all = all.and(traps(inst, function.nodes(inst)))?;
+    }
+    let key = cells.key(insts)?;
+    fits(key, budget).then_some(key)
+}
+
+/// The shape of two cells, if the last instruction of the first makes a value for the first of the
+/// second and nothing else, and is put into its tree.
+fn nested(
+    function: &Function,
+    first: Range<usize>,
+    second: Range<usize>,
+    table: &ShapeTable,
+    budget: Budget,
+) -> Option<ShapeKey> {
+    let insts = function.insts();
+    let (maker, user) = (&insts[first.end - 1], &insts[second.start]);
+    let Root::Set(place) = maker.root else {
+        return None;
+    };
+    let registers = table.registers();
+    let passing = match place {
+        Place::Int(n) => n >= registers.pinned_ints,
+        Place::Float(n) => n >= registers.pinned_floats,
+        Place::Slot(slot) => slot >= function.saves() + function.pins().len() as u32,
+        Place::Vector(_) => false,
+    };
+    let tree = function.nodes(maker);
+    let nodes = function.nodes(user);
+    let uses = |node: &&Node| **node == Node::Place(place);
+    let makes = matches!(tree.first(), Some(Node::Op(..)));
+    if !passing || !makes || nodes.iter().filter(uses).count() != 1 {
+        return None;
+    }
+    // Two that read the same register or slot name it once more.
+    let mut merged = Vec::new();
+    for node in nodes {
+        match node {
+            node if uses(&node) => merged.extend_from_slice(tree),
+            node => merged.push(*node),
+        }
+    }
+    let more = |key: ShapeKey, inst: &Inst| key.with_inst(&inst.root, function.nodes(inst));
+    let key = insts[first.start..first.end - 1]
+        .iter()
+        .try_fold(ShapeKey::new(), more)?;
+    let key = key.with_inst(&user.root, &merged)?;
+    let key = insts[second.start + 1..second.end]
+        .iter()
+        .try_fold(key, more)?;
+    let roots = first.len() - 1 + second.len();
+    (roots <= budget.roots && fits(key, budget)).then_some(key)
+}
+
+/// Whether templates are likely to do it, and the budget allows it.
+fn fits(key: ShapeKey, budget: Budget) -> bool {
+    let Some(shape) = Shape::from_key(key) else {
+        return false;
+    };
+    let trees = || shape.roots.iter().flat_map(|root| &root.trees);
+    let operators: usize = trees().map(table::Tree::operators).sum();
+    operators <= budget.operators
+        && trees().all(|tree| {
+            templates_do(tree, true) && values(tree) <= if has_select(tree) { 3 } else { 2 }
+        })
+}
+
+/// Whether there are templates for all operators of a tree where they stand.
+fn templates_do(tree: &table::Tree, top: bool) -> bool {
+    let table::Tree::Op(op, operands) = tree else {
+        return true;
+    };
+    let divides = matches!(op.effect(), Effect::Traps);
+    let without = op.is_vector()
+        || matches!(
+            op,
+            Op::F32ConvertI64U
+                | Op::F64ConvertI64U
+                | Op::I32TruncSatF32S
+                | Op::I32TruncSatF32U
+                | Op::I32TruncSatF64S
+                | Op::I32TruncSatF64U
+                | Op::I64TruncSatF32S
+                | Op::I64TruncSatF32U
+                | Op::I64TruncSatF64S
+                | Op::I64TruncSatF64U
+                | Op::I64TruncF32U
+                | Op::I64TruncF64U
+        );
+    !without
+        && (top || !divides)
+        && op.result() != Ty::V128
+        && operands.iter().all(|tree| {
+            templates_do(tree, false) && (!divides || matches!(tree, table::Tree::Leaf(_)))
+        })
+}
+
+/// How many scratch registers a tree takes at once, its value's own included.
+fn values(tree: &table::Tree) -> usize {
+    let table::Tree::Op(op, operands) = tree else {
+        return 0;
+    };
+    let select = matches!(op, Op::Select | Op::SelectFloat);
+    let most = operands
+        .iter()
+        .enumerate()
+        .map(|(held, tree)| match select {
+            // Nothing of a choice is an operand of an instruction: all of it is in registers.
+            true => held + values(tree).max(1),
+            false => held.min(1) + values(tree),
+        });
+    most.max().unwrap_or(0).max(1)
+}
+
+fn has_select(tree: &table::Tree) -> bool {
+    tree.any_op(&|op| matches!(op, Op::Select | Op::SelectFloat))
+}

@@ -1,0 +1,187 @@
+//! `cargo xtask train`: chooses the shapes of the direct executor's default table.
+//!
+//! Runs the programs of `programs/corpus`, which the benchmark does not report, counts what they
+//! do, and writes the shapes that save the most dispatches to `vm-interp/shapes/trained.shapes`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use vm_engine::{Engine, Linker, Module, Store};
+use vm_interp::shapes::REGISTERS;
+use vm_profile::{Budget, Line, Program, ShapeTable, dispatches, train};
+use vm_translate::Features;
+use vm_wasi::pipe::MemoryOutputPipe;
+use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
+
+use crate::guest::Kind;
+use crate::mode::Mode;
+use crate::programs;
+
+/// Options of `cargo xtask train`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Train on the programs below this folder
+    #[arg(long)]
+    dir: Option<PathBuf>,
+
+    /// Train nothing: say how many dispatches the programs would need with these shapes, besides
+    /// those that are always there, in percent of what they need without
+    #[arg(long, value_name = "FILE")]
+    evaluate: Option<PathBuf>,
+
+    /// Leave every so manieth program out, and only report what the shapes do for it
+    #[arg(long, value_name = "N")]
+    hold_out: Option<usize>,
+
+    /// The shapes that are always there, if not those of `vm-interp/shapes/default.shapes`
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+
+    /// Where to write the table
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The most shapes to add to those that are always there
+    #[arg(long, default_value_t = 60_000)]
+    shapes: u64,
+
+    /// The least share of all dispatches that a line has to save, in percent
+    #[arg(long, default_value_t = 0.01)]
+    least_share: f64,
+
+    /// The most operators of a shape
+    #[arg(long, default_value_t = 4)]
+    operators: usize,
+
+    /// The most roots of a shape
+    #[arg(long, default_value_t = 3)]
+    roots: usize,
+}
+
+/// How much checked code counts beside code that relies on guards.
+const CHECKED_WEIGHT: f64 = 0.25;
+/// More than any program prints.
+const OUTPUT_BYTES: usize = 1 << 20;
+
+/// Trains and writes the table.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = options.dir.clone();
+    let folder = folder.unwrap_or_else(|| programs::in_tree_folder().join("corpus"));
+    let output = options.output.clone();
+    let output = output.unwrap_or_else(|| root.join("vm-interp/shapes/trained.shapes"));
+
+    let base = options.base.clone();
+    let base = base.unwrap_or_else(|| root.join("vm-interp/shapes/default.shapes"));
+    let base = fs::read_to_string(&base).with_context(|| format!("reading {}", base.display()))?;
+    let mut corpus = Vec::new();
+    let mut held_out = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for program in programs::below(&folder, "")? {
+        if program.kind != Kind::Wasi {
+            continue;
+        }
+        // Builds of one program are left out together.
+        let source = programs::source(&program.name).to_owned();
+        if names.last() != Some(&source) {
+            names.push(source);
+        }
+        eprintln!("running {}", program.name);
+        let run = profile(&program.file).with_context(|| format!("running {}", program.name))?;
+        let out = options
+            .hold_out
+            .is_some_and(|n| n > 0 && names.len().is_multiple_of(n));
+        if out || options.evaluate.is_some() {
+            held_out.push((program.name, run));
+        } else {
+            corpus.push((run.with_guards(false), CHECKED_WEIGHT));
+            corpus.push((run, 1.0));
+        }
+    }
+    if let Some(file) = &options.evaluate {
+        let text = fs::read_to_string(file)?;
+        let table = ShapeTable::read(&format!("{text}\n{base}"), REGISTERS)?;
+        report(&held_out, &table, &base)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let budget = Budget {
+        shapes: options.shapes,
+        least_share: options.least_share / 100.0,
+        operators: options.operators,
+        roots: options.roots,
+    };
+    let mut table = ShapeTable::read(&base, REGISTERS)?;
+    let always = table.len();
+    let lines = train(&corpus, &mut table, budget, |progress| {
+        eprintln!(
+            "{:6} shapes, {:5} lines: {:.1} % of the dispatches",
+            progress.shapes,
+            progress.lines,
+            100.0 * progress.dispatches
+        );
+    });
+    eprintln!("{always} shapes always there, {} in all", table.len());
+    report(&held_out, &table, &base)?;
+    fs::write(&output, text(&lines)).with_context(|| format!("writing {}", output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what the shapes do for programs.
+fn report(programs: &[(String, Program)], table: &ShapeTable, base: &str) -> Result<()> {
+    let base = ShapeTable::read(base, REGISTERS)?;
+    let mut logarithms = 0.0;
+    for (name, program) in programs {
+        let ratio = dispatches(program, table) as f64 / dispatches(program, &base) as f64;
+        logarithms += ratio.ln();
+        println!("{name:24} {:5.1} %", 100.0 * ratio);
+    }
+    let mean = (logarithms / programs.len().max(1) as f64).exp();
+    println!(
+        "{:24} {:5.1} %, {} shapes",
+        "geometric mean",
+        100.0 * mean,
+        table.len()
+    );
+    Ok(())
+}
+
+fn text(lines: &[Line]) -> String {
+    let mut text = String::from(
+        "# Chosen by `cargo xtask train`; do not edit. Each line is followed by the share of all\n\
+         # dispatches that it saved when it was chosen, in percent: the mean over the corpus.\n",
+    );
+    for line in lines {
+        let _ = writeln!(text, "{} # {:.3}", line.text, 100.0 * line.share);
+    }
+    text
+}
+
+/// Runs a program and counts what it does.
+fn profile(file: &Path) -> Result<Program> {
+    let bytes: Arc<[u8]> = fs::read(file)?.into();
+    let mut config = Mode::DirectGuarded.config();
+    config.profile(true);
+    let engine = Engine::new(&config)?;
+    let module = Module::from_binary(&engine, &bytes)?;
+    let mut linker: Linker<WasiCtx> = Linker::new(&engine);
+    vm_wasi::add_to_linker(&mut linker, |context| context)?;
+    let mut context = WasiCtxBuilder::new();
+    context
+        .arg("program")
+        .stdout(MemoryOutputPipe::new(OUTPUT_BYTES));
+    let mut store = Store::new(&engine, context.build()?);
+    let instance = linker.instantiate(&mut store, &module)?;
+    let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+    if let Err(error) = start.call(&mut store, ())
+        && error.downcast_ref::<I32Exit>() != Some(&I32Exit(0))
+    {
+        return Err(error.into());
+    }
+    let parsed = vm_translate::Module::new(bytes, &Features::default())?;
+    Ok(Program::new(Arc::new(parsed), true, &module.profile()?))
+}
