@@ -1,6 +1,7 @@
 //! The command line: what can be said, and the help.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -19,6 +20,8 @@ Exit status:
   2    the command line is wrong";
 
 const RUN_USAGE: &str = "palisade run [OPTIONS] FILE [ARGS]...";
+
+const PROFILE_USAGE: &str = "palisade profile [OPTIONS] FILE [ARGS]...";
 
 const RUN_ARGUMENTS: &str = "\
 Arguments:
@@ -54,6 +57,18 @@ pub(crate) enum Command {
 
     /// Prints the register code and the threaded code of a module's functions
     Explore(ExploreArgs),
+
+    /// Runs a program and says what it spent its time on
+    ///
+    /// Takes what `run` takes. Afterwards a report on standard error says which
+    /// functions, which shapes of instructions and which pairs of shapes ran
+    /// how often. Needs direct threading.
+    #[command(
+        override_usage = PROFILE_USAGE,
+        after_help = RUN_ARGUMENTS,
+        after_long_help = format!("{RUN_ARGUMENTS}\n\n{EXIT_STATUS}"),
+    )]
+    Profile(ProfileArgs),
 
     /// Says which modes this host allows, which one is chosen, and why
     Strategy,
@@ -99,6 +114,28 @@ pub(crate) struct RunArgs {
         value_name = "FILE"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Options of `palisade profile`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// How many lines of each kind the report has
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+
+    /// Writes each function's dispatches in the folded format of flame graphs
+    #[arg(long, value_name = "OUT")]
+    pub(crate) folded: Option<PathBuf>,
+
+    /// Writes the shapes that would save this program the most dispatches
+    ///
+    /// Build Palisade with the environment variable PALISADE_SHAPES set to the
+    /// file's absolute path to have handlers for them.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) shapes: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// Options of `palisade explore`.

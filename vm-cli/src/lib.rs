@@ -5,6 +5,7 @@ mod cli;
 mod explore;
 mod invoke;
 mod output;
+mod profile;
 mod run;
 mod strategy;
 
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Explore(args) => explore::explore(&args),
+        Command::Profile(args) => profile::profile(&args),
         Command::Strategy => strategy::strategy(),
     };
     match result {

@@ -1,10 +1,10 @@
 //! `palisade run`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use vm_engine::{Engine, ExternType, FuncType, Instance, Linker, Module, Store};
+use vm_engine::{Config, Engine, ExternType, FuncType, Instance, Linker, Module, Store};
 use vm_wasi::cap_std::ambient_authority;
 use vm_wasi::cap_std::fs::Dir;
 use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
@@ -19,14 +19,33 @@ const START: &str = "_start";
 const INITIALIZE: &str = "_initialize";
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let (module, guest_args) = prepare(args, &args.mode.config())?;
+    run_module(args, &module, guest_args)
+}
+
+/// Makes an engine with these settings and loads the file; also returns the guest's arguments.
+pub(crate) fn prepare<'a>(
+    args: &'a RunArgs,
+    config: &Config,
+) -> Result<(Module, &'a [OsString]), Failure> {
     let Some((file, guest_args)) = args.command.split_first() else {
         return Err(Failure::usage("the file to run is missing"));
     };
-    let engine = Engine::new(&args.mode.config())?;
+    let engine = Engine::new(config)?;
     if args.verbose {
         say(&format!("palisade: {}", engine.strategy()));
     }
-    let module = load(&engine, file)?;
+    Ok((load(&engine, file)?, guest_args))
+}
+
+/// Runs what has been loaded.
+pub(crate) fn run_module(
+    args: &RunArgs,
+    module: &Module,
+    guest_args: &[OsString],
+) -> Result<ExitCode, Failure> {
+    let engine = module.engine();
+    let file = args.command.first().map_or(OsStr::new(""), |file| file);
     let guest_args = guest_args
         .iter()
         .map(|arg| {
@@ -37,8 +56,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 
     // Found out before anything of the guest's runs.
     let call = match &args.invoke {
-        Some(name) => Call::invoke(&module, file, name, &guest_args)?,
-        None => Call::start(&module, file)?,
+        Some(name) => Call::invoke(module, file, name, &guest_args)?,
+        None => Call::start(module, file)?,
     };
     let program_args = if args.invoke.is_some() {
         &[][..]
@@ -47,10 +66,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     };
     let ctx = context(args, file, program_args)?;
 
-    let mut linker = Linker::new(&engine);
+    let mut linker = Linker::new(engine);
     vm_wasi::add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx)?;
-    let mut store = Store::new(&engine, ctx);
-    let instance = match linker.instantiate(&mut store, &module) {
+    let mut store = Store::new(engine, ctx);
+    let instance = match linker.instantiate(&mut store, module) {
         Ok(instance) => instance,
         Err(error) => return ended(error, file),
     };

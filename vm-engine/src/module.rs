@@ -137,6 +137,11 @@ impl Module {
         &self.0.engine
     }
 
+    /// The module in the binary format.
+    pub fn binary(&self) -> &[u8] {
+        self.0.module.bytes()
+    }
+
     /// Its name, if its name section gives one.
     pub fn name(&self) -> Option<&str> {
         self.0.module.name()
