@@ -19,6 +19,15 @@ fn token_threading_with_guards_is_rejected_and_both_settings_are_named() {
 }
 
 #[test]
+fn token_threading_has_no_profile_and_says_so() {
+    let mut config = Config::new();
+    config.threading(Threading::Token).profile(true);
+    let text = Engine::new(&config).unwrap_err().to_string();
+    assert!(text.contains("threading = direct"), "{text}");
+    assert!(text.contains("threading = token"), "{text}");
+}
+
+#[test]
 fn the_defaults_never_fail_and_say_what_they_chose() {
     let engine = Engine::new(&Config::default()).unwrap();
     let strategy = engine.strategy();

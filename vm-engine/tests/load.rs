@@ -189,7 +189,7 @@ fn many_threads_end_guests_in_every_way_and_nothing_is_left() {
     }
     let (mappings, resident) = size();
     let (more_mappings, more_kib) = match vm_interp::sanitizer() {
-        None => (64, 16 << 10),
+        None => (256, 16 << 10),
         // Sanitizers keep freed memory for a while, and notes of their own.
         Some(_) => (512, 256 << 10),
     };
@@ -207,8 +207,9 @@ fn many_threads_end_guests_in_every_way_and_nothing_is_left() {
              {mappings_after} and {resident_after} after: {strategy}"
         );
         println!("{text}");
-        // The allocator's arenas come and go with the threads. One mapping, or a KiB, left by every
-        // tenth store would be more than this.
+        // The allocator's arenas come and go with the threads, and so do the stacks of threads that
+        // have ended, which the C library keeps for the next ones. There are at least 640 stores:
+        // a mapping left by every second one would be more than this.
         assert!(mappings_after <= mappings + more_mappings, "{text}");
         assert!(resident_after <= resident + more_kib, "{text}");
         // A pool keeps what its slots have: two mappings for a memory, two for a stack.

@@ -295,7 +295,9 @@ fn look(
                 *shares.entry(key).or_default() += count;
             }
         }
-        let leaves = function.insts()[run.end - 1].root.branches();
+        // A call ends its cell, because the callee returns behind it.
+        let last = function.insts()[run.end - 1].root;
+        let leaves = last.branches() || matches!(last, Root::CallIndirect { .. });
         before = (found.is_some() && !leaves).then(|| run.clone());
         next = run.end;
     }

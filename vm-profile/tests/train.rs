@@ -1,0 +1,128 @@
+//! Counts are exact, and training leaves fewer dispatches within its budget.
+
+use std::sync::Arc;
+
+use vm_engine::{Config, Engine, FunctionProfile, Instance, Module, Store, Threading};
+use vm_interp::shapes::{BASE, REGISTERS};
+use vm_profile::{Budget, Program, ShapeTable, dispatches, folded, report, train};
+use vm_translate::Features;
+use vm_translate::shape::table;
+
+/// Sums products of two arrays that overlap, as often as it is told.
+const SUMS: &str = r#"(module
+    (memory 1)
+    (func $sum (param $times i32) (result i32) (local $at i32) (local $sum i32)
+        (loop $again
+            (local.set $at (i32.const 256))
+            (loop $next
+                (local.set $sum (i32.add (local.get $sum) (i32.mul
+                    (i32.xor (i32.load offset=4 (local.get $at)) (local.get $at))
+                    (i32.shr_u (i32.load offset=8 (local.get $at)) (i32.const 3)))))
+                (br_if $next (local.tee $at (i32.sub (local.get $at) (i32.const 4)))))
+            (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1)))))
+        (local.get $sum))
+    (func (export "run") (param i32) (result i32) (call $sum (local.get 0)))
+    (func $never (export "never") (unreachable)))"#;
+
+/// How often the inner loop of [`SUMS`] runs for each of the outer one.
+const INNER: u64 = 64;
+
+/// Runs the sums so often, and counts; nothing if this host has no direct threading.
+fn profile(times: i32) -> Option<(Module, Vec<FunctionProfile>)> {
+    vm_interp::direct_availability().ok()?;
+    let mut config = Config::new();
+    config.threading(Threading::Direct).profile(true);
+    let engine = Engine::new(&config).expect("direct threading is there");
+    let module = Module::new(&engine, wat::parse_str(SUMS).expect("well-formed")).expect("valid");
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &module, &[]).expect("nothing is imported");
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run");
+    run.expect("it is exported")
+        .call(&mut store, times)
+        .expect("no trap");
+    let profile = module.profile().expect("it has been translated before");
+    Some((module, profile))
+}
+
+fn name(index: u32) -> String {
+    format!("f{index}")
+}
+
+#[test]
+fn counts_are_exact() {
+    let Some((_, profile)) = profile(10) else {
+        return;
+    };
+    let functions: Vec<u32> = profile.iter().map(|p| p.function.index()).collect();
+    assert_eq!(functions, [0, 1], "what never ran has no counts");
+    let sum = &profile[0];
+    let mut seen = 0;
+    for cell in &sum.cells {
+        assert_eq!(cell.insts.start, seen, "cells follow each other");
+        seen = cell.insts.end;
+        assert!([1, 10, 10 * INNER].contains(&cell.count), "{cell:?}");
+    }
+    assert_eq!(seen, sum.function.insts().len());
+    let inner = sum.cells.iter().filter(|cell| cell.count == 10 * INNER);
+    assert!(inner.count() > 0);
+}
+
+#[test]
+fn the_report_names_functions_and_shapes() {
+    let Some((_, profile)) = profile(10) else {
+        return;
+    };
+    let text = report(&profile, REGISTERS, 3, name);
+    assert!(text.contains("dispatches in 2 functions"), "{text}");
+    assert!(text.contains("  f0\n"), "{text}");
+    assert!(text.contains("i32.load"), "{text}");
+    let folded = folded(&profile, |index| format!("a b;{index}"));
+    let lines: Vec<&str> = folded.lines().collect();
+    assert_eq!(lines.len(), 2);
+    for (line, index) in lines.iter().zip(0..) {
+        let (frame, count) = line.rsplit_once(' ').expect("a frame and a count");
+        assert_eq!(frame, format!("a_b_{index}"));
+        assert!(count.parse::<u64>().expect("a number") > 0);
+    }
+}
+
+#[test]
+fn training_leaves_fewer_dispatches_within_its_budget() {
+    let Some((module, profile)) = profile(100) else {
+        return;
+    };
+    let parsed = vm_translate::Module::new(module.binary(), &Features::default());
+    let program = Program::new(Arc::new(parsed.expect("valid")), true, &profile);
+    let before = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");
+    let start = dispatches(&program, &before);
+    let budget = Budget {
+        shapes: 500,
+        least_share: 0.001,
+        operators: 4,
+        roots: 3,
+    };
+    let mut table = before.clone();
+    let programs = [(program, 1.0)];
+    let mut rounds = Vec::new();
+    let lines = train(&programs, &mut table, budget, |progress| {
+        rounds.push(progress)
+    });
+    let end = dispatches(&programs[0].0, &table);
+    assert!(end < start, "{end} of {start}");
+    assert!(table.len() - before.len() <= budget.shapes as usize);
+    let last = rounds.last().expect("there is a round").dispatches;
+    assert!((last - end as f64 / start as f64).abs() < 1e-9);
+
+    // What it wrote is all there is to it.
+    let text: String = lines.iter().map(|line| line.text.clone() + "\n").collect();
+    table::read(&text, REGISTERS).expect("it is in the notation");
+    let again = ShapeTable::read(&(text + BASE), REGISTERS).expect("so it is");
+    assert_eq!(dispatches(&programs[0].0, &again), end);
+}
+
+#[test]
+fn a_table_says_which_line_is_wrong() {
+    let error = ShapeTable::read("set r c\nset r (i32.plus r r)", REGISTERS).unwrap_err();
+    assert_eq!(error.line, 2);
+    assert!(error.to_string().contains("i32.plus"), "{error}");
+}
