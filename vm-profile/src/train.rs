@@ -35,7 +35,7 @@ pub struct Budget {
 pub struct Line {
     /// In the notation of shape tables.
     pub text: String,
-    /// How many shapes it added.
+    /// How many shapes it added, with the lines before it that it needed; those have 0.
     pub shapes: u64,
     /// The share of all dispatches that it saved when it was added: the mean over programs.
     pub share: f64,
@@ -87,7 +87,11 @@ pub fn train(
         });
         let mut offers = survey.offers(table, budget);
         offers.retain(|offer| !tried.contains(&offer.pattern));
-        offers.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        // The same programs give the same table: ties have an order too.
+        offers.sort_by(|a, b| {
+            let by_score = b.score().total_cmp(&a.score());
+            by_score.then_with(|| a.pattern.cmp(&b.pattern))
+        });
         let mut added = 0;
         for offer in offers {
             if added == LINES_A_ROUND {
@@ -110,13 +114,17 @@ pub fn train(
             spent += count;
             added += 1;
             // What a line needs stands before it.
-            for text in others.into_iter().chain([text]) {
-                lines.push(Line {
-                    text,
-                    shapes: count,
-                    share: offer.share,
-                });
-            }
+            let share = offer.share;
+            lines.extend(others.into_iter().map(|text| Line {
+                text,
+                shapes: 0,
+                share,
+            }));
+            lines.push(Line {
+                text,
+                shapes: count,
+                share,
+            });
         }
         if added == 0 {
             return lines;
