@@ -215,6 +215,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         for (n, (_, shape)) in keyed.iter().enumerate() {
             if self::part(shape) == part {
                 begin(&mut asm, number[n]);
+                let start = asm.text.len();
                 let accesses = accesses(shape);
                 asm.mark_sites(accesses > 1);
                 if let Err(reason) = templates::emit(&mut asm, shape) {
@@ -225,6 +226,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
                     marked == 0 || marked == accesses,
                     "{shape} has {marked} instructions that may fault"
                 );
+                check_text(shape, &asm.text[start..]);
             }
         }
     }
@@ -262,6 +264,25 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     write("trees.keys", &trees.keys);
     write("trees.buckets", &trees.buckets);
     write("generated.rs", generated.as_bytes());
+}
+
+/// Checks what makes a handler of a shape fast: it calls nothing and leaves the native stack alone,
+/// and it has a dispatch of its own for each way it can go.
+fn check_text(shape: &Shape, text: &str) {
+    let ways = match shape.roots.last().map(|root| root.root) {
+        Some(Symbol::BrIf | Symbol::BrUnless | Symbol::CallIndirect) => 2,
+        _ => 1,
+    };
+    let mut dispatches = 0;
+    for line in text.lines().map(str::trim_start) {
+        let stack = line.contains("rsp") || line.starts_with("push") || line.starts_with("pop ");
+        assert!(
+            !stack && !line.starts_with("call"),
+            "the handler of {shape} has {line:?}"
+        );
+        dispatches += usize::from(line == "jmp [rbx]");
+    }
+    assert_eq!(dispatches, ways, "dispatches of {shape}: {text}");
 }
 
 /// Keys grouped by hash bucket.
