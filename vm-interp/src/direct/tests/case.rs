@@ -10,7 +10,7 @@ use vm_trap::TrapCode;
 use super::super::fixed::Fixed;
 use super::super::operands::cell_bytes;
 use super::super::{fixed_handler, handler};
-use super::shape::{RootTrees, Tree, address_registers, root_bytes};
+use super::shape::{RootTrees, Tree, address_registers, operators, root_bytes};
 use super::values::{Corners, Kind, Random, payloads, same};
 use super::world::*;
 use crate::semantics;
@@ -354,7 +354,10 @@ impl Tester {
             // A trap ends the cell; the operands of what follows it are still there.
             case.root(n, root);
         }
-        if case.outside {
+        // Which of two payloads a NaN gets is open, and an operator behind may tell them apart by
+        // more than the payload. Cells of one operator are tested with them.
+        let operators: usize = roots.iter().map(|(_, trees)| operators(trees)).sum();
+        if case.outside || (case.expected.payloads && operators > 1) {
             return false;
         }
         let (mut operands, mut expected) = (case.operands, case.expected);
