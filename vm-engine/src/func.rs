@@ -1,7 +1,5 @@
 //! Functions, of guests or of the host.
 
-use std::sync::Arc;
-
 use crate::caller::Caller;
 use crate::error::{Result, TypeError, WrongStore};
 use crate::host::{HostFunc, IntoFunc};
@@ -31,7 +29,7 @@ impl Func {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Func {
         let store = store.as_context_mut().0;
-        let id = store.add_host(Arc::new(HostFunc::new(ty, func)));
+        let id = store.add_host(&HostFunc::new(ty, func));
         Func::new_in(store.opaque(), id)
     }
 
@@ -41,7 +39,7 @@ impl Func {
         func: impl IntoFunc<T, Params, Results>,
     ) -> Func {
         let store = store.as_context_mut().0;
-        let id = store.add_host(Arc::new(func.into_func()));
+        let id = store.add_host(&func.into_func());
         Func::new_in(store.opaque(), id)
     }
 

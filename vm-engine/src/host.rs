@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
-use crate::low::{self, HostError, InstanceId, Raw};
+use crate::low::{self, HostClosure, HostError, Raw};
 use crate::store::StoreInner;
 use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
@@ -11,15 +11,11 @@ use crate::values::Val;
 /// So many values of a function of dynamic type are kept on the stack, more on the heap.
 const STACK_VALUES: usize = 16;
 
-type Body<T> = dyn Fn(&mut StoreInner<T>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
-    + Send
-    + Sync;
-
 /// A host function: its type, and what it does to slots that hold its parameters and then its
 /// results.
 pub struct HostFunc<T: 'static> {
     ty: FuncType,
-    body: Box<Body<T>>,
+    body: HostClosure<StoreInner<T>>,
 }
 
 impl<T: 'static> HostFunc<T> {
@@ -27,14 +23,8 @@ impl<T: 'static> HostFunc<T> {
         &self.ty
     }
 
-    #[inline]
-    pub(crate) fn call(
-        &self,
-        store: &mut StoreInner<T>,
-        caller: Option<InstanceId>,
-        slots: &mut [Raw],
-    ) -> Result<(), HostError> {
-        (self.body)(store, caller, slots)
+    pub(crate) fn body(&self) -> &HostClosure<StoreInner<T>> {
+        &self.body
     }
 
     /// A function whose type is known only now.
@@ -84,7 +74,7 @@ impl<T: 'static> HostFunc<T> {
         };
         HostFunc {
             ty,
-            body: Box::new(body),
+            body: HostClosure::new(body),
         }
     }
 }
@@ -165,7 +155,7 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: Box::new(move |store, _, slots| {
+                    body: HostClosure::new(move |store: &mut StoreInner<T>, _, slots: &mut [Raw]| {
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
                         self($($ty),*).store(slots, store)
                     }),
@@ -184,7 +174,7 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: Box::new(move |store, caller, slots| {
+                    body: HostClosure::new(move |store: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
                         self(Caller::new(store, caller), $($ty),*).store(slots, store)
                     }),

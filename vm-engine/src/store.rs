@@ -67,23 +67,14 @@ pub(crate) struct InstanceData {
 /// All of a store.
 pub struct StoreInner<T: 'static> {
     pub(crate) opaque: StoreOpaque,
-    hosts: Vec<HostSlot<T>>,
-    /// Which functions of linkers have been put into this store, by address: `hosts` keeps them
-    /// alive, so an address means one function.
-    linked: HashMap<usize, FuncId>,
+    /// Which functions of linkers have been put into this store, by address: they are kept alive
+    /// here, so an address means one function.
+    linked: HashMap<usize, (FuncId, Arc<HostFunc<T>>)>,
     limiter: Option<Limiter<T>>,
     /// How many memories and tables have been made.
     memories: usize,
     tables: usize,
     data: T,
-}
-
-/// A host function. While it runs, the store is borrowed by it, so it is taken out for that time;
-/// taking an `Arc` out and putting it back needs no atomic operation. A recursive call finds the
-/// slot empty and clones `spare`.
-struct HostSlot<T: 'static> {
-    ready: Option<Arc<HostFunc<T>>>,
-    spare: Arc<HostFunc<T>>,
 }
 
 impl<T> Store<T> {
@@ -139,7 +130,6 @@ impl<T> Store<T> {
                     externs: Vec::new(),
                     instances: Vec::new(),
                 },
-                hosts: Vec::new(),
                 linked: HashMap::new(),
                 limiter: None,
                 memories: 0,
@@ -288,24 +278,19 @@ impl<T> StoreInner<T> {
     }
 
     /// Adds a host function of the given type to the store.
-    pub(crate) fn add_host(&mut self, func: Arc<HostFunc<T>>) -> FuncId {
-        let host = self.hosts.len() as u32;
-        let id = self.opaque.machine.add_host_func(func.ty().into(), host);
-        self.hosts.push(HostSlot {
-            ready: Some(func.clone()),
-            spare: func,
-        });
-        id
+    pub(crate) fn add_host(&mut self, func: &HostFunc<T>) -> FuncId {
+        let (ty, body) = (func.ty().into(), func.body().clone());
+        self.opaque.machine.add_host_closure(ty, body)
     }
 
     /// Adds a linker's function, or finds it if this store has it already.
     pub(crate) fn link_host(&mut self, func: &Arc<HostFunc<T>>) -> FuncId {
         let address = Arc::as_ptr(func).addr();
-        if let Some(id) = self.linked.get(&address) {
+        if let Some((id, _)) = self.linked.get(&address) {
             return *id;
         }
-        let id = self.add_host(func.clone());
-        self.linked.insert(address, id);
+        let id = self.add_host(func);
+        self.linked.insert(address, (id, func.clone()));
         id
     }
 
@@ -432,27 +417,9 @@ fn clamp(size: u64) -> usize {
 }
 
 impl<T: 'static> low::Host for StoreInner<T> {
+    #[inline]
     fn machine(&mut self) -> &mut Machine {
         &mut self.opaque.machine
-    }
-
-    fn call_host(
-        &mut self,
-        host: u32,
-        caller: Option<InstanceId>,
-        slots: &mut [Raw],
-    ) -> Result<(), HostError> {
-        let Some(slot) = self.hosts.get_mut(host as usize) else {
-            return Err(
-                Error::msg("a host function that the store does not know was called").into(),
-            );
-        };
-        let func = slot.ready.take().unwrap_or_else(|| slot.spare.clone());
-        let result = func.call(self, caller, slots);
-        if let Some(slot) = self.hosts.get_mut(host as usize) {
-            slot.ready = Some(func);
-        }
-        result
     }
 
     fn memory_growing(

@@ -218,6 +218,7 @@ pub(crate) struct Label(pub(crate) u32);
 /// Functions of the executor that handlers call, see `direct/calls.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callee {
+    /// The host function whose code is the second argument. Temporaries are not preserved.
     Host,
     Resolve,
     Evaluate,
@@ -304,7 +305,7 @@ pub(crate) trait Assembler: VectorAssembler {
     /// Advances [`Reg::Ip`] by the sign-extended 32 bits at `mem` and goes on there.
     fn branch_by(&mut self, mem: Mem);
 
-    /// Calls a function of the executor out of guest mode, all named registers preserved: with
+    /// Calls a function of the executor out of guest mode, named registers preserved: with
     /// `arguments`, then the 32-bit operands at `operands`. Its answer is in `S0`; the other
     /// scratch registers and the temporaries are not preserved.
     fn call(&mut self, callee: Callee, arguments: &[Reg], operands: &[u32]);

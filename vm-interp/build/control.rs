@@ -129,7 +129,7 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
         Fixed::Exit => {}
         Fixed::Host => {
             asm.address_of(Reg::S0, Mem::At(Reg::Frame, FIRST_SLOT));
-            asm.call(Callee::Host, &[Reg::Context, Reg::Address, Reg::S0], &[]);
+            asm.call(Callee::Host, &[Reg::Context, Reg::Ip, Reg::S0], &[]);
             check_status(asm);
             leave_frame(asm);
         }
@@ -164,10 +164,25 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.dispatch_here();
         }
         Fixed::CallImport => {
-            asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(8)));
-            let func = Src::Mem(Mem::ContextWord(Reg::Address));
-            asm.load(Width::W64, Reg::Address, func);
-            call_object(asm, 12, 16);
+            let (func, bytes) = (Reg::Address, 16);
+            let host = asm.new_label();
+            asm.load(Width::W32, func, Src::Mem(Mem::Operand(8)));
+            asm.load(Width::W64, func, Src::Mem(Mem::ContextWord(func)));
+            asm.load(Width::W64, Reg::S1, Src::Mem(Mem::At(func, 8)));
+            asm.test(Width::W64, Reg::S1);
+            asm.jump_if(Cond::Eq, host);
+            call_object(asm, 12, bytes);
+
+            // A host function has no context. It is called from the caller's frame, without one
+            // of its own, and leaves the context as it is.
+            asm.bind(host);
+            let (code, slots) = (Reg::S2, Reg::S0);
+            asm.load(Width::W64, code, Src::Mem(Mem::At(func, 0)));
+            slot_address(asm, slots, 12);
+            asm.address_of(slots, Mem::At(slots, FIRST_SLOT));
+            asm.call(Callee::Host, &[Reg::Context, code, slots], &[]);
+            check_status(asm);
+            asm.dispatch(bytes + crate::operands::cell_bytes(4));
         }
         Fixed::Restore => {
             slot_address(asm, Reg::S0, 8);

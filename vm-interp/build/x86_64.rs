@@ -754,11 +754,18 @@ impl Assembler for X86_64 {
 
     fn call(&mut self, callee: Callee, arguments: &[Reg], operands: &[u32]) {
         const ARGUMENTS: [&str; 5] = ["rdi", "rsi", "rdx", "rcx", "r8"];
-        for (n, value) in VOLATILE.iter().enumerate() {
-            let reg = name(Width::W64, Reg::Value(*value));
+        // All that functions pin is preserved, not just what this one does: a function saves what it
+        // takes, so the rest belongs to its callers.
+        let (ints, floats) = match callee {
+            Callee::Host => (crate::fixed::PINNED_INTS, crate::fixed::PINNED_FLOATS),
+            _ => (u8::MAX, FLOATS),
+        };
+        let saved = || (0..).zip(VOLATILE).filter(|(_, value)| *value < ints);
+        for (n, value) in saved() {
+            let reg = name(Width::W64, Reg::Value(value));
             self.line(format_args!("mov [rsp + {}], {reg}", 8 * n));
         }
-        for n in 0..FLOATS {
+        for n in 0..floats {
             let reg = float_name(Float::Value(n));
             let at = FLOAT_SPILL + 8 * u32::from(n);
             self.line(format_args!("movsd [rsp + {at}], {reg}"));
@@ -780,19 +787,20 @@ impl Assembler for X86_64 {
         self.line(format_args!("mov rax, [rsp + {FLAG}]"));
         self.line(format_args!("mov byte ptr [rax], 0"));
         match callee {
-            Callee::Host => self.line(format_args!("call [rip + palisade_callees]")),
-            Callee::Resolve => self.line(format_args!("call [rip + palisade_callees + 8]")),
-            Callee::Evaluate => self.line(format_args!("call [rip + palisade_callees + 16]")),
-            Callee::TailCall => self.line(format_args!("call [rip + palisade_callees + 24]")),
+            // The second argument points to the function's code.
+            Callee::Host => self.line(format_args!("call [rsi + 8]")),
+            Callee::Resolve => self.line(format_args!("call [rip + palisade_callees]")),
+            Callee::Evaluate => self.line(format_args!("call [rip + palisade_callees + 8]")),
+            Callee::TailCall => self.line(format_args!("call [rip + palisade_callees + 16]")),
             Callee::Operand(operand) => self.line(format_args!("call [rbx + {operand}]")),
         }
         self.line(format_args!("mov rcx, [rsp + {FLAG}]"));
         self.line(format_args!("mov byte ptr [rcx], 1"));
-        for (n, value) in VOLATILE.iter().enumerate() {
-            let reg = name(Width::W64, Reg::Value(*value));
+        for (n, value) in saved() {
+            let reg = name(Width::W64, Reg::Value(value));
             self.line(format_args!("mov {reg}, [rsp + {}]", 8 * n));
         }
-        for n in 0..FLOATS {
+        for n in 0..floats {
             let reg = float_name(Float::Value(n));
             let at = FLOAT_SPILL + 8 * u32::from(n);
             self.line(format_args!("movsd {reg}, [rsp + {at}]"));

@@ -8,6 +8,8 @@
 
 use std::sync::atomic::AtomicPtr;
 
+use vm_translate::FuncType;
+
 /// A word of the value stack, of a global or of a table: a number's bits, a reference, or, in
 /// frame headers, an address.
 pub(crate) type Word = u64;
@@ -102,8 +104,7 @@ pub(crate) struct TableCell {
 #[repr(C)]
 pub(crate) struct FuncObject {
     /// The executor's code for it: cells or tokens. A function that has not been translated has
-    /// code that translates it and puts the real entry here. Host functions have code that calls
-    /// [`crate::machine::host_call`].
+    /// code that translates it and puts the real entry here. Of a host function, its [`HostCode`].
     pub(crate) entry: AtomicPtr<u8>,
     /// The context it runs in; null for a host function.
     pub(crate) context: *mut Context,
@@ -113,6 +114,35 @@ pub(crate) struct FuncObject {
     pub(crate) index: u32,
     /// Its number in its machine.
     pub(crate) id: u32,
+}
+
+/// The code of a host function. For the direct executor it starts with a cell, whose handler calls
+/// `call`.
+#[repr(C)]
+pub(crate) struct HostCode {
+    pub(crate) cell: u64,
+    /// Calls the function for guest code: with the caller's context, this code, and the slots with
+    /// the parameters. Answers a status.
+    pub(crate) call: unsafe extern "C" fn(*mut Context, *const HostCode, *mut Word) -> u32,
+    /// The closure, of the type that `call` knows, or null.
+    pub(crate) closure: *const (),
+    /// Its type, which the registry keeps for ever.
+    pub(crate) ty: *const FuncType,
+    /// How many slots its parameters or its results take, whatever is more.
+    pub(crate) slots: u32,
+    /// What is to be checked of its results: one of the constants.
+    pub(crate) results: u32,
+    /// The host's number for it.
+    pub(crate) number: u32,
+}
+
+impl HostCode {
+    /// All results are such that any word will do.
+    pub(crate) const RESULTS_AS_THEY_ARE: u32 = 0;
+    /// The only result has 32 bits.
+    pub(crate) const RESULT_OF_32_BITS: u32 = 1;
+    /// Each has to be looked at.
+    pub(crate) const RESULTS_OF_THE_TYPE: u32 = 2;
 }
 
 /// What a machine and its executors tell each other. One a machine, at a fixed address.

@@ -17,9 +17,9 @@ pub use code::{
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
-    CallError, Entities, EntityError, Frame, Host, HostError, InstantiateError, InvalidCall,
-    MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError, MemoryMut,
-    STACK_GUARD_BYTES, Trap, call,
+    CallError, Entities, EntityError, Frame, Host, HostClosure, HostError, InstantiateError,
+    InvalidCall, MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError,
+    MemoryMut, STACK_GUARD_BYTES, Trap, call,
 };
 pub use profile::{CellProfile, FunctionProfile};
 pub use vm_trap::TrapCode;

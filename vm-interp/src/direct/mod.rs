@@ -28,7 +28,7 @@ use fixed::Fixed;
 use numbers::fixed_handler;
 
 pub(crate) use code::DirectCode;
-pub(crate) use run::{host_entry, register_sites, run};
+pub(crate) use run::{host_cell, register_sites, run};
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 
@@ -43,12 +43,10 @@ core::arch::global_asm!(
     ".globl palisade_callees",
     ".hidden palisade_callees",
     "palisade_callees:",
-    ".quad {host}",
     ".quad {resolve}",
     ".quad {evaluate}",
     ".quad {tail_call}",
     ".text",
-    host = sym crate::machine::host_call,
     resolve = sym calls::resolve,
     evaluate = sym calls::evaluate,
     tail_call = sym calls::tail_call,

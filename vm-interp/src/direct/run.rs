@@ -1,6 +1,5 @@
 //! Entering handlers and coming back.
 
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
@@ -85,7 +84,6 @@ pub(crate) fn register_sites() -> Result<(), RegisterError> {
 struct Cells {
     adapter: [u64; 1],
     exit: [u64; 1],
-    host: [u64; 1],
 }
 
 fn cells() -> &'static Cells {
@@ -93,7 +91,6 @@ fn cells() -> &'static Cells {
     CELLS.get_or_init(|| Cells {
         adapter: [fixed_handler(Fixed::Adapter)],
         exit: [fixed_handler(Fixed::Exit)],
-        host: [fixed_handler(Fixed::Host)],
     })
 }
 
@@ -102,9 +99,9 @@ pub(super) fn adapter() -> *const u64 {
     cells().adapter.as_ptr()
 }
 
-/// The code of host functions.
-pub(crate) fn host_entry() -> *mut u8 {
-    NonNull::from(&cells().host).cast().as_ptr()
+/// The first cell of a host function's code.
+pub(crate) fn host_cell() -> u64 {
+    fixed_handler(Fixed::Host)
 }
 
 /// Runs a function of an instance; answers a status, see [`crate::context`].

@@ -9,7 +9,7 @@ use vm_trap::TrapCode;
 
 use crate::code::Threading;
 use crate::context::{
-    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Runtime, STATUS_HOST, Word,
+    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, HostCode, Runtime, STATUS_HOST, Word,
 };
 use crate::machine::host::HostPointer;
 use crate::machine::{Frame, Host, HostError, Machine, Pending};
@@ -66,6 +66,18 @@ pub enum InvalidCall {
         /// How many were given.
         got: usize,
     },
+    /// The host has no function of this number: [`Host::call_host`] is not implemented.
+    #[error("the host has no functions that are called by number, and number {number} was called")]
+    UnknownNumber {
+        /// The number that the function was added with.
+        number: u32,
+    },
+    /// A [`HostClosure`](crate::HostClosure) for hosts of another type.
+    #[error("a host function was called that takes a host of type {expected}, by another host")]
+    WrongHost {
+        /// The name of the type that it takes.
+        expected: &'static str,
+    },
     /// A reference that the machine does not know, as parameter or as a host function's result.
     #[error("value {index} is not a reference to a function of this machine")]
     UnknownReference {
@@ -119,6 +131,7 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
         return Err(InvalidCall::UnknownFunction { func: func.0 }.into());
     };
     let object = function.object.as_ptr();
+    let host_body = function.host.as_ref().map(|host| host.body().clone());
     // SAFETY: the registry never frees a type, and this function holds the machine or ends the
     // process.
     let ty: &FuncType = unsafe { &*Arc::as_ptr(&function.ty) };
@@ -133,11 +146,9 @@ unsafe fn call_on(host: HostPointer, func: FuncId, slots: &mut [Raw]) -> Result<
         .admit(params, slots)
         .map_err(|index| InvalidCall::UnknownReference { index })?;
 
-    // SAFETY: function objects live as long as the machine; only `entry` ever changes.
-    let (context, index) = unsafe { ((*object).context, (*object).index) };
-    if context.is_null() {
+    if let Some(body) = host_body {
         // SAFETY: the host is alive; the reference to its machine is not used again.
-        let outcome = unsafe { host.call(index, None, slots) };
+        let outcome = unsafe { body.call(host, slots) };
         // SAFETY: as above.
         let machine = unsafe { &*same_machine(host, serial) };
         return match outcome {
@@ -224,11 +235,35 @@ unsafe fn same_machine(host: HostPointer, serial: u64) -> *mut Machine {
     // SAFETY: the caller's promise.
     let machine = unsafe { host.machine() };
     // SAFETY: the host has just lent it.
-    if unsafe { (*machine).serial } != serial {
-        eprintln!("Host::machine answered with another machine while a call was running");
-        std::process::abort();
+    match unsafe { same_serial(machine, serial) } {
+        Ok(()) => machine,
+        Err(moved) => moved.abort(),
     }
-    machine
+}
+
+/// The host has another machine than before.
+pub(crate) struct MovedMachine;
+
+impl MovedMachine {
+    #[cold]
+    pub(crate) fn abort(self) -> ! {
+        eprintln!("Host::machine answered with another machine while a call was running");
+        std::process::abort()
+    }
+}
+
+/// Whether a machine is that with this number.
+///
+/// # Safety
+///
+/// The machine is alive.
+pub(crate) unsafe fn same_serial(machine: *const Machine, serial: u64) -> Result<(), MovedMachine> {
+    // SAFETY: the caller's promise.
+    if unsafe { (*machine).serial } == serial {
+        Ok(())
+    } else {
+        Err(MovedMachine)
+    }
 }
 
 /// Lets the host act in the middle of a run: `act` may use the host, which has its machine to itself
@@ -298,24 +333,20 @@ unsafe fn end_run(runtime: *mut Runtime, pending: Pending) -> u32 {
 ///
 /// # Safety
 ///
-/// Called by an executor in a run, with the context of the caller and the object of a host function
+/// Called by an executor in a run, with the context of the caller and the code of a host function
 /// of the same machine. As many slots as the function has parameters or results are on the value
 /// stack, and nothing above them is in use.
 pub(crate) unsafe extern "C" fn host_call(
     caller: *mut Context,
-    func: *const FuncObject,
+    code: *const HostCode,
     slots: *mut Word,
 ) -> u32 {
-    // SAFETY: contexts and function objects live as long as the machine. The registry never frees a
-    // type, so it is still there after the host has had the machine.
-    let (runtime, instance, index, ty) = unsafe {
-        let runtime = (*caller).runtime;
-        let machine = &*(*runtime).machine;
-        let ty = Arc::as_ptr(&machine.functions[(*func).id as usize].ty);
+    // SAFETY: contexts and host code live as long as the machine.
+    let (runtime, instance, number, count) = unsafe {
         let instance = InstanceId((*caller).instance);
-        (runtime, instance, (*func).index, &*ty)
+        let count = (*code).slots as usize;
+        ((*caller).runtime, instance, (*code).number, count)
     };
-    let count = ty.slots() as usize;
     // SAFETY: the caller promises so many slots, initialised as all of the value stack is. They are
     // below the top that nested runs start from, and nobody else accesses them meanwhile.
     let words = unsafe { std::slice::from_raw_parts_mut(slots.cast::<Raw>(), count) };
@@ -323,18 +354,59 @@ pub(crate) unsafe extern "C" fn host_call(
     // machine's frames stay where they are.
     let outcome = unsafe {
         with_host(runtime, slots.add(count), |host| {
-            host.call(index, Some(instance), words)
+            host.call(number, Some(instance), words)
         })
     };
     // SAFETY: `with_host` has set the pointer anew.
     unsafe {
         match outcome {
-            Ok(Ok(())) => match (*(*runtime).machine).admit(ty.results(), words) {
-                Ok(()) => 0,
-                Err(index) => fail(runtime, InvalidCall::UnknownReference { index }.into()),
-            },
+            Ok(Ok(())) => (*code).admit_results((*runtime).machine, words),
             Ok(Err(error)) => fail(runtime, error),
             Err(payload) => fail_panicked(runtime, payload),
+        }
+    }
+}
+
+impl HostCode {
+    /// Checks what a call has left in `words`, the slots of the function's results, and brings it
+    /// into the form that guest code relies on. Answers a status.
+    ///
+    /// # Safety
+    ///
+    /// Called in a run of the machine, after the host has had it; no reference to it is alive.
+    #[inline]
+    pub(crate) unsafe fn admit_results(&self, machine: *mut Machine, words: &mut [Raw]) -> u32 {
+        match self.results {
+            HostCode::RESULTS_AS_THEY_ARE => 0,
+            HostCode::RESULT_OF_32_BITS => {
+                // Only if need be: the compiler would write the upper half alone, and then the guest
+                // would wait for two stores when it reads all of the slot.
+                if let Some(word) = words.first_mut()
+                    && word.0 > u64::from(u32::MAX)
+                {
+                    *word = Raw(word.0 & u64::from(u32::MAX));
+                }
+                0
+            }
+            // SAFETY: the caller's promise.
+            _ => unsafe { self.admit_each_result(machine, words) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`admit_results`](Self::admit_results).
+    #[cold]
+    unsafe fn admit_each_result(&self, machine: *mut Machine, words: &mut [Raw]) -> u32 {
+        // SAFETY: the registry never frees a type; the machine is the caller's promise.
+        let admitted = unsafe { (*machine).admit((*self.ty).results(), words) };
+        match admitted {
+            Ok(()) => 0,
+            Err(index) => {
+                let error = InvalidCall::UnknownReference { index };
+                // SAFETY: the caller's promise; the machine knows its runtime.
+                unsafe { fail((*machine).runtime.as_ptr(), error.into()) }
+            }
         }
     }
 }

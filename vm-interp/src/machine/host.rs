@@ -1,11 +1,12 @@
 //! The host's side of a machine.
 
+use std::any::TypeId;
 use std::error::Error;
 use std::marker::PhantomData;
 
 use vm_memory::GrowError;
 
-use crate::machine::{EntityError, Machine};
+use crate::machine::{EntityError, InvalidCall, Machine};
 use crate::value::{InstanceId, Raw};
 
 /// An error of a host function. It ends the guest's run and comes out of
@@ -13,14 +14,15 @@ use crate::value::{InstanceId, Raw};
 pub type HostError = Box<dyn Error + Send + Sync>;
 
 /// What owns a machine and provides its host functions.
-pub trait Host {
+pub trait Host: 'static {
     /// The machine: the same one for as long as a [`call`](crate::call) runs.
     ///
     /// Must not panic. A host that answers with another machine while a call runs (because it
     /// replaced the machine, say) cannot be returned to: the process is then ended.
     fn machine(&mut self) -> &mut Machine;
 
-    /// Calls a host function.
+    /// Calls a host function that was added with [`Machine::add_host_func`]. A host with none needs
+    /// not implement this.
     ///
     /// `host` is the number it was added with, `caller` the instance that calls (nothing when it is
     /// called by [`call`](crate::call) directly). `slots` hold the parameters, and afterwards must
@@ -35,7 +37,10 @@ pub trait Host {
         host: u32,
         caller: Option<InstanceId>,
         slots: &mut [Raw],
-    ) -> Result<(), HostError>;
+    ) -> Result<(), HostError> {
+        let _ = (caller, slots);
+        Err(InvalidCall::UnknownNumber { number: host }.into())
+    }
 
     /// Whether the guest may grow a memory from `current` to `desired` bytes. If not, growth fails
     /// as if the host had no memory left. `maximum` is what the memory's type allows, in bytes.
@@ -94,6 +99,8 @@ type CallHost = unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Resul
 /// The methods of a [`Host`]. All require the pointer that their `HostPointer` was made from,
 /// still valid and not borrowed otherwise.
 struct HostFunctions {
+    /// The host's type.
+    ty: TypeId,
     machine: unsafe fn(*mut ()) -> *mut Machine,
     call: CallHost,
     memory_growing: Growing,
@@ -106,6 +113,7 @@ struct Functions<H>(PhantomData<H>);
 
 impl<H: Host> Functions<H> {
     const TABLE: &'static HostFunctions = &HostFunctions {
+        ty: TypeId::of::<H>(),
         machine: |data| {
             // SAFETY: here and below, `data` was made from a `&mut H` in `HostPointer::new`, and the
             // caller promises that it is still valid and not borrowed.
@@ -136,6 +144,12 @@ impl HostPointer {
             data: std::ptr::from_mut(host).cast(),
             functions: Functions::<H>::TABLE,
         }
+    }
+
+    /// The host, if it is of this type.
+    #[inline]
+    pub(crate) fn downcast<H: Host>(self) -> Option<*mut H> {
+        (self.functions.ty == TypeId::of::<H>()).then_some(self.data.cast())
     }
 
     /// [`Host::machine`].

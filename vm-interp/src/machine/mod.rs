@@ -13,6 +13,7 @@
 mod arena;
 mod backtrace;
 mod call;
+mod closure;
 mod entities;
 mod error;
 mod host;
@@ -33,15 +34,17 @@ use crate::code::{Code, Threading};
 use crate::context::{FuncObject, Runtime, Word};
 use crate::value::FuncId;
 use arena::FuncArena;
+use closure::HostFunction;
 
 pub use backtrace::{Frame, MAX_FRAMES};
 pub use call::{CallError, InvalidCall, MAX_NATIVE_STACK_BYTES, Trap, call};
+pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
 pub use host::{Host, HostError};
 pub use instance::Entities;
 
-pub(crate) use call::{fail, host_call};
+pub(crate) use call::fail;
 pub(crate) use runtime::RUNTIME;
 
 /// How a machine runs guest code.
@@ -94,6 +97,8 @@ pub struct Machine {
 struct Function {
     object: NonNull<FuncObject>,
     ty: Arc<FuncType>,
+    /// What there is besides, if it is the host's.
+    host: Option<closure::HostFunction>,
 }
 
 /// What a host function left behind for the end of the run.
@@ -186,20 +191,42 @@ impl Machine {
     /// If the machine has 2³² functions already.
     pub fn add_host_func(&mut self, ty: FuncType, host: u32) -> FuncId {
         let (type_id, ty) = crate::registry::register(&ty);
-        let entry = match self.config.threading {
-            Threading::Token => crate::token::host_entry(),
+        let function = HostFunction::numbered(self.host_cell(), &ty, host);
+        self.add_host(type_id, ty, function)
+    }
+
+    /// Adds a host function that is a closure. It can be called while the machine is that of a host
+    /// of type `H`; another host's calls fail with [`InvalidCall::WrongHost`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`add_host_func`](Self::add_host_func).
+    pub fn add_host_closure<H: Host>(&mut self, ty: FuncType, closure: HostClosure<H>) -> FuncId {
+        let (type_id, ty) = crate::registry::register(&ty);
+        let function = HostFunction::closure(self.host_cell(), &ty, closure);
+        self.add_host(type_id, ty, function)
+    }
+
+    /// The first cell of a host function's code, for executors that have cells.
+    fn host_cell(&self) -> u64 {
+        match self.config.threading {
             #[cfg(palisade_direct)]
-            Threading::Direct => crate::direct::host_entry(),
-            #[cfg(not(palisade_direct))]
-            Threading::Direct => std::ptr::null_mut(),
-        };
-        self.add_function(ty, |id| FuncObject {
-            entry: entry.into(),
+            Threading::Direct => crate::direct::host_cell(),
+            _ => 0,
+        }
+    }
+
+    fn add_host(&mut self, type_id: u32, ty: Arc<FuncType>, function: HostFunction) -> FuncId {
+        let entry = function.code().into();
+        let id = self.add_function(ty, |id| FuncObject {
+            entry,
             context: std::ptr::null_mut(),
             type_id,
-            index: host,
+            index: 0,
             id,
-        })
+        });
+        self.functions[id.index()].host = Some(function);
+        id
     }
 
     /// The type of a function.
@@ -223,7 +250,11 @@ impl Machine {
     ) -> FuncId {
         let id = entities::next_id(self.functions.len());
         let object = self.objects.add(object(id));
-        self.functions.push(Function { object, ty });
+        self.functions.push(Function {
+            object,
+            ty,
+            host: None,
+        });
         FuncId(id)
     }
 
@@ -237,6 +268,11 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if self.native_stack != 0 {
+            // A host function dropped its own machine. It still runs, and will never return into it.
+            let hosts = self.functions.iter_mut().filter_map(|f| f.host.as_mut());
+            hosts.for_each(HostFunction::leak);
+        }
         let runtime = self.runtime.as_ptr();
         // SAFETY: both came from `Box::into_raw` in `new` and are freed only here. A host that drops
         // its machine while a call runs in it never returns into that call, see `call::same_machine`.

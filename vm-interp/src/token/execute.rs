@@ -19,8 +19,8 @@ use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
 use crate::code::Backend;
 use crate::context::{
-    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, MemoryCell, Runtime, TableCell,
-    Word,
+    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, MemoryCell, Runtime,
+    TableCell, Word,
 };
 use crate::machine::{self, Machine};
 use crate::semantics;
@@ -274,6 +274,15 @@ macro_rules! define_run {
                         entry.cast::<u32>()
                     }};
                 }
+                /// Calls the host function of an object.
+                macro_rules! host_call {
+                    ($object:expr, $slots:expr) => {{
+                        // Of a host function, that is `HostCode`, which never changes.
+                        let code = (*$object).entry.load(Ordering::Relaxed);
+                        let code = code.cast_const().cast::<HostCode>();
+                        ((*code).call)(context, code, $slots)
+                    }};
+                }
                 /// Returns what a function object returns.
                 macro_rules! return_call_object {
                     ($object:expr) => {{
@@ -282,7 +291,7 @@ macro_rules! define_run {
                         if callee.is_null() {
                             move_arguments!(fp);
                             let slots = fp.add(FRAME_HEADER as usize);
-                            let status = machine::host_call(context, object, slots);
+                            let status = host_call!(object, slots);
                             if status != 0 {
                                 exit!(status);
                             }
@@ -346,7 +355,7 @@ macro_rules! define_run {
                         let callee = (*object).context;
                         if callee.is_null() {
                             let slots = frame.add(FRAME_HEADER as usize);
-                            let status = machine::host_call(context, object, slots);
+                            let status = host_call!(object, slots);
                             if status != 0 {
                                 exit!(status);
                             }

@@ -164,8 +164,3 @@ impl Links for TokenCode {
         &self.layout
     }
 }
-
-/// The entry of host functions: never executed, as the executor looks at the context first.
-pub(crate) fn host_entry() -> *mut u8 {
-    std::ptr::null_mut()
-}
