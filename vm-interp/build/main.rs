@@ -3,8 +3,8 @@
 //! Writes to the build's output folder:
 //!
 //! - `handlers.s`: the handlers' text and the list of their places;
-//! - `shapes.keys`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest bit
-//!   set if it is the start of a shape with more roots; a shape's handler is the one at the same
+//! - `shapes.keys`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest
+//!   eight bits saying which roots come next in shapes that start with it; a shape's handler is the one at the same
 //!   place after the fixed handlers;
 //! - `shapes.buckets`: for every bucket the number of its first key, 4 bytes each, and the total;
 //! - `trees.keys`, `trees.buckets`: the same of all trees of operators in shapes, and in their trees;
@@ -25,7 +25,7 @@ mod shapes;
 mod templates;
 mod x86_64;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -35,7 +35,7 @@ use vm_translate::{Effect, StoreOp};
 use asm::{Assembler as _, Exit};
 use fixed::Fixed;
 use vm_translate::shape::table::{self, RootShape, Shape, Tree};
-use vm_translate::shape::{ShapeKey, Symbol};
+use vm_translate::shape::{Next, ShapeKey, Symbol};
 use x86_64::X86_64;
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
@@ -157,14 +157,20 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     }
 
     // A cell is found root by root, so each shape has to be told that it is the start of another.
-    let mut prefixes = HashSet::new();
+    let mut prefixes: HashMap<ShapeKey, Next> = HashMap::new();
     for (_, shape) in &keyed {
         for roots in 1..shape.roots.len() {
-            let roots = shape.roots[..roots].to_vec();
-            let prefix = Shape { roots };
+            let prefix = Shape {
+                roots: shape.roots[..roots].to_vec(),
+            };
             let key = prefix.key().filter(|key| seen.contains(key));
             let key = key.unwrap_or_else(|| panic!("no shape is the start of {shape}: {prefix}"));
-            prefixes.insert(key);
+            let next = Shape {
+                roots: vec![shape.roots[roots].clone()],
+            };
+            let next = next.key().map_or(Next::ALL, Next::of);
+            let all = prefixes.entry(key).or_default();
+            *all = all.and(next);
         }
     }
     let keys: Vec<ShapeKey> = keyed.iter().map(|(key, _)| *key).collect();
@@ -175,7 +181,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         add_trees(tree, &mut trees);
     }
     let trees: Vec<ShapeKey> = trees.into_iter().collect();
-    let trees = HashTable::new(&trees, &HashSet::new());
+    let trees = HashTable::new(&trees, &HashMap::new());
 
     // The handler's number is its shape's place in the table; its text stands where the table has
     // it, so that families that the table lists together stay together.
@@ -295,8 +301,8 @@ struct HashTable {
 }
 
 impl HashTable {
-    /// The table of different keys; those in `marked` have their highest bit set.
-    fn new(keys: &[ShapeKey], marked: &HashSet<ShapeKey>) -> HashTable {
+    /// The table of different keys; those in `next` have it in their highest bits.
+    fn new(keys: &[ShapeKey], next: &HashMap<ShapeKey, Next>) -> HashTable {
         let bits = (keys.len().max(2) as u32).ilog2();
         let bucket = |n: &usize| hash::bucket(keys[*n].bits(), bits);
         let mut order: Vec<usize> = (0..keys.len()).collect();
@@ -306,7 +312,8 @@ impl HashTable {
             .flat_map(|start| (start as u32).to_le_bytes())
             .collect();
         let words = order.iter().flat_map(|n| {
-            let mark = u128::from(marked.contains(&keys[*n])) << 127;
+            let next = next.get(&keys[*n]).copied().unwrap_or_default();
+            let mark = u128::from(next.bits()) << 120;
             (keys[*n].bits() | mark).to_le_bytes()
         });
         HashTable {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use vm_translate::shape::table::{self, RootShape, Shape, TableError, Tree};
-use vm_translate::shape::{Found, Symbol};
+use vm_translate::shape::{Found, Next, Symbol};
 use vm_translate::{Registers, ShapeKey, Shapes};
 
 /// A set of shapes, as translation asks for it.
@@ -92,10 +92,8 @@ impl ShapeTable {
 
     pub(crate) fn find(&self, key: ShapeKey) -> Option<Found> {
         let extends = *self.shapes.get(&key)?;
-        Some(Found {
-            handler: 0,
-            extends,
-        })
+        let next = if extends { Next::ALL } else { Next::NONE };
+        Some(Found { handler: 0, next })
     }
 
     pub(crate) fn registers(&self) -> Registers {

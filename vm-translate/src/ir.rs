@@ -20,7 +20,7 @@
 //! `base + FRAME_HEADER` and up, and so do the results after it has returned.
 
 use crate::op::{Op, StoreOp, Ty};
-use crate::shape::ShapeKey;
+use crate::shape::{Found, ShapeKey, Traps};
 
 /// Slots at the start of a frame that belong to the executor.
 pub const FRAME_HEADER: u32 = 3;
@@ -318,9 +318,31 @@ pub struct Inst {
     pub(crate) node_count: u32,
     /// Its shape's key; without symbols if it has none.
     pub(crate) key: ShapeKey,
+    /// What the executor has said there is for the shape.
+    pub(crate) found: Found,
+    /// How it can end a run.
+    pub(crate) traps: Traps,
     /// The offset in the module's bytes of the WebAssembly instruction it stands for; of the one
     /// that traps, where it stands for several.
     pub offset: u32,
+}
+
+impl Inst {
+    /// Its shape's key; without symbols if it has none.
+    pub fn key(&self) -> ShapeKey {
+        self.key
+    }
+
+    /// What the [`Shapes`](crate::Shapes) that the function was translated for have said of its
+    /// shape; [`Found::UNKNOWN`] if they were not asked.
+    pub fn found(&self) -> Found {
+        self.found
+    }
+
+    /// How it can end a run.
+    pub fn traps(&self) -> Traps {
+        self.traps
+    }
 }
 
 /// A local that lives in a register for the whole function.

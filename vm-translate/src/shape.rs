@@ -9,10 +9,12 @@ pub mod table;
 
 use std::fmt;
 
+#[cfg(doc)]
+use crate::ir::Inst;
 use crate::ir::{Node, Place, Root};
 use crate::op::{Effect, Op, StoreOp, Ty};
 
-pub use cells::{Cells, Found, Traps, traps};
+pub use cells::{Cells, Found, Next, Traps, traps};
 
 /// The registers that an executor offers.
 ///
@@ -56,6 +58,11 @@ impl Registers {
 pub trait Shapes {
     /// Whether the shape is there.
     fn contains(&self, key: ShapeKey) -> bool;
+
+    /// What there is for the shape, if it is there. Instructions keep it, see [`Inst::found`].
+    fn find(&self, key: ShapeKey) -> Option<Found> {
+        self.contains(key).then_some(Found::UNKNOWN)
+    }
 
     /// Whether the tree stands in some shape: whether it is worth keeping pending. Its key has no
     /// root.
@@ -224,6 +231,34 @@ impl Symbol {
         }
     }
 
+    /// The number of the symbol of a leaf that is a place.
+    #[inline]
+    pub(crate) const fn place_number(place: Place) -> u16 {
+        match place {
+            Place::Slot(_) => 1,
+            Place::Vector(_) => 13,
+            Place::Int(n) => 16 + n as u16,
+            Place::Float(n) => 32 + n as u16,
+        }
+    }
+
+    /// The number of the symbol of a root that sets a place.
+    #[inline]
+    pub(crate) const fn set_number(place: Place) -> u16 {
+        match place {
+            Place::Slot(_) => 11,
+            Place::Vector(_) => 12,
+            Place::Int(n) => 48 + n as u16,
+            Place::Float(n) => 64 + n as u16,
+        }
+    }
+
+    /// The number of an operator's symbol.
+    #[inline]
+    pub(crate) const fn op_number(op: Op) -> u16 {
+        Self::FIRST_OPERATOR + op as u16
+    }
+
     /// The symbol of a node that is read as `ty`.
     #[inline]
     pub fn node(node: &Node, ty: Ty) -> Symbol {
@@ -323,6 +358,17 @@ impl ShapeKey {
         (u128::BITS - self.0.leading_zeros()).div_ceil(Self::BITS)
     }
 
+    /// The numbers of its symbols in prefix order, and after them 0 as often as wanted.
+    #[inline]
+    pub fn numbers(self) -> impl Iterator<Item = u16> {
+        let mut left = self.0;
+        std::iter::repeat_with(move || {
+            let number = left as u16 & ((1 << Self::BITS) - 1);
+            left >>= Self::BITS;
+            number
+        })
+    }
+
     /// Its symbols in prefix order.
     pub fn iter(self) -> impl Iterator<Item = Symbol> {
         (0..self.symbols()).map_while(move |n| {
@@ -341,6 +387,12 @@ impl ShapeKey {
     /// Its first symbol: a root, if it is a shape's.
     pub fn first(self) -> Option<Symbol> {
         Symbol::from_number(self.0 as u16 & ((1 << Self::BITS) - 1))
+    }
+
+    /// The number of its first symbol.
+    #[inline]
+    pub(crate) const fn first_number(self) -> u16 {
+        self.0 as u16 & ((1 << Self::BITS) - 1)
     }
 
     /// The number of the operator that the root's first tree starts with, if it starts with one.
@@ -417,6 +469,19 @@ impl Symbols {
         Symbols { bits, count }
     }
 
+    /// Symbols by their numbers.
+    #[inline]
+    pub(crate) fn of_numbers(numbers: &[u16]) -> Symbols {
+        let count = numbers.len() as u32;
+        let bits = match count {
+            0..=Symbols::MAX => (numbers.iter().rev()).fold(0, |bits, number| {
+                bits << ShapeKey::BITS | u128::from(*number)
+            }),
+            _ => 0,
+        };
+        Symbols { bits, count }
+    }
+
     /// Adds a symbol at the end.
     pub(crate) fn push(&mut self, symbol: Symbol) {
         self.append(Symbols::one(symbol));
@@ -452,8 +517,39 @@ impl Symbols {
     /// The key of the root with these trees, if they fit.
     #[inline]
     pub(crate) fn below(self, root: Symbol) -> Option<ShapeKey> {
-        (self.count <= Self::MAX)
-            .then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root.number())))
+        self.below_number(root.number())
+    }
+
+    /// The same for a root's symbol given by its number.
+    #[inline]
+    pub(crate) fn below_number(self, root: u16) -> Option<ShapeKey> {
+        (self.count <= Self::MAX).then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root)))
+    }
+
+    /// The symbols of an operator over one tree.
+    #[inline]
+    pub(crate) fn unary(op: Op, operand: Symbols) -> Symbols {
+        // If these are too many, the bits say nothing.
+        Symbols {
+            bits: operand.bits << ShapeKey::BITS | u128::from(Symbol::op_number(op)),
+            count: operand.count.saturating_add(1),
+        }
+    }
+
+    /// The symbols of an operator over two trees.
+    #[inline]
+    pub(crate) fn binary(op: Op, left: Symbols, right: Symbols) -> Symbols {
+        let mut symbols = Symbols::unary(op, left);
+        if left.count == 1 {
+            // Usual, and a constant distance is quicker.
+            if right.count < Self::MAX - 1 {
+                symbols.bits |= right.bits << (2 * ShapeKey::BITS);
+            }
+            symbols.count = right.count.saturating_add(2);
+        } else {
+            symbols.append(right);
+        }
+        symbols
     }
 }
 

@@ -3,12 +3,11 @@
 //! One pass over the instructions: each becomes one cell, or shares one with its successor where
 //! a handler does both. Branches are filled in at the end.
 
-use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, RuntimeOp, Slot, with_types};
-use vm_translate::shape::{Cells as Runs, ShapeKey, Symbol, Traps, traps};
-use vm_translate::{Function, Op, Ty};
+use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, RuntimeOp, Slot};
+use vm_translate::shape::{Cells as Runs, Found, Next, ShapeKey, Symbol, Traps};
+use vm_translate::{Function, Op};
 
 use super::fixed::{Fixed, Returned, Wide};
-use super::operands::{HANDLER_BYTES, cell_bytes};
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
 use crate::machine::{RUNTIME, STACK_GUARD_BYTES};
@@ -28,7 +27,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// About what an instruction's cell takes, for a first guess of a function's size.
-const USUAL_CELL_BYTES: usize = 24;
+const USUAL_CELL_WORDS: usize = 3;
 
 /// A function's cells.
 pub(super) struct Cells {
@@ -54,7 +53,8 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
     let mut encoder = Encoder {
         function,
         around,
-        bytes: Vec::with_capacity(function.insts().len() * USUAL_CELL_BYTES),
+        words: Vec::with_capacity(function.insts().len() * USUAL_CELL_WORDS),
+        half: false,
         offsets: Vec::with_capacity(function.insts().len() + 1),
         branches: Vec::new(),
         starts: Vec::with_capacity(function.insts().len()),
@@ -68,14 +68,24 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
     let insts = function.insts();
     let mut n = 0;
     while n < insts.len() {
-        let cell = encoder.bytes.len();
+        let cell = encoder.at();
         if around.count && (n == 0 || runs.is_labelled(n) || insts[n - 1].root.branches()) {
             encoder.count(n);
         }
-        let next = insts.get(n + 1).filter(|_| !runs.is_labelled(n + 1));
-        let returns = next.is_some_and(|next| next.root == Root::Return);
-        let end = if returns && encoder.return_value(&insts[n]) {
+        let sets_result = matches!(insts[n].root, Root::Set(Place::Slot(FRAME_HEADER)));
+        let end = if sets_result
+            && matches!(insts.get(n + 1), Some(next) if matches!(next.root, Root::Return))
+            && !runs.is_labelled(n + 1)
+            && encoder.return_value(&insts[n])
+        {
             n + 2
+        } else if let Some(handler) = alone(&insts[n]) {
+            // The usual case.
+            let inst = &insts[n];
+            encoder.note(0, inst.offset);
+            let root = (&inst.root, function.nodes(inst), inst.key());
+            encoder.handler(handler, std::iter::once(root));
+            n + 1
         } else if let Some((run, handler)) = runs.at(n, shapes::find) {
             encoder.shape(handler, &insts[run.clone()]);
             run.end
@@ -94,10 +104,25 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
             });
         }
         // Nothing branches to those after the first: they have no cell of their own.
-        encoder.starts.resize(end, cell);
+        for _ in n..end {
+            encoder.starts.push(cell as u32);
+        }
         n = end;
     }
     encoder.finish()
+}
+
+/// The handler of an instruction that cannot share its cell and whose cell is all that it needs.
+#[inline]
+fn alone(inst: &Inst) -> Option<usize> {
+    let found = inst.found();
+    let simple = match inst.root {
+        Root::Set(_) | Root::Store { .. } | Root::BrIf(_) | Root::BrUnless(_) => true,
+        Root::GlobalSet { .. } => true,
+        _ => false,
+    };
+    (simple && found.next == Next::NONE && found != Found::OTHERWISE)
+        .then_some(found.handler as usize)
 }
 
 /// An operand that is filled in when all cells have their places.
@@ -112,11 +137,13 @@ struct Branch {
 struct Encoder<'a> {
     function: &'a Function,
     around: &'a Surroundings<'a>,
-    bytes: Vec<u8>,
+    words: Vec<u64>,
+    /// Whether the upper half of the last word is still to come.
+    half: bool,
     offsets: Vec<(u32, u32)>,
     branches: Vec<Branch>,
     /// Where each instruction's cell starts.
-    starts: Vec<usize>,
+    starts: Vec<u32>,
     counters: Vec<(usize, usize)>,
     cells: Vec<CellProfile>,
     /// Pinned registers of each kind.
@@ -141,11 +168,28 @@ fn slot_bytes(slot: Slot) -> u32 {
 
 impl Encoder<'_> {
     fn put(&mut self, word: u64) {
-        self.bytes.extend_from_slice(&word.to_ne_bytes());
+        if self.half {
+            self.put32(word as u32);
+            self.put32((word >> 32) as u32);
+        } else {
+            self.words.push(word);
+        }
     }
 
-    fn put32(&mut self, word: u32) {
-        self.bytes.extend_from_slice(&word.to_ne_bytes());
+    #[inline]
+    fn put32(&mut self, half: u32) {
+        match self.words.last_mut() {
+            // All processors with an executor of their own are little-endian.
+            Some(word) if self.half => *word |= u64::from(half) << 32,
+            _ => self.words.push(half.into()),
+        }
+        self.half = !self.half;
+    }
+
+    /// Where the next operand goes to, in bytes.
+    #[inline]
+    fn at(&self) -> usize {
+        self.words.len() * 8 - usize::from(self.half) * 4
     }
 
     fn put_slot(&mut self, slot: Slot) {
@@ -154,23 +198,24 @@ impl Encoder<'_> {
 
     fn put_label(&mut self, cell: usize, label: Label) {
         self.branches.push(Branch {
-            at: self.bytes.len(),
+            at: self.at(),
             cell,
             label,
         });
         self.put32(0);
     }
 
-    /// Ends a cell that started at `cell`.
-    fn pad(&mut self, cell: usize) {
-        let operands = (self.bytes.len() - cell) as u32 - HANDLER_BYTES;
-        self.bytes.resize(cell + cell_bytes(operands) as usize, 0);
+    /// Ends a cell: the next one starts with a word of its own. `operands.rs` says the same to the
+    /// generator of handlers.
+    #[inline]
+    fn pad(&mut self) {
+        self.half = false;
     }
 
     /// Says which place in the module the cell that starts here stands for, from the site with
     /// this number on: see [`super::run::site`].
     fn note(&mut self, site: u32, offset: u32) {
-        self.offsets.push((self.bytes.len() as u32 + site, offset));
+        self.offsets.push((self.at() as u32 + site, offset));
     }
 
     fn fixed(&mut self, fixed: Fixed) {
@@ -180,7 +225,7 @@ impl Encoder<'_> {
     /// Counts from here on.
     fn count(&mut self, inst: usize) {
         self.fixed(Fixed::Count);
-        self.counters.push((self.bytes.len() / 8, inst));
+        self.counters.push((self.words.len(), inst));
         self.put(0);
     }
 
@@ -203,7 +248,6 @@ impl Encoder<'_> {
         let frame_bytes = slot_bytes(function.frame_slots());
         let zeroed = function.zeroed();
         let params = leading(false);
-        let cell = self.bytes.len();
         self.fixed(Fixed::Enter {
             touch: self.around.guarded_stack && frame_bytes as usize <= STACK_GUARD_BYTES,
             zero: !zeroed.is_empty(),
@@ -215,18 +259,17 @@ impl Encoder<'_> {
         self.put_slot(zeroed.start);
         self.put32(zeroed.len() as u32);
         params.iter().for_each(|slot| self.put_slot(*slot));
-        self.pad(cell);
+        self.pad();
 
         if self.floats > 0 {
             let params = leading(true);
-            let cell = self.bytes.len();
             self.fixed(Fixed::EnterFloats {
                 floats: self.floats,
                 params: params.len() as u8,
             });
             self.put_slot(function.saves() + u32::from(self.ints));
             params.iter().for_each(|slot| self.put_slot(*slot));
-            self.pad(cell);
+            self.pad();
         }
         // Entry sets parameters only up to the first pin that is none.
         for float in [false, true] {
@@ -235,19 +278,19 @@ impl Encoder<'_> {
                     let (root, from) = (Root::Set(pin.place), [Node::Place(Place::Slot(slot))]);
                     // The shapes promise a set of any place from a slot.
                     let key = ShapeKey::new().with_inst(&root, &from);
-                    if let Some(found) = key.and_then(shapes::find) {
-                        self.handler(found.handler, [(&root, &from[..])].into_iter());
+                    if let Some(key) = key
+                        && let Some(found) = shapes::find(key)
+                    {
+                        let roots = [(&root, &from[..], key)].into_iter();
+                        self.handler(found.handler as usize, roots);
                     }
                 }
             }
         }
     }
 
-    /// Encodes a set of the only result and the return behind it, if there is a handler for both.
+    /// Encodes a set of the first result and the return behind it, if there is a handler for both.
     fn return_value(&mut self, set: &Inst) -> bool {
-        if set.root != Root::Set(Place::Slot(FRAME_HEADER)) {
-            return false;
-        }
         let &[leaf] = self.function.nodes(set) else {
             return false;
         };
@@ -263,7 +306,6 @@ impl Encoder<'_> {
         };
         self.note(0, set.offset);
         self.restore_floats();
-        let cell = self.bytes.len();
         self.fixed(Fixed::ReturnValue {
             ints: self.ints,
             value,
@@ -272,24 +314,23 @@ impl Encoder<'_> {
         if let Some(operand) = operand {
             self.put32(operand);
         }
-        self.pad(cell);
+        self.pad();
         true
     }
 
     fn restore_floats(&mut self) {
         if self.floats > 0 {
-            let cell = self.bytes.len();
             self.fixed(Fixed::RestoreFloats {
                 floats: self.floats,
             });
             self.put_slot(self.function.saves() + u32::from(self.ints));
-            self.pad(cell);
+            self.pad();
         }
     }
 
     fn single(&mut self, inst: &Inst) {
         let nodes = self.function.nodes(inst);
-        let cell = self.bytes.len();
+        let cell = self.at();
         match inst.root {
             Root::Br(label) => {
                 self.fixed(Fixed::Br);
@@ -298,10 +339,9 @@ impl Encoder<'_> {
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
                 self.restore_floats();
-                let cell = self.bytes.len();
                 self.fixed(Fixed::Return { ints: self.ints });
                 self.put_slot(self.function.saves());
-                self.pad(cell);
+                self.pad();
             }
             Root::Call { func, base } => {
                 self.fixed(Fixed::Call);
@@ -338,22 +378,20 @@ impl Encoder<'_> {
             }
             Root::ReturnCall { func, base, args } => {
                 self.restore_floats();
-                let cell = self.bytes.len();
                 self.fixed(Fixed::ReturnCall { ints: self.ints });
                 self.put((self.around.entry)(func));
                 self.put_slot(self.function.saves());
                 self.put_slot(base + FRAME_HEADER);
                 self.put32(args);
-                self.pad(cell);
+                self.pad();
                 return;
             }
             Root::ReturnCallImport { func, base, args } => {
                 self.restore_floats();
-                let cell = self.bytes.len();
                 self.fixed(Fixed::ReturnCallImport { ints: self.ints });
                 self.put32(self.around.layout.function(func));
                 self.tail_operands(base, args);
-                self.pad(cell);
+                self.pad();
                 return;
             }
             Root::ReturnCallIndirect {
@@ -363,13 +401,12 @@ impl Encoder<'_> {
                 args,
             } => {
                 self.restore_floats();
-                let cell = self.bytes.len();
                 self.fixed(Fixed::ReturnCallIndirect { ints: self.ints });
                 self.put32(self.around.layout.table(table));
                 self.tail_operands(base, args);
                 self.put32(self.around.type_ids[ty as usize]);
                 self.put_slot(base + FRAME_HEADER + args);
-                self.pad(cell);
+                self.pad();
                 return;
             }
             Root::Runtime { op, base, .. } if let Some(wide) = wide(op) => {
@@ -385,7 +422,7 @@ impl Encoder<'_> {
             }
             _ => self.evaluated(&inst.root, nodes),
         }
-        self.pad(cell);
+        self.pad();
     }
 
     /// What [`super::calls::tail_call`] reads.
@@ -398,23 +435,22 @@ impl Encoder<'_> {
 
     /// The cell behind a call that may have changed the context.
     fn restore_context(&mut self, base: Slot) {
-        let cell = self.bytes.len();
         self.fixed(Fixed::Restore);
         self.put_slot(base);
-        self.pad(cell);
+        self.pad();
     }
 
     /// Encodes the cell of a handler that does these instructions.
     fn shape(&mut self, handler: usize, insts: &[Inst]) {
         let function = self.function;
-        let cell = self.bytes.len();
+        let cell = self.at();
         let mut sites = 0;
         for inst in insts {
-            match traps(inst, function.nodes(inst)) {
+            match inst.traps() {
                 Traps::Never => {}
                 Traps::ByFault(count) => {
                     self.note(sites, inst.offset);
-                    sites += count;
+                    sites += u32::from(count);
                 }
                 Traps::Otherwise => self.note(sites, inst.offset),
             }
@@ -426,7 +462,8 @@ impl Encoder<'_> {
         {
             self.note(0, insts[0].offset);
         }
-        let roots = insts.iter().map(|inst| (&inst.root, function.nodes(inst)));
+        let roots = insts.iter();
+        let roots = roots.map(|inst| (&inst.root, function.nodes(inst), inst.key()));
         self.handler(handler, roots);
         match insts.last().map(|inst| inst.root) {
             Some(Root::BrTable { first, count }) => {
@@ -434,7 +471,7 @@ impl Encoder<'_> {
                 for label in &function.tables()[table] {
                     self.put_label(cell, *label);
                 }
-                self.pad(cell);
+                self.pad();
             }
             Some(Root::CallIndirect { base, .. }) => self.restore_context(base),
             _ => {}
@@ -442,23 +479,20 @@ impl Encoder<'_> {
     }
 
     /// Writes the cell of a handler.
-    fn handler<'f>(&mut self, handler: usize, roots: impl Iterator<Item = (&'f Root, &'f [Node])>) {
-        let cell = self.bytes.len();
+    fn handler<'f>(
+        &mut self,
+        handler: usize,
+        roots: impl Iterator<Item = (&'f Root, &'f [Node], ShapeKey)>,
+    ) {
+        let cell = self.at();
         self.put(super::handler(handler));
-        for (root, nodes) in roots {
+        for (root, nodes, key) in roots {
             self.root_operands(cell, root);
-            if nodes.iter().any(|node| matches!(node, Node::Const(_))) {
-                with_types(nodes, root.operands(), |node, ty| {
-                    self.node_operands(node, ty);
-                });
-            } else {
-                // Only a constant depends on what reads it.
-                nodes
-                    .iter()
-                    .for_each(|node| self.node_operands(node, Ty::I64));
+            for (node, symbol) in nodes.iter().zip(key.numbers().skip(1)) {
+                self.node_operands(node, symbol);
             }
         }
-        self.pad(cell);
+        self.pad();
     }
 
     fn root_operands(&mut self, cell: usize, root: &Root) {
@@ -479,7 +513,9 @@ impl Encoder<'_> {
         }
     }
 
-    fn node_operands(&mut self, node: &Node, ty: Ty) {
+    /// `symbol` is the node's in its shape.
+    #[inline]
+    fn node_operands(&mut self, node: &Node, symbol: u16) {
         let layout = self.around.layout;
         match *node {
             Node::Op(Op::GlobalGet | Op::GlobalGetFloat | Op::GlobalGetVector, global) => {
@@ -489,10 +525,8 @@ impl Encoder<'_> {
             Node::Op(..) => {}
             Node::Place(Place::Slot(slot) | Place::Vector(slot)) => self.put_slot(slot),
             Node::Place(_) => {}
-            Node::Const(bits) => match Symbol::constant(bits, ty) {
-                Symbol::Const64 => self.put(bits),
-                _ => self.put32(bits as u32),
-            },
+            Node::Const(bits) if symbol == Symbol::Const64.number() => self.put(bits),
+            Node::Const(bits) => self.put32(bits as u32),
         }
     }
 
@@ -520,18 +554,18 @@ impl Encoder<'_> {
     }
 
     fn finish(mut self) -> Result<Cells, TooLarge> {
-        if self.bytes.len() > i32::MAX as usize {
+        if self.at() > i32::MAX as usize {
             return Err(TooLarge("its threaded code"));
         }
         for branch in &self.branches {
             let to = self.starts[self.function.labels()[branch.label as usize] as usize];
             let distance = to as i32 - branch.cell as i32;
-            self.bytes[branch.at..][..4].copy_from_slice(&distance.to_ne_bytes());
+            // The operand has been zero.
+            let upper = branch.at % 8 * 8;
+            self.words[branch.at / 8] |= u64::from(distance as u32) << upper;
         }
-        // Every cell is padded.
-        let (words, _) = self.bytes.as_chunks();
         Ok(Cells {
-            words: words.iter().copied().map(u64::from_ne_bytes).collect(),
+            words: self.words,
             offsets: self.offsets,
             counters: self.counters,
             cells: self.cells,

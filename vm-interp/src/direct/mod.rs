@@ -14,6 +14,7 @@ mod encode;
 mod fixed;
 mod hash;
 mod numbers;
+#[cfg(test)]
 mod operands;
 mod run;
 mod shapes;

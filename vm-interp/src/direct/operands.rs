@@ -2,8 +2,8 @@
 //!
 //! A cell is the handler's address (8 bytes) and then, without gaps, the operands of its roots,
 //! each root's own first and then those of its nodes in prefix order; the cell's size is rounded
-//! up to 8 bytes. The generator of the handlers and the encoder share this file, so they cannot
-//! disagree.
+//! up to 8 bytes. The generator of the handlers and the tests of all of them share this file; the
+//! encoder writes the same by meaning.
 
 use vm_translate::shape::{SetSymbol, Symbol};
 

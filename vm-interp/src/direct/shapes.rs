@@ -1,6 +1,6 @@
 //! Which shapes there are, and the number of each one's handler.
 
-use vm_translate::shape::{Found, ShapeKey, Shapes};
+use vm_translate::shape::{Found, Next, ShapeKey, Shapes};
 
 use vm_translate::shape::Registers;
 
@@ -27,8 +27,12 @@ macro_rules! table {
 static SHAPES: HashTable = table!("shapes", SHAPE_BITS);
 static TREES: HashTable = table!("trees", TREE_BITS);
 
-/// The bit of a stored key that says that a longer shape starts with this one.
-const EXTENDS: u128 = 1 << 127;
+/// Above this bit of a stored key is which roots come next in longer shapes that start with this
+/// one.
+const NEXT_BIT: u32 = 120;
+
+/// The bits of a stored key that are the key's.
+const KEY: u128 = (1 << NEXT_BIT) - 1;
 
 impl HashTable {
     /// The place of a key, and what is stored there.
@@ -39,7 +43,7 @@ impl HashTable {
         let [start, end] = [bucket, bucket + 1].map(|n| u32::from_le_bytes(buckets[n]) as usize);
         for (n, stored) in (start..).zip(&keys[start..end]) {
             let stored = u128::from_le_bytes(*stored);
-            if stored & !EXTENDS == key.bits() {
+            if stored & KEY == key.bits() {
                 return Some((n, stored));
             }
         }
@@ -50,8 +54,8 @@ impl HashTable {
 /// The shape's handler.
 pub(super) fn find(key: ShapeKey) -> Option<Found> {
     SHAPES.find(key).map(|(n, stored)| Found {
-        handler: FIXED + n,
-        extends: stored & EXTENDS != 0,
+        handler: (FIXED + n) as u32,
+        next: Next::from_bits((stored >> NEXT_BIT) as u8),
     })
 }
 
@@ -61,7 +65,11 @@ pub(super) struct DirectShapes;
 
 impl Shapes for DirectShapes {
     fn contains(&self, key: ShapeKey) -> bool {
-        find(key).is_some() || key.slots_operator().is_some()
+        self.find(key).is_some()
+    }
+
+    fn find(&self, key: ShapeKey) -> Option<Found> {
+        find(key).or_else(|| key.slots_operator().map(|_| Found::OTHERWISE))
     }
 
     fn grows(&self, tree: ShapeKey) -> bool {
@@ -78,7 +86,7 @@ impl Shapes for DirectShapes {
 pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
     let (keys, _) = SHAPES.keys.as_chunks();
     keys.iter().enumerate().map(|(n, stored)| {
-        let key = ShapeKey::from_bits(u128::from_le_bytes(*stored) & !EXTENDS);
+        let key = ShapeKey::from_bits(u128::from_le_bytes(*stored) & KEY);
         (FIXED + n, key)
     })
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::Function;
 use crate::ir::{Inst, Node, Root};
-use crate::op::Effect;
+use crate::op::{Effect, Op};
 
 use super::ShapeKey;
 
@@ -12,9 +12,73 @@ use super::ShapeKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The executor's number for it.
-    pub handler: usize,
-    /// Whether there is a shape that starts with this one and has more roots.
-    pub extends: bool,
+    pub handler: u32,
+    /// Which roots come next in shapes that start with this one and have more.
+    pub next: Next,
+}
+
+impl Found {
+    /// Nobody has asked for the number yet.
+    pub const UNKNOWN: Found = Found {
+        handler: u32::MAX,
+        next: Next::ALL,
+    };
+    /// The executor has no number for it, but can do it otherwise.
+    pub const OTHERWISE: Found = Found {
+        handler: u32::MAX - 1,
+        next: Next::NONE,
+    };
+}
+
+/// A set of shapes of one root. Several shapes look the same to it: that one is in the set says
+/// only that it is worth a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Next(u8);
+
+impl Next {
+    /// No shape.
+    pub const NONE: Next = Next(0);
+    /// Any shape.
+    pub const ALL: Next = Next(u8::MAX);
+
+    /// The set of one shape, given by its key.
+    #[inline]
+    pub fn of(key: ShapeKey) -> Next {
+        let operator = u8::from(key.operator().is_some());
+        let class = match key.first_number() {
+            // A set of an integer register.
+            48..64 => operator,
+            // A set of anything else.
+            11 | 12 | 64..80 => 2 + operator,
+            // A store.
+            96..160 => 4 + operator,
+            // A conditional branch.
+            6 | 7 => 6,
+            _ => 7,
+        };
+        Next(1 << class)
+    }
+
+    /// The shapes of both.
+    pub const fn and(self, other: Next) -> Next {
+        Next(self.0 | other.0)
+    }
+
+    /// Whether the sets may have a shape in common.
+    #[inline]
+    pub const fn meets(self, other: Next) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The set as eight bits.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set with these bits.
+    pub const fn from_bits(bits: u8) -> Next {
+        Next(bits)
+    }
 }
 
 /// How an instruction can end a run.
@@ -23,12 +87,43 @@ pub enum Traps {
     /// It cannot.
     Never,
     /// By faults only: so many of its accesses rely on the memory's guard, in program order.
-    ByFault(u32),
+    ByFault(u16),
     /// In another way: it compares and jumps, or is a call.
     Otherwise,
 }
 
 impl Traps {
+    /// How a root can by itself.
+    #[inline]
+    pub(crate) fn of_root(root: &Root) -> Traps {
+        match root {
+            Root::Store { op, .. } if op.unchecked() => Traps::ByFault(1),
+            Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise,
+            _ => Traps::Never,
+        }
+    }
+
+    /// With an operator besides.
+    #[inline]
+    pub(crate) fn with_operator(self, op: Op) -> Traps {
+        match (op.effect(), self) {
+            (Effect::Pure | Effect::Global, traps) => traps,
+            (
+                Effect::Load {
+                    unchecked: true, ..
+                },
+                Traps::Never,
+            ) => Traps::ByFault(1),
+            (
+                Effect::Load {
+                    unchecked: true, ..
+                },
+                Traps::ByFault(n),
+            ) => Traps::ByFault(n + 1),
+            _ => Traps::Otherwise,
+        }
+    }
+
     /// How two instructions in one cell end a run, or nothing if nobody could tell which did.
     pub fn and(self, next: Traps) -> Option<Traps> {
         match (self, next) {
@@ -82,19 +177,20 @@ impl<'a> Cells<'a> {
     ) -> Option<(Range<usize>, usize)> {
         let insts = self.function.insts();
         let mut keys = insts[first].key;
-        let mut found = find(keys)?;
+        let mut found = match insts[first].found {
+            Found::UNKNOWN => find(keys)?,
+            found => found,
+        };
         let mut end = first + 1;
-        if !found.extends {
-            // Most do not, and how they trap does not matter.
-            return Some((first..end, found.handler));
-        }
-        let mut traps = traps(&insts[first], self.function.nodes(&insts[first]));
-        while found.extends && end < insts.len() && !self.labelled[end] {
+        let mut traps = insts[first].traps;
+        while found.next != Next::NONE && end < insts.len() && !self.labelled[end] {
             let next = &insts[end];
+            if !found.next.meets(Next::of(next.key)) {
+                break;
+            }
             // What has no shape has an empty key, which adds nothing.
             let longer = keys.then(next.key).filter(|longer| *longer != keys);
-            let both = traps.and(self::traps(next, self.function.nodes(next)));
-            let (Some(longer), Some(both)) = (longer, both) else {
+            let (Some(longer), Some(both)) = (longer, traps.and(next.traps)) else {
                 break;
             };
             let Some(more) = find(longer) else {
@@ -102,36 +198,15 @@ impl<'a> Cells<'a> {
             };
             (keys, found, traps, end) = (longer, more, both, end + 1);
         }
-        Some((first..end, found.handler))
+        (found != Found::OTHERWISE).then_some((first..end, found.handler as usize))
     }
 }
 
 /// How an instruction with these trees can end a run.
 pub fn traps(inst: &Inst, nodes: &[Node]) -> Traps {
-    let root = match inst.root {
-        Root::Store { op, .. } if op.unchecked() => Traps::ByFault(1),
-        Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise,
-        _ => Traps::Never,
-    };
-    nodes.iter().fold(root, |traps, node| {
-        let Node::Op(op, _) = node else {
-            return traps;
-        };
-        match (op.effect(), traps) {
-            (Effect::Pure | Effect::Global, traps) => traps,
-            (
-                Effect::Load {
-                    unchecked: true, ..
-                },
-                Traps::Never,
-            ) => Traps::ByFault(1),
-            (
-                Effect::Load {
-                    unchecked: true, ..
-                },
-                Traps::ByFault(n),
-            ) => Traps::ByFault(n + 1),
-            _ => Traps::Otherwise,
-        }
-    })
+    let operators = nodes.iter().filter_map(|node| match node {
+        Node::Op(op, _) => Some(*op),
+        _ => None,
+    });
+    operators.fold(Traps::of_root(&inst.root), Traps::with_operator)
 }

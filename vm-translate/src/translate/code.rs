@@ -118,6 +118,79 @@ static KINDS: [Kind; 256] = {
     kinds
 };
 
+/// What a quick look over the instructions tells of one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Glance {
+    LocalGet(u32),
+    /// `local.set` or `local.tee`.
+    LocalSet(u32),
+    Block,
+    Loop,
+    Else,
+    End,
+    Return,
+    /// Any other.
+    Other,
+}
+
+/// What follows an opcode, as far as the quick look knows.
+#[derive(Clone, Copy)]
+enum Tail {
+    /// Nothing.
+    Nothing,
+    /// One number.
+    Number,
+    /// An access of memory 0 if it is a plain one.
+    Access,
+    /// A local's number.
+    Local,
+    /// The number of a local that is set.
+    SetLocal,
+    /// A block's type.
+    Block,
+    Loop,
+    Else,
+    End,
+    Return,
+    /// Anything else.
+    Other,
+}
+
+static TAILS: [Tail; 256] = {
+    let mut tails = [Tail::Other; 256];
+    let mut n = 0;
+    while n < NUMERIC.len() {
+        tails[FIRST_NUMERIC + n] = Tail::Nothing;
+        n += 1;
+    }
+    n = FIRST_LOAD;
+    while n < FIRST_STORE + STORES.len() {
+        tails[n] = Tail::Access;
+        n += 1;
+    }
+    tails[0x00] = Tail::Nothing;
+    tails[0x01] = Tail::Nothing;
+    tails[0x02] = Tail::Block;
+    tails[0x03] = Tail::Loop;
+    tails[0x04] = Tail::Block;
+    tails[0x05] = Tail::Else;
+    tails[0x0b] = Tail::End;
+    tails[0x0c] = Tail::Number;
+    tails[0x0d] = Tail::Number;
+    tails[0x0f] = Tail::Return;
+    tails[0x10] = Tail::Number;
+    tails[0x1a] = Tail::Nothing;
+    tails[0x1b] = Tail::Nothing;
+    tails[0x20] = Tail::Local;
+    tails[0x21] = Tail::SetLocal;
+    tails[0x22] = Tail::SetLocal;
+    tails[0x23] = Tail::Number;
+    tails[0x24] = Tail::Number;
+    tails[0x41] = Tail::Number;
+    tails[0x42] = Tail::Number;
+    tails
+};
+
 /// The alignment of an access is below this where it names no memory and is one byte long.
 const PLAIN_ALIGNMENT: u8 = 0x40;
 
@@ -178,6 +251,51 @@ impl<'a> Code<'a> {
             Kind::End => Step::End,
             Kind::Load(_) | Kind::Store(_) | Kind::Other => Step::Other,
         })
+    }
+
+    /// Looks at the next instruction and skips it; nothing after the last one.
+    #[inline(always)]
+    pub(super) fn glance(&mut self) -> Result<Option<Glance>, Error> {
+        let Some((opcode, rest)) = self.bytes.split_first() else {
+            return Ok(None);
+        };
+        let tail = TAILS[usize::from(*opcode)];
+        if let Tail::Nothing = tail {
+            self.bytes = rest;
+            return Ok(Some(Glance::Other));
+        }
+        self.instruction = std::mem::replace(&mut self.bytes, rest);
+        Ok(Some(match tail {
+            Tail::Local => Glance::LocalGet(self.unsigned() as u32),
+            Tail::SetLocal => Glance::LocalSet(self.unsigned() as u32),
+            Tail::Number => {
+                self.leb();
+                Glance::Other
+            }
+            Tail::Access if self.is_plain_access() => {
+                self.bytes = &self.bytes[1..];
+                self.leb();
+                Glance::Other
+            }
+            // Most have the empty type.
+            Tail::Block | Tail::Loop if self.bytes.first() == Some(&0x40) => {
+                self.bytes = &self.bytes[1..];
+                match tail {
+                    Tail::Loop => Glance::Loop,
+                    _ => Glance::Block,
+                }
+            }
+            Tail::Else => Glance::Else,
+            Tail::End => Glance::End,
+            Tail::Return => Glance::Return,
+            Tail::Nothing | Tail::Access | Tail::Block | Tail::Loop | Tail::Other => {
+                match self.operator()? {
+                    Operator::Block { .. } | Operator::If { .. } => Glance::Block,
+                    Operator::Loop { .. } => Glance::Loop,
+                    _ => Glance::Other,
+                }
+            }
+        }))
     }
 
     fn is_plain_access(&self) -> bool {

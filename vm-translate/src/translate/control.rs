@@ -150,7 +150,7 @@ impl<'a> Translator<'a> {
             After::Set(_) | After::Other => None,
         };
         let place = match after {
-            After::Set(local) => Some(self.locals[local as usize].0),
+            After::Set(local) => Some(self.locals[local as usize].place),
             _ => around.and_then(|frame| frame.place),
         };
         let place = place.filter(|_| single);

@@ -4,10 +4,37 @@ use std::ops::Range;
 
 use crate::ir::{Inst, Label, Node, Place, Root, Slot};
 use crate::op::Ty;
-use crate::shape::{ShapeKey, Symbol, Symbols};
+use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
 use super::Translator;
 use super::expr::{self, Expr, Temps, Term};
+
+/// The shape of an instruction.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) key: ShapeKey,
+    pub(super) found: Found,
+    /// Whether any operator of its trees may trap, as far as is known.
+    pub(super) may_trap: bool,
+}
+
+impl Shape {
+    /// One that the executor has not been asked for, or none.
+    fn unknown(key: Option<ShapeKey>) -> Shape {
+        match key {
+            Some(key) => Shape {
+                key,
+                found: Found::UNKNOWN,
+                may_trap: true,
+            },
+            None => Shape {
+                key: ShapeKey::new(),
+                found: Found::OTHERWISE,
+                may_trap: true,
+            },
+        }
+    }
+}
 
 /// The instructions made so far.
 #[derive(Default)]
@@ -59,43 +86,50 @@ impl Output {
         self.insts.len() as u32
     }
 
+    /// Emits an instruction that is a shape, with what the executor has for it. `offset` is that
+    /// of what the instruction is for.
     #[inline]
-    fn inst(&mut self, root: Root, terms: &[Term], key: Option<ShapeKey>, offset: u32) {
+    pub(super) fn whole(&mut self, root: Root, terms: &[Term], shape: Shape, offset: u32) {
         if let Root::Set(place) = root
             && let Some(slots) = place.slots()
         {
             self.slots = self.slots.max(slots.end);
         }
         let first_node = self.nodes.len() as u32;
+        let mut traps = Traps::of_root(&root);
+        // The offset is that of what may trap; of a store that is the store.
+        let mut found = matches!(root, Root::Store { .. });
+        let mut offset = match (root, terms) {
+            (Root::Set(_), [first, ..]) if first.op().is_some() => first.offset,
+            _ => offset,
+        };
         self.nodes.extend(terms.iter().map(|term| term.node));
+        if shape.may_trap {
+            for term in terms {
+                if let Some(op) = term.op().filter(|_| term.may_trap()) {
+                    traps = traps.with_operator(op);
+                    if !found {
+                        (offset, found) = (term.offset, true);
+                    }
+                }
+            }
+        }
         self.insts.push(Inst {
             root,
             first_node,
             node_count: terms.len() as u32,
-            key: key.unwrap_or_default(),
+            key: shape.key,
+            found: shape.found,
+            traps,
             offset,
         });
-    }
-
-    /// Emits an instruction that is a shape. `offset` is that of what the instruction is for.
-    #[inline]
-    pub(super) fn whole(&mut self, root: Root, terms: &[Term], key: Option<ShapeKey>, offset: u32) {
-        // The offset is that of what may trap; of a store that is the store.
-        let traps = || terms.iter().find(|term| term.may_trap());
-        let offset = match root {
-            Root::Store { .. } => offset,
-            _ if terms[0].op().is_none() => offset,
-            Root::Set(_) => traps().unwrap_or(&terms[0]).offset,
-            _ => traps().map_or(offset, |term| term.offset),
-        };
-        self.inst(root, terms, key, offset);
     }
 }
 
 impl Translator<'_> {
     /// Whether the executor can do this in one step.
-    pub(super) fn offers(&self, root: &Root, terms: &[Term]) -> bool {
-        expr::key(root, terms).is_some_and(|key| self.shapes.contains(key))
+    fn offers(&self, root: &Root, expr: &Expr) -> bool {
+        expr.key(root).is_some_and(|key| self.shapes.contains(key))
     }
 
     /// Whether the executor can do this, of which the trees' symbols are given, in one step.
@@ -108,30 +142,41 @@ impl Translator<'_> {
     /// Emits an instruction without trees.
     pub(super) fn emit_plain(&mut self, root: Root) {
         let key = Symbol::root(&root).and_then(|root| Symbols::default().below(root));
-        self.out.inst(root, &[], key, self.offset);
+        self.out.whole(root, &[], Shape::unknown(key), self.offset);
     }
 
     /// Emits what `root` does with the values of `expr`, in as few instructions as the shapes
     /// allow. `live` are the temporaries that other entries still need; slots from
     /// `self.scratch` up are free.
-    pub(super) fn lower(&mut self, root: Root, mut expr: Expr, live: Temps) {
+    pub(super) fn lower(&mut self, root: Root, expr: &mut Expr, live: Temps) {
         loop {
-            let key = expr::key(&root, expr.terms());
-            if key.is_some_and(|key| self.shapes.contains(key)) {
-                self.out.whole(root, expr.terms(), key, self.offset);
+            if let Some(key) = expr.key(&root)
+                && let Some(found) = self.shapes.find(key)
+            {
+                let shape = Shape {
+                    key,
+                    found,
+                    may_trap: true,
+                };
+                self.out.whole(root, expr.terms(), shape, self.offset);
                 return;
             }
-            if self.via_other_place(&root, &expr, live)
-                || !(self.split(&root, &mut expr, live) || self.move_leaf(&root, &mut expr, live))
-            {
+            if !self.lower_part(&root, expr, live) {
                 return;
             }
         }
     }
 
+    /// Emits a part of what no shape does whole. Returns whether anything is left.
+    pub(super) fn lower_part(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
+        !self.via_other_place(root, expr, live)
+            && (self.split(root, expr, live) || self.move_leaf(root, expr, live))
+    }
+
     fn emit_whole(&mut self, root: Root, expr: &Expr) {
-        let key = expr::key(&root, expr.terms());
-        self.out.whole(root, expr.terms(), key, self.offset);
+        let key = expr.key(&root);
+        let shape = Shape::unknown(key);
+        self.out.whole(root, expr.terms(), shape, self.offset);
     }
 
     /// Takes the scratch slots for a value of a type.
@@ -152,10 +197,11 @@ impl Translator<'_> {
             .all(|term| matches!(term.node, Node::Place(Place::Slot(_) | Place::Vector(_))));
         let temp = op.and_then(|op| live.free(op.result(), &self.registers));
         if let Some(temp) = temp
-            && self.offers(&Root::Set(temp), expr.terms())
+            && self.offers(&Root::Set(temp), expr)
         {
             self.emit_whole(Root::Set(temp), expr);
-            self.lower(Root::Set(place), Expr::leaf(temp, self.offset), live);
+            let mut temp = Expr::leaf(temp, self.offset);
+            self.lower(Root::Set(place), &mut temp, live);
             return true;
         }
         if place.slots().is_some() {
@@ -167,7 +213,7 @@ impl Translator<'_> {
             return false;
         }
         let slot = Place::Slot(self.scratch);
-        if op.is_none() || all_slots || self.offers(&Root::Set(slot), expr.terms()) {
+        if op.is_none() || all_slots || self.offers(&Root::Set(slot), expr) {
             let slot = self.scratch_slot(Ty::I64);
             self.emit_whole(Root::Set(slot), expr);
             self.emit_whole(Root::Set(place), &Expr::leaf(slot, self.offset));
@@ -199,57 +245,51 @@ impl Translator<'_> {
         let Some(&first) = candidates.peek() else {
             return false;
         };
-        let symbols = SymbolList::new(root, expr.terms());
         // The best is a subtree that is a shape, as is the rest without it; the next best one
         // whose rest is a shape; else the first, which is large and comes before all traps.
         let (mut first_fit, mut best) = (None, None);
+        let may_trap = expr.terms().iter().any(Term::may_trap);
         for at in candidates {
+            if may_trap && !traps_in_order(expr.terms(), at) {
+                continue;
+            }
             let subtree = at..expr::subtree_end(expr.terms(), at);
-            if !traps_in_order(expr.terms(), at) {
+            let place = self.split_place(expr, subtree.clone(), live);
+            if !self.offers_tree(root, expr.symbols_with(subtree.clone(), place)) {
                 continue;
             }
-            let place = self.split_place(expr, &symbols, subtree.clone(), live);
-            if !self.offers_tree(root, symbols.with(subtree.clone(), place)) {
-                continue;
-            }
-            first_fit = first_fit.or(Some(at));
-            if self.offers_tree(&Root::Set(place), symbols.of(subtree)) {
-                best = Some(at);
+            first_fit = first_fit.or(Some((at, place)));
+            if self.offers_tree(&Root::Set(place), expr.symbols(subtree)) {
+                best = Some((at, place));
                 break;
             }
         }
-        let at = best.or(first_fit).unwrap_or(first);
-        let subtree = at..expr::subtree_end(expr.terms(), at);
-        let place = self.split_place(expr, &symbols, subtree, live);
+        let (at, place) = best.or(first_fit).unwrap_or_else(|| {
+            let subtree = first..expr::subtree_end(expr.terms(), first);
+            (first, self.split_place(expr, subtree, live))
+        });
         if let Some(slots) = place.slots() {
             self.scratch = slots.end;
         }
-        let subtree = expr.subtree(at);
+        let mut subtree = expr.subtree(at);
         expr.replace(at, place);
         let rest = Temps::of(expr.terms(), &self.registers);
-        self.lower(Root::Set(place), subtree, live | rest);
+        self.lower(Root::Set(place), &mut subtree, live | rest);
         true
     }
 
-    fn split_place(
-        &self,
-        expr: &Expr,
-        symbols: &SymbolList,
-        subtree: Range<usize>,
-        live: Temps,
-    ) -> Place {
+    fn split_place(&self, expr: &Expr, subtree: Range<usize>, live: Temps) -> Place {
         let terms = expr.terms();
         let busy = live
             | Temps::of(&terms[..subtree.start], &self.registers)
             | Temps::of(&terms[subtree.end..], &self.registers);
         let ty = terms[subtree.start].op().map_or(Ty::I64, |op| op.result());
-        self.place_for(symbols.of(subtree), ty, self.scratch, busy)
+        self.place_for(expr.symbols(subtree), ty, self.scratch, busy)
     }
 
     /// Moves a leaf to a place that the shapes know better: in the end, to a slot.
     fn move_leaf(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
         let busy = live | Temps::of(expr.terms(), &self.registers);
-        let symbols = SymbolList::new(root, expr.terms());
         let mut choice = None;
         let mut fallback = None;
         expr::types(root.operands(), expr.terms(), |at, term, ty| {
@@ -264,7 +304,7 @@ impl Translator<'_> {
             fallback = fallback.or(Some((at, slot)));
             let temp = busy.free(ty, &self.registers);
             choice = temp.into_iter().chain([slot]).find_map(|place| {
-                let moved = symbols.with(at..at + 1, place);
+                let moved = expr.symbols_with(at..at + 1, place);
                 self.offers_tree(root, moved).then_some((at, place))
             });
         });
@@ -276,46 +316,10 @@ impl Translator<'_> {
         if matches!(place, Place::Slot(_)) {
             self.scratch_slot(Ty::I64);
         }
-        let leaf = expr.subtree(at);
+        let mut leaf = expr.subtree(at);
         expr.replace(at, place);
-        self.lower(Root::Set(place), leaf, busy);
+        self.lower(Root::Set(place), &mut leaf, busy);
         true
-    }
-}
-
-/// The symbols of an instruction's trees, one by one.
-struct SymbolList {
-    symbols: [Symbol; Expr::CAPACITY],
-    len: usize,
-}
-
-impl SymbolList {
-    fn new(root: &Root, terms: &[Term]) -> SymbolList {
-        let mut symbols = [Symbol::Slot; Expr::CAPACITY];
-        expr::types(root.operands(), terms, |at, term, ty| {
-            symbols[at] = Symbol::node(&term.node, ty);
-        });
-        SymbolList {
-            symbols,
-            len: terms.len(),
-        }
-    }
-
-    /// Those of a part.
-    fn of(&self, part: Range<usize>) -> Symbols {
-        let mut symbols = Symbols::default();
-        self.symbols[part]
-            .iter()
-            .for_each(|symbol| symbols.push(*symbol));
-        symbols
-    }
-
-    /// All, with a leaf in the place of a part.
-    fn with(&self, part: Range<usize>, place: Place) -> Symbols {
-        let mut symbols = self.of(0..part.start);
-        symbols.push(Symbol::place(place));
-        symbols.append(self.of(part.end..self.len));
-        symbols
     }
 }
 

@@ -1,10 +1,10 @@
 //! What one quick look over a body tells before it is translated.
 
-use wasmparser::{FunctionBody, Operator};
+use wasmparser::FunctionBody;
 
 use crate::Error;
 
-use super::code::{Code, Step};
+use super::code::{Code, Glance};
 
 /// Each loop around a use of a local multiplies its weight by 8, up to this many loops.
 const MAX_WEIGHTED_LOOPS: u32 = 5;
@@ -33,52 +33,63 @@ pub(super) enum After {
 impl Lookahead {
     pub(super) fn new(body: &FunctionBody<'_>, locals: usize) -> Result<Lookahead, Error> {
         let mut weights = vec![0_u32; locals];
-        let mut after = Vec::new();
+        let mut after: Vec<After> = Vec::new();
         // Of each open block its number and whether it is a loop.
         let mut open = Vec::new();
-        let mut loops = 0_u32;
-        let mut ended = None;
+        let mut loops = 0;
+        let mut ended: Option<u32> = None;
         let mut code = Code::new(body)?;
-        while let Some(step) = code.next() {
-            let before = ended.take();
-            let what = match step {
-                Step::LocalGet(local) | Step::LocalSet(local) | Step::LocalTee(local) => {
-                    let weight = &mut weights[local as usize];
-                    *weight = weight.saturating_add(1 << (3 * loops.min(MAX_WEIGHTED_LOOPS)));
-                    match step {
-                        Step::LocalGet(_) => After::Other,
-                        _ => After::Set(local),
-                    }
+        // What a use of a local counts.
+        let mut weight = 1;
+        while let Some(glance) = code.glance()? {
+            let what = match glance {
+                Glance::LocalGet(local) => {
+                    let sum = &mut weights[local as usize];
+                    *sum = sum.saturating_add(weight);
+                    After::Other
                 }
-                Step::End => {
+                Glance::LocalSet(local) => {
+                    let sum = &mut weights[local as usize];
+                    *sum = sum.saturating_add(weight);
+                    After::Set(local)
+                }
+                Glance::End => {
+                    // The end that comes right after another one.
+                    if let Some(number) = ended.take() {
+                        after[number as usize] = After::End;
+                    }
                     if let Some((number, is_loop)) = open.pop() {
-                        loops -= u32::from(is_loop);
+                        if is_loop {
+                            loops -= 1;
+                            weight = weight_in(loops);
+                        }
                         ended = Some(number);
                     }
-                    After::End
+                    continue;
                 }
-                Step::Other => {
-                    let operator = code.operator()?;
-                    match operator {
-                        Operator::Block { .. } | Operator::If { .. } | Operator::Loop { .. } => {
-                            let is_loop = matches!(operator, Operator::Loop { .. });
-                            loops += u32::from(is_loop);
-                            open.push((after.len(), is_loop));
-                            after.push(After::Other);
-                            After::Other
-                        }
-                        Operator::Else => After::End,
-                        Operator::Return => After::Return,
-                        _ => After::Other,
+                Glance::Block | Glance::Loop => {
+                    let is_loop = glance == Glance::Loop;
+                    if is_loop {
+                        loops += 1;
+                        weight = weight_in(loops);
                     }
+                    open.push((after.len() as u32, is_loop));
+                    after.push(After::Other);
+                    After::Other
                 }
-                _ => After::Other,
+                Glance::Else => After::End,
+                Glance::Return => After::Return,
+                Glance::Other => After::Other,
             };
-            if let Some(number) = before {
-                let block: &mut After = &mut after[number];
-                *block = what;
+            if let Some(number) = ended.take() {
+                after[number as usize] = what;
             }
         }
         Ok(Lookahead { weights, after })
     }
+}
+
+/// What a use of a local counts within so many loops.
+fn weight_in(loops: u32) -> u32 {
+    1 << (3 * loops.min(MAX_WEIGHTED_LOOPS))
 }

@@ -29,8 +29,7 @@ mod vectors;
 
 use wasmparser::{BinaryReader, FunctionBody};
 
-use crate::ir::{FRAME_HEADER, Place, Slot};
-use crate::op::Ty;
+use crate::ir::{FRAME_HEADER, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
 use code::{Code, Step};
@@ -38,7 +37,7 @@ use control::Frame;
 use emit::Output;
 use locals::Locals;
 use lookahead::After;
-use stack::Stack;
+use stack::{Local, Stack};
 
 /// What a translation depends on besides the module.
 #[derive(Clone, Copy)]
@@ -74,7 +73,7 @@ struct Translator<'a> {
     registers: Registers,
     unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
     /// Where each local lives.
-    locals: Vec<(Place, Ty)>,
+    locals: Vec<Local>,
     stack: Stack,
     frames: Vec<Frame>,
     /// What comes after each block, in the order in which blocks begin.
@@ -116,7 +115,9 @@ impl Module {
             registers,
             unchecked: options.unchecked,
             stack: Stack::new(locals.end, registers),
-            locals: locals.places,
+            locals: (locals.places.iter())
+                .map(|(place, ty)| Local::new(*place, *ty))
+                .collect(),
             frames: vec![Frame::function(self.func_type_index(func), ty.results())],
             after: locals.lookahead.after,
             blocks: 0,
@@ -131,12 +132,17 @@ impl Module {
         loop {
             translator.offset = code.offset();
             match code.next() {
-                Some(Step::Other) => translator.operator(&code.operator()?)?,
+                Some(Step::Other) => {
+                    translator.operator(&code.operator()?)?;
+                    // The other instructions need few slots and few instructions each, so until
+                    // the next of these they are as bounded as the body and the operand stack.
+                    translator.check_limits()?;
+                }
                 Some(step) => translator.step(step),
                 None => break,
             }
-            translator.check_limits()?;
         }
+        translator.check_limits()?;
         let out = translator.out;
         Ok(Function {
             index: func,

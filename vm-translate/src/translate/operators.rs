@@ -8,7 +8,7 @@ use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
 use super::code::Step;
-use super::expr::{Effects, Term};
+use super::expr::{Effects, Facts, Term};
 
 impl Translator<'_> {
     /// Translates one of the most frequent instructions.
@@ -23,8 +23,7 @@ impl Translator<'_> {
             Step::Store(op, offset) => self.store_to(op, 0, offset),
             Step::Const(ty, bits) => self.constant(ty, bits),
             Step::LocalGet(local) => {
-                let (place, ty) = self.locals[local as usize];
-                self.push_simple(ty, Term::place(place, self.offset));
+                self.push_local(self.locals[local as usize]);
             }
             Step::LocalSet(local) => {
                 let place = self.set_local(local);
@@ -244,14 +243,14 @@ impl Translator<'_> {
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {
         let node = Node::Const(bits);
         let offset = self.offset;
-        self.push_simple(ty, Term { node, offset });
+        self.push_const(ty, Term { node, offset });
     }
 
     /// Prepares the setting of a local from the top of the stack, and says where it lives.
     fn set_local(&mut self, local: u32) -> Place {
-        let (place, _) = self.locals[local as usize];
-        self.before_set(place, self.stack.len() - 1);
-        place
+        let local = self.locals[local as usize];
+        self.before_set(local, self.stack.len() - 1);
+        local.place
     }
 
     fn drop_(&mut self) {
@@ -291,12 +290,14 @@ impl Translator<'_> {
             return;
         }
         // A constant goes to the right, so that half as many shapes do.
-        match op.mirrored() {
-            Some(mirrored) if self.stack.is_const(top - 1) && !self.stack.is_const(top) => {
-                self.apply_ordered(mirrored, 0, &[1, 0]);
-            }
-            _ => self.apply(op, 0),
+        if Facts::of(op).arity == 2
+            && self.stack.is_const(top - 1)
+            && !self.stack.is_const(top)
+            && let Some(mirrored) = op.mirrored()
+        {
+            return self.apply_ordered(mirrored, 0, &[1, 0]);
         }
+        self.apply(op, 0);
     }
 }
 

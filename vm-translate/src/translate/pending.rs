@@ -8,7 +8,9 @@ use crate::op::{Op, Ty};
 use crate::shape::{Symbol, Symbols};
 
 use super::Translator;
-use super::expr::{Effects, Expr, Term};
+use super::emit::Shape;
+use super::expr::{Effects, Expr, Facts, Term};
+use super::stack::Local;
 
 impl Translator<'_> {
     /// Emits what puts the value of an entry into a place, and before it whatever older entry
@@ -23,30 +25,69 @@ impl Translator<'_> {
         if self.stack.is_at(index, place) {
             return;
         }
-        self.lower_entries(Root::Set(place), index..index + 1);
+        let (root, wanted) = match place {
+            Place::Float(_) => (Symbol::set_number(place), Ty::F64),
+            Place::Vector(_) => (Symbol::set_number(place), Ty::V128),
+            Place::Slot(_) | Place::Int(_) => (Symbol::set_number(place), Ty::I64),
+        };
+        self.lower_entry(Root::Set(place), root, wanted, index);
+    }
+
+    /// Emits a root, of whose symbol the number is given, on the value of an entry, which stays on
+    /// the stack. The root reads it as `wanted`.
+    #[inline]
+    fn lower_entry(&mut self, root: Root, symbol: u16, wanted: Ty, index: usize) {
+        let may_trap = self.stack.entry(index).effects.any_of(Effects::TRAPS);
+        if may_trap {
+            self.compute(Effects::TRAPS, index);
+        }
+        if let Some(key) = self.stack.symbols(index, wanted).below_number(symbol)
+            && let Some(found) = self.shapes.find(key)
+        {
+            // The usual case needs no copy.
+            let shape = Shape {
+                key,
+                found,
+                may_trap,
+            };
+            let terms = self.stack.terms(index);
+            self.out.whole(root, terms, shape, self.offset);
+            return;
+        }
+        self.lower_copy(root, index..index + 1);
     }
 
     /// Emits `root` on the values of some adjacent entries, which stay on the stack.
     pub(super) fn lower_entries(&mut self, root: Root, entries: Range<usize>) {
-        if (entries.clone()).any(|index| self.stack.entry(index).effects.any_of(Effects::TRAPS)) {
+        let symbol = Symbol::root(&root);
+        if let Some(symbol) = symbol
+            && let [wanted] = *root.operands()
+        {
+            return self.lower_entry(root, symbol.number(), wanted, entries.start);
+        }
+        let may_trap =
+            (entries.clone()).any(|index| self.stack.entry(index).effects.any_of(Effects::TRAPS));
+        if may_trap {
             self.compute(Effects::TRAPS, entries.start);
         }
-        let key = Symbol::root(&root).and_then(|symbol| match *root.operands() {
-            [ty] => self.stack.symbols(entries.start, ty).below(symbol),
-            ref types => {
-                let mut symbols = Symbols::default();
-                for (index, ty) in entries.clone().zip(types) {
-                    symbols.append(self.stack.symbols(index, *ty));
-                }
-                symbols.below(symbol)
+        let key = symbol.and_then(|symbol| {
+            let mut symbols = Symbols::default();
+            for (index, ty) in entries.clone().zip(root.operands()) {
+                symbols.append(self.stack.symbols(index, *ty));
             }
+            symbols.below(symbol)
         });
         if let Some(key) = key
             && let Some(terms) = self.stack.adjacent_terms(entries.clone())
-            && self.shapes.contains(key)
+            && let Some(found) = self.shapes.find(key)
         {
             // The usual case needs no copy.
-            self.out.whole(root, terms, Some(key), self.offset);
+            let shape = Shape {
+                key,
+                found,
+                may_trap,
+            };
+            self.out.whole(root, terms, shape, self.offset);
             return;
         }
         self.lower_copy(root, entries);
@@ -55,12 +96,13 @@ impl Translator<'_> {
     /// The same by way of a copy of the trees, which is taken apart.
     fn lower_copy(&mut self, root: Root, entries: Range<usize>) {
         let mut expr = Expr::new();
-        for index in entries.clone() {
-            expr.extend(self.stack.terms(index));
+        for (index, wanted) in entries.clone().zip(root.operands()) {
+            let symbols = self.stack.symbols(index, *wanted);
+            expr.add(self.stack.terms(index), symbols, *wanted);
         }
         self.scratch = self.stack.end().max(self.reserved);
         let live = self.stack.temps_except(entries);
-        self.lower(root, expr, live);
+        self.lower(root, &mut expr, live);
     }
 
     /// Computes an entry into a temporary register if there is one, or else into its home.
@@ -128,7 +170,7 @@ impl Translator<'_> {
     }
 
     /// Computes what is pending below `end` and reads a local that is about to change.
-    pub(super) fn before_set(&mut self, local: Place, end: usize) {
+    pub(super) fn before_set(&mut self, local: Local, end: usize) {
         for index in self.stack.window().start..end {
             if self.stack.reads(index, local) {
                 self.materialise(index);
@@ -149,10 +191,17 @@ impl Translator<'_> {
         self.settle_overdue();
     }
 
-    /// Pushes a leaf that is a local's place or a constant. The same holds for it.
+    /// Pushes a local. The same holds for it.
     #[inline]
-    pub(super) fn push_simple(&mut self, ty: Ty, leaf: Term) {
-        self.stack.push_simple(ty, leaf);
+    pub(super) fn push_local(&mut self, local: Local) {
+        self.stack.push_local(local, self.offset);
+        self.settle_overdue();
+    }
+
+    /// Pushes a constant. The same holds for it.
+    #[inline]
+    pub(super) fn push_const(&mut self, ty: Ty, leaf: Term) {
+        self.stack.push_const(ty, leaf);
         self.settle_overdue();
     }
 
@@ -181,6 +230,32 @@ impl Translator<'_> {
     /// Replaces the operands of an operator at the top of the stack by its result, pending as far
     /// as the shapes know such a tree.
     pub(super) fn apply(&mut self, op: Op, immediate: u64) {
+        let facts = Facts::of(op);
+        if let 1 | 2 = facts.arity {
+            let (symbols, trees) = self.stack.operator_symbols(op, facts);
+            let head = Term {
+                node: Node::Op(op, immediate),
+                offset: self.offset,
+            };
+            // An operator over leaves always can be pending: emission knows how to make it fit.
+            if !trees || self.may_pend(symbols) {
+                self.stack.apply_last(facts, head, symbols);
+                return self.settle_overdue();
+            }
+            // Of two trees one has to be chosen; a single one has to be computed.
+            let top = self.stack.len() - 1;
+            let only = match (facts.arity, self.stack.is_tree(top)) {
+                (1, _) => Some(top),
+                (_, true) => (!self.stack.is_tree(top - 1)).then_some(top),
+                (_, false) => Some(top - 1),
+            };
+            if let Some(index) = only.filter(|index| self.stack.is_tree(*index)) {
+                self.materialise(index);
+                let (symbols, _) = self.stack.operator_symbols(op, facts);
+                self.stack.apply_last(facts, head, symbols);
+                return self.settle_overdue();
+            }
+        }
         self.apply_ordered(op, immediate, &[0, 1, 2][..op.params().len()]);
     }
 

@@ -9,7 +9,7 @@ use crate::ir::{Node, Place, Slot};
 use crate::op::{Op, Ty};
 use crate::shape::{Registers, Symbol, Symbols};
 
-use super::expr::{self, Effects, Expr, Temps, Term};
+use super::expr::{self, Effects, Expr, Facts, Temps, Term};
 
 /// An entry of the operand stack.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,7 @@ pub(super) struct Entry {
     len: u32,
     pub(super) ty: Ty,
     pub(super) effects: Effects,
+    kind: Kind,
     /// The slot it goes to when it has to be in memory; a vector goes to two, this and the next.
     pub(super) home: Slot,
     /// One past its home and the slots it reads: where the next entry's home can be.
@@ -28,6 +29,35 @@ pub(super) struct Entry {
     /// Its tree's symbols, as bits. They say nothing if it is a constant, whose symbol depends on
     /// what reads it.
     symbols: u128,
+}
+
+/// What is at the root of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Place,
+    Const,
+    Op,
+}
+
+/// A local, as a leaf.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Local {
+    pub(super) place: Place,
+    pub(super) ty: Ty,
+    /// The number of the place's symbol.
+    symbol: u16,
+    bit: u64,
+}
+
+impl Local {
+    pub(super) fn new(place: Place, ty: Ty) -> Local {
+        Local {
+            place,
+            ty,
+            symbol: Symbol::place_number(place),
+            bit: local_bit(place),
+        }
+    }
 }
 
 /// The places that a tree reads.
@@ -114,10 +144,12 @@ impl Stack {
     #[inline]
     pub(super) fn symbols(&self, index: usize, ty: Ty) -> Symbols {
         let entry = &self.entries[index];
-        match *self.node(index) {
-            Node::Const(bits) => Symbols::one(Symbol::constant(bits, ty)),
-            _ => Symbols::from_bits(entry.symbols, entry.len),
+        if entry.kind == Kind::Const
+            && let Node::Const(bits) = *self.node(index)
+        {
+            return Symbols::one(Symbol::constant(bits, ty));
         }
+        Symbols::from_bits(entry.symbols, entry.len)
     }
 
     pub(super) fn expr(&self, index: usize) -> Expr {
@@ -141,7 +173,7 @@ impl Stack {
     /// Whether an entry is an expression, not a leaf.
     #[inline]
     pub(super) fn is_tree(&self, index: usize) -> bool {
-        matches!(self.node(index), Node::Op(..))
+        self.entries[index].kind == Kind::Op
     }
 
     /// Whether an entry is a leaf, and this one.
@@ -152,7 +184,7 @@ impl Stack {
 
     #[inline]
     pub(super) fn is_const(&self, index: usize) -> bool {
-        matches!(self.node(index), Node::Const(_))
+        self.entries[index].kind == Kind::Const
     }
 
     /// Whether an entry is a local, not something computed.
@@ -194,24 +226,36 @@ impl Stack {
         self.push_leaf_at(self.end(), ty, leaf);
     }
 
-    /// Pushes a leaf that is a local's place or a constant.
+    /// Pushes a local.
     #[inline]
-    pub(super) fn push_simple(&mut self, ty: Ty, leaf: Term) {
-        let mut reads = Reads::default();
-        let mut symbol = Symbol::Const32;
-        if let Node::Place(place) = leaf.node {
-            reads.locals = local_bit(place);
-            symbol = Symbol::place(place);
-        }
+    pub(super) fn push_local(&mut self, local: Local, offset: u32) {
+        let leaf = Term::place(local.place, offset);
+        let reads = Reads {
+            locals: local.bit,
+            end: 0,
+        };
+        self.push_simple(local.ty, leaf, Kind::Place, local.symbol, reads);
+    }
+
+    /// Pushes a constant.
+    #[inline]
+    pub(super) fn push_const(&mut self, ty: Ty, leaf: Term) {
+        // Its symbol depends on what reads it.
+        self.push_simple(ty, leaf, Kind::Const, 0, Reads::default());
+    }
+
+    #[inline]
+    fn push_simple(&mut self, ty: Ty, leaf: Term, kind: Kind, symbol: u16, reads: Reads) {
         let home = self.end();
         let start = self.terms.len() as u32;
         self.terms.push(leaf);
         self.entries.push(Entry {
-            symbols: symbol.number().into(),
+            symbols: symbol.into(),
             start,
             len: 1,
             ty,
             effects: Effects::NONE,
+            kind,
             home,
             end: home + ty.slots(),
             reads,
@@ -230,7 +274,7 @@ impl Stack {
         let (reads, effects) = terms.iter().fold(
             (Reads::default(), Effects::NONE),
             |(reads, effects), term| {
-                let (other, more, _) = self.summary(term.node);
+                let (other, more, ..) = self.summary(term.node);
                 (reads.and(other), effects | more)
             },
         );
@@ -242,6 +286,7 @@ impl Stack {
             len: terms.len() as u32,
             ty,
             effects,
+            kind: Kind::Op,
             home,
             end: reads.end.max(home + ty.slots()),
             reads,
@@ -250,19 +295,80 @@ impl Stack {
 
     #[inline]
     fn push_leaf_at(&mut self, home: Slot, ty: Ty, leaf: Term) {
-        let (reads, effects, symbol) = self.summary(leaf.node);
+        let (reads, effects, kind, symbol) = self.summary(leaf.node);
         let start = self.terms.len() as u32;
         self.terms.push(leaf);
         self.entries.push(Entry {
-            symbols: symbol.number().into(),
+            symbols: symbol.into(),
             start,
             len: 1,
             ty,
             effects,
+            kind,
             home,
             end: reads.end.max(home + ty.slots()),
             reads,
         });
+    }
+
+    /// The types and symbols of the last entry under an operator with one operand, or of the last
+    /// two under one with two; and whether any of them is more than a leaf.
+    #[inline]
+    pub(super) fn operator_symbols(&self, op: Op, facts: &Facts) -> (Symbols, bool) {
+        let top = self.entries.len() - 1;
+        if facts.arity == 1 {
+            let operand = self.symbols(top, facts.params[0]);
+            (Symbols::unary(op, operand), self.is_tree(top))
+        } else {
+            let left = self.symbols(top - 1, facts.params[0]);
+            let right = self.symbols(top, facts.params[1]);
+            let trees = self.is_tree(top - 1) || self.is_tree(top);
+            (Symbols::binary(op, left, right), trees)
+        }
+    }
+
+    /// Replaces the last entry, or the last two, by an operator over them, whose symbols are given.
+    #[inline]
+    pub(super) fn apply_last(&mut self, facts: &Facts, head: Term, symbols: Symbols) {
+        let last = self.entries[self.entries.len() - 1];
+        let (mut start, mut end) = (last.start as usize, (last.start + last.len) as usize);
+        let (mut reads, mut effects) = (last.reads, facts.effects | last.effects);
+        if facts.arity == 2 {
+            self.entries.pop();
+            let left = &self.entries[self.entries.len() - 1];
+            let left_end = (left.start + left.len) as usize;
+            if left_end != start {
+                // It has become shorter.
+                self.terms.copy_within(start..end, left_end);
+                end -= start - left_end;
+            }
+            start = left.start as usize;
+            (reads, effects) = (reads.and(left.reads), effects | left.effects);
+        }
+        let first = self.entries.len() - 1;
+        let home = self.end_below(first);
+        let ty = facts.result;
+        self.entries[first] = Entry {
+            start: start as u32,
+            len: (end - start) as u32 + 1,
+            ty,
+            effects,
+            kind: Kind::Op,
+            home,
+            end: reads.end.max(home + ty.slots()),
+            reads,
+            // Of more than fit, nothing is asked but how many there are.
+            symbols: symbols.bits().unwrap_or(0),
+        };
+        self.low = self.low.min(first);
+        self.terms.truncate(end);
+        self.terms.push(head);
+        let tree = &mut self.terms[start..];
+        // A few: a loop is done before a call to move them.
+        for at in (1..tree.len()).rev() {
+            tree[at] = tree[at - 1];
+        }
+        tree[0] = head;
     }
 
     /// Replaces the entries from `first` up by an operator over them, whose symbols are given.
@@ -315,6 +421,7 @@ impl Stack {
             len: len as u32,
             ty,
             effects,
+            kind: Kind::Op,
             home,
             end: reads.end.max(home + ty.slots()),
             reads,
@@ -325,16 +432,15 @@ impl Stack {
 
     /// What is known of a tree of one node, or of a node in a tree.
     #[inline]
-    fn summary(&self, node: Node) -> (Reads, Effects, Symbol) {
+    fn summary(&self, node: Node) -> (Reads, Effects, Kind, u16) {
         let place = match node {
             Node::Place(place) => place,
             Node::Op(op, _) => {
-                return (Reads::default(), Effects::of_op(op), Symbol::Op(op));
+                let effects = Effects::of_op(op);
+                return (Reads::default(), effects, Kind::Op, Symbol::op_number(op));
             }
             // Its symbol depends on what reads it.
-            Node::Const(_) => {
-                return (Reads::default(), Effects::NONE, Symbol::Const32);
-            }
+            Node::Const(_) => return (Reads::default(), Effects::NONE, Kind::Const, 0),
         };
         let (mut reads, mut effects) = (Reads::default(), Effects::NONE);
         if self.is_local_place(place) {
@@ -344,7 +450,7 @@ impl Stack {
         } else {
             effects = Effects::TEMP;
         }
-        (reads, effects, Symbol::place(place))
+        (reads, effects, Kind::Place, Symbol::place_number(place))
     }
 
     /// Takes away the entries from `len` up.
@@ -388,13 +494,13 @@ impl Stack {
     /// Notes that an entry's value is now at a place.
     pub(super) fn set_leaf(&mut self, index: usize, place: Place, offset: u32) {
         let term = Term::place(place, offset);
-        let (reads, effects, symbol) = self.summary(term.node);
+        let (reads, effects, kind, symbol) = self.summary(term.node);
         let entry = &mut self.entries[index];
         self.terms[entry.start as usize] = term;
         entry.len = 1;
         entry.end = reads.end.max(entry.home + entry.ty.slots());
-        (entry.reads, entry.effects) = (reads, effects);
-        entry.symbols = symbol.number().into();
+        (entry.reads, entry.effects, entry.kind) = (reads, effects, kind);
+        entry.symbols = symbol.into();
     }
 
     /// Moves an entry's home down to a slot that holds its value.
@@ -421,12 +527,13 @@ impl Stack {
     }
 
     /// Whether an entry's tree reads a local.
-    pub(super) fn reads(&self, index: usize, local: Place) -> bool {
-        self.entries[index].reads.locals & local_bit(local) != 0
+    #[inline]
+    pub(super) fn reads(&self, index: usize, local: Local) -> bool {
+        self.entries[index].reads.locals & local.bit != 0
             && self
                 .terms(index)
                 .iter()
-                .any(|term| term.node == Node::Place(local))
+                .any(|term| term.node == Node::Place(local.place))
     }
 
     /// Whether an entry's tree reads any of these slots.
