@@ -15,6 +15,7 @@ mod segment;
 pub mod shape;
 mod translate;
 mod types;
+mod validate;
 
 pub use check::{Broken, check};
 pub use error::Error;

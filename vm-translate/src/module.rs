@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wasmparser::{
-    BinaryReader, ExternalKind, FuncValidator, FuncValidatorAllocations, FunctionBody, KnownCustom,
-    Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, ExternalKind, FuncValidatorAllocations, FunctionBody, KnownCustom, Parser,
+    Payload, TableInit, TypeRef, ValidPayload, Validator, WasmFeatures,
 };
 
 use crate::hints::{self, BranchHint, CustomSectionError, Hints};
 use crate::names::Names;
 use crate::segment::unknown;
+use crate::validate;
 use crate::{
     ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features, FuncType,
     GlobalType, MemoryType, TableType,
@@ -133,7 +134,7 @@ impl Module {
             match validator.payload(&payload)? {
                 ValidPayload::Func(func, body) => {
                     let mut func = func.into_validator(allocations);
-                    validate_body(&mut func, &body)?;
+                    validate::body(&mut func, &body)?;
                     allocations = func.into_allocations();
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
@@ -492,30 +493,4 @@ impl Module {
             .filter(|import| import.ty.kind() == kind)
             .count() as u32
     }
-}
-
-/// The most operands that a function may have on its stack. A few bytes of code can push a
-/// thousand, so without a limit a small module could take all memory of its host.
-const MAX_OPERANDS: u32 = 1 << 20;
-
-/// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`.
-fn validate_body(
-    func: &mut FuncValidator<ValidatorResources>,
-    body: &FunctionBody<'_>,
-) -> Result<(), Error> {
-    let mut reader = body.get_binary_reader();
-    func.read_locals(&mut reader)?;
-    while !reader.eof() {
-        let offset = reader.original_position();
-        reader.visit_operator(&mut func.visitor(offset))??;
-        if func.operand_stack_height() > MAX_OPERANDS {
-            return Err(Error::Limit {
-                what: "the height of the operand stack",
-                limit: MAX_OPERANDS.into(),
-                offset,
-            });
-        }
-    }
-    reader.finish_expression(&func.visitor(reader.original_position()))?;
-    Ok(())
 }

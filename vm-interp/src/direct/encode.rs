@@ -116,11 +116,14 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
 #[inline]
 fn alone(inst: &Inst) -> Option<usize> {
     let found = inst.found();
-    let simple = match inst.root {
-        Root::Set(_) | Root::Store { .. } | Root::BrIf(_) | Root::BrUnless(_) => true,
-        Root::GlobalSet { .. } => true,
-        _ => false,
-    };
+    let simple = matches!(
+        inst.root,
+        Root::Set(_)
+            | Root::Store { .. }
+            | Root::GlobalSet { .. }
+            | Root::BrIf(_)
+            | Root::BrUnless(_)
+    );
     (simple && found.next == Next::NONE && found != Found::OTHERWISE)
         .then_some(found.handler as usize)
 }

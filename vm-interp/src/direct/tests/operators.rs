@@ -82,7 +82,7 @@ impl Cell {
             .chain(leaves)
             .try_fold(ShapeKey::new(), ShapeKey::with)
             .expect("few symbols");
-        let handler = shapes::find(key).map(|found| found.handler);
+        let handler = shapes::find(key).map(|found| found.handler as usize);
         assert!(
             handler.is_some() || key.slots_operator() == Some(op),
             "no cell computes {op}"

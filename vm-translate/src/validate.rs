@@ -1,0 +1,184 @@
+//! Validation of function bodies.
+//!
+//! The validator is the library's; the most frequent instructions are told from their opcode here,
+//! which takes a fraction of the time that the library's reader takes. Whatever is not as plain as
+//! it usually is goes through the reader, so that errors are the reader's.
+
+use wasmparser::{
+    FuncValidator, FunctionBody, MemArg, MemArgTarget, ValidatorResources, VisitOperator,
+};
+
+use crate::Error;
+
+/// The most operands that a function may have on its stack. A few bytes of code can push a
+/// thousand, so without a limit a small module could take all memory of its host.
+const MAX_OPERANDS: u32 = 1 << 20;
+
+/// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`.
+pub(crate) fn body(
+    func: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<(), Error> {
+    let mut reader = body.get_binary_reader();
+    func.read_locals(&mut reader)?;
+    let start = reader.original_position();
+    let code = reader.clone().read_bytes(reader.bytes_remaining())?;
+    // What is left of the code, and how much of it the reader has not been told of.
+    let (mut rest, mut ahead) = (code, 0);
+    while !rest.is_empty() {
+        let offset = start + (code.len() - rest.len()) as u64;
+        match quick(func, rest, offset)? {
+            0 => {
+                reader.read_bytes(ahead)?;
+                reader.visit_operator(&mut func.visitor(offset))??;
+                rest = &code[code.len() - reader.bytes_remaining()..];
+                ahead = 0;
+            }
+            length => {
+                rest = &rest[length..];
+                ahead += length;
+            }
+        }
+        if func.operand_stack_height() > MAX_OPERANDS {
+            return Err(Error::Limit {
+                what: "the height of the operand stack",
+                limit: MAX_OPERANDS.into(),
+                offset,
+            });
+        }
+    }
+    reader.read_bytes(ahead)?;
+    reader.finish_expression(&func.visitor(reader.original_position()))?;
+    Ok(())
+}
+
+/// The length of a number in LEB128 of up to four bytes: with so few, all are in range.
+#[inline(always)]
+fn short_number(bytes: &[u8]) -> Option<usize> {
+    let ends = |n: &usize| bytes.get(*n).is_some_and(|byte| *byte < 0x80);
+    (0..4).find(ends).map(|last| last + 1)
+}
+
+/// Validates an instruction if it is frequent and plain. Returns its length in bytes, or 0 if that
+/// is left to the reader.
+#[inline(always)]
+fn quick(
+    func: &mut FuncValidator<ValidatorResources>,
+    code: &[u8],
+    offset: u64,
+) -> Result<usize, Error> {
+    if func.control_stack_height() == 0 {
+        // The body has ended: the reader says what is wrong.
+        return Ok(0);
+    }
+    let mut visitor = func.visitor(offset);
+    macro_rules! instructions {
+        (numeric: $($opcode:literal $visit:ident)*; accesses: $($access:literal $visit_access:ident $align:literal)*;) => {
+            match *code {
+                [0x20, local @ 0..0x80, ..] => {
+                    visitor.visit_local_get(local.into())?;
+                    2
+                }
+                [0x21, local @ 0..0x80, ..] => {
+                    visitor.visit_local_set(local.into())?;
+                    2
+                }
+                [0x22, local @ 0..0x80, ..] => {
+                    visitor.visit_local_tee(local.into())?;
+                    2
+                }
+                // No constant is better than another.
+                [0x41, ref value @ ..] if let Some(length) = short_number(value) => {
+                    visitor.visit_i32_const(0)?;
+                    1 + length
+                }
+                [0x42, ref value @ ..] if let Some(length) = short_number(value) => {
+                    visitor.visit_i64_const(0)?;
+                    1 + length
+                }
+                [0x0d, depth @ 0..0x80, ..] => {
+                    visitor.visit_br_if(depth.into())?;
+                    2
+                }
+                [0x0c, depth @ 0..0x80, ..] => {
+                    visitor.visit_br(depth.into())?;
+                    2
+                }
+                [0x0b, ..] => {
+                    visitor.visit_end()?;
+                    1
+                }
+                $([$opcode, ..] => {
+                    visitor.$visit()?;
+                    1
+                })*
+                // The upper bits of the alignment say that there is more.
+                $([$access, align @ 0..0x10, ref distance @ ..]
+                    if let Some(length) = short_number(distance) =>
+                {
+                    visitor.$visit_access(MemArg {
+                        align,
+                        max_align: $align,
+                        offset: short_value(&distance[..length]),
+                        target: MemArgTarget::Memory(0),
+                        ordering: None,
+                    })?;
+                    2 + length
+                })*
+                _ => 0,
+            }
+        };
+    }
+    Ok(instructions! {
+        numeric:
+            0x45 visit_i32_eqz 0x46 visit_i32_eq 0x47 visit_i32_ne 0x48 visit_i32_lt_s
+            0x49 visit_i32_lt_u 0x4a visit_i32_gt_s 0x4b visit_i32_gt_u 0x4c visit_i32_le_s
+            0x4d visit_i32_le_u 0x4e visit_i32_ge_s 0x4f visit_i32_ge_u 0x50 visit_i64_eqz
+            0x51 visit_i64_eq 0x52 visit_i64_ne 0x53 visit_i64_lt_s 0x54 visit_i64_lt_u
+            0x55 visit_i64_gt_s 0x56 visit_i64_gt_u 0x57 visit_i64_le_s 0x58 visit_i64_le_u
+            0x59 visit_i64_ge_s 0x5a visit_i64_ge_u 0x5b visit_f32_eq 0x5c visit_f32_ne
+            0x5d visit_f32_lt 0x5e visit_f32_gt 0x5f visit_f32_le 0x60 visit_f32_ge
+            0x61 visit_f64_eq 0x62 visit_f64_ne 0x63 visit_f64_lt 0x64 visit_f64_gt
+            0x65 visit_f64_le 0x66 visit_f64_ge 0x67 visit_i32_clz 0x68 visit_i32_ctz
+            0x69 visit_i32_popcnt 0x6a visit_i32_add 0x6b visit_i32_sub 0x6c visit_i32_mul
+            0x6d visit_i32_div_s 0x6e visit_i32_div_u 0x6f visit_i32_rem_s 0x70 visit_i32_rem_u
+            0x71 visit_i32_and 0x72 visit_i32_or 0x73 visit_i32_xor 0x74 visit_i32_shl
+            0x75 visit_i32_shr_s 0x76 visit_i32_shr_u 0x77 visit_i32_rotl 0x78 visit_i32_rotr
+            0x79 visit_i64_clz 0x7a visit_i64_ctz 0x7b visit_i64_popcnt 0x7c visit_i64_add
+            0x7d visit_i64_sub 0x7e visit_i64_mul 0x7f visit_i64_div_s 0x80 visit_i64_div_u
+            0x81 visit_i64_rem_s 0x82 visit_i64_rem_u 0x83 visit_i64_and 0x84 visit_i64_or
+            0x85 visit_i64_xor 0x86 visit_i64_shl 0x87 visit_i64_shr_s 0x88 visit_i64_shr_u
+            0x89 visit_i64_rotl 0x8a visit_i64_rotr 0x8b visit_f32_abs 0x8c visit_f32_neg
+            0x8d visit_f32_ceil 0x8e visit_f32_floor 0x8f visit_f32_trunc 0x90 visit_f32_nearest
+            0x91 visit_f32_sqrt 0x92 visit_f32_add 0x93 visit_f32_sub 0x94 visit_f32_mul
+            0x95 visit_f32_div 0x96 visit_f32_min 0x97 visit_f32_max 0x98 visit_f32_copysign
+            0x99 visit_f64_abs 0x9a visit_f64_neg 0x9b visit_f64_ceil 0x9c visit_f64_floor
+            0x9d visit_f64_trunc 0x9e visit_f64_nearest 0x9f visit_f64_sqrt 0xa0 visit_f64_add
+            0xa1 visit_f64_sub 0xa2 visit_f64_mul 0xa3 visit_f64_div 0xa4 visit_f64_min
+            0xa5 visit_f64_max 0xa6 visit_f64_copysign 0xa7 visit_i32_wrap_i64
+            0xa8 visit_i32_trunc_f32_s 0xa9 visit_i32_trunc_f32_u 0xaa visit_i32_trunc_f64_s
+            0xab visit_i32_trunc_f64_u 0xac visit_i64_extend_i32_s 0xad visit_i64_extend_i32_u
+            0xae visit_i64_trunc_f32_s 0xaf visit_i64_trunc_f32_u 0xb0 visit_i64_trunc_f64_s
+            0xb1 visit_i64_trunc_f64_u 0xb2 visit_f32_convert_i32_s 0xb3 visit_f32_convert_i32_u
+            0xb4 visit_f32_convert_i64_s 0xb5 visit_f32_convert_i64_u 0xb6 visit_f32_demote_f64
+            0xb7 visit_f64_convert_i32_s 0xb8 visit_f64_convert_i32_u
+            0xb9 visit_f64_convert_i64_s 0xba visit_f64_convert_i64_u 0xbb visit_f64_promote_f32
+            0xbc visit_i32_reinterpret_f32 0xbd visit_i64_reinterpret_f64
+            0xbe visit_f32_reinterpret_i32 0xbf visit_f64_reinterpret_i64;
+        accesses:
+            0x28 visit_i32_load 2 0x29 visit_i64_load 3 0x2a visit_f32_load 2
+            0x2b visit_f64_load 3 0x2c visit_i32_load8_s 0 0x2d visit_i32_load8_u 0
+            0x2e visit_i32_load16_s 1 0x2f visit_i32_load16_u 1 0x30 visit_i64_load8_s 0
+            0x31 visit_i64_load8_u 0 0x32 visit_i64_load16_s 1 0x33 visit_i64_load16_u 1
+            0x34 visit_i64_load32_s 2 0x35 visit_i64_load32_u 2 0x36 visit_i32_store 2
+            0x37 visit_i64_store 3 0x38 visit_f32_store 2 0x39 visit_f64_store 3
+            0x3a visit_i32_store8 0 0x3b visit_i32_store16 1 0x3c visit_i64_store8 0
+            0x3d visit_i64_store16 1 0x3e visit_i64_store32 2;
+    })
+}
+
+/// The value of an unsigned number in LEB128 of up to four bytes.
+#[inline(always)]
+fn short_value(bytes: &[u8]) -> u64 {
+    (bytes.iter().rev()).fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
+}
