@@ -31,7 +31,7 @@ pub(super) enum Step {
 
 /// What an opcode stands for.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Numeric(Op),
     Load(Op),
     Store(StoreOp),
@@ -191,19 +191,24 @@ static TAILS: [Tail; 256] = {
     tails
 };
 
+/// The empty type of a block.
+const EMPTY: u8 = 0x40;
+
 /// The alignment of an access is below this where it names no memory and is one byte long.
 const PLAIN_ALIGNMENT: u8 = 0x40;
 
 /// Reads the instructions of a body.
 pub(super) struct Code<'a> {
-    /// From the next instruction on.
+    /// From the first instruction on.
     bytes: &'a [u8],
-    /// From the instruction on that was read last.
-    instruction: &'a [u8],
+    /// How many bytes have been read.
+    at: usize,
+    /// Where the instruction starts that was read last.
+    from: usize,
     /// From the first instruction on.
     start: BinaryReader<'a>,
-    /// One past the last byte, as an offset in the module.
-    end: u32,
+    /// Where the first instruction is, as an offset in the module.
+    offset: u32,
     /// The parser's, for the next time that it is asked.
     allocations: OperatorsReaderAllocations,
 }
@@ -215,9 +220,10 @@ impl<'a> Code<'a> {
         let bytes = start.clone().read_bytes(start.bytes_remaining())?;
         Ok(Code {
             bytes,
-            instruction: bytes,
+            at: 0,
+            from: 0,
+            offset: start.original_position() as u32,
             start,
-            end: body.range().end as u32,
             allocations: OperatorsReaderAllocations::default(),
         })
     }
@@ -225,61 +231,82 @@ impl<'a> Code<'a> {
     /// The offset in the module of the next instruction.
     #[inline]
     pub(super) fn offset(&self) -> u32 {
-        self.end - self.bytes.len() as u32
+        self.offset + self.at as u32
+    }
+
+    /// What the next instruction's opcode stands for; nothing after the last one. If it is none of
+    /// those without immediates, [`Code::unsigned`], [`Code::signed`], [`Code::access`] or
+    /// [`Code::operator`] has to read these.
+    #[inline(always)]
+    pub(super) fn kind(&mut self) -> Option<Kind> {
+        self.opcode().map(|opcode| KINDS[usize::from(opcode)])
     }
 
     /// The next instruction; nothing after the last one.
-    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Step> {
-        let (opcode, rest) = self.bytes.split_first()?;
-        self.instruction = std::mem::replace(&mut self.bytes, rest);
-        Some(match KINDS[usize::from(*opcode)] {
+        Some(match self.kind()? {
             Kind::Numeric(op) => Step::Numeric(op),
             Kind::LocalGet => Step::LocalGet(self.unsigned() as u32),
             Kind::LocalSet => Step::LocalSet(self.unsigned() as u32),
             Kind::LocalTee => Step::LocalTee(self.unsigned() as u32),
             Kind::I32Const => Step::Const(Ty::I32, u64::from(self.signed() as u32)),
             Kind::I64Const => Step::Const(Ty::I64, self.signed() as u64),
-            Kind::Load(op) if self.is_plain_access() => {
-                self.bytes = &self.bytes[1..];
-                Step::Load(op, self.unsigned())
-            }
-            Kind::Store(op) if self.is_plain_access() => {
-                self.bytes = &self.bytes[1..];
-                Step::Store(op, self.unsigned())
-            }
+            Kind::Load(op) => match self.access() {
+                Some(offset) => Step::Load(op, offset),
+                None => Step::Other,
+            },
+            Kind::Store(op) => match self.access() {
+                Some(offset) => Step::Store(op, offset),
+                None => Step::Other,
+            },
             Kind::End => Step::End,
-            Kind::Load(_) | Kind::Store(_) | Kind::Other => Step::Other,
+            Kind::Other => Step::Other,
         })
+    }
+
+    #[inline(always)]
+    fn opcode(&mut self) -> Option<u8> {
+        let opcode = *self.bytes.get(self.at)?;
+        self.from = self.at;
+        self.at += 1;
+        Some(opcode)
+    }
+
+    /// The next byte, which is not read yet.
+    #[inline(always)]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// The offset of an access of memory 0. If it is another, [`Code::operator`] says which.
+    #[inline(always)]
+    pub(super) fn access(&mut self) -> Option<u64> {
+        if self.peek()? >= PLAIN_ALIGNMENT {
+            return None;
+        }
+        self.at += 1;
+        Some(self.unsigned())
     }
 
     /// Looks at the next instruction and skips it; nothing after the last one.
     #[inline(always)]
     pub(super) fn glance(&mut self) -> Result<Option<Glance>, Error> {
-        let Some((opcode, rest)) = self.bytes.split_first() else {
+        let Some(opcode) = self.opcode() else {
             return Ok(None);
         };
-        let tail = TAILS[usize::from(*opcode)];
-        if let Tail::Nothing = tail {
-            self.bytes = rest;
-            return Ok(Some(Glance::Other));
-        }
-        self.instruction = std::mem::replace(&mut self.bytes, rest);
+        let tail = TAILS[usize::from(opcode)];
         Ok(Some(match tail {
             Tail::Local => Glance::LocalGet(self.unsigned() as u32),
             Tail::SetLocal => Glance::LocalSet(self.unsigned() as u32),
+            Tail::Nothing => Glance::Other,
             Tail::Number => {
                 self.leb();
                 Glance::Other
             }
-            Tail::Access if self.is_plain_access() => {
-                self.bytes = &self.bytes[1..];
-                self.leb();
-                Glance::Other
-            }
+            Tail::Access if self.access().is_some() => Glance::Other,
             // Most have the empty type.
-            Tail::Block | Tail::Loop if self.bytes.first() == Some(&0x40) => {
-                self.bytes = &self.bytes[1..];
+            Tail::Block | Tail::Loop if self.peek() == Some(EMPTY) => {
+                self.at += 1;
                 match tail {
                     Tail::Loop => Glance::Loop,
                     _ => Glance::Block,
@@ -288,30 +315,22 @@ impl<'a> Code<'a> {
             Tail::Else => Glance::Else,
             Tail::End => Glance::End,
             Tail::Return => Glance::Return,
-            Tail::Nothing | Tail::Access | Tail::Block | Tail::Loop | Tail::Other => {
-                match self.operator()? {
-                    Operator::Block { .. } | Operator::If { .. } => Glance::Block,
-                    Operator::Loop { .. } => Glance::Loop,
-                    _ => Glance::Other,
-                }
-            }
+            Tail::Access | Tail::Block | Tail::Loop | Tail::Other => match self.operator()? {
+                Operator::Block { .. } | Operator::If { .. } => Glance::Block,
+                Operator::Loop { .. } => Glance::Loop,
+                _ => Glance::Other,
+            },
         }))
     }
 
-    fn is_plain_access(&self) -> bool {
-        self.bytes
-            .first()
-            .is_some_and(|byte| *byte < PLAIN_ALIGNMENT)
-    }
-
-    /// The instruction that [`Code::next`] did not tell.
+    /// The instruction that the opcode alone did not tell.
     pub(super) fn operator(&mut self) -> Result<Operator<'a>, Error> {
-        Ok(match self.instruction[0] {
-            0x02..=0x04 if self.bytes.first() == Some(&0x40) => {
-                // The empty type.
-                self.bytes = &self.bytes[1..];
+        let opcode = self.bytes[self.from];
+        Ok(match opcode {
+            0x02..=0x04 if self.peek() == Some(EMPTY) => {
+                self.at += 1;
                 let blockty = BlockType::Empty;
-                match self.instruction[0] {
+                match opcode {
                     0x02 => Operator::Block { blockty },
                     0x03 => Operator::Loop { blockty },
                     _ => Operator::If { blockty },
@@ -344,25 +363,24 @@ impl<'a> Code<'a> {
     /// The same by the parser.
     fn parse(&mut self) -> Result<Operator<'a>, Error> {
         let mut reader = self.start.clone();
-        reader.read_bytes(reader.bytes_remaining() - self.instruction.len())?;
+        reader.read_bytes(self.from)?;
         let allocations = std::mem::take(&mut self.allocations);
         let mut operators = OperatorsReader::new_with_allocs(reader, allocations);
         let operator = operators.read()?;
-        let left = operators.get_binary_reader().bytes_remaining();
-        self.bytes = &self.instruction[self.instruction.len() - left..];
+        self.at = self.bytes.len() - operators.get_binary_reader().bytes_remaining();
         self.allocations = operators.into_allocations();
         Ok(operator)
     }
 
     /// An unsigned number in LEB128.
-    #[inline]
-    fn unsigned(&mut self) -> u64 {
+    #[inline(always)]
+    pub(super) fn unsigned(&mut self) -> u64 {
         self.leb().0
     }
 
     /// A signed number in LEB128.
-    #[inline]
-    fn signed(&mut self) -> i64 {
+    #[inline(always)]
+    pub(super) fn signed(&mut self) -> i64 {
         let (bits, unused) = self.leb();
         (bits.unbounded_shl(unused) as i64) >> unused.min(63)
     }
@@ -370,10 +388,10 @@ impl<'a> Code<'a> {
     /// The bits of a number in LEB128, and how many of 64 it leaves out.
     #[inline(always)]
     fn leb(&mut self) -> (u64, u32) {
-        match self.bytes.split_first() {
-            Some((byte, rest)) if byte & 0x80 == 0 => {
-                self.bytes = rest;
-                (u64::from(*byte), 64 - 7)
+        match self.peek() {
+            Some(byte) if byte & 0x80 == 0 => {
+                self.at += 1;
+                (u64::from(byte), 64 - 7)
             }
             _ => self.long_leb(),
         }
@@ -381,8 +399,8 @@ impl<'a> Code<'a> {
 
     fn long_leb(&mut self) -> (u64, u32) {
         let (mut bits, mut shift) = (0_u64, 0);
-        while let Some((byte, rest)) = self.bytes.split_first() {
-            self.bytes = rest;
+        while let Some(byte) = self.peek() {
+            self.at += 1;
             bits |= u64::from(byte & 0x7f).unbounded_shl(shift);
             shift += 7;
             if byte & 0x80 == 0 {

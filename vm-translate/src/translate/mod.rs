@@ -32,7 +32,7 @@ use wasmparser::{BinaryReader, FunctionBody};
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
-use code::{Code, Step};
+use code::Code;
 use control::Frame;
 use emit::Output;
 use locals::Locals;
@@ -129,19 +129,7 @@ impl Module {
         };
         translator.out.slots = locals.end;
         let mut code = Code::new(&body)?;
-        loop {
-            translator.offset = code.offset();
-            match code.next() {
-                Some(Step::Other) => {
-                    translator.operator(&code.operator()?)?;
-                    // The other instructions need few slots and few instructions each, so until
-                    // the next of these they are as bounded as the body and the operand stack.
-                    translator.check_limits()?;
-                }
-                Some(step) => translator.step(step),
-                None => break,
-            }
-        }
+        while translator.instruction(&mut code)? {}
         translator.check_limits()?;
         let out = translator.out;
         Ok(Function {

@@ -7,32 +7,31 @@ use crate::ir::{Node, Place, Root, RuntimeOp};
 use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
-use super::code::Step;
+use super::code::{Code, Kind, Step};
 use super::expr::{Effects, Facts, Term};
 
 impl Translator<'_> {
-    /// Translates one of the most frequent instructions.
-    #[inline]
-    pub(super) fn step(&mut self, step: Step) {
-        if self.unreachable.is_some() && step != Step::End {
-            return;
+    /// Translates the next instruction. Answers no after the last one.
+    #[inline(always)]
+    pub(super) fn instruction(&mut self, code: &mut Code<'_>) -> Result<bool, Error> {
+        self.offset = code.offset();
+        if self.unreachable.is_some() {
+            return self.skip(code);
         }
-        match step {
-            Step::Numeric(op) => self.numeric(op),
-            Step::Load(op, offset) => self.load(op, 0, offset),
-            Step::Store(op, offset) => self.store_to(op, 0, offset),
-            Step::Const(ty, bits) => self.constant(ty, bits),
-            Step::LocalGet(local) => {
-                self.push_local(self.locals[local as usize]);
-            }
-            Step::LocalSet(local) => {
-                let place = self.set_local(local);
+        let Some(kind) = code.kind() else {
+            return Ok(false);
+        };
+        match kind {
+            Kind::Numeric(op) => self.numeric(op),
+            Kind::LocalGet => self.push_local(self.locals[code.unsigned() as usize]),
+            Kind::LocalSet => {
+                let place = self.set_local(code.unsigned());
                 let top = self.stack.len() - 1;
                 self.copy_entry(top, place);
                 self.stack.truncate(top);
             }
-            Step::LocalTee(local) => {
-                let place = self.set_local(local);
+            Kind::LocalTee => {
+                let place = self.set_local(code.unsigned());
                 let top = self.stack.len() - 1;
                 if self.stack.is_const(top) {
                     self.copy_entry(top, place);
@@ -40,16 +39,48 @@ impl Translator<'_> {
                     self.emit_entry(top, place);
                 }
             }
-            Step::End => match &mut self.unreachable {
+            Kind::I32Const => {
+                let value = code.signed() as u32;
+                self.constant(Ty::I32, value.into());
+            }
+            Kind::I64Const => {
+                let value = code.signed() as u64;
+                self.constant(Ty::I64, value);
+            }
+            Kind::Load(op) => match code.access() {
+                Some(offset) => self.load(op, 0, offset),
+                None => self.operator(&code.operator()?)?,
+            },
+            Kind::Store(op) => match code.access() {
+                Some(offset) => self.store_to(op, 0, offset),
+                None => self.operator(&code.operator()?)?,
+            },
+            Kind::End => self.end(),
+            Kind::Other => {
+                self.operator(&code.operator()?)?;
+                // The other instructions need few slots and few instructions each, so until the
+                // next of these they are as bounded as the body and the operand stack.
+                self.check_limits()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same where nothing can be reached.
+    fn skip(&mut self, code: &mut Code<'_>) -> Result<bool, Error> {
+        match code.next() {
+            Some(Step::End) => match &mut self.unreachable {
                 Some(depth) if *depth > 0 => *depth -= 1,
                 _ => self.end(),
             },
-            // Those are told as operators.
-            Step::Other => {}
+            Some(Step::Other) => self.operator(&code.operator()?)?,
+            Some(_) => {}
+            None => return Ok(false),
         }
+        Ok(true)
     }
 
-    /// Translates an instruction that is no [`Step`].
+    /// Translates an instruction that its opcode alone does not tell.
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Error> {
         if let Some(depth) = &mut self.unreachable {
             match operator {
@@ -247,7 +278,7 @@ impl Translator<'_> {
     }
 
     /// Prepares the setting of a local from the top of the stack, and says where it lives.
-    fn set_local(&mut self, local: u32) -> Place {
+    fn set_local(&mut self, local: u64) -> Place {
         let local = self.locals[local as usize];
         self.before_set(local, self.stack.len() - 1);
         local.place
