@@ -182,3 +182,94 @@ fn quick(
 fn short_value(bytes: &[u8]) -> u64 {
     (bytes.iter().rev()).fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload, Validator};
+
+    use crate::{Error, Features, Module};
+
+    /// What is wrong with a module, and where.
+    type Outcome = Result<(), (String, u64)>;
+
+    fn outcome(error: Error) -> (String, u64) {
+        match error {
+            Error::Invalid { message, offset }
+            | Error::MissingFeature {
+                message, offset, ..
+            } => (message, offset),
+            error => panic!("{error}"),
+        }
+    }
+
+    fn ours(bytes: &[u8]) -> Outcome {
+        let module = Module::new(bytes, &Features::default());
+        module.map(drop).map_err(outcome)
+    }
+
+    fn the_librarys(bytes: &[u8]) -> Outcome {
+        let mut validator = Validator::new_with_features(Features::default().wasm());
+        let types = validator.validate_all(bytes);
+        types.map(drop).map_err(|error| outcome(error.into()))
+    }
+
+    #[test]
+    fn of_damaged_bodies_it_says_what_the_library_says() {
+        let texts = [
+            include_str!("../tests/golden/control.wat"),
+            include_str!("../tests/golden/memory.wat"),
+            PLAIN,
+        ];
+        let (mut valid, mut invalid) = (0, 0);
+        for text in texts {
+            let module = wat::parse_str(text).unwrap();
+            assert_eq!(ours(&module), Ok(()));
+            for payload in Parser::new(0).parse_all(&module) {
+                let Payload::CodeSectionEntry(body) = payload.unwrap() else {
+                    continue;
+                };
+                let range = body.range();
+                for at in range.start as usize..range.end as usize {
+                    for damage in DAMAGES {
+                        let mut damaged = module.clone();
+                        damaged[at] = damage(damaged[at]);
+                        let expected = the_librarys(&damaged);
+                        assert_eq!(ours(&damaged), expected, "{text} with {at} damaged");
+                        valid += u32::from(expected.is_ok());
+                        invalid += u32::from(expected.is_err());
+                    }
+                }
+            }
+        }
+        assert!(valid > 100 && invalid > 1000, "{valid} {invalid}");
+    }
+
+    const DAMAGES: [fn(u8) -> u8; 12] = [
+        |_| 0x00,
+        |_| 0x0b,
+        |_| 0x0c,
+        |_| 0x0d,
+        |_| 0x20,
+        |_| 0x28,
+        |_| 0x41,
+        |_| 0x6a,
+        |_| 0xff,
+        |byte| byte ^ 1,
+        |byte| byte ^ 0x40,
+        |byte| byte ^ 0x80,
+    ];
+
+    /// Instructions that are told from their opcode, with immediates of several lengths.
+    const PLAIN: &str = r#"(module
+        (memory 1)
+        (func (param i32) (result i64) (local i32 i64 f64)
+            block
+                local.get 0 i32.const 100000 i32.add local.tee 1 br_if 0
+                local.get 1 i64.load offset=300 local.set 2
+                i32.const -5 i64.const -1234567890123 i64.store offset=7 align=4
+                i32.const 4 f64.load f64.sqrt local.set 3
+                i32.const 268435456 i32.const 8 i32.store16 offset=268435456
+                br 0
+            end
+            local.get 2 i64.eqz i64.extend_i32_u local.get 3 i64.trunc_f64_s i64.rotl))"#;
+}
