@@ -258,7 +258,7 @@ pub(crate) trait Assembler: VectorAssembler {
     fn div(&mut self, op: Div, width: Width, dst: Reg, dividend: Src, divisor: Src);
 
     /// `S1:S0 = S0 * src`, 64 bits to 128.
-    fn mul_wide(&mut self, signed: bool, src: Mem);
+    fn mul_wide(&mut self, signed: bool, src: Src);
 
     fn compare(&mut self, width: Width, a: Reg, b: Src);
     fn test(&mut self, width: Width, a: Reg);

@@ -316,7 +316,7 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
                 Wide::Add => (Alu::Add, Alu::AddCarry),
                 Wide::Sub => (Alu::Sub, Alu::SubBorrow),
                 Wide::MulS | Wide::MulU => {
-                    asm.mul_wide(wide == Wide::MulS, at(1));
+                    asm.mul_wide(wide == Wide::MulS, Src::Mem(at(1)));
                     asm.store(Width::W64, at(0), Reg::S0);
                     asm.store(Width::W64, at(1), Reg::S1);
                     return asm.dispatch(16);

@@ -474,9 +474,9 @@ impl Assembler for X86_64 {
         }
     }
 
-    fn mul_wide(&mut self, signed: bool, src: Mem) {
+    fn mul_wide(&mut self, signed: bool, src: Src) {
         let op = if signed { "imul" } else { "mul" };
-        self.line(format_args!("{op} qword ptr {}", mem(src)));
+        self.line(format_args!("{op} {}", source(Width::W64, src)));
     }
 
     fn compare(&mut self, width: Width, a: Reg, b: Src) {

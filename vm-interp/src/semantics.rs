@@ -168,6 +168,7 @@ operators! {
         I64Add i64_add(a: u64, b: u64) -> u64 { a.wrapping_add(b) }
         I64Sub i64_sub(a: u64, b: u64) -> u64 { a.wrapping_sub(b) }
         I64Mul i64_mul(a: u64, b: u64) -> u64 { a.wrapping_mul(b) }
+        I64MulHighU i64_mul_high_u(a: u64, b: u64) -> u64 { ((u128::from(a) * u128::from(b)) >> 64) as u64 }
         I64And i64_and(a: u64, b: u64) -> u64 { a & b }
         I64Or i64_or(a: u64, b: u64) -> u64 { a | b }
         I64Xor i64_xor(a: u64, b: u64) -> u64 { a ^ b }

@@ -145,6 +145,9 @@ ops! {
     I64Add "i64.add" (I64, I64) -> I64, Pure;
     I64Sub "i64.sub" (I64, I64) -> I64, Pure;
     I64Mul "i64.mul" (I64, I64) -> I64, Pure;
+    // The upper half of the product of 128 bits: no instruction of WebAssembly, but helpers that
+    // compute it are recognised.
+    I64MulHighU "i64.mul_high_u" (I64, I64) -> I64, Pure;
     I64DivS "i64.div_s" (I64, I64) -> I64, Traps;
     I64DivU "i64.div_u" (I64, I64) -> I64, Traps;
     I64RemS "i64.rem_s" (I64, I64) -> I64, Traps;

@@ -78,32 +78,15 @@ impl<A: Assembler> Templates<'_, A> {
             self.int(&operands[0], op.params()[0], into)?;
             self.asm.unary(unary, w, into, into);
         } else if let Some(div) = div(op) {
-            let ty = op.params()[0];
-            let [
-                Value::Leaf { symbol, at },
-                Value::Leaf {
-                    symbol: divisor,
-                    at: divisor_at,
-                },
-            ] = operands
-            else {
-                return Err(NoTemplate(format!("{op} of trees")));
-            };
-            let ours = |reg| into == reg || self.free.contains(&reg);
-            if !(ours(Reg::S0) && ours(Reg::S1) && ours(Reg::S2)) {
-                return Err(NoTemplate(format!("{op} inside a tree")));
-            }
-            // Division has registers of its own, so the dividend waits in the one that is left.
-            let dividend = match symbol {
-                Symbol::Int(n) => Reg::Value(*n),
-                _ => {
-                    let src = self.leaf(*symbol, *at, ty)?;
-                    self.asm.load(w, Reg::S2, src);
-                    Reg::S2
-                }
-            };
-            let divisor = self.leaf(*divisor, *divisor_at, ty)?;
+            let (dividend, divisor) = self.leaves_beside_scratch(op, operands, into)?;
             self.asm.div(div, w, into, Src::Reg(dividend), divisor);
+        } else if op == Op::I64MulHighU {
+            let (a, b) = self.leaves_beside_scratch(op, operands, into)?;
+            self.asm.load(w, Reg::S0, Src::Reg(a));
+            self.asm.mul_wide(false, b);
+            if into != Reg::S1 {
+                self.asm.load(w, into, Src::Reg(Reg::S1));
+            }
         } else if comparison(op) {
             let condition = self.condition(op, operands)?;
             match condition {
@@ -168,5 +151,39 @@ impl<A: Assembler> Templates<'_, A> {
             }
         }
         Ok(())
+    }
+
+    /// The two operands of an operator that has `S0` and `S1` for itself: the first in another
+    /// register.
+    fn leaves_beside_scratch(
+        &mut self,
+        op: Op,
+        operands: &[Value],
+        into: Reg,
+    ) -> Result<(Reg, Src), NoTemplate> {
+        let ty = op.params()[0];
+        let [
+            Value::Leaf { symbol, at },
+            Value::Leaf {
+                symbol: second,
+                at: second_at,
+            },
+        ] = operands
+        else {
+            return Err(NoTemplate(format!("{op} of trees")));
+        };
+        let ours = |reg| into == reg || self.free.contains(&reg);
+        if !(ours(Reg::S0) && ours(Reg::S1) && ours(Reg::S2)) {
+            return Err(NoTemplate(format!("{op} inside a tree")));
+        }
+        let first = match symbol {
+            Symbol::Int(n) => Reg::Value(*n),
+            _ => {
+                let src = self.leaf(*symbol, *at, ty)?;
+                self.asm.load(width(ty), Reg::S2, src);
+                Reg::S2
+            }
+        };
+        Ok((first, self.leaf(*second, *second_at, ty)?))
     }
 }

@@ -110,6 +110,7 @@ macro_rules! with_tokens {
                 I64Add I64AddImm i64_add;
                 I64Sub I64SubImm i64_sub;
                 I64Mul I64MulImm i64_mul;
+                I64MulHighU I64MulHighUImm i64_mul_high_u;
                 I64And I64AndImm i64_and;
                 I64Or I64OrImm i64_or;
                 I64Xor I64XorImm i64_xor;

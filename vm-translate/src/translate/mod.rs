@@ -13,6 +13,7 @@
 //! | `control` | blocks, branches, returns |
 //! | `calls` | calls and rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
+//! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
 mod calls;
@@ -20,6 +21,7 @@ mod code;
 mod control;
 mod emit;
 mod expr;
+mod idiom;
 mod locals;
 mod lookahead;
 mod operators;
@@ -35,6 +37,7 @@ use crate::{Error, Function, Module, Registers, Shapes};
 use code::Code;
 use control::Frame;
 use emit::Output;
+use idiom::WideProduct;
 use locals::Locals;
 use lookahead::After;
 use stack::{Local, Stack};
@@ -108,7 +111,12 @@ impl Module {
         let body = FunctionBody::new(reader);
         let registers = options.shapes.registers();
         let ty = self.func_type(func);
-        let locals = Locals::new(ty, &body, &registers)?;
+        let product = WideProduct::of(ty, &body);
+        let pinned = match product {
+            Some(_) => WideProduct::REGISTERS,
+            None => registers,
+        };
+        let locals = Locals::new(ty, &body, &pinned)?;
         let mut translator = Translator {
             module: self,
             shapes: options.shapes,
@@ -128,15 +136,25 @@ impl Module {
             unreachable: None,
         };
         translator.out.slots = locals.end;
-        let mut code = Code::new(&body)?;
-        while translator.instruction(&mut code)? {}
+        // A recognised body uses none of its own locals.
+        let mut zeroed = locals.zeroed;
+        match product {
+            Some(product) => {
+                zeroed.end = zeroed.start;
+                product.translate(&mut translator);
+            }
+            None => {
+                let mut code = Code::new(&body)?;
+                while translator.instruction(&mut code)? {}
+            }
+        }
         translator.check_limits()?;
         let out = translator.out;
         Ok(Function {
             index: func,
             param_slots: ty.param_slots(),
             result_slots: ty.result_slots(),
-            zeroed: locals.zeroed,
+            zeroed,
             saves: locals.saves,
             frame_slots: out.slots.max(FRAME_HEADER),
             pins: locals.pins,

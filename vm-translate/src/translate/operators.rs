@@ -312,7 +312,7 @@ impl Translator<'_> {
     }
 
     /// Applies a numeric operator.
-    fn numeric(&mut self, op: Op) {
+    pub(super) fn numeric(&mut self, op: Op) {
         let top = self.stack.len() - 1;
         if op == Op::I32Eqz
             && let Some(inverted) = self.stack.terms(top)[0].op().and_then(Op::inverted)

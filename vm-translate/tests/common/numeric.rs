@@ -182,6 +182,7 @@ fn number(op: Op, args: &[u64]) -> Result<u64, Trap> {
         Op::I64ShrS => sa.wrapping_shr(b32) as u64,
         Op::I64ShrU => a.wrapping_shr(b32),
         Op::I64Rotl => a.rotate_left(b32 % 64),
+        Op::I64MulHighU => ((u128::from(a) * u128::from(b)) >> 64) as u64,
         Op::I64Rotr => a.rotate_right(b32 % 64),
         Op::F32Eq => bool(f(a) == f(b)),
         Op::F32Lt => bool(f(a) < f(b)),
