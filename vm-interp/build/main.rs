@@ -90,14 +90,14 @@ fn main() {
     }
     println!("cargo::rustc-cfg=palisade_direct");
     let mut tables = Vec::new();
-    for (name, text) in [
-        ("trained", shapes::TRAINED),
-        ("default", shapes::BASE),
-        ("vectors", shapes::VECTORS),
-    ] {
+    for (name, text) in [("default", shapes::BASE), ("vectors", shapes::VECTORS)] {
         let read = table::read(text, shapes::REGISTERS);
         tables.extend(read.unwrap_or_else(|e| panic!("shapes/{name}.shapes: {e}")));
     }
+    // Those that were chosen by counting are what programs want, which is not always what templates
+    // can do: registers run out.
+    let trained = table::read(shapes::TRAINED, shapes::REGISTERS);
+    let mut chosen = trained.unwrap_or_else(|e| panic!("shapes/trained.shapes: {e}"));
     println!("cargo::rerun-if-env-changed={USER_SHAPES}");
     if let Some(path) = env::var_os(USER_SHAPES) {
         let path = Path::new(&path);
@@ -105,10 +105,32 @@ fn main() {
         let fail =
             |e: &dyn std::fmt::Display| -> ! { panic!("{USER_SHAPES}={}: {e}", path.display()) };
         let text = fs::read_to_string(path).unwrap_or_else(|e| fail(&e));
-        tables.extend(table::read(&text, shapes::REGISTERS).unwrap_or_else(|e| fail(&e)));
+        chosen.extend(table::read(&text, shapes::REGISTERS).unwrap_or_else(|e| fail(&e)));
     }
+    // The chosen ones stand first in the text: they are the ones that run.
+    tables.splice(0..0, possible(chosen, &tables));
     let shapes = tables;
     generate(shapes, &PathBuf::from(var("OUT_DIR")));
+}
+
+/// Those of the shapes that there are templates for, and the starts of.
+fn possible(shapes: Vec<Shape>, others: &[Shape]) -> Vec<Shape> {
+    let mut known: HashSet<ShapeKey> = others.iter().filter_map(Shape::key).collect();
+    let mut possible = Vec::new();
+    for shape in shapes {
+        let starts = (1..shape.roots.len()).map(|roots| Shape {
+            roots: shape.roots[..roots].to_vec(),
+        });
+        // A line stands behind those that it needs.
+        let started = starts
+            .filter_map(|start| start.key())
+            .all(|start| known.contains(&start));
+        if started && templates::emit(&mut X86_64::new(), &shape).is_ok() {
+            known.extend(shape.key());
+            possible.push(shape);
+        }
+    }
+    possible
 }
 
 /// How many of a shape's accesses rely on the memory's guard.
@@ -226,6 +248,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
                 asm.mark_sites(accesses > 1);
                 if let Err(reason) = templates::emit(&mut asm, shape) {
                     refused.push(format!("no handler for {shape}: {}", reason.0));
+                    continue;
                 }
                 let marked = asm.marked_sites();
                 assert!(

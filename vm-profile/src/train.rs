@@ -386,8 +386,18 @@ fn fits(key: ShapeKey, budget: Budget) -> bool {
     let trees = || shape.roots.iter().flat_map(|root| &root.trees);
     let operators: usize = trees().map(table::Tree::operators).sum();
     operators <= budget.operators
-        && trees().all(|tree| {
-            templates_do(tree, true) && values(tree) <= if has_select(tree) { 3 } else { 2 }
+        && shape.roots.iter().all(|root| match &root.trees[..] {
+            // The address of a store waits while its value is computed.
+            [address @ table::Tree::Op(..), value] => {
+                templates_do(address, true)
+                    && templates_do(value, false)
+                    && values(address) <= 2
+                    && values(value) <= 2
+                    && !has_select(value)
+            }
+            trees => trees.iter().all(|tree| {
+                templates_do(tree, true) && values(tree) <= if has_select(tree) { 3 } else { 2 }
+            }),
         })
 }
 
@@ -396,7 +406,8 @@ fn templates_do(tree: &table::Tree, top: bool) -> bool {
     let table::Tree::Op(op, operands) = tree else {
         return true;
     };
-    let divides = matches!(op.effect(), Effect::Traps);
+    // Division and long multiplication have registers of their own.
+    let divides = matches!(op.effect(), Effect::Traps) || *op == Op::I64MulHighU;
     let without = op.is_vector()
         || matches!(
             op,
@@ -427,6 +438,13 @@ fn values(tree: &table::Tree) -> usize {
         return 0;
     };
     let select = matches!(op, Op::Select | Op::SelectFloat);
+    let checked = matches!(
+        op.effect(),
+        Effect::Load {
+            unchecked: false,
+            ..
+        }
+    );
     let most = operands
         .iter()
         .enumerate()
@@ -435,7 +453,13 @@ fn values(tree: &table::Tree) -> usize {
             true => held + values(tree).max(1),
             false => held.min(1) + values(tree),
         });
-    most.max().unwrap_or(0).max(1)
+    // A check compares the end of the access, beside its address.
+    most.max().unwrap_or(0).max(1) + usize::from(checked && operators_below(operands))
+}
+
+fn operators_below(operands: &[table::Tree]) -> bool {
+    let loads = |op: Op| matches!(op.effect(), Effect::Load { .. });
+    operands.iter().any(|tree| tree.any_op(&loads))
 }
 
 fn has_select(tree: &table::Tree) -> bool {

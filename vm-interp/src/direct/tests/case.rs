@@ -1,6 +1,7 @@
 //! One handler of the table with operands: what it should do, and whether it does.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use vm_translate::op::Effect;
 use vm_translate::shape::{SetSymbol, Symbol};
@@ -26,6 +27,8 @@ struct Case<'a> {
     addresses: Vec<Symbol>,
     /// Whether an unchecked access would be outside: such a case cannot be run.
     outside: bool,
+    /// The memory that accesses so far have read or written.
+    touched: Vec<Range<usize>>,
     /// What the roots so far have done.
     expected: Expected,
 }
@@ -38,8 +41,8 @@ struct Expected {
     global: (Kind, u128),
     /// The number of the mark that a branch leads to.
     mark: u64,
-    /// What a store has written: where, how long, and how it is compared.
-    stored: Option<(usize, usize, Kind)>,
+    /// What stores have written: where, and how it is compared.
+    stored: Vec<(Range<usize>, Kind)>,
     /// Whether floating-point arithmetic had a NaN to work on that was not canonical.
     payloads: bool,
     /// The status, if it is not 0.
@@ -112,6 +115,7 @@ impl Case<'_> {
                             (Op::I8x16Shuffle, _) if n == 2 => Use::Indices,
                             (Op::V128Const, Use::Indices) => Use::Indices,
                             (Op::I32Add, Use::Address) => Use::Address,
+                            (Op::Select, Use::Address) if n < 2 => Use::Address,
                             _ if loads => Use::Address,
                             _ => Use::Any,
                         };
@@ -125,8 +129,18 @@ impl Case<'_> {
                 self.expected.payloads |= payloads(*op, &words);
                 match op.effect() {
                     Effect::Load { width, unchecked } => {
-                        let at = words[0] as usize + immediate as usize;
-                        if at + width as usize <= MEMORY {
+                        let Ok(address) = u32::try_from(words[0]) else {
+                            // A choice of any 64 bits, which no translation takes for an address.
+                            self.outside = true;
+                            return Err(TrapCode::MemoryOutOfBounds);
+                        };
+                        let at = address as usize + immediate as usize;
+                        let range = at..at + width as usize;
+                        if range.end <= MEMORY {
+                            if used == Use::Address && width == 4 {
+                                self.put_address(range.clone());
+                            }
+                            self.touched.push(range);
                             return Ok(self.loaded(*op, at, width as usize));
                         }
                         self.outside |= unchecked;
@@ -142,6 +156,18 @@ impl Case<'_> {
                         }
                     },
                 }
+            }
+        }
+    }
+
+    /// Leaves an address where one will be loaded from, unless the cell has been there before:
+    /// by chance alone, a load from where another says would hardly ever be inside memory.
+    fn put_address(&mut self, range: Range<usize>) {
+        let apart = |other: &Range<usize>| other.end <= range.start || range.end <= other.start;
+        if self.touched.iter().all(apart) {
+            let address = self.random.below(ADDRESSES as usize) as u32;
+            for memory in [&mut self.world.memory[..], &mut self.expected.memory[..]] {
+                memory[range.clone()].copy_from_slice(&address.to_le_bytes());
             }
         }
     }
@@ -280,7 +306,15 @@ impl Case<'_> {
                 }
                 self.expected.memory[at..][..width]
                     .copy_from_slice(&values[1].to_le_bytes()[..width]);
-                self.expected.stored = Some((at, width, Kind::of(&trees[1])));
+                let stored = at..at + width;
+                let kind = Kind::of(&trees[1]);
+                // Bytes of a NaN, of which some are open, are not for another store to split.
+                let apart = |(other, _): &(Range<usize>, Kind)| {
+                    other.end <= stored.start || stored.end <= other.start
+                };
+                self.outside |= !self.expected.stored.iter().all(apart);
+                self.touched.push(stored.clone());
+                self.expected.stored.push((stored, kind));
             }
             Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
                 self.expected.global = (kind, values[0]);
@@ -336,7 +370,7 @@ impl Tester {
             memory: world.memory.clone(),
             global: (Kind::Bits128, pair(*world.global)),
             mark: 0,
-            stored: None,
+            stored: Vec::new(),
             payloads: false,
             trap: None,
         };
@@ -348,6 +382,7 @@ impl Tester {
             next_slot: OPERANDS,
             addresses: address_registers(roots),
             outside: false,
+            touched: Vec::new(),
             expected,
         };
         for (n, root) in roots.iter().enumerate() {
@@ -438,10 +473,10 @@ impl Tester {
             what()
         );
         assert_eq!(world.slots[MARK], expected.mark.max(1), "mark: {}", what());
-        if let Some((at, width, kind)) = expected.stored {
+        for (at, kind) in expected.stored {
             let bytes = |memory: &[u8]| {
                 let mut bytes = [0; 16];
-                bytes[..width].copy_from_slice(&memory[at..][..width]);
+                bytes[..at.len()].copy_from_slice(&memory[at.clone()]);
                 u128::from_le_bytes(bytes)
             };
             let (got, stored) = (bytes(&world.memory), bytes(&expected.memory));
@@ -450,7 +485,7 @@ impl Tester {
                 "{got:#x} is stored, not {stored:#x}: {}",
                 what()
             );
-            expected.memory[at..][..width].copy_from_slice(&world.memory[at..][..width]);
+            expected.memory[at.clone()].copy_from_slice(&world.memory[at]);
         }
         assert!(world.memory == expected.memory, "memory: {}", what());
         true
