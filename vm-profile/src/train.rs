@@ -454,10 +454,10 @@ fn values(tree: &table::Tree) -> usize {
             false => held.min(1) + values(tree),
         });
     // A check compares the end of the access, beside its address.
-    most.max().unwrap_or(0).max(1) + usize::from(checked && operators_below(operands))
+    most.max().unwrap_or(0).max(1) + usize::from(checked && loads_below(operands))
 }
 
-fn operators_below(operands: &[table::Tree]) -> bool {
+fn loads_below(operands: &[table::Tree]) -> bool {
     let loads = |op: Op| matches!(op.effect(), Effect::Load { .. });
     operands.iter().any(|tree| tree.any_op(&loads))
 }
