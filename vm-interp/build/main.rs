@@ -4,8 +4,8 @@
 //!
 //! - `handlers.s`: the handlers' text and the list of their places;
 //! - `shapes.keys`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest
-//!   eight bits saying which roots come next in shapes that start with it; a shape's handler is the one at the same
-//!   place after the fixed handlers;
+//!   eight bits saying which roots come next in shapes that start with it; a shape's handler is the
+//!   one at the same place after the fixed handlers;
 //! - `shapes.buckets`: for every bucket the number of its first key, 4 bytes each, and the total;
 //! - `trees.keys`, `trees.buckets`: the same of all trees of operators in shapes, and in their trees;
 //! - `generated.rs`: how many there are of each.
@@ -118,13 +118,9 @@ fn possible(shapes: Vec<Shape>, others: &[Shape]) -> Vec<Shape> {
     let mut known: HashSet<ShapeKey> = others.iter().filter_map(Shape::key).collect();
     let mut possible = Vec::new();
     for shape in shapes {
-        let starts = (1..shape.roots.len()).map(|roots| Shape {
-            roots: shape.roots[..roots].to_vec(),
-        });
         // A line stands behind those that it needs.
-        let started = starts
-            .filter_map(|start| start.key())
-            .all(|start| known.contains(&start));
+        let started =
+            (shape.starts().filter_map(|start| start.key())).all(|key| known.contains(&key));
         if started && templates::emit(&mut X86_64::new(), &shape).is_ok() {
             known.extend(shape.key());
             possible.push(shape);
@@ -181,14 +177,11 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     // A cell is found root by root, so each shape has to be told that it is the start of another.
     let mut prefixes: HashMap<ShapeKey, Next> = HashMap::new();
     for (_, shape) in &keyed {
-        for roots in 1..shape.roots.len() {
-            let prefix = Shape {
-                roots: shape.roots[..roots].to_vec(),
-            };
+        for prefix in shape.starts() {
             let key = prefix.key().filter(|key| seen.contains(key));
             let key = key.unwrap_or_else(|| panic!("no shape is the start of {shape}: {prefix}"));
             let next = Shape {
-                roots: vec![shape.roots[roots].clone()],
+                roots: vec![shape.roots[prefix.roots.len()].clone()],
             };
             let next = next.key().map_or(Next::ALL, Next::of);
             let all = prefixes.entry(key).or_default();

@@ -48,10 +48,7 @@ impl ShapeTable {
         let Some(key) = shape.key() else {
             return false;
         };
-        for roots in 1..shape.roots.len() {
-            let start = Shape {
-                roots: shape.roots[..roots].to_vec(),
-            };
+        for start in shape.starts() {
             if let Some(start) = start.key() {
                 self.shapes.insert(start, true);
             }

@@ -124,6 +124,19 @@ pub enum SetSymbol {
     Vector,
 }
 
+impl SetSymbol {
+    /// That of a place.
+    #[inline]
+    pub(crate) const fn of(place: Place) -> SetSymbol {
+        match place {
+            Place::Slot(_) => SetSymbol::Slot,
+            Place::Int(n) => SetSymbol::Int(n),
+            Place::Float(n) => SetSymbol::Float(n),
+            Place::Vector(_) => SetSymbol::Vector,
+        }
+    }
+}
+
 impl Symbol {
     /// Registers of a kind that symbols can tell apart.
     pub const MAX_REGISTERS: u8 = 16;
@@ -159,6 +172,7 @@ impl Symbol {
     }
 
     /// The symbol with this number, if there is one.
+    #[inline]
     pub fn from_number(number: u16) -> Option<Symbol> {
         let register = |first: u16| (number - first) as u8;
         Some(match number {
@@ -231,34 +245,6 @@ impl Symbol {
         }
     }
 
-    /// The number of the symbol of a leaf that is a place.
-    #[inline]
-    pub(crate) const fn place_number(place: Place) -> u16 {
-        match place {
-            Place::Slot(_) => 1,
-            Place::Vector(_) => 13,
-            Place::Int(n) => 16 + n as u16,
-            Place::Float(n) => 32 + n as u16,
-        }
-    }
-
-    /// The number of the symbol of a root that sets a place.
-    #[inline]
-    pub(crate) const fn set_number(place: Place) -> u16 {
-        match place {
-            Place::Slot(_) => 11,
-            Place::Vector(_) => 12,
-            Place::Int(n) => 48 + n as u16,
-            Place::Float(n) => 64 + n as u16,
-        }
-    }
-
-    /// The number of an operator's symbol.
-    #[inline]
-    pub(crate) const fn op_number(op: Op) -> u16 {
-        Self::FIRST_OPERATOR + op as u16
-    }
-
     /// The symbol of a node that is read as `ty`.
     #[inline]
     pub fn node(node: &Node, ty: Ty) -> Symbol {
@@ -272,10 +258,7 @@ impl Symbol {
     /// The symbol of a root, or nothing for a root that has no trees to choose a shape by.
     pub fn root(root: &Root) -> Option<Symbol> {
         Some(match *root {
-            Root::Set(Place::Slot(_)) => Symbol::Set(SetSymbol::Slot),
-            Root::Set(Place::Int(n)) => Symbol::Set(SetSymbol::Int(n)),
-            Root::Set(Place::Float(n)) => Symbol::Set(SetSymbol::Float(n)),
-            Root::Set(Place::Vector(_)) => Symbol::Set(SetSymbol::Vector),
+            Root::Set(place) => Symbol::Set(SetSymbol::of(place)),
             Root::Store { op, .. } => Symbol::Store(op),
             Root::GlobalSet { kind: Ty::V128, .. } => Symbol::GlobalSetVector,
             Root::GlobalSet { kind, .. } if kind.is_float() => Symbol::GlobalSetFloat,
@@ -371,10 +354,8 @@ impl ShapeKey {
 
     /// Its symbols in prefix order.
     pub fn iter(self) -> impl Iterator<Item = Symbol> {
-        (0..self.symbols()).map_while(move |n| {
-            let number = (self.0 >> (n * Self::BITS)) as u16 & ((1 << Self::BITS) - 1);
-            Symbol::from_number(number)
-        })
+        let count = self.symbols() as usize;
+        (self.numbers().take(count)).map_while(Symbol::from_number)
     }
 
     /// With the symbols of another key behind its own, unless that is too many.
@@ -385,14 +366,9 @@ impl ShapeKey {
     }
 
     /// Its first symbol: a root, if it is a shape's.
-    pub fn first(self) -> Option<Symbol> {
-        Symbol::from_number(self.0 as u16 & ((1 << Self::BITS) - 1))
-    }
-
-    /// The number of its first symbol.
     #[inline]
-    pub(crate) const fn first_number(self) -> u16 {
-        self.0 as u16 & ((1 << Self::BITS) - 1)
+    pub fn first(self) -> Option<Symbol> {
+        self.numbers().next().and_then(Symbol::from_number)
     }
 
     /// The number of the operator that the root's first tree starts with, if it starts with one.
@@ -517,13 +493,8 @@ impl Symbols {
     /// The key of the root with these trees, if they fit.
     #[inline]
     pub(crate) fn below(self, root: Symbol) -> Option<ShapeKey> {
-        self.below_number(root.number())
-    }
-
-    /// The same for a root's symbol given by its number.
-    #[inline]
-    pub(crate) fn below_number(self, root: u16) -> Option<ShapeKey> {
-        (self.count <= Self::MAX).then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root)))
+        (self.count <= Self::MAX)
+            .then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root.number())))
     }
 
     /// The symbols of an operator over one tree.
@@ -531,7 +502,7 @@ impl Symbols {
     pub(crate) fn unary(op: Op, operand: Symbols) -> Symbols {
         // If these are too many, the bits say nothing.
         Symbols {
-            bits: operand.bits << ShapeKey::BITS | u128::from(Symbol::op_number(op)),
+            bits: operand.bits << ShapeKey::BITS | u128::from(Symbol::Op(op).number()),
             count: operand.count.saturating_add(1),
         }
     }

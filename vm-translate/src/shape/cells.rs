@@ -6,7 +6,7 @@ use crate::Function;
 use crate::ir::{Inst, Node, Root};
 use crate::op::{Effect, Op};
 
-use super::ShapeKey;
+use super::{SetSymbol, ShapeKey, Symbol};
 
 /// What an executor has for a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +45,11 @@ impl Next {
     #[inline]
     pub fn of(key: ShapeKey) -> Next {
         let operator = u8::from(key.operator().is_some());
-        let class = match key.first_number() {
-            // A set of an integer register.
-            48..64 => operator,
-            // A set of anything else.
-            11 | 12 | 64..80 => 2 + operator,
-            // A store.
-            96..160 => 4 + operator,
-            // A conditional branch.
-            6 | 7 => 6,
+        let class = match key.first() {
+            Some(Symbol::Set(SetSymbol::Int(_))) => operator,
+            Some(Symbol::Set(_)) => 2 + operator,
+            Some(Symbol::Store(_)) => 4 + operator,
+            Some(Symbol::BrIf | Symbol::BrUnless) => 6,
             _ => 7,
         };
         Next(1 << class)

@@ -127,6 +127,13 @@ impl Shape {
         })
     }
 
+    /// The shapes of its first roots: of one, of two, and so on, without itself.
+    pub fn starts(&self) -> impl Iterator<Item = Shape> {
+        (1..self.roots.len()).map(|roots| Shape {
+            roots: self.roots[..roots].to_vec(),
+        })
+    }
+
     /// The shape with this key, if it is one's key.
     pub fn from_key(key: ShapeKey) -> Option<Shape> {
         let mut symbols = key.iter();

@@ -159,35 +159,26 @@ enum Tail {
 static TAILS: [Tail; 256] = {
     let mut tails = [Tail::Other; 256];
     let mut n = 0;
-    while n < NUMERIC.len() {
-        tails[FIRST_NUMERIC + n] = Tail::Nothing;
+    while n < tails.len() {
+        tails[n] = match KINDS[n] {
+            Kind::Numeric(_) => Tail::Nothing,
+            Kind::Load(_) | Kind::Store(_) => Tail::Access,
+            Kind::I32Const | Kind::I64Const => Tail::Number,
+            Kind::LocalGet => Tail::Local,
+            Kind::LocalSet | Kind::LocalTee => Tail::SetLocal,
+            Kind::End => Tail::End,
+            Kind::Other => match n {
+                0x00 | 0x01 | 0x1a | 0x1b => Tail::Nothing,
+                0x02 | 0x04 => Tail::Block,
+                0x03 => Tail::Loop,
+                0x05 => Tail::Else,
+                0x0c | 0x0d | 0x10 | 0x23 | 0x24 => Tail::Number,
+                0x0f => Tail::Return,
+                _ => Tail::Other,
+            },
+        };
         n += 1;
     }
-    n = FIRST_LOAD;
-    while n < FIRST_STORE + STORES.len() {
-        tails[n] = Tail::Access;
-        n += 1;
-    }
-    tails[0x00] = Tail::Nothing;
-    tails[0x01] = Tail::Nothing;
-    tails[0x02] = Tail::Block;
-    tails[0x03] = Tail::Loop;
-    tails[0x04] = Tail::Block;
-    tails[0x05] = Tail::Else;
-    tails[0x0b] = Tail::End;
-    tails[0x0c] = Tail::Number;
-    tails[0x0d] = Tail::Number;
-    tails[0x0f] = Tail::Return;
-    tails[0x10] = Tail::Number;
-    tails[0x1a] = Tail::Nothing;
-    tails[0x1b] = Tail::Nothing;
-    tails[0x20] = Tail::Local;
-    tails[0x21] = Tail::SetLocal;
-    tails[0x22] = Tail::SetLocal;
-    tails[0x23] = Tail::Number;
-    tails[0x24] = Tail::Number;
-    tails[0x41] = Tail::Number;
-    tails[0x42] = Tail::Number;
     tails
 };
 

@@ -64,7 +64,7 @@ impl Expr {
     pub(super) fn leaf(place: Place, offset: u32) -> Expr {
         let mut expr = Expr::new();
         expr.terms[0] = Term::place(place, offset);
-        expr.symbols[0] = Symbol::place_number(place);
+        expr.symbols[0] = Symbol::place(place).number();
         expr.len = 1;
         expr
     }
@@ -132,7 +132,7 @@ impl Expr {
         let end = subtree_end(self.terms(), at);
         self.terms[at] = Term::place(place, self.terms[at].offset);
         self.terms.copy_within(end..self.len, at + 1);
-        self.symbols[at] = Symbol::place_number(place);
+        self.symbols[at] = Symbol::place(place).number();
         self.symbols.copy_within(end..self.len, at + 1);
         self.len -= end - at - 1;
     }

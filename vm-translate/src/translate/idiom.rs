@@ -12,8 +12,8 @@
 
 use wasmparser::FunctionBody;
 
+use crate::FuncType;
 use crate::op::{Op, StoreOp, Ty};
-use crate::{FuncType, Registers};
 
 use super::Translator;
 use super::code::{Code, Step};
@@ -24,8 +24,6 @@ use super::code::{Code, Step};
 pub(super) struct WideProduct {
     factors: [u32; 2],
     added: Vec<[u32; 2]>,
-    /// The parameter with the address.
-    address: u32,
     /// In program order.
     stores: [Store; 2],
 }
@@ -40,6 +38,8 @@ struct Store {
     offset: u32,
 }
 
+/// The parameter with the address.
+const ADDRESS: u32 = 0;
 /// A body is looked at only if its length is among these, in bytes.
 const LENGTHS: std::ops::Range<u64> = 60..256;
 /// The most values that are told apart.
@@ -75,7 +75,7 @@ impl WideProduct {
     pub(super) fn translate(&self, translator: &mut Translator<'_>) {
         for store in self.stores {
             translator.offset = store.offset;
-            local_get(translator, self.address);
+            local_get(translator, ADDRESS);
             if store.upper {
                 self.product(translator, self.factors, Op::I64MulHighU);
                 for factors in &self.added {
@@ -96,9 +96,6 @@ impl WideProduct {
         }
         translator.numeric(op);
     }
-
-    /// Every parameter is read once or twice, so none is worth a register.
-    pub(super) const REGISTERS: Registers = Registers::NONE;
 }
 
 fn local_get(translator: &mut Translator<'_>, local: u32) {
@@ -244,7 +241,8 @@ impl Values {
                 true => (second, first),
                 false => (first, second),
             };
-            let same_address = low.1 == high.1 && self.known[low.1 as usize] == Value::Param(0);
+            let same_address =
+                low.1 == high.1 && self.known[low.1 as usize] == Value::Param(ADDRESS);
             if low.2 != lower || !same_address {
                 return None;
             }
@@ -254,7 +252,6 @@ impl Values {
             Some(WideProduct {
                 factors,
                 added,
-                address: 0,
                 stores,
             })
         });

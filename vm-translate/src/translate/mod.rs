@@ -113,7 +113,8 @@ impl Module {
         let ty = self.func_type(func);
         let product = WideProduct::of(ty, &body);
         let pinned = match product {
-            Some(_) => WideProduct::REGISTERS,
+            // Every parameter is read once or twice, so none is worth a register.
+            Some(_) => Registers::NONE,
             None => registers,
         };
         let locals = Locals::new(ty, &body, &pinned)?;

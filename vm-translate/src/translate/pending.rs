@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::shape::{Symbol, Symbols};
+use crate::shape::{SetSymbol, Symbol, Symbols};
 
 use super::Translator;
 use super::emit::Shape;
@@ -25,23 +25,24 @@ impl Translator<'_> {
         if self.stack.is_at(index, place) {
             return;
         }
-        let (root, wanted) = match place {
-            Place::Float(_) => (Symbol::set_number(place), Ty::F64),
-            Place::Vector(_) => (Symbol::set_number(place), Ty::V128),
-            Place::Slot(_) | Place::Int(_) => (Symbol::set_number(place), Ty::I64),
+        let wanted = match place {
+            Place::Float(_) => Ty::F64,
+            Place::Vector(_) => Ty::V128,
+            Place::Slot(_) | Place::Int(_) => Ty::I64,
         };
-        self.lower_entry(Root::Set(place), root, wanted, index);
+        let symbol = Symbol::Set(SetSymbol::of(place));
+        self.lower_entry(Root::Set(place), symbol, wanted, index);
     }
 
-    /// Emits a root, of whose symbol the number is given, on the value of an entry, which stays on
-    /// the stack. The root reads it as `wanted`.
+    /// Emits a root, whose symbol is given, on the value of an entry, which stays on the stack. The
+    /// root reads it as `wanted`.
     #[inline]
-    fn lower_entry(&mut self, root: Root, symbol: u16, wanted: Ty, index: usize) {
+    fn lower_entry(&mut self, root: Root, symbol: Symbol, wanted: Ty, index: usize) {
         let may_trap = self.stack.entry(index).effects.any_of(Effects::TRAPS);
         if may_trap {
             self.compute(Effects::TRAPS, index);
         }
-        if let Some(key) = self.stack.symbols(index, wanted).below_number(symbol)
+        if let Some(key) = self.stack.symbols(index, wanted).below(symbol)
             && let Some(found) = self.shapes.find(key)
         {
             // The usual case needs no copy.
@@ -63,7 +64,7 @@ impl Translator<'_> {
         if let Some(symbol) = symbol
             && let [wanted] = *root.operands()
         {
-            return self.lower_entry(root, symbol.number(), wanted, entries.start);
+            return self.lower_entry(root, symbol, wanted, entries.start);
         }
         let may_trap =
             (entries.clone()).any(|index| self.stack.entry(index).effects.any_of(Effects::TRAPS));

@@ -54,7 +54,7 @@ impl Local {
         Local {
             place,
             ty,
-            symbol: Symbol::place_number(place),
+            symbol: Symbol::place(place).number(),
             bit: local_bit(place),
         }
     }
@@ -437,7 +437,7 @@ impl Stack {
             Node::Place(place) => place,
             Node::Op(op, _) => {
                 let effects = Effects::of_op(op);
-                return (Reads::default(), effects, Kind::Op, Symbol::op_number(op));
+                return (Reads::default(), effects, Kind::Op, Symbol::Op(op).number());
             }
             // Its symbol depends on what reads it.
             Node::Const(_) => return (Reads::default(), Effects::NONE, Kind::Const, 0),
@@ -450,7 +450,7 @@ impl Stack {
         } else {
             effects = Effects::TEMP;
         }
-        (reads, effects, Kind::Place, Symbol::place_number(place))
+        (reads, effects, Kind::Place, Symbol::place(place).number())
     }
 
     /// Takes away the entries from `len` up.
