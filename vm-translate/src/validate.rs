@@ -5,7 +5,8 @@
 //! it usually is goes through the reader, so that errors are the reader's.
 
 use wasmparser::{
-    FuncValidator, FunctionBody, MemArg, MemArgTarget, ValidatorResources, VisitOperator,
+    BinaryReaderError, BlockType, FuncValidator, FunctionBody, MemArg, MemArgTarget,
+    ValidatorResources, VisitOperator,
 };
 
 use crate::Error;
@@ -13,6 +14,9 @@ use crate::Error;
 /// The most operands that a function may have on its stack. A few bytes of code can push a
 /// thousand, so without a limit a small module could take all memory of its host.
 const MAX_OPERANDS: u32 = 1 << 20;
+
+/// The type of a block without parameters and results.
+const EMPTY_BLOCK: u8 = 0x40;
 
 /// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`.
 pub(crate) fn body(
@@ -23,21 +27,22 @@ pub(crate) fn body(
     func.read_locals(&mut reader)?;
     let start = reader.original_position();
     let code = reader.clone().read_bytes(reader.bytes_remaining())?;
-    // What is left of the code, and how much of it the reader has not been told of.
-    let (mut rest, mut ahead) = (code, 0);
-    while !rest.is_empty() {
-        let offset = start + (code.len() - rest.len()) as u64;
-        match quick(func, rest, offset)? {
-            0 => {
-                reader.read_bytes(ahead)?;
-                reader.visit_operator(&mut func.visitor(offset))??;
-                rest = &code[code.len() - reader.bytes_remaining()..];
-                ahead = 0;
-            }
-            length => {
-                rest = &rest[length..];
-                ahead += length;
-            }
+    // How much of the code is done, and how much of that the reader has been told of.
+    let (mut done, mut told) = (0, 0);
+    while done < code.len() {
+        let offset = start + done as u64;
+        // When the body has ended, the reader says what is wrong.
+        let length = match func.control_stack_height() {
+            0 => 0,
+            _ => quick(func, &code[done..], offset)?,
+        };
+        if length > 0 {
+            done += length;
+        } else {
+            reader.read_bytes(done - told)?;
+            reader.visit_operator(&mut func.visitor(offset))??;
+            done = code.len() - reader.bytes_remaining();
+            told = done;
         }
         if func.operand_stack_height() > MAX_OPERANDS {
             return Err(Error::Limit {
@@ -47,16 +52,24 @@ pub(crate) fn body(
             });
         }
     }
-    reader.read_bytes(ahead)?;
+    reader.read_bytes(done - told)?;
     reader.finish_expression(&func.visitor(reader.original_position()))?;
     Ok(())
 }
 
-/// The length of a number in LEB128 of up to four bytes: with so few, all are in range.
+/// A number in LEB128 of up to four bytes, and its length: with so few, all are in range. It is the
+/// number if that is unsigned.
 #[inline(always)]
-fn short_number(bytes: &[u8]) -> Option<usize> {
-    let ends = |n: &usize| bytes.get(*n).is_some_and(|byte| *byte < 0x80);
-    (0..4).find(ends).map(|last| last + 1)
+fn short_number(bytes: &[u8]) -> Option<(u32, usize)> {
+    let mut number = 0;
+    for n in 0..4 {
+        let byte = *bytes.get(n)?;
+        number |= u32::from(byte & 0x7f) << (7 * n);
+        if byte < 0x80 {
+            return Some((number, n + 1));
+        }
+    }
+    None
 }
 
 /// Validates an instruction if it is frequent and plain. Returns its length in bytes, or 0 if that
@@ -66,71 +79,97 @@ fn quick(
     func: &mut FuncValidator<ValidatorResources>,
     code: &[u8],
     offset: u64,
-) -> Result<usize, Error> {
-    if func.control_stack_height() == 0 {
-        // The body has ended: the reader says what is wrong.
+) -> Result<usize, BinaryReaderError> {
+    let [opcode, ref rest @ ..] = *code else {
         return Ok(0);
-    }
+    };
     let mut visitor = func.visitor(offset);
+    macro_rules! index {
+        ($visit:ident) => {
+            match short_number(rest) {
+                Some((index, length)) => {
+                    visitor.$visit(index)?;
+                    1 + length
+                }
+                None => 0,
+            }
+        };
+    }
+    macro_rules! block {
+        ($visit:ident) => {
+            match rest.first() {
+                Some(&EMPTY_BLOCK) => {
+                    visitor.$visit(BlockType::Empty)?;
+                    2
+                }
+                _ => 0,
+            }
+        };
+    }
+    // No constant is better than another.
+    macro_rules! constant {
+        ($visit:ident) => {
+            match short_number(rest) {
+                Some((_, length)) => {
+                    visitor.$visit(0)?;
+                    1 + length
+                }
+                None => 0,
+            }
+        };
+    }
+    macro_rules! access {
+        ($visit:ident, $align:literal) => {
+            match *rest {
+                // The upper bits of the alignment say that there is more.
+                [align @ 0..0x10, ref distance @ ..] => match short_number(distance) {
+                    Some((offset, length)) => {
+                        visitor.$visit(MemArg {
+                            align,
+                            max_align: $align,
+                            offset: offset.into(),
+                            target: MemArgTarget::Memory(0),
+                            ordering: None,
+                        })?;
+                        2 + length
+                    }
+                    None => 0,
+                },
+                _ => 0,
+            }
+        };
+    }
     macro_rules! instructions {
-        (numeric: $($opcode:literal $visit:ident)*; accesses: $($access:literal $visit_access:ident $align:literal)*;) => {
-            match *code {
-                [0x20, local @ 0..0x80, ..] => {
-                    visitor.visit_local_get(local.into())?;
-                    2
-                }
-                [0x21, local @ 0..0x80, ..] => {
-                    visitor.visit_local_set(local.into())?;
-                    2
-                }
-                [0x22, local @ 0..0x80, ..] => {
-                    visitor.visit_local_tee(local.into())?;
-                    2
-                }
-                // No constant is better than another.
-                [0x41, ref value @ ..] if let Some(length) = short_number(value) => {
-                    visitor.visit_i32_const(0)?;
-                    1 + length
-                }
-                [0x42, ref value @ ..] if let Some(length) = short_number(value) => {
-                    visitor.visit_i64_const(0)?;
-                    1 + length
-                }
-                [0x0d, depth @ 0..0x80, ..] => {
-                    visitor.visit_br_if(depth.into())?;
-                    2
-                }
-                [0x0c, depth @ 0..0x80, ..] => {
-                    visitor.visit_br(depth.into())?;
-                    2
-                }
-                [0x0b, ..] => {
-                    visitor.visit_end()?;
-                    1
-                }
-                $([$opcode, ..] => {
+        (
+            plain: $($opcode:literal $visit:ident)*;
+            accesses: $($access:literal $visit_access:ident $align:literal)*;
+        ) => {
+            match opcode {
+                0x02 => block!(visit_block),
+                0x03 => block!(visit_loop),
+                0x04 => block!(visit_if),
+                0x0c => index!(visit_br),
+                0x0d => index!(visit_br_if),
+                0x10 => index!(visit_call),
+                0x20 => index!(visit_local_get),
+                0x21 => index!(visit_local_set),
+                0x22 => index!(visit_local_tee),
+                0x23 => index!(visit_global_get),
+                0x24 => index!(visit_global_set),
+                0x41 => constant!(visit_i32_const),
+                0x42 => constant!(visit_i64_const),
+                $($opcode => {
                     visitor.$visit()?;
                     1
                 })*
-                // The upper bits of the alignment say that there is more.
-                $([$access, align @ 0..0x10, ref distance @ ..]
-                    if let Some(length) = short_number(distance) =>
-                {
-                    visitor.$visit_access(MemArg {
-                        align,
-                        max_align: $align,
-                        offset: short_value(&distance[..length]),
-                        target: MemArgTarget::Memory(0),
-                        ordering: None,
-                    })?;
-                    2 + length
-                })*
+                $($access => access!($visit_access, $align),)*
                 _ => 0,
             }
         };
     }
     Ok(instructions! {
-        numeric:
+        plain:
+            0x0b visit_end 0x0f visit_return 0x1a visit_drop 0x1b visit_select
             0x45 visit_i32_eqz 0x46 visit_i32_eq 0x47 visit_i32_ne 0x48 visit_i32_lt_s
             0x49 visit_i32_lt_u 0x4a visit_i32_gt_s 0x4b visit_i32_gt_u 0x4c visit_i32_le_s
             0x4d visit_i32_le_u 0x4e visit_i32_ge_s 0x4f visit_i32_ge_u 0x50 visit_i64_eqz
@@ -175,12 +214,6 @@ fn quick(
             0x3a visit_i32_store8 0 0x3b visit_i32_store16 1 0x3c visit_i64_store8 0
             0x3d visit_i64_store16 1 0x3e visit_i64_store32 2;
     })
-}
-
-/// The value of an unsigned number in LEB128 of up to four bytes.
-#[inline(always)]
-fn short_value(bytes: &[u8]) -> u64 {
-    (bytes.iter().rev()).fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
 }
 
 #[cfg(test)]
