@@ -2,12 +2,8 @@
 //!
 //! Writes to the build's output folder:
 //!
-//! - `handlers.s`: the handlers' text and the list of their places;
-//! - `shapes.keys`: the key of every shape, 16 bytes each, grouped by hash bucket, its highest
-//!   eight bits saying which roots come next in shapes that start with it; a shape's handler is the
-//!   one at the same place after the fixed handlers;
-//! - `shapes.buckets`: for every bucket the number of its first key, 4 bytes each, and the total;
-//! - `trees.keys`, `trees.buckets`: the same of all trees of operators in shapes, and in their trees;
+//! - `handlers.s`: the handlers' text, the list of where the fixed ones are, the table in which
+//!   translation finds those of shapes, and the set of trees in these;
 //! - `generated.rs`: how many there are of each.
 
 mod asm;
@@ -17,15 +13,17 @@ mod control;
 mod fixed;
 #[path = "../src/direct/hash.rs"]
 mod hash;
+mod lines;
 #[path = "../src/direct/operands.rs"]
 mod operands;
 mod operators;
 #[path = "../src/shapes.rs"]
 mod shapes;
 mod templates;
+mod trees;
 mod x86_64;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -34,8 +32,10 @@ use vm_translate::{Effect, StoreOp};
 
 use asm::{Assembler as _, Exit};
 use fixed::Fixed;
+use lines::Lines;
+use trees::Trees;
 use vm_translate::shape::table::{self, RootShape, Shape, Tree};
-use vm_translate::shape::{Next, ShapeKey, Symbol};
+use vm_translate::shape::{ShapeKey, Symbol};
 use x86_64::X86_64;
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
@@ -174,38 +174,12 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         }
     }
 
-    // A cell is found root by root, so each shape has to be told that it is the start of another.
-    let mut prefixes: HashMap<ShapeKey, Next> = HashMap::new();
-    for (_, shape) in &keyed {
-        for prefix in shape.starts() {
-            let key = prefix.key().filter(|key| seen.contains(key));
-            let key = key.unwrap_or_else(|| panic!("no shape is the start of {shape}: {prefix}"));
-            let next = Shape {
-                roots: vec![shape.roots[prefix.roots.len()].clone()],
-            };
-            let next = next.key().map_or(Next::ALL, Next::of);
-            let all = prefixes.entry(key).or_default();
-            *all = all.and(next);
-        }
-    }
-    let keys: Vec<ShapeKey> = keyed.iter().map(|(key, _)| *key).collect();
-    let shapes = HashTable::new(&keys, &prefixes);
-    let mut trees = HashSet::new();
-    let roots = keyed.iter().flat_map(|(_, shape)| &shape.roots);
-    for tree in roots.flat_map(|root| &root.trees) {
-        add_trees(tree, &mut trees);
-    }
-    let trees: Vec<ShapeKey> = trees.into_iter().collect();
-    let trees = HashTable::new(&trees, &HashMap::new());
-
-    // The handler's number is its shape's place in the table; its text stands where the table has
-    // it, so that families that the table lists together stay together.
+    // The handlers of shapes are numbered after the fixed ones, and their text stands where the
+    // table has it, so that families that it lists together stay together.
     let fixed = Fixed::all();
-    let mut number = vec![0; keyed.len()];
-    for (place, n) in shapes.order.iter().enumerate() {
-        number[*n] = fixed.len() + place;
-    }
-    let count = fixed.len() + keyed.len();
+    let number = |n: usize| fixed.len() + n;
+    let lines = Lines::new(&keyed, number);
+    let trees = Trees::new(keyed.iter().map(|(_, shape)| shape));
 
     let mut refused = Vec::new();
     let mut asm = X86_64::new();
@@ -235,7 +209,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         }
         for (n, (_, shape)) in keyed.iter().enumerate() {
             if self::part(shape) == part {
-                begin(&mut asm, number[n]);
+                begin(&mut asm, number(n));
                 let start = asm.text.len();
                 let accesses = accesses(shape);
                 asm.mark_sites(accesses > 1);
@@ -259,10 +233,11 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     asm.text
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");
     asm.constants();
-    asm.text.push_str(
-        "\t.p2align 2\n\t.globl palisade_handlers\n\t.hidden palisade_handlers\npalisade_handlers:\n",
-    );
-    for n in 0..count {
+    lines.write(&mut asm.text);
+    trees.write(&mut asm.text);
+    asm.text
+        .push_str("\t.globl palisade_fixed\n\t.hidden palisade_fixed\npalisade_fixed:\n");
+    for n in 0..fixed.len() {
         let _ = writeln!(asm.text, "\t.long .Lh{n} - palisade_enter");
     }
     asm.sites();
@@ -270,21 +245,26 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 
     assert!(refused.is_empty(), "{}", refused.join("\n"));
 
-    let generated = format!(
-        "pub(super) const FIXED: usize = {};\npub(super) const HANDLERS: usize = {count};\npub(super) const SHAPE_BITS: u32 = {};\npub(super) const TREE_BITS: u32 = {};\npub(super) const STATUS_FAULT: u32 = {STATUS_FAULT};\npub(super) const SITES: usize = {};\n",
-        fixed.len(),
-        shapes.bits,
-        trees.bits,
-        asm.site_count(),
+    let consts = [
+        ("FIXED: usize", fixed.len()),
+        ("SHAPE_LINES: usize", lines.count()),
+        ("TREE_WORDS: usize", trees.words()),
+        ("STATUS_FAULT: u32", STATUS_FAULT as usize),
+        ("SITES: usize", asm.site_count()),
+    ];
+    let mut generated = String::new();
+    for (name, value) in consts {
+        let _ = writeln!(generated, "pub(super) const {name} = {value};");
+    }
+    let count = keyed.len();
+    let _ = writeln!(
+        generated,
+        "#[cfg(test)]\npub(super) const SHAPES: usize = {count};"
     );
     let write = |name: &str, bytes: &[u8]| {
         fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     };
     write("handlers.s", asm.text.as_bytes());
-    write("shapes.keys", &shapes.keys);
-    write("shapes.buckets", &shapes.buckets);
-    write("trees.keys", &trees.keys);
-    write("trees.buckets", &trees.buckets);
     write("generated.rs", generated.as_bytes());
 }
 
@@ -305,48 +285,6 @@ fn check_text(shape: &Shape, text: &str) {
         dispatches += usize::from(line == "jmp [rbx]");
     }
     assert_eq!(dispatches, ways, "dispatches of {shape}: {text}");
-}
-
-/// Keys grouped by hash bucket.
-struct HashTable {
-    /// The keys by their places in the table.
-    order: Vec<usize>,
-    bits: u32,
-    keys: Vec<u8>,
-    buckets: Vec<u8>,
-}
-
-impl HashTable {
-    /// The table of different keys; those in `next` have it in their highest bits.
-    fn new(keys: &[ShapeKey], next: &HashMap<ShapeKey, Next>) -> HashTable {
-        let bits = (keys.len().max(2) as u32).ilog2();
-        let bucket = |n: &usize| hash::bucket(keys[*n].bits(), bits);
-        let mut order: Vec<usize> = (0..keys.len()).collect();
-        order.sort_by_key(bucket);
-        let starts = (0..=1 << bits).map(|wanted| order.partition_point(|n| bucket(n) < wanted));
-        let buckets = starts
-            .flat_map(|start| (start as u32).to_le_bytes())
-            .collect();
-        let words = order.iter().flat_map(|n| {
-            let next = next.get(&keys[*n]).copied().unwrap_or_default();
-            let mark = u128::from(next.bits()) << 120;
-            (keys[*n].bits() | mark).to_le_bytes()
-        });
-        HashTable {
-            keys: words.collect(),
-            order,
-            bits,
-            buckets,
-        }
-    }
-}
-
-/// Adds the keys of all trees of operators in a tree.
-fn add_trees(tree: &Tree, keys: &mut HashSet<ShapeKey>) {
-    if let Tree::Op(_, operands) = tree {
-        keys.extend(tree.key());
-        operands.iter().for_each(|tree| add_trees(tree, keys));
-    }
 }
 
 fn begin(asm: &mut X86_64, number: usize) {

@@ -65,7 +65,7 @@ pub trait Shapes {
     }
 
     /// Whether the tree stands in some shape: whether it is worth keeping pending. Its key has no
-    /// root.
+    /// root. It does no harm, but to speed, if a tree that is in none now and then seems to be.
     fn grows(&self, tree: ShapeKey) -> bool;
 
     /// The registers that shapes may name.

@@ -163,9 +163,9 @@ impl DirectCode {
             let words = &cells.words[*start as usize / 8..end];
             let _ = write!(text, "  +{start:04x} {offset:06x}");
             for (n, word) in words.iter().enumerate() {
-                // Addresses differ from run to run; the numbers of handlers do not.
-                let _ = match super::handler_number(*word) {
-                    Some(number) => write!(text, " handler {number}"),
+                // Addresses differ from run to run.
+                let _ = match super::handler_name(*word) {
+                    Some(name) => write!(text, " [{name}]"),
                     None if n == 1 && super::is_call(words[0]) => write!(text, " callee"),
                     None => write!(text, " {word:016x}"),
                 };

@@ -114,7 +114,7 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
 
 /// The handler of an instruction that cannot share its cell and whose cell is all that it needs.
 #[inline]
-fn alone(inst: &Inst) -> Option<usize> {
+fn alone(inst: &Inst) -> Option<u32> {
     let found = inst.found();
     let simple = matches!(
         inst.root,
@@ -124,8 +124,7 @@ fn alone(inst: &Inst) -> Option<usize> {
             | Root::BrIf(_)
             | Root::BrUnless(_)
     );
-    (simple && found.next == Next::NONE && found != Found::OTHERWISE)
-        .then_some(found.handler as usize)
+    (simple && found.next == Next::NONE && found != Found::OTHERWISE).then_some(found.handler)
 }
 
 /// An operand that is filled in when all cells have their places.
@@ -285,7 +284,7 @@ impl Encoder<'_> {
                         && let Some(found) = shapes::find(key)
                     {
                         let roots = [(&root, &from[..], key)].into_iter();
-                        self.handler(found.handler as usize, roots);
+                        self.handler(found.handler, roots);
                     }
                 }
             }
@@ -444,7 +443,7 @@ impl Encoder<'_> {
     }
 
     /// Encodes the cell of a handler that does these instructions.
-    fn shape(&mut self, handler: usize, insts: &[Inst]) {
+    fn shape(&mut self, handler: u32, insts: &[Inst]) {
         let function = self.function;
         let cell = self.at();
         let mut sites = 0;
@@ -484,11 +483,11 @@ impl Encoder<'_> {
     /// Writes the cell of a handler.
     fn handler<'f>(
         &mut self,
-        handler: usize,
+        handler: u32,
         roots: impl Iterator<Item = (&'f Root, &'f [Node], ShapeKey)>,
     ) {
         let cell = self.at();
-        self.put(super::handler(handler));
+        self.put(shapes::address(handler));
         for (root, nodes, key) in roots {
             self.root_operands(cell, root);
             for (node, symbol) in nodes.iter().zip(key.numbers().skip(1)) {

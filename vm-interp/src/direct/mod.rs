@@ -27,6 +27,8 @@ use std::sync::LazyLock;
 
 use fixed::Fixed;
 use numbers::fixed_handler;
+use vm_translate::shape::ShapeKey;
+use vm_translate::shape::table::Shape;
 
 pub(crate) use code::DirectCode;
 pub(crate) use run::{host_cell, register_sites, run};
@@ -53,22 +55,23 @@ core::arch::global_asm!(
     tail_call = sym calls::tail_call,
 );
 
-unsafe extern "C" {
-    /// How far each handler is from [`run::palisade_enter`].
-    safe static palisade_handlers: [i32; HANDLERS];
-}
-
-/// The address of a handler by its number.
-fn handler(number: usize) -> u64 {
-    let base = run::text_base();
-    base.wrapping_add_signed(i64::from(palisade_handlers[number]))
-}
-
-/// The number of the handler at an address, for listings.
-fn handler_number(address: u64) -> Option<usize> {
-    static NUMBERS: LazyLock<HashMap<u64, usize>> =
-        LazyLock::new(|| (0..HANDLERS).map(|n| (handler(n), n)).collect());
-    NUMBERS.get(&address).copied()
+/// The handler at an address, for listings.
+fn handler_name(address: u64) -> Option<String> {
+    enum Handler {
+        Fixed(Fixed),
+        Shape(ShapeKey),
+    }
+    static HANDLERS: LazyLock<HashMap<u64, Handler>> = LazyLock::new(|| {
+        let fixed = Fixed::all().into_iter();
+        let fixed = fixed.map(|fixed| (fixed_handler(fixed), Handler::Fixed(fixed)));
+        let shapes = shapes::all();
+        let shapes = shapes.map(|(key, handler)| (shapes::address(handler), Handler::Shape(key)));
+        fixed.chain(shapes).collect()
+    });
+    match HANDLERS.get(&address)? {
+        Handler::Fixed(fixed) => Some(format!("{fixed:?}")),
+        Handler::Shape(key) => Shape::from_key(*key).map(|shape| shape.to_string()),
+    }
 }
 
 /// Whether the handler at an address calls by an address in its cell.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
 
 use super::fixed::Fixed;
-use super::handler;
+use super::{FIXED, run};
 
 /// Looked up for many cells, and no input chooses the keys: a multiplication is enough.
 #[derive(Default)]
@@ -42,7 +42,12 @@ static NUMBERS: LazyLock<HashMap<Fixed, usize, BuildHasherDefault<Multiply>>> =
         all.map(|(n, fixed)| (fixed, n)).collect()
     });
 
+unsafe extern "C" {
+    /// How far each fixed handler is from [`run::palisade_enter`].
+    safe static palisade_fixed: [u32; FIXED];
+}
+
 /// The address of a fixed handler.
 pub(super) fn fixed_handler(fixed: Fixed) -> u64 {
-    handler(NUMBERS[&fixed])
+    run::text_base() + u64::from(palisade_fixed[NUMBERS[&fixed]])
 }

@@ -1,62 +1,55 @@
 //! Which shapes there are, and the number of each one's handler.
 
-use vm_translate::shape::{Found, Next, ShapeKey, Shapes};
+use vm_translate::shape::{Found, Next, Registers, ShapeKey, Shapes};
 
-use vm_translate::shape::Registers;
-
-use super::{FIXED, SHAPE_BITS, TREE_BITS, hash};
+use super::hash::{self, KEY, KEYS, NEXT_BIT};
+use super::{SHAPE_LINES, TREE_WORDS, run};
 use crate::shapes::REGISTERS;
 
-/// Keys grouped by hash bucket, as the build script writes them.
-struct HashTable {
-    keys: &'static [u8],
-    buckets: &'static [u8],
-    bits: u32,
+/// A line of the table, as the build script writes it.
+#[repr(C, align(64))]
+struct Line {
+    /// Keys of shapes; free places have one that nothing has.
+    keys: [u128; KEYS],
+    /// How far each shape's handler is from [`run::palisade_enter`]. 0 if the place is free.
+    handlers: [u32; KEYS],
+    /// Half of the bits of [`Found::next`]; the others stand above the key's.
+    next: [u8; KEYS],
+    /// Not 0 if the next line has keys that belong to this one.
+    more: u8,
 }
 
-macro_rules! table {
-    ($name:literal, $bits:expr) => {
-        HashTable {
-            keys: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".keys")),
-            buckets: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".buckets")),
-            bits: $bits,
-        }
-    };
+unsafe extern "C" {
+    safe static palisade_shapes: [Line; SHAPE_LINES];
+    /// Which trees shapes have: a Bloom filter, see [`hash::tree`].
+    safe static palisade_trees: [u64; TREE_WORDS];
 }
 
-static SHAPES: HashTable = table!("shapes", SHAPE_BITS);
-static TREES: HashTable = table!("trees", TREE_BITS);
-
-/// Above this bit of a stored key is which roots come next in longer shapes that start with this
-/// one.
-const NEXT_BIT: u32 = 120;
-
-/// The bits of a stored key that are the key's.
-const KEY: u128 = (1 << NEXT_BIT) - 1;
-
-impl HashTable {
-    /// The place of a key, and what is stored there.
-    fn find(&self, key: ShapeKey) -> Option<(usize, u128)> {
-        let bucket = hash::bucket(key.bits(), self.bits);
-        let (buckets, _) = self.buckets.as_chunks();
-        let (keys, _) = self.keys.as_chunks();
-        let [start, end] = [bucket, bucket + 1].map(|n| u32::from_le_bytes(buckets[n]) as usize);
-        for (n, stored) in (start..).zip(&keys[start..end]) {
-            let stored = u128::from_le_bytes(*stored);
+/// What there is for a shape, whose [`Found::handler`] is for [`address`].
+#[inline]
+pub(super) fn find(key: ShapeKey) -> Option<Found> {
+    let first = hash::line(key.bits(), SHAPE_LINES);
+    for line in &palisade_shapes[first..] {
+        for n in 0..KEYS {
+            let stored = line.keys[n];
             if stored & KEY == key.bits() {
-                return Some((n, stored));
+                let next = [(stored >> NEXT_BIT) as u8, line.next[n]];
+                return Some(Found {
+                    handler: line.handlers[n],
+                    next: Next::from_bits(u16::from_le_bytes(next)),
+                });
             }
         }
-        None
+        if line.more == 0 {
+            break;
+        }
     }
+    None
 }
 
-/// The shape's handler.
-pub(super) fn find(key: ShapeKey) -> Option<Found> {
-    SHAPES.find(key).map(|(n, stored)| Found {
-        handler: (FIXED + n) as u32,
-        next: Next::from_bits((stored >> NEXT_BIT) as u8),
-    })
+/// The address of a shape's handler.
+pub(super) fn address(handler: u32) -> u64 {
+    run::text_base() + u64::from(handler)
 }
 
 /// The shapes of the table, and those that a call of [`super::calls::evaluate`] covers.
@@ -73,7 +66,8 @@ impl Shapes for DirectShapes {
     }
 
     fn grows(&self, tree: ShapeKey) -> bool {
-        TREES.find(tree).is_some()
+        let (word, bits) = hash::tree(tree.bits(), TREE_WORDS);
+        palisade_trees[word] & bits == bits
     }
 
     fn registers(&self) -> Registers {
@@ -81,12 +75,12 @@ impl Shapes for DirectShapes {
     }
 }
 
-/// Every shape of the table, and the number of its handler.
-#[cfg(test)]
-pub(super) fn keys() -> impl Iterator<Item = (usize, ShapeKey)> {
-    let (keys, _) = SHAPES.keys.as_chunks();
-    keys.iter().enumerate().map(|(n, stored)| {
-        let key = ShapeKey::from_bits(u128::from_le_bytes(*stored) & KEY);
-        (FIXED + n, key)
-    })
+/// Every shape of the table, with its handler.
+pub(super) fn all() -> impl Iterator<Item = (ShapeKey, u32)> {
+    let entries = |line: &'static Line| line.keys.iter().zip(line.handlers);
+    let shapes = palisade_shapes
+        .iter()
+        .flat_map(entries)
+        .filter(|(_, handler)| *handler != 0);
+    shapes.map(|(stored, handler)| (ShapeKey::from_bits(stored & KEY), handler))
 }

@@ -33,24 +33,28 @@ impl Found {
 /// A set of shapes of one root. Several shapes look the same to it: that one is in the set says
 /// only that it is worth a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Next(u8);
+pub struct Next(u16);
 
 impl Next {
     /// No shape.
     pub const NONE: Next = Next(0);
     /// Any shape.
-    pub const ALL: Next = Next(u8::MAX);
+    pub const ALL: Next = Next(u16::MAX);
 
     /// The set of one shape, given by its key.
     #[inline]
     pub fn of(key: ShapeKey) -> Next {
-        let operator = u8::from(key.operator().is_some());
+        // There are many operators: some share a class.
+        let some = |classes: u16| match key.operator() {
+            Some(op) => 1 + op as u16 % (classes - 1),
+            None => 0,
+        };
         let class = match key.first() {
-            Some(Symbol::Set(SetSymbol::Int(_))) => operator,
-            Some(Symbol::Set(_)) => 2 + operator,
-            Some(Symbol::Store(_)) => 4 + operator,
-            Some(Symbol::BrIf | Symbol::BrUnless) => 6,
-            _ => 7,
+            Some(Symbol::Set(SetSymbol::Int(_))) => some(6),
+            Some(Symbol::Set(_)) => 6 + some(4),
+            Some(Symbol::Store(_)) => 10 + some(2),
+            Some(Symbol::BrIf | Symbol::BrUnless) => 12 + some(3),
+            _ => 15,
         };
         Next(1 << class)
     }
@@ -66,13 +70,13 @@ impl Next {
         self.0 & other.0 != 0
     }
 
-    /// The set as eight bits.
-    pub const fn bits(self) -> u8 {
+    /// The set as sixteen bits.
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
     /// The set with these bits.
-    pub const fn from_bits(bits: u8) -> Next {
+    pub const fn from_bits(bits: u16) -> Next {
         Next(bits)
     }
 }
@@ -170,7 +174,7 @@ impl<'a> Cells<'a> {
         &self,
         first: usize,
         find: impl Fn(ShapeKey) -> Option<Found>,
-    ) -> Option<(Range<usize>, usize)> {
+    ) -> Option<(Range<usize>, u32)> {
         let insts = self.function.insts();
         let mut keys = insts[first].key;
         let mut found = match insts[first].found {
@@ -194,7 +198,7 @@ impl<'a> Cells<'a> {
             };
             (keys, found, traps, end) = (longer, more, both, end + 1);
         }
-        (found != Found::OTHERWISE).then_some((first..end, found.handler as usize))
+        (found != Found::OTHERWISE).then_some((first..end, found.handler))
     }
 }
 

@@ -10,7 +10,7 @@ use vm_trap::TrapCode;
 
 use super::super::fixed::Fixed;
 use super::super::operands::cell_bytes;
-use super::super::{fixed_handler, handler};
+use super::super::{fixed_handler, shapes};
 use super::shape::{RootTrees, Tree, address_registers, operators, root_bytes};
 use super::values::{Corners, Kind, Random, payloads, same};
 use super::world::*;
@@ -360,7 +360,7 @@ impl Tester {
     }
 
     /// Runs a shape with operands by chance, unless they lead outside of memory; answers whether.
-    pub(super) fn check(&mut self, number: usize, roots: &[RootTrees]) -> bool {
+    pub(super) fn check(&mut self, handler: u32, roots: &[RootTrees]) -> bool {
         let (world, random) = (&mut self.world, &mut self.random);
         world.slots.fill(0);
         world.slots[BEFORE..][..INT_REGISTERS + FLOAT_REGISTERS].fill(UNSET);
@@ -414,7 +414,7 @@ impl Tester {
             let at: u32 = roots[..roots.len() - 1].iter().map(root_bytes).sum();
             operands[at as usize..][..4].copy_from_slice(&target(1).to_ne_bytes());
         }
-        program.cell(handler(number), &operands);
+        program.cell(shapes::address(handler), &operands);
         if last == Symbol::BrTable {
             for n in [1, 2, 0, 0] {
                 program.0.extend_from_slice(&target(n).to_ne_bytes());

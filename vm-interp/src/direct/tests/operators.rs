@@ -8,7 +8,7 @@ use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 use vm_translate::{Op, Ty};
 
 use super::super::fixed::Fixed;
-use super::super::{fixed_handler, handler, shapes};
+use super::super::{fixed_handler, shapes};
 use super::values::{Kind, Lanes, corners, payloads, same};
 use super::world::*;
 use crate::semantics;
@@ -64,7 +64,7 @@ fn lanes(op: Op) -> usize {
 
 struct Cell {
     op: Op,
-    handler: Option<usize>,
+    handler: Option<u32>,
 }
 
 impl Cell {
@@ -82,7 +82,7 @@ impl Cell {
             .chain(leaves)
             .try_fold(ShapeKey::new(), ShapeKey::with)
             .expect("few symbols");
-        let handler = shapes::find(key).map(|found| found.handler as usize);
+        let handler = shapes::find(key).map(|found| found.handler);
         assert!(
             handler.is_some() || key.slots_operator() == Some(op),
             "no cell computes {op}"
@@ -96,13 +96,13 @@ impl Cell {
         let mut operands = Vec::new();
         let mut put = |word: u32| operands.extend_from_slice(&word.to_ne_bytes());
         let address = match self.handler {
-            Some(number) => {
+            Some(handler) => {
                 put(slot(RESULT));
                 if self.op.has_immediate() {
                     put(lane as u32);
                 }
                 slots[..count].iter().for_each(|n| put(slot(*n)));
-                handler(number)
+                shapes::address(handler)
             }
             None => {
                 put(self.op as u32);

@@ -6,7 +6,7 @@ use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 
 use super::super::fixed::{Fixed, PINNED_FLOATS, PINNED_INTS};
 use super::super::operands::cell_bytes;
-use super::super::{fixed_handler, handler, run, shapes};
+use super::super::{fixed_handler, run, shapes};
 use crate::context::{Context, FuncObject, MemoryCell, Runtime, TableCell};
 
 pub(super) const MEMORY: usize = 2048;
@@ -136,8 +136,8 @@ impl Program {
 
     pub(super) fn set(&mut self, to: Symbol, from: Symbol, operand: u32) {
         let key = ShapeKey::new().with(to).and_then(|key| key.with(from));
-        let number = key.and_then(shapes::find).expect("moves are always there");
-        self.cell(handler(number.handler as usize), &operand.to_ne_bytes());
+        let found = key.and_then(shapes::find).expect("moves are always there");
+        self.cell(shapes::address(found.handler), &operand.to_ne_bytes());
     }
 
     pub(super) fn words(self) -> Vec<u64> {
@@ -181,7 +181,7 @@ pub(super) fn mark(number: u32) -> Program {
         .and_then(|key| key.with(Symbol::Const32));
     let constant = key.and_then(shapes::find).expect("moves are always there");
     let operands = [slot(MARK).to_ne_bytes(), number.to_ne_bytes()].concat();
-    program.cell(handler(constant.handler as usize), &operands);
+    program.cell(shapes::address(constant.handler), &operands);
     for n in 0..INT_REGISTERS {
         let to = Symbol::Set(SetSymbol::Slot);
         program.set(to, Symbol::Int(n as u8), slot(AFTER + n));
