@@ -141,7 +141,10 @@ impl Symbol {
     /// Registers of a kind that symbols can tell apart.
     pub const MAX_REGISTERS: u8 = 16;
 
-    /// The number of the first operator's symbol.
+    /// The number of the first store's symbol. Those of stores end at [`Self::FIRST_OPERATOR`].
+    const FIRST_STORE: u16 = 96;
+
+    /// The number of the first operator's symbol. No other symbol's is greater.
     const FIRST_OPERATOR: u16 = 160;
 
     /// The symbol's number: not zero, below 1024.
@@ -166,7 +169,7 @@ impl Symbol {
             Symbol::Float(n) => 32 + u16::from(n),
             Symbol::Set(SetSymbol::Int(n)) => 48 + u16::from(n),
             Symbol::Set(SetSymbol::Float(n)) => 64 + u16::from(n),
-            Symbol::Store(op) => 96 + op as u16,
+            Symbol::Store(op) => Self::FIRST_STORE + op as u16,
             Symbol::Op(op) => Self::FIRST_OPERATOR + op as u16,
         }
     }
@@ -194,7 +197,9 @@ impl Symbol {
             32..48 => Symbol::Float(register(32)),
             48..64 => Symbol::Set(SetSymbol::Int(register(48))),
             64..80 => Symbol::Set(SetSymbol::Float(register(64))),
-            96..Self::FIRST_OPERATOR => Symbol::Store(*StoreOp::ALL.get(number as usize - 96)?),
+            Self::FIRST_STORE..Self::FIRST_OPERATOR => {
+                Symbol::Store(*StoreOp::ALL.get(usize::from(number - Self::FIRST_STORE))?)
+            }
             Self::FIRST_OPERATOR.. => Symbol::Op(Op::from_number(number - Self::FIRST_OPERATOR)?),
             _ => return None,
         })
@@ -531,13 +536,14 @@ pub struct PlainShapes;
 
 impl Shapes for PlainShapes {
     fn contains(&self, key: ShapeKey) -> bool {
-        let operator = |n: u32| (key.bits() >> (n * ShapeKey::BITS)) as u16 & 1023 >= 160;
-        // The operator, if any, is the first symbol after the root.
-        (2..key.symbols()).all(|n| !operator(n)) && {
-            let stores = 96..160;
-            let root = key.bits() as u16 & 1023;
-            !(operator(1) && stores.contains(&root))
-        }
+        let is_operator = |number: u16| number >= Symbol::FIRST_OPERATOR;
+        let stores = Symbol::FIRST_STORE..Symbol::FIRST_OPERATOR;
+        let mut numbers = key.numbers().take(key.symbols() as usize);
+        let store = numbers.next().is_some_and(|root| stores.contains(&root));
+        // The operator, if any, is the first symbol after the root; a store has none.
+        let operator = numbers.next().is_some_and(is_operator);
+        let another = numbers.any(is_operator);
+        !(another || store && operator)
     }
 
     fn grows(&self, tree: ShapeKey) -> bool {
