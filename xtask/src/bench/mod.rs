@@ -4,7 +4,8 @@
 //! that a change in the machine's load meets all contestants alike; figures are medians, shown with the
 //! least and the greatest. With wasmi installed below `target` (`--install-peers`) it is the first
 //! contestant without being named. WASI programs are measured by the user CPU seconds of the process, start-up
-//! and translation included, CoreMark by its own score with the process's CPU time as its clock.
+//! and translation included, and short ones by the mean of many processes; CoreMark by its own score with the
+//! process's CPU time as its clock.
 
 mod chart;
 mod contestant;
