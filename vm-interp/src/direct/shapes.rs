@@ -1,4 +1,4 @@
-//! Which shapes there are, and the number of each one's handler.
+//! Which shapes there are, and where the handler of each is.
 
 use vm_translate::shape::{Found, Next, Registers, ShapeKey, Shapes};
 
