@@ -7,6 +7,7 @@ use vm_translate::shape::table::Shape;
 use vm_translate::shape::{Next, ShapeKey};
 
 use crate::hash;
+use crate::x86_64::global;
 
 /// Of a hundred places in the table, how many are taken.
 const FILLED: usize = 75;
@@ -71,8 +72,8 @@ impl Lines {
 
     /// Writes the lines as assembly, with the distance of each handler from the trampoline.
     pub(crate) fn write(&self, text: &mut String) {
-        text.push_str("\t.p2align 6\n\t.globl palisade_shapes\n\t.hidden palisade_shapes\n");
-        text.push_str("palisade_shapes:\n");
+        text.push_str("\t.p2align 6\n");
+        global(text, "palisade_shapes");
         for (entries, more) in &self.0 {
             text.push_str("\t.quad ");
             for n in 0..hash::KEYS {
@@ -82,10 +83,11 @@ impl Lines {
             }
             text.push_str("\n\t.long ");
             for n in 0..hash::KEYS {
-                let handler = entries.get(n).map(|entry| entry.handler);
                 let comma = if n > 0 { ", " } else { "" };
-                let _ = match handler {
-                    Some(number) => write!(text, "{comma}.Lh{number} - palisade_enter"),
+                let _ = match entries.get(n) {
+                    Some(Entry { handler, .. }) => {
+                        write!(text, "{comma}.Lh{handler} - palisade_enter")
+                    }
                     None => write!(text, "{comma}0"),
                 };
             }

@@ -36,7 +36,7 @@ use lines::Lines;
 use trees::Trees;
 use vm_translate::shape::table::{self, RootShape, Shape, Tree};
 use vm_translate::shape::{ShapeKey, Symbol};
-use x86_64::X86_64;
+use x86_64::{X86_64, global};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
 const TRAPS: [(Exit, u32); 10] = [
@@ -192,7 +192,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
             Part::Stack => "palisade_stack_sites",
             Part::Memory => "palisade_memory_sites",
         };
-        let _ = writeln!(asm.text, "\t.globl {name}\n\t.hidden {name}\n{name}:");
+        global(&mut asm.text, name);
         for (n, fixed) in fixed.iter().enumerate() {
             let own = match fixed {
                 Fixed::Enter { touch: true, .. } => Part::Stack,
@@ -226,17 +226,14 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
             }
         }
     }
-    asm.text.push_str(
-        "\t.globl palisade_sites_end\n\t.hidden palisade_sites_end\npalisade_sites_end:\n",
-    );
+    global(&mut asm.text, "palisade_sites_end");
     asm.end();
     asm.text
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");
     asm.constants();
     lines.write(&mut asm.text);
     trees.write(&mut asm.text);
-    asm.text
-        .push_str("\t.globl palisade_fixed\n\t.hidden palisade_fixed\npalisade_fixed:\n");
+    global(&mut asm.text, "palisade_fixed");
     for n in 0..fixed.len() {
         let _ = writeln!(asm.text, "\t.long .Lh{n} - palisade_enter");
     }

@@ -7,6 +7,7 @@ use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::{Shape, Tree};
 
 use crate::hash;
+use crate::x86_64::global;
 
 /// How many bits there are for a tree, of which it sets up to three: of trees that are not in the
 /// set, about one in two hundred seems to be.
@@ -36,8 +37,8 @@ impl Trees {
     }
 
     pub(crate) fn write(&self, text: &mut String) {
-        text.push_str("\t.p2align 6\n\t.globl palisade_trees\n\t.hidden palisade_trees\n");
-        text.push_str("palisade_trees:\n");
+        text.push_str("\t.p2align 6\n");
+        global(text, "palisade_trees");
         for word in &self.0 {
             let _ = writeln!(text, "\t.quad {word}");
         }

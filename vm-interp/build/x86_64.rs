@@ -155,6 +155,11 @@ fn exit_name(exit: Exit) -> String {
     format!("palisade_exit_{}", exit as u32)
 }
 
+/// Names the place at the end of the text for Rust.
+pub(crate) fn global(text: &mut String, name: &str) {
+    let _ = writeln!(text, "\t.globl {name}\n\t.hidden {name}\n{name}:");
+}
+
 impl X86_64 {
     pub(crate) fn new() -> X86_64 {
         X86_64 {
@@ -201,9 +206,8 @@ impl X86_64 {
     /// The list of the sites that are not their handler's first: where they are, in the order of
     /// their addresses, and their numbers.
     pub(crate) fn sites(&mut self) {
-        self.text.push_str(
-            "\t.p2align 2\n\t.globl palisade_sites\n\t.hidden palisade_sites\npalisade_sites:\n",
-        );
+        self.text.push_str("\t.p2align 2\n");
+        global(&mut self.text, "palisade_sites");
         for (label, number) in &self.sites {
             let _ = writeln!(
                 self.text,
@@ -246,9 +250,7 @@ impl X86_64 {
             self.line(format_args!("mov eax, {code}"));
             self.line(format_args!("jmp {}", exit_name(Exit::Status)));
         }
-        self.text.push_str(
-            "\t.globl palisade_landing_pad\n\t.hidden palisade_landing_pad\npalisade_landing_pad:\n",
-        );
+        global(&mut self.text, "palisade_landing_pad");
         self.line(format_args!("mov eax, {fault}"));
         // The runtime's first three words say where the run stopped, see context.rs.
         self.place(&exit_name(Exit::Status));

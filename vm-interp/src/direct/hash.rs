@@ -1,7 +1,8 @@
 //! How the tables of shapes and trees are laid out. The generator and the lookup share this file.
 //!
-//! They are read in places all over it, once or twice for each instruction that is translated,
-//! so what counts is how many cache lines and pages a lookup touches: mostly one.
+//! They are read at places that have nothing to do with each other, several times for each
+//! instruction that is translated, so what counts is how many cache lines and pages a lookup
+//! touches: mostly one.
 
 /// How many keys there are in a line of the table, which is a cache line.
 pub(crate) const KEYS: usize = 3;
