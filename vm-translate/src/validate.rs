@@ -84,11 +84,12 @@ fn quick(
         return Ok(0);
     };
     let mut visitor = func.visitor(offset);
-    macro_rules! index {
+    // Of a constant the number may be another one, which is as good.
+    macro_rules! number {
         ($visit:ident) => {
             match short_number(rest) {
-                Some((index, length)) => {
-                    visitor.$visit(index)?;
+                Some((number, length)) => {
+                    visitor.$visit(number as _)?;
                     1 + length
                 }
                 None => 0,
@@ -103,18 +104,6 @@ fn quick(
                     2
                 }
                 _ => 0,
-            }
-        };
-    }
-    // No constant is better than another.
-    macro_rules! constant {
-        ($visit:ident) => {
-            match short_number(rest) {
-                Some((_, length)) => {
-                    visitor.$visit(0)?;
-                    1 + length
-                }
-                None => 0,
             }
         };
     }
@@ -148,16 +137,16 @@ fn quick(
                 0x02 => block!(visit_block),
                 0x03 => block!(visit_loop),
                 0x04 => block!(visit_if),
-                0x0c => index!(visit_br),
-                0x0d => index!(visit_br_if),
-                0x10 => index!(visit_call),
-                0x20 => index!(visit_local_get),
-                0x21 => index!(visit_local_set),
-                0x22 => index!(visit_local_tee),
-                0x23 => index!(visit_global_get),
-                0x24 => index!(visit_global_set),
-                0x41 => constant!(visit_i32_const),
-                0x42 => constant!(visit_i64_const),
+                0x0c => number!(visit_br),
+                0x0d => number!(visit_br_if),
+                0x10 => number!(visit_call),
+                0x20 => number!(visit_local_get),
+                0x21 => number!(visit_local_set),
+                0x22 => number!(visit_local_tee),
+                0x23 => number!(visit_global_get),
+                0x24 => number!(visit_global_set),
+                0x41 => number!(visit_i32_const),
+                0x42 => number!(visit_i64_const),
                 $($opcode => {
                     visitor.$visit()?;
                     1
