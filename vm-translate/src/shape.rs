@@ -149,7 +149,7 @@ impl Symbol {
 
     /// The symbol's number: not zero, below 1024.
     #[inline]
-    pub fn number(self) -> u16 {
+    pub const fn number(self) -> u16 {
         match self {
             Symbol::Slot => 1,
             Symbol::Const32 => 2,
@@ -165,12 +165,55 @@ impl Symbol {
             Symbol::Set(SetSymbol::Vector) => 12,
             Symbol::Vector => 13,
             Symbol::GlobalSetVector => 14,
-            Symbol::Int(n) => 16 + u16::from(n),
-            Symbol::Float(n) => 32 + u16::from(n),
-            Symbol::Set(SetSymbol::Int(n)) => 48 + u16::from(n),
-            Symbol::Set(SetSymbol::Float(n)) => 64 + u16::from(n),
+            Symbol::Int(n) => 16 + n as u16,
+            Symbol::Float(n) => 32 + n as u16,
+            Symbol::Set(SetSymbol::Int(n)) => 48 + n as u16,
+            Symbol::Set(SetSymbol::Float(n)) => 64 + n as u16,
             Symbol::Store(op) => Self::FIRST_STORE + op as u16,
             Symbol::Op(op) => Self::FIRST_OPERATOR + op as u16,
+        }
+    }
+
+    /// The number of the symbol of a leaf that is a place. No branch depends on which it is: that would
+    /// be hard to foresee, and translation asks for most instructions.
+    #[inline]
+    pub(crate) const fn place_number(place: Place) -> u16 {
+        let first = match place {
+            Place::Slot(_) => Symbol::Slot.number(),
+            Place::Int(_) => Symbol::Int(0).number(),
+            Place::Float(_) => Symbol::Float(0).number(),
+            Place::Vector(_) => Symbol::Vector.number(),
+        };
+        first + Symbol::register(place)
+    }
+
+    /// The same of the symbol of a root that sets a place.
+    #[inline]
+    pub(crate) const fn set_number(place: Place) -> u16 {
+        let first = match place {
+            Place::Slot(_) => Symbol::Set(SetSymbol::Slot).number(),
+            Place::Int(_) => Symbol::Set(SetSymbol::Int(0)).number(),
+            Place::Float(_) => Symbol::Set(SetSymbol::Float(0)).number(),
+            Place::Vector(_) => Symbol::Set(SetSymbol::Vector).number(),
+        };
+        first + Symbol::register(place)
+    }
+
+    /// Which register a place is. 0 if it is none.
+    #[inline]
+    const fn register(place: Place) -> u16 {
+        match place {
+            Place::Int(n) | Place::Float(n) => n as u16,
+            Place::Slot(_) | Place::Vector(_) => 0,
+        }
+    }
+
+    /// The number of a root's symbol, see [`Symbol::root`].
+    #[inline]
+    pub(crate) fn root_number(root: &Root) -> Option<u16> {
+        match root {
+            Root::Set(place) => Some(Symbol::set_number(*place)),
+            root => Symbol::root(root).map(Symbol::number),
         }
     }
 
@@ -326,6 +369,9 @@ impl ShapeKey {
     pub const MAX_SYMBOLS: u32 = 12;
     const BITS: u32 = 10;
 
+    /// How many numbers there are that a symbol could have.
+    pub const NUMBERS: usize = 1 << ShapeKey::BITS;
+
     /// No symbols.
     pub const fn new() -> ShapeKey {
         ShapeKey(0)
@@ -418,7 +464,7 @@ impl ShapeKey {
         crate::ir::with_types(nodes, root.operands(), |node, ty| {
             trees.push(Symbol::node(node, ty));
         });
-        self.then(trees.below(Symbol::root(root)?)?)
+        self.then(trees.below(Symbol::root_number(root)?)?)
     }
 }
 
@@ -440,6 +486,15 @@ impl Symbols {
     pub(crate) fn one(symbol: Symbol) -> Symbols {
         Symbols {
             bits: symbol.number().into(),
+            count: 1,
+        }
+    }
+
+    /// The symbol of a leaf that is a place.
+    #[inline]
+    pub(crate) fn place(place: Place) -> Symbols {
+        Symbols {
+            bits: Symbol::place_number(place).into(),
             count: 1,
         }
     }
@@ -495,11 +550,10 @@ impl Symbols {
         self.bits().map(ShapeKey)
     }
 
-    /// The key of the root with these trees, if they fit.
+    /// The key of the root with these trees, if they fit. The root is given by its symbol's number.
     #[inline]
-    pub(crate) fn below(self, root: Symbol) -> Option<ShapeKey> {
-        (self.count <= Self::MAX)
-            .then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root.number())))
+    pub(crate) fn below(self, root: u16) -> Option<ShapeKey> {
+        (self.count <= Self::MAX).then(|| ShapeKey(self.bits << ShapeKey::BITS | u128::from(root)))
     }
 
     /// The symbols of an operator over one tree.

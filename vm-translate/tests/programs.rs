@@ -6,7 +6,10 @@ use std::path::Path;
 
 use common::shapes::{RICH, RandomShapes};
 use vm_translate::ir::{Node, Root};
-use vm_translate::{Features, Module, Op, PlainShapes, Registers, Shapes, TranslateOptions, check};
+use vm_translate::{
+    Features, Module, Op, PlainShapes, Registers, Shapes, TranslateAllocations, TranslateOptions,
+    check,
+};
 
 fn programs() -> Vec<(String, Module)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -58,6 +61,26 @@ fn every_function_keeps_the_promises() {
                 if let Err(broken) = check(&module, &function, shapes) {
                     panic!("{path}: {broken}\n{}", function.listing(&module));
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn memory_that_other_functions_have_left_changes_nothing() {
+    let mut allocations = TranslateAllocations::default();
+    for (path, module) in programs() {
+        let options = TranslateOptions {
+            shapes: &RICH,
+            unchecked: None,
+        };
+        // Of functions that are not recycled some memory stays as well.
+        for func in module.imported_funcs()..module.func_count() {
+            let reused = (module.translate_with(func, &options, &mut allocations)).unwrap();
+            let fresh = module.translate(func, &options).unwrap();
+            assert_eq!(format!("{reused:?}"), format!("{fresh:?}"), "{path}");
+            if func % 3 > 0 {
+                allocations.recycle(reused);
             }
         }
     }

@@ -182,6 +182,45 @@ static TAILS: [Tail; 256] = {
     tails
 };
 
+/// An instruction that can be skipped without a branch: how long it is, told from its opcode and
+/// from where the numbers after it end.
+#[derive(Clone, Copy)]
+struct Simple {
+    /// The byte after the opcode is below this. 0 if the instruction is not simple.
+    limit: u16,
+    /// All ones if it ends with the first number, and zeros if not.
+    one: u32,
+    /// All ones if it ends with the second.
+    two: u32,
+    /// Whether the first is a local's.
+    local: bool,
+}
+
+static SIMPLE: [Simple; 256] = {
+    const fn simple(limit: u16, numbers: u32, local: bool) -> Simple {
+        Simple {
+            limit,
+            one: if numbers == 1 { u32::MAX } else { 0 },
+            two: if numbers == 2 { u32::MAX } else { 0 },
+            local,
+        }
+    }
+    let mut all = [simple(0, 0, false); 256];
+    let mut n = 0;
+    while n < all.len() {
+        all[n] = match TAILS[n] {
+            Tail::Nothing => simple(0x100, 0, false),
+            Tail::Number => simple(0x100, 1, false),
+            Tail::Access => simple(PLAIN_ALIGNMENT as u16, 2, false),
+            // Its number is one byte.
+            Tail::Local | Tail::SetLocal => simple(0x80, 1, true),
+            _ => simple(0, 0, false),
+        };
+        n += 1;
+    }
+    all
+};
+
 /// The empty type of a block.
 const EMPTY: u8 = 0x40;
 
@@ -277,6 +316,35 @@ impl<'a> Code<'a> {
         }
         self.at += 1;
         Some(self.unsigned())
+    }
+
+    /// Skips instructions up to one that [`Code::glance`] should look at, and adds `weight` to that of
+    /// each local that they name. The last of the weights is of no local and says nothing.
+    ///
+    /// Which of them comes next is hard to foresee, so there is no branch on it.
+    #[inline(always)]
+    pub(super) fn skim(&mut self, weights: &mut [u32], weight: u32) {
+        /// The bit of a byte that says that a number goes on, in eight bytes.
+        const GOES_ON: u64 = 0x8080_8080_8080_8080;
+        let nobody = weights.len() - 1;
+        while let Some([opcode, rest @ ..]) = self.bytes[self.at..].first_chunk::<9>() {
+            let simple = &SIMPLE[usize::from(*opcode)];
+            let ends = !u64::from_le_bytes(*rest) & GOES_ON;
+            let later = ends & ends.wrapping_sub(1);
+            if u16::from(rest[0]) >= simple.limit || later == 0 {
+                return;
+            }
+            let bits = ends.trailing_zeros() & simple.one | later.trailing_zeros() & simple.two;
+            // An end is the highest bit of a byte.
+            self.at += 1 + ((bits + 1) / 8) as usize;
+            let local = if simple.local {
+                usize::from(rest[0])
+            } else {
+                nobody
+            };
+            let sum = &mut weights[local];
+            *sum = sum.saturating_add(weight);
+        }
     }
 
     /// Looks at the next instruction and skips it; nothing after the last one.
@@ -407,7 +475,7 @@ mod tests {
     use wasmparser::{FunctionBody, MemArg, MemArgTarget, Operator, Parser, Payload};
 
     use super::super::operators::{load, numeric, store};
-    use super::{Code, Step, Ty};
+    use super::{Code, Glance, Step, Ty};
 
     /// An instruction of the parser's as a step, whether or not [`Code::next`] tells it.
     fn step(operator: Operator<'_>) -> String {
@@ -453,6 +521,41 @@ mod tests {
             .collect()
     }
 
+    /// More than the locals of any body here.
+    const LOCALS: usize = 8;
+
+    /// How often each local is named, by the quick look.
+    fn skimmed(body: &FunctionBody<'_>) -> Vec<u32> {
+        let mut code = Code::new(body).unwrap();
+        let mut weights = vec![0; LOCALS + 1];
+        loop {
+            code.skim(&mut weights, 1);
+            match code.glance().unwrap() {
+                Some(Glance::LocalGet(local) | Glance::LocalSet(local)) => {
+                    weights[local as usize] += 1;
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        weights.truncate(LOCALS);
+        weights
+    }
+
+    /// The same by the parser.
+    fn uses(body: &FunctionBody<'_>) -> Vec<u32> {
+        let mut weights = vec![0; LOCALS];
+        for operator in body.get_operators_reader().unwrap() {
+            if let Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } = operator.unwrap()
+            {
+                weights[local_index as usize] += 1;
+            }
+        }
+        weights
+    }
+
     #[test]
     fn every_instruction_is_what_the_parser_says() {
         // Those without immediates, all of them.
@@ -474,6 +577,7 @@ mod tests {
                     let (read, parsed) = (read(&body), parsed(&body));
                     assert!(read.len() > 50);
                     assert_eq!(read, parsed);
+                    assert_eq!(skimmed(&body), uses(&body));
                     bodies += 1;
                 }
             }

@@ -138,7 +138,7 @@ impl<'a> Translator<'a> {
     }
 
     fn open(&mut self, kind: Kind, ty: BlockType, height: usize, base: Slot) {
-        let after = self.after[self.blocks];
+        let after = self.lookahead.after[self.blocks];
         self.blocks += 1;
         let results = self.results(ty).len();
         // A conditional's parameters are its results where it has no else branch: they stay put.
@@ -150,7 +150,7 @@ impl<'a> Translator<'a> {
             After::Set(_) | After::Other => None,
         };
         let place = match after {
-            After::Set(local) => Some(self.locals[local as usize].place),
+            After::Set(local) => Some(self.locals.all[local as usize].place),
             _ => around.and_then(|frame| frame.place),
         };
         let place = place.filter(|_| single);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::ir::{Inst, Label, Node, Place, Root, Slot};
+use crate::ir::{Function, Inst, Label, Node, Place, Root, Slot};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
@@ -37,7 +37,7 @@ impl Shape {
 }
 
 /// The instructions made so far.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Output {
     pub(super) insts: Vec<Inst>,
     pub(super) nodes: Vec<Node>,
@@ -50,13 +50,33 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// For a body of so many bytes, most instructions of which become nodes of some others.
-    pub(super) fn for_body(bytes: usize) -> Output {
+    /// Nothing, in the memory of a function that is no longer needed.
+    pub(super) fn reuse(old: Function) -> Output {
+        let Function {
+            mut insts,
+            mut nodes,
+            mut labels,
+            mut tables,
+            ..
+        } = old;
+        insts.clear();
+        nodes.clear();
+        labels.clear();
+        tables.clear();
         Output {
-            insts: Vec::with_capacity(bytes / 8 + 8),
-            nodes: Vec::with_capacity(bytes / 4 + 16),
+            insts,
+            nodes,
+            labels,
+            tables,
             ..Output::default()
         }
+    }
+
+    /// Makes room for a body of so many bytes, most instructions of which become nodes of some
+    /// others.
+    pub(super) fn reserve_for_body(&mut self, bytes: usize) {
+        renew(&mut self.insts, bytes / 8 + 8);
+        renew(&mut self.nodes, bytes / 4 + 16);
     }
 
     /// A label that is bound later.
@@ -126,6 +146,13 @@ impl Output {
     }
 }
 
+/// Gives an empty vector room for so many elements. To reserve would copy what is no longer there.
+fn renew<T>(vec: &mut Vec<T>, room: usize) {
+    if vec.capacity() < room {
+        *vec = Vec::with_capacity(room.max(2 * vec.capacity()));
+    }
+}
+
 impl Translator<'_> {
     /// Whether the executor can do this in one step.
     fn offers(&self, root: &Root, expr: &Expr) -> bool {
@@ -134,14 +161,14 @@ impl Translator<'_> {
 
     /// Whether the executor can do this, of which the trees' symbols are given, in one step.
     fn offers_tree(&self, root: &Root, trees: Symbols) -> bool {
-        Symbol::root(root)
+        Symbol::root_number(root)
             .and_then(|root| trees.below(root))
             .is_some_and(|key| self.shapes.contains(key))
     }
 
     /// Emits an instruction without trees.
     pub(super) fn emit_plain(&mut self, root: Root) {
-        let key = Symbol::root(&root).and_then(|root| Symbols::default().below(root));
+        let key = Symbol::root_number(&root).and_then(|root| Symbols::default().below(root));
         self.out.whole(root, &[], Shape::unknown(key), self.offset);
     }
 

@@ -64,7 +64,7 @@ impl Expr {
     pub(super) fn leaf(place: Place, offset: u32) -> Expr {
         let mut expr = Expr::new();
         expr.terms[0] = Term::place(place, offset);
-        expr.symbols[0] = Symbol::place(place).number();
+        expr.symbols[0] = Symbol::place_number(place);
         expr.len = 1;
         expr
     }
@@ -93,7 +93,7 @@ impl Expr {
 
     /// The key of a root with these trees.
     pub(super) fn key(&self, root: &Root) -> Option<ShapeKey> {
-        let symbol = Symbol::root(root)?;
+        let symbol = Symbol::root_number(root)?;
         if let ([term], [wanted]) = (self.terms(), root.operands()) {
             // What reads a leaf depends on the root.
             return Symbols::one(Symbol::node(&term.node, *wanted)).below(symbol);
@@ -109,7 +109,7 @@ impl Expr {
     /// The symbols of all, with a leaf in the place of a part.
     pub(super) fn symbols_with(&self, part: Range<usize>, place: Place) -> Symbols {
         let mut symbols = self.symbols(0..part.start);
-        symbols.push(Symbol::place(place));
+        symbols.append(Symbols::place(place));
         symbols.append(self.symbols(part.end..self.len));
         symbols
     }
@@ -132,7 +132,7 @@ impl Expr {
         let end = subtree_end(self.terms(), at);
         self.terms[at] = Term::place(place, self.terms[at].offset);
         self.terms.copy_within(end..self.len, at + 1);
-        self.symbols[at] = Symbol::place(place).number();
+        self.symbols[at] = Symbol::place_number(place);
         self.symbols.copy_within(end..self.len, at + 1);
         self.len -= end - at - 1;
     }
@@ -248,7 +248,7 @@ impl std::ops::BitOr for Effects {
 }
 
 /// A set of temporary registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Temps(u32);
 
 impl Temps {

@@ -49,20 +49,21 @@ const LOW_HALF: u64 = 0xffff_ffff;
 impl WideProduct {
     /// Recognises the body of a function of this type.
     pub(super) fn of(ty: &FuncType, body: &FunctionBody<'_>) -> Option<WideProduct> {
-        let types: Vec<Ty> = ty.params().iter().map(|ty| ty.ty()).collect();
-        let [Ty::I32, rest @ ..] = &types[..] else {
+        let [address, rest @ ..] = ty.params() else {
             return None;
         };
-        let wanted = (2..=4).contains(&rest.len())
-            && rest.iter().all(|ty| *ty == Ty::I64)
+        let wanted = address.ty() == Ty::I32
+            && (2..=4).contains(&rest.len())
+            && rest.iter().all(|ty| ty.ty() == Ty::I64)
             && ty.results().is_empty()
             && LENGTHS.contains(&(body.range().end - body.range().start));
         if !wanted {
             return None;
         }
         let mut values = Values::default();
-        let stored = values.run(types.len(), body)?;
-        let factors = 1..types.len() as u32;
+        let params = ty.params().len();
+        let stored = values.run(params, body)?;
+        let factors = 1..params as u32;
         let pairs = factors
             .clone()
             .flat_map(|a| factors.clone().map(move |b| [a, b]));
@@ -99,7 +100,7 @@ impl WideProduct {
 }
 
 fn local_get(translator: &mut Translator<'_>, local: u32) {
-    translator.push_local(translator.locals[local as usize]);
+    translator.push_local(translator.locals.all[local as usize]);
 }
 
 /// What an instruction computes, of other values by their numbers.

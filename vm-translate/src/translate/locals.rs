@@ -9,107 +9,104 @@ use crate::op::Ty;
 use crate::{Error, FuncType, Registers, ValType};
 
 use super::lookahead::Lookahead;
+use super::stack::Local;
 
 /// A local is pinned only if its uses weigh at least this: saving and restoring the register
 /// costs about as much as so many accesses of a slot.
 const MIN_PIN_WEIGHT: u32 = 3;
 
 /// The layout of the frame up to the operand stack.
+#[derive(Debug, Default)]
 pub(super) struct Locals {
-    pub(super) places: Vec<(Place, Ty)>,
+    /// Where each local lives.
+    pub(super) all: Vec<Local>,
     pub(super) pins: Vec<Pin>,
     pub(super) zeroed: Range<Slot>,
     /// The first slot for saved registers.
     pub(super) saves: Slot,
     /// The first slot of the operand stack.
     pub(super) end: Slot,
-    pub(super) lookahead: Lookahead,
+    /// While laying out: each local's type.
+    types: Vec<Ty>,
+    /// While laying out: the heaviest locals of a kind, with their weights.
+    heaviest: Vec<(u32, usize)>,
 }
 
 impl Locals {
-    pub(super) fn new(
+    /// Lays out the locals of a function of this type, by what `lookahead` finds in its body. What was
+    /// laid out before is forgotten.
+    pub(super) fn lay_out(
+        &mut self,
         ty: &FuncType,
         body: &FunctionBody<'_>,
         registers: &Registers,
-    ) -> Result<Locals, Error> {
-        let mut types: Vec<Ty> = ty.params().iter().map(|ty| ty.ty()).collect();
+        lookahead: &mut Lookahead,
+    ) -> Result<(), Error> {
+        self.types.clear();
+        self.types.extend(ty.params().iter().map(|ty| ty.ty()));
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             // Validation has refused all other types.
             let ty = ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty);
-            types.extend(std::iter::repeat_n(ty, count as usize));
+            self.types.extend(std::iter::repeat_n(ty, count as usize));
         }
+        lookahead.look(body, self.types.len())?;
+        self.pins.clear();
+        self.pin(false, registers.pinned_ints, Place::Int, &lookahead.weights);
+        self.pin(
+            true,
+            registers.pinned_floats,
+            Place::Float,
+            &lookahead.weights,
+        );
+
         let params = ty.params().len();
-        let mut places = vec![None; types.len()];
-        // Where the parameters arrive.
-        let arrivals: Vec<Slot> = (types[..params].iter())
-            .scan(FRAME_HEADER, |next, ty| {
-                *next += ty.slots();
-                Some(*next - ty.slots())
-            })
-            .collect();
-        let mut pins = Vec::new();
-        let lookahead = Lookahead::new(body, types.len())?;
-        if registers.pinned_ints > 0 || registers.pinned_floats > 0 {
-            for float in [false, true] {
-                let (count, register): (_, fn(u8) -> Place) = if float {
-                    (registers.pinned_floats, Place::Float)
-                } else {
-                    (registers.pinned_ints, Place::Int)
-                };
-                let candidates = (0..types.len())
-                    .filter(|local| types[*local] != Ty::V128 && types[*local].is_float() == float);
-                let chosen = heaviest(candidates, &lookahead.weights, count.into());
-                for (number, local) in (0..).zip(chosen) {
-                    let place = register(number);
-                    places[local] = Some(place);
-                    pins.push(Pin {
-                        place,
-                        local: local as u32,
-                        parameter: arrivals.get(local).copied(),
-                    });
-                }
-            }
-        }
         let mut next = FRAME_HEADER;
-        let mut place = |local: usize, pinned: Option<Place>| {
+        self.all.clear();
+        for (local, ty) in self.types.iter().enumerate() {
+            let slot = next;
+            let pin = (self.pins.iter_mut()).find(|pin| pin.local as usize == local);
             // A parameter has its slot even if it lives in a register: it arrives there.
-            let (slot, ty) = (next, types[local]);
-            if pinned.is_none() || local < params {
+            if pin.is_none() || local < params {
                 next += ty.slots();
             }
-            pinned.unwrap_or(Place::in_slots(slot, ty))
-        };
-        let places: Vec<(Place, Ty)> = places
-            .into_iter()
-            .enumerate()
-            .map(|(local, pinned)| (place(local, pinned), types[local]))
-            .collect();
+            let place = match pin {
+                Some(pin) => {
+                    pin.parameter = (local < params).then_some(slot);
+                    pin.place
+                }
+                None => Place::in_slots(slot, *ty),
+            };
+            self.all.push(Local::new(place, *ty));
+        }
+        self.zeroed = FRAME_HEADER + ty.param_slots()..next;
         // The results stand where the parameters and locals were; the registers are restored
         // after the results have been put there.
-        let saves = next.max(FRAME_HEADER + ty.result_slots());
-        Ok(Locals {
-            places,
-            zeroed: FRAME_HEADER + ty.param_slots()..next,
-            saves,
-            end: saves + pins.len() as Slot,
-            pins,
-            lookahead,
-        })
+        self.saves = next.max(FRAME_HEADER + ty.result_slots());
+        self.end = self.saves + self.pins.len() as Slot;
+        Ok(())
     }
-}
 
-/// The `count` heaviest candidates that are worth a register, heaviest first.
-fn heaviest(
-    candidates: impl Iterator<Item = usize>,
-    weights: &[u32],
-    count: usize,
-) -> impl Iterator<Item = usize> {
-    let mut candidates: Vec<usize> = candidates
-        .filter(|local| weights[*local] >= MIN_PIN_WEIGHT)
-        .collect();
-    // The sort is stable: of equally heavy locals the first wins.
-    candidates.sort_by_key(|local| std::cmp::Reverse(weights[*local]));
-    candidates.truncate(count);
-    candidates.into_iter()
+    /// Gives the heaviest locals of a kind that are worth it a register, of so many.
+    fn pin(&mut self, float: bool, registers: u8, register: fn(u8) -> Place, weights: &[u32]) {
+        let heaviest = &mut self.heaviest;
+        heaviest.clear();
+        for (local, (ty, weight)) in self.types.iter().zip(weights).enumerate() {
+            if *weight < MIN_PIN_WEIGHT || *ty == Ty::V128 || ty.is_float() != float {
+                continue;
+            }
+            // Of equally heavy locals the first comes first.
+            let at = heaviest.partition_point(|(other, _)| other >= weight);
+            if at < usize::from(registers) {
+                heaviest.insert(at, (*weight, local));
+                heaviest.truncate(registers.into());
+            }
+        }
+        let chosen = (0..).zip(&*heaviest);
+        self.pins.extend(chosen.map(|(number, (_, local))| Pin {
+            place: register(number),
+            local: *local as u32,
+            parameter: None,
+        }));
+    }
 }

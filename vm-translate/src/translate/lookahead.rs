@@ -10,11 +10,14 @@ use super::code::{Code, Glance};
 const MAX_WEIGHTED_LOOPS: u32 = 5;
 
 /// Facts that are needed before the instructions that establish them come.
+#[derive(Debug, Default)]
 pub(super) struct Lookahead {
-    /// How much each local is used, uses in loops counting more.
+    /// How much each local is used, uses in loops counting more. The last is of no local.
     pub(super) weights: Vec<u32>,
     /// What becomes of the last result of each block, in the order in which blocks begin.
     pub(super) after: Vec<After>,
+    /// While looking: of each open block its number and whether it is a loop.
+    open: Vec<(u32, bool)>,
 }
 
 /// What comes right after a block's end.
@@ -31,17 +34,29 @@ pub(super) enum After {
 }
 
 impl Lookahead {
-    pub(super) fn new(body: &FunctionBody<'_>, locals: usize) -> Result<Lookahead, Error> {
-        let mut weights = vec![0_u32; locals];
-        let mut after: Vec<After> = Vec::new();
-        // Of each open block its number and whether it is a loop.
-        let mut open = Vec::new();
+    /// Looks at a body with so many locals. What was known of another is forgotten.
+    pub(super) fn look(&mut self, body: &FunctionBody<'_>, locals: usize) -> Result<(), Error> {
+        let Lookahead {
+            weights,
+            after,
+            open,
+        } = self;
+        weights.clear();
+        weights.resize(locals + 1, 0);
+        after.clear();
+        open.clear();
         let mut loops = 0;
         let mut ended: Option<u32> = None;
         let mut code = Code::new(body)?;
         // What a use of a local counts.
         let mut weight = 1;
-        while let Some(glance) = code.glance()? {
+        loop {
+            if ended.is_none() {
+                code.skim(weights, weight);
+            }
+            let Some(glance) = code.glance()? else {
+                return Ok(());
+            };
             let what = match glance {
                 Glance::LocalGet(local) => {
                     let sum = &mut weights[local as usize];
@@ -85,7 +100,6 @@ impl Lookahead {
                 after[number as usize] = what;
             }
         }
-        Ok(Lookahead { weights, after })
     }
 }
 

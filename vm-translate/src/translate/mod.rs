@@ -39,8 +39,8 @@ use control::Frame;
 use emit::Output;
 use idiom::WideProduct;
 use locals::Locals;
-use lookahead::After;
-use stack::{Local, Stack};
+use lookahead::Lookahead;
+use stack::Stack;
 
 /// What a translation depends on besides the module.
 #[derive(Clone, Copy)]
@@ -75,12 +75,10 @@ struct Translator<'a> {
     shapes: &'a dyn Shapes,
     registers: Registers,
     unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
-    /// Where each local lives.
-    locals: Vec<Local>,
+    locals: Locals,
     stack: Stack,
     frames: Vec<Frame>,
-    /// What comes after each block, in the order in which blocks begin.
-    after: Vec<After>,
+    lookahead: Lookahead,
     /// How many blocks have begun, those that cannot be reached included.
     blocks: usize,
     out: Output,
@@ -94,6 +92,24 @@ struct Translator<'a> {
     unreachable: Option<u32>,
 }
 
+/// Memory that translations use one after the other, so that each need not ask for its own.
+#[derive(Debug, Default)]
+pub struct TranslateAllocations {
+    lookahead: Lookahead,
+    locals: Locals,
+    stack: Stack,
+    frames: Vec<Frame>,
+    out: Output,
+}
+
+impl TranslateAllocations {
+    /// Takes the memory of a function that is no longer needed.
+    pub fn recycle(&mut self, mut function: Function) {
+        self.locals.pins = std::mem::take(&mut function.pins);
+        self.out = Output::reuse(function);
+    }
+}
+
 impl Module {
     /// Translates the body of a function, given by its index.
     ///
@@ -101,6 +117,20 @@ impl Module {
     ///
     /// If the function has no body in this module, or needs a frame beyond what the IR can hold.
     pub fn translate(&self, func: u32, options: &TranslateOptions<'_>) -> Result<Function, Error> {
+        self.translate_with(func, options, &mut TranslateAllocations::default())
+    }
+
+    /// Like [`Module::translate`], in memory that earlier translations have left.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn translate_with(
+        &self,
+        func: u32,
+        options: &TranslateOptions<'_>,
+        allocations: &mut TranslateAllocations,
+    ) -> Result<Function, Error> {
         let range = self.body(func).ok_or(Error::NoBody { func })?;
         let start_offset = range.start as u32;
         let reader = BinaryReader::new_features(
@@ -117,54 +147,77 @@ impl Module {
             Some(_) => Registers::NONE,
             None => registers,
         };
-        let locals = Locals::new(ty, &body, &pinned)?;
+        let TranslateAllocations {
+            mut lookahead,
+            mut locals,
+            stack,
+            mut frames,
+            mut out,
+        } = std::mem::take(allocations);
+        locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
+        out.reserve_for_body(range.len());
+        out.slots = locals.end;
+        frames.clear();
+        frames.push(Frame::function(self.func_type_index(func), ty.results()));
         let mut translator = Translator {
             module: self,
             shapes: options.shapes,
             registers,
             unchecked: options.unchecked,
-            stack: Stack::new(locals.end, registers),
-            locals: (locals.places.iter())
-                .map(|(place, ty)| Local::new(*place, *ty))
-                .collect(),
-            frames: vec![Frame::function(self.func_type_index(func), ty.results())],
-            after: locals.lookahead.after,
+            stack: Stack::reuse(stack, locals.end, registers),
+            locals,
+            frames,
+            lookahead,
             blocks: 0,
-            out: Output::for_body(range.len()),
+            out,
             scratch: 0,
             reserved: 0,
             offset: start_offset,
             unreachable: None,
         };
-        translator.out.slots = locals.end;
-        // A recognised body uses none of its own locals.
-        let mut zeroed = locals.zeroed;
-        match product {
-            Some(product) => {
-                zeroed.end = zeroed.start;
-                product.translate(&mut translator);
-            }
+        match &product {
+            Some(product) => product.translate(&mut translator),
             None => {
                 let mut code = Code::new(&body)?;
                 while translator.instruction(&mut code)? {}
             }
         }
         translator.check_limits()?;
-        let out = translator.out;
-        Ok(Function {
+        let Translator {
+            stack,
+            mut locals,
+            frames,
+            lookahead,
+            out,
+            ..
+        } = translator;
+        let mut zeroed = locals.zeroed.clone();
+        if product.is_some() {
+            // A recognised body uses none of its own locals.
+            zeroed.end = zeroed.start;
+        }
+        let function = Function {
             index: func,
             param_slots: ty.param_slots(),
             result_slots: ty.result_slots(),
             zeroed,
             saves: locals.saves,
             frame_slots: out.slots.max(FRAME_HEADER),
-            pins: locals.pins,
+            pins: std::mem::take(&mut locals.pins),
             insts: out.insts,
             nodes: out.nodes,
             labels: out.labels,
             tables: out.tables,
             start_offset,
-        })
+        };
+        *allocations = TranslateAllocations {
+            lookahead,
+            locals,
+            stack,
+            frames,
+            out: Output::default(),
+        };
+        Ok(function)
     }
 }
 

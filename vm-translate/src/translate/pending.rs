@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::shape::{SetSymbol, Symbol, Symbols};
+use crate::shape::{Symbol, Symbols};
 
 use super::Translator;
 use super::emit::Shape;
@@ -30,14 +30,14 @@ impl Translator<'_> {
             Place::Vector(_) => Ty::V128,
             Place::Slot(_) | Place::Int(_) => Ty::I64,
         };
-        let symbol = Symbol::Set(SetSymbol::of(place));
+        let symbol = Symbol::set_number(place);
         self.lower_entry(Root::Set(place), symbol, wanted, index);
     }
 
-    /// Emits a root, whose symbol is given, on the value of an entry, which stays on the stack. The
-    /// root reads it as `wanted`.
+    /// Emits a root, the number of whose symbol is given, on the value of an entry, which stays on the
+    /// stack. The root reads it as `wanted`.
     #[inline]
-    fn lower_entry(&mut self, root: Root, symbol: Symbol, wanted: Ty, index: usize) {
+    fn lower_entry(&mut self, root: Root, symbol: u16, wanted: Ty, index: usize) {
         let may_trap = self.stack.entry(index).effects.any_of(Effects::TRAPS);
         if may_trap {
             self.compute(Effects::TRAPS, index);
@@ -60,7 +60,7 @@ impl Translator<'_> {
 
     /// Emits `root` on the values of some adjacent entries, which stay on the stack.
     pub(super) fn lower_entries(&mut self, root: Root, entries: Range<usize>) {
-        let symbol = Symbol::root(&root);
+        let symbol = Symbol::root_number(&root);
         if let Some(symbol) = symbol
             && let [wanted] = *root.operands()
         {
@@ -291,7 +291,7 @@ impl Translator<'_> {
         for (operand, ty) in order.iter().zip(op.params()) {
             let index = first + operand;
             if absent == Some(index) {
-                symbols.push(Symbol::place(self.place_of(index)));
+                symbols.append(Symbols::place(self.place_of(index)));
             } else {
                 symbols.append(self.stack.symbols(index, *ty));
             }

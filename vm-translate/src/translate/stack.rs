@@ -54,7 +54,7 @@ impl Local {
         Local {
             place,
             ty,
-            symbol: Symbol::place(place).number(),
+            symbol: Symbol::place_number(place),
             bit: local_bit(place),
         }
     }
@@ -65,6 +65,8 @@ impl Local {
 struct Reads {
     /// A bit for each local (modulo 64): if the bit is clear, it is not read.
     locals: u64,
+    /// The temporary registers.
+    temps: Temps,
     /// One past the slots of the operand stack area.
     end: Slot,
 }
@@ -73,6 +75,7 @@ impl Reads {
     fn and(self, other: Reads) -> Reads {
         Reads {
             locals: self.locals | other.locals,
+            temps: self.temps | other.temps,
             end: self.end.max(other.end),
         }
     }
@@ -81,6 +84,7 @@ impl Reads {
 /// How many entries at the top may be pending. It bounds the cost of every search.
 const WINDOW: usize = 64;
 
+#[derive(Debug)]
 pub(super) struct Stack {
     entries: Vec<Entry>,
     terms: Vec<Term>,
@@ -100,11 +104,33 @@ fn local_bit(place: Place) -> u64 {
     1 << (number % 64)
 }
 
-impl Stack {
-    pub(super) fn new(base: Slot, registers: Registers) -> Stack {
+impl Default for Stack {
+    fn default() -> Stack {
         Stack {
-            entries: Vec::with_capacity(16),
-            terms: Vec::with_capacity(32),
+            entries: Vec::new(),
+            terms: Vec::new(),
+            low: 0,
+            base: 0,
+            registers: Registers::NONE,
+        }
+    }
+}
+
+impl Stack {
+    /// An empty stack, in the memory of one that is no longer needed.
+    pub(super) fn reuse(old: Stack, base: Slot, registers: Registers) -> Stack {
+        let Stack {
+            mut entries,
+            mut terms,
+            ..
+        } = old;
+        entries.clear();
+        entries.reserve(16);
+        terms.clear();
+        terms.reserve(32);
+        Stack {
+            entries,
+            terms,
             low: 0,
             base,
             registers,
@@ -232,7 +258,7 @@ impl Stack {
         let leaf = Term::place(local.place, offset);
         let reads = Reads {
             locals: local.bit,
-            end: 0,
+            ..Reads::default()
         };
         self.push_simple(local.ty, leaf, Kind::Place, local.symbol, reads);
     }
@@ -449,8 +475,9 @@ impl Stack {
             reads.end = slots.end;
         } else {
             effects = Effects::TEMP;
+            reads.temps = Temps::of_place(place, &self.registers);
         }
-        (reads, effects, Kind::Place, Symbol::place(place).number())
+        (reads, effects, Kind::Place, Symbol::place_number(place))
     }
 
     /// Takes away the entries from `len` up.
@@ -548,11 +575,11 @@ impl Stack {
 
     /// The temporary registers that entries other than those in `except` read.
     pub(super) fn temps_except(&self, except: std::ops::Range<usize>) -> Temps {
-        self.window()
-            .filter(|index| !except.contains(index))
-            .filter(|index| self.entries[*index].effects.any_of(Effects::TEMP))
-            .fold(Temps::NONE, |temps, index| {
-                temps | Temps::of(self.terms(index), &self.registers)
-            })
+        let window = &self.entries[self.low..];
+        let except = except.start.saturating_sub(self.low)..except.end.saturating_sub(self.low);
+        let temps = |entries: &[Entry]| {
+            (entries.iter()).fold(Temps::NONE, |temps, entry| temps | entry.reads.temps)
+        };
+        temps(&window[..except.start]) | temps(&window[except.end..])
     }
 }
