@@ -234,7 +234,18 @@ impl Code {
     ///
     /// The first function that is beyond a limit.
     pub fn translate_all(&self) -> Result<(), CodeError> {
-        self.defined().try_for_each(|func| self.translate(func))
+        let result = self.defined().try_for_each(|func| self.translate(func));
+        self.trim();
+        result
+    }
+
+    /// Frees what is kept for further translations, when there are none.
+    fn trim(&self) {
+        match &self.backend {
+            #[cfg(palisade_direct)]
+            Backend::Direct(code) => code.trim(),
+            Backend::Token(_) => {}
+        }
     }
 
     /// Like [`Code::translate_all`], on so many threads: the caller's and others that end before
@@ -278,6 +289,7 @@ impl Code {
             }
             results
         });
+        self.trim();
         let errors = results.into_iter().filter_map(Result::err);
         match errors.min_by_key(|(func, _)| *func) {
             Some((_, error)) => Err(error),

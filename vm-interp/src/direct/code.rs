@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use vm_memory::Layout;
-use vm_translate::{Function, Module, TranslateOptions};
+use vm_translate::{Function, Module, TranslateAllocations, TranslateOptions};
 
-use super::encode::{self, Surroundings};
+use super::encode::{Cells, Surroundings, encode};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
@@ -37,7 +37,20 @@ pub(super) struct Inner {
     functions: Box<[OnceLock<Translated>]>,
     /// Where each function's cells start, and which function it is.
     places: RwLock<BTreeMap<usize, u32>>,
+    /// What translations have left for the next ones: one for each that ran at the same time.
+    scratch: Mutex<Vec<Scratch>>,
 }
+
+/// Memory that translations use one after the other.
+#[derive(Debug, Default)]
+struct Scratch {
+    allocations: TranslateAllocations,
+    cells: Cells,
+}
+
+/// A translation of more words than this leaves nothing: such functions are rare, and their memory, which
+/// stays as long as the module, is some hundred KiB.
+const MOST_SCRATCH_WORDS: usize = 1 << 13;
 
 /// A function's cells. Their words are atomic because calls in them are patched while other
 /// threads run them.
@@ -73,6 +86,7 @@ impl DirectCode {
             stubs: OnceLock::new(),
             functions: (0..defined).map(|_| OnceLock::new()).collect(),
             places: RwLock::default(),
+            scratch: Mutex::default(),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -86,6 +100,12 @@ impl DirectCode {
     /// Translates a function that the module defines, unless that has been done.
     pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
         self.inner.translated(func).map(drop)
+    }
+
+    /// Frees the memory that is kept for further translations.
+    pub(crate) fn trim(&self) {
+        let mut scratch = (self.inner.scratch.lock()).unwrap_or_else(PoisonError::into_inner);
+        *scratch = Vec::new();
     }
 
     /// How many bytes of cells a function that the module defines has; `None` if it is not
@@ -134,8 +154,10 @@ impl DirectCode {
         profiled
             .map(|(func, counters)| {
                 // The same as when the cells were made: translation depends on nothing else.
-                let function = inner.ir(func)?;
-                let mut cells = inner.encode(&function)?.cells;
+                let mut scratch = Scratch::default();
+                let function = inner.ir(func, &mut scratch.allocations)?;
+                inner.encode(&function, &mut scratch.cells)?;
+                let mut cells = scratch.cells.cells;
                 for cell in &mut cells {
                     let after =
                         counters.partition_point(|counter| counter.inst <= cell.insts.start);
@@ -151,16 +173,19 @@ impl DirectCode {
 
     /// The IR and the cells of a function.
     pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
-        let function = self.inner.ir(func)?;
-        let cells = self.inner.encode(&function)?;
+        let mut scratch = Scratch::default();
+        let function = self.inner.ir(func, &mut scratch.allocations)?;
+        self.inner.encode(&function, &mut scratch.cells)?;
+        let cells = &scratch.cells;
+        let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
-        let _ = writeln!(text, "  threaded code: {} bytes", cells.words.len() * 8);
+        let _ = writeln!(text, "  threaded code: {} bytes", written.len() * 8);
         for (n, (start, offset)) in cells.offsets.iter().enumerate() {
             let end = cells
                 .offsets
                 .get(n + 1)
-                .map_or(cells.words.len(), |(next, _)| *next as usize / 8);
-            let words = &cells.words[*start as usize / 8..end];
+                .map_or(written.len(), |(next, _)| *next as usize / 8);
+            let words = &written[*start as usize / 8..end];
             let _ = write!(text, "  +{start:04x} {offset:06x}");
             for (n, word) in words.iter().enumerate() {
                 // Addresses differ from run to run.
@@ -196,7 +221,7 @@ impl Inner {
         words.as_ptr().expose_provenance() as u64
     }
 
-    fn ir(&self, func: u32) -> Result<Function, CodeError> {
+    fn ir(&self, func: u32, allocations: &mut TranslateAllocations) -> Result<Function, CodeError> {
         let layout = self.options.unchecked;
         let predicate = move |offset, width| {
             layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
@@ -205,10 +230,10 @@ impl Inner {
             shapes: &DirectShapes,
             unchecked: Some(&predicate),
         };
-        Ok(self.module.translate(func, &options)?)
+        Ok(self.module.translate_with(func, &options, allocations)?)
     }
 
-    fn encode(&self, function: &Function) -> Result<encode::Cells, CodeError> {
+    fn encode(&self, function: &Function, cells: &mut Cells) -> Result<(), CodeError> {
         let around = Surroundings {
             layout: self.layout,
             type_ids: &self.type_ids,
@@ -216,28 +241,46 @@ impl Inner {
             count: self.options.profile,
             entry: &|func| self.entry(func),
         };
-        encode::encode(function, &around).map_err(|e| CodeError::Limit {
+        encode(function, &around, cells).map_err(|e| CodeError::Limit {
             func: function.index(),
             what: e.0,
         })
+    }
+
+    fn take_scratch(&self) -> Scratch {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        scratch.pop().unwrap_or_default()
+    }
+
+    fn leave_scratch(&self, left: Scratch) {
+        if left.cells.words.len() <= MOST_SCRATCH_WORDS {
+            let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            scratch.push(left);
+        }
     }
 
     /// Translates a function unless that has been done, and answers its first cell.
     pub(super) fn translated(&self, func: u32) -> Result<u64, CodeError> {
         let slot = self.function(func);
         if slot.get().is_none() {
-            let mut cells = self.encode(&self.ir(func)?)?;
-            let counters = cells.counters.iter().map(|(word, inst)| {
+            let mut scratch = self.take_scratch();
+            let function = self.ir(func, &mut scratch.allocations)?;
+            let cells = &mut scratch.cells;
+            self.encode(&function, cells)?;
+            let counters = cells.counters.iter().map(|(at, inst)| {
                 let count = Box::new(AtomicU64::new(0));
-                cells.words[*word] = std::ptr::from_ref(&*count).expose_provenance() as u64;
+                let address = std::ptr::from_ref(&*count).expose_provenance() as u64;
+                cells.words.fill(*at, address);
                 Counter { inst: *inst, count }
             });
             let counters = counters.collect();
             let translated = Translated {
-                words: cells.words.into_iter().map(AtomicU64::new).collect(),
-                offsets: cells.offsets.into(),
+                words: cells.words.written().map(AtomicU64::new).collect(),
+                offsets: cells.offsets[..].into(),
                 counters,
             };
+            scratch.allocations.recycle(function);
+            self.leave_scratch(scratch);
             // Another thread may have been faster; then its cells are used. They can be located
             // before anybody can run them.
             slot.get_or_init(|| {

@@ -8,6 +8,8 @@ use vm_translate::shape::{Cells as Runs, Found, Next, ShapeKey, Symbol, Traps};
 use vm_translate::{Function, Op};
 
 use super::fixed::{Fixed, Returned, Wide};
+use super::operands::operand_bytes;
+use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
 use crate::machine::{RUNTIME, STACK_GUARD_BYTES};
@@ -29,39 +31,75 @@ pub(super) struct Surroundings<'a> {
 /// About what an instruction's cell takes, for a first guess of a function's size.
 const USUAL_CELL_WORDS: usize = 3;
 
-/// A function's cells.
+/// About how many such cells make a frame.
+const ENTRY_CELLS: usize = 4;
+
+/// A function's cells, in memory that is used for one function after the other.
+#[derive(Debug, Default)]
 pub(super) struct Cells {
-    pub(super) words: Vec<u64>,
+    pub(super) words: Words,
     /// The byte offset of every instruction's cell and the offset of its WebAssembly instruction.
     pub(super) offsets: Vec<(u32, u32)>,
-    /// If instructions are counted, the words that are to be the counters' addresses, and the
+    /// If instructions are counted, where the counters' addresses are to be, in bytes, and the
     /// instruction from which on each counts.
     pub(super) counters: Vec<(usize, usize)>,
     /// If instructions are counted, which of them each cell does. No count yet.
     pub(super) cells: Vec<CellProfile>,
+    /// While encoding: the operands that are still to be filled in.
+    branches: Vec<Branch>,
+    /// While encoding: where each instruction's cell starts.
+    starts: Vec<u32>,
 }
+
+/// Bytes of the operand of a node, by the number of the node's symbol.
+static OPERAND_BYTES: [u8; ShapeKey::NUMBERS] = {
+    let mut bytes = [0; ShapeKey::NUMBERS];
+    let leaves = [
+        Symbol::Slot,
+        Symbol::Vector,
+        Symbol::Const32,
+        Symbol::Const64,
+    ];
+    let mut n = 0;
+    while n < leaves.len() {
+        bytes[leaves[n].number() as usize] = operand_bytes(leaves[n]) as u8;
+        n += 1;
+    }
+    let mut n = 0;
+    while n < Op::ALL.len() {
+        let symbol = Symbol::Op(Op::ALL[n]);
+        bytes[symbol.number() as usize] = operand_bytes(symbol) as u8;
+        n += 1;
+    }
+    bytes
+};
 
 /// Which limit a function is beyond.
 pub(super) struct TooLarge(pub(super) &'static str);
 
-/// Encodes a function.
-pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<Cells, TooLarge> {
+/// Encodes a function. What was in the cells is forgotten.
+pub(super) fn encode(
+    function: &Function,
+    around: &Surroundings<'_>,
+    cells: &mut Cells,
+) -> Result<(), TooLarge> {
     // Slot offsets and cell offsets are 32-bit operands, and branches are signed.
     if u64::from(function.frame_slots()) * 8 > i32::MAX as u64 {
         return Err(TooLarge("its frame"));
     }
+    (cells.words).clear((function.insts().len() + ENTRY_CELLS) * USUAL_CELL_WORDS);
+    cells.offsets.clear();
+    cells.counters.clear();
+    cells.cells.clear();
+    cells.branches.clear();
+    cells.starts.clear();
+    cells.starts.reserve(function.insts().len());
     let mut encoder = Encoder {
         function,
         around,
-        words: Vec::with_capacity(function.insts().len() * USUAL_CELL_WORDS),
-        half: false,
-        offsets: Vec::with_capacity(function.insts().len() + 1),
-        branches: Vec::new(),
-        starts: Vec::with_capacity(function.insts().len()),
+        out: cells,
         ints: 0,
         floats: 0,
-        counters: Vec::new(),
-        cells: Vec::new(),
     };
     let runs = Runs::new(function);
     encoder.enter();
@@ -97,7 +135,7 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
         if around.count {
             let shape = runs.key(n..end);
             let (insts, count) = (n..end, 0);
-            encoder.cells.push(CellProfile {
+            encoder.out.cells.push(CellProfile {
                 insts,
                 shape,
                 count,
@@ -105,7 +143,7 @@ pub(super) fn encode(function: &Function, around: &Surroundings<'_>) -> Result<C
         }
         // Nothing branches to those after the first: they have no cell of their own.
         for _ in n..end {
-            encoder.starts.push(cell as u32);
+            encoder.out.starts.push(cell as u32);
         }
         n = end;
     }
@@ -128,6 +166,7 @@ fn alone(inst: &Inst) -> Option<u32> {
 }
 
 /// An operand that is filled in when all cells have their places.
+#[derive(Debug)]
 struct Branch {
     /// Where the operand stands.
     at: usize,
@@ -139,15 +178,7 @@ struct Branch {
 struct Encoder<'a> {
     function: &'a Function,
     around: &'a Surroundings<'a>,
-    words: Vec<u64>,
-    /// Whether the upper half of the last word is still to come.
-    half: bool,
-    offsets: Vec<(u32, u32)>,
-    branches: Vec<Branch>,
-    /// Where each instruction's cell starts.
-    starts: Vec<u32>,
-    counters: Vec<(usize, usize)>,
-    cells: Vec<CellProfile>,
+    out: &'a mut Cells,
     /// Pinned registers of each kind.
     ints: u8,
     floats: u8,
@@ -169,29 +200,20 @@ fn slot_bytes(slot: Slot) -> u32 {
 }
 
 impl Encoder<'_> {
+    #[inline]
     fn put(&mut self, word: u64) {
-        if self.half {
-            self.put32(word as u32);
-            self.put32((word >> 32) as u32);
-        } else {
-            self.words.push(word);
-        }
+        self.out.words.put(word);
     }
 
     #[inline]
     fn put32(&mut self, half: u32) {
-        match self.words.last_mut() {
-            // All processors with an executor of their own are little-endian.
-            Some(word) if self.half => *word |= u64::from(half) << 32,
-            _ => self.words.push(half.into()),
-        }
-        self.half = !self.half;
+        self.out.words.put32(half);
     }
 
     /// Where the next operand goes to, in bytes.
     #[inline]
     fn at(&self) -> usize {
-        self.words.len() * 8 - usize::from(self.half) * 4
+        self.out.words.at()
     }
 
     fn put_slot(&mut self, slot: Slot) {
@@ -199,11 +221,8 @@ impl Encoder<'_> {
     }
 
     fn put_label(&mut self, cell: usize, label: Label) {
-        self.branches.push(Branch {
-            at: self.at(),
-            cell,
-            label,
-        });
+        let at = self.at();
+        self.out.branches.push(Branch { at, cell, label });
         self.put32(0);
     }
 
@@ -211,13 +230,14 @@ impl Encoder<'_> {
     /// generator of handlers.
     #[inline]
     fn pad(&mut self) {
-        self.half = false;
+        self.out.words.pad();
     }
 
     /// Says which place in the module the cell that starts here stands for, from the site with
     /// this number on: see [`super::run::site`].
     fn note(&mut self, site: u32, offset: u32) {
-        self.offsets.push((self.at() as u32 + site, offset));
+        let at = self.at() as u32;
+        self.out.offsets.push((at + site, offset));
     }
 
     fn fixed(&mut self, fixed: Fixed) {
@@ -227,7 +247,8 @@ impl Encoder<'_> {
     /// Counts from here on.
     fn count(&mut self, inst: usize) {
         self.fixed(Fixed::Count);
-        self.counters.push((self.words.len(), inst));
+        let at = self.at();
+        self.out.counters.push((at, inst));
         self.put(0);
     }
 
@@ -457,11 +478,7 @@ impl Encoder<'_> {
                 Traps::Otherwise => self.note(sites, inst.offset),
             }
         }
-        if self
-            .offsets
-            .last()
-            .is_none_or(|(noted, _)| (*noted as usize) < cell)
-        {
+        if (self.out.offsets.last()).is_none_or(|(noted, _)| (*noted as usize) < cell) {
             self.note(0, insts[0].offset);
         }
         let roots = insts.iter();
@@ -490,8 +507,12 @@ impl Encoder<'_> {
         self.put(shapes::address(handler));
         for (root, nodes, key) in roots {
             self.root_operands(cell, root);
-            for (node, symbol) in nodes.iter().zip(key.numbers().skip(1)) {
-                self.node_operands(node, symbol);
+            let mut symbols = key.numbers();
+            symbols.next();
+            for (node, symbol) in nodes.iter().zip(symbols) {
+                let bytes = OPERAND_BYTES[usize::from(symbol)];
+                let operand = self.operand(node);
+                self.out.words.put_bytes(operand, bytes);
             }
         }
         self.pad();
@@ -515,20 +536,16 @@ impl Encoder<'_> {
         }
     }
 
-    /// `symbol` is the node's in its shape.
+    /// A node's operand. How many bytes of it there are, if any, the node's symbol in its shape says.
     #[inline]
-    fn node_operands(&mut self, node: &Node, symbol: u16) {
-        let layout = self.around.layout;
+    fn operand(&self, node: &Node) -> u64 {
+        if let Node::Op(Op::GlobalGet | Op::GlobalGetFloat | Op::GlobalGetVector, global) = *node {
+            return self.around.layout.global(global as u32).into();
+        }
         match *node {
-            Node::Op(Op::GlobalGet | Op::GlobalGetFloat | Op::GlobalGetVector, global) => {
-                self.put32(layout.global(global as u32));
-            }
-            Node::Op(op, immediate) if op.has_immediate() => self.put32(immediate as u32),
-            Node::Op(..) => {}
-            Node::Place(Place::Slot(slot) | Place::Vector(slot)) => self.put_slot(slot),
-            Node::Place(_) => {}
-            Node::Const(bits) if symbol == Symbol::Const64.number() => self.put(bits),
-            Node::Const(bits) => self.put32(bits as u32),
+            Node::Op(_, bits) | Node::Const(bits) => bits,
+            Node::Place(Place::Slot(slot) | Place::Vector(slot)) => slot_bytes(slot).into(),
+            Node::Place(_) => 0,
         }
     }
 
@@ -555,22 +572,15 @@ impl Encoder<'_> {
         self.put32(*immediate as u32);
     }
 
-    fn finish(mut self) -> Result<Cells, TooLarge> {
+    fn finish(self) -> Result<(), TooLarge> {
         if self.at() > i32::MAX as usize {
             return Err(TooLarge("its threaded code"));
         }
-        for branch in &self.branches {
-            let to = self.starts[self.function.labels()[branch.label as usize] as usize];
+        for branch in &self.out.branches {
+            let to = self.out.starts[self.function.labels()[branch.label as usize] as usize];
             let distance = to as i32 - branch.cell as i32;
-            // The operand has been zero.
-            let upper = branch.at % 8 * 8;
-            self.words[branch.at / 8] |= u64::from(distance as u32) << upper;
+            self.out.words.fill32(branch.at, distance as u32);
         }
-        Ok(Cells {
-            words: self.words,
-            offsets: self.offsets,
-            counters: self.counters,
-            cells: self.cells,
-        })
+        Ok(())
     }
 }

@@ -14,12 +14,12 @@ mod encode;
 mod fixed;
 mod hash;
 mod numbers;
-#[cfg(test)]
 mod operands;
 mod run;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::arch::is_x86_feature_detected;
 use std::collections::HashMap;

@@ -2,18 +2,19 @@
 //!
 //! A cell is the handler's address (8 bytes) and then, without gaps, the operands of its roots,
 //! each root's own first and then those of its nodes in prefix order; the cell's size is rounded
-//! up to 8 bytes. The generator of the handlers and the tests of all of them share this file; the
-//! encoder writes the same by meaning.
+//! up to 8 bytes. The generator of the handlers, the encoder and the tests share this file.
 
 use vm_translate::shape::{SetSymbol, Symbol};
 
 /// Bytes of the handler's address at the start of a cell.
+#[allow(
+    dead_code,
+    reason = "the encoder writes cells without asking for their size"
+)]
 pub(crate) const HANDLER_BYTES: u32 = 8;
 
-/// Bytes of the operands that a symbol has of its own. The encoder writes them by meaning; the
-/// generator and the tests of handlers count them.
-#[cfg_attr(not(test), allow(dead_code))]
-pub(crate) fn operand_bytes(symbol: Symbol) -> u32 {
+/// Bytes of the operands that a symbol has of its own. Those of roots the encoder writes by meaning.
+pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
     match symbol {
         // A slot's offset from the frame pointer in bytes.
         Symbol::Slot | Symbol::Set(SetSymbol::Slot) => 4,
@@ -41,6 +42,10 @@ pub(crate) fn operand_bytes(symbol: Symbol) -> u32 {
 }
 
 /// The size of a cell with so many bytes of operands.
+#[allow(
+    dead_code,
+    reason = "the encoder writes cells without asking for their size"
+)]
 pub(crate) fn cell_bytes(operands: u32) -> u32 {
     (HANDLER_BYTES + operands).next_multiple_of(8)
 }

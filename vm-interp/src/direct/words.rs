@@ -1,0 +1,88 @@
+//! The words that cells are written into.
+
+/// Words, written from the first on.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    bytes: Vec<u8>,
+    /// How many bytes have been written: a multiple of 4.
+    at: usize,
+}
+
+/// How many bytes are added where there is no more room.
+const MORE: usize = 1024;
+
+impl Words {
+    /// Begins again, with room for so many words to begin with.
+    pub(super) fn clear(&mut self, room: usize) {
+        self.at = 0;
+        if self.bytes.len() < room * 8 {
+            // To make it longer would copy what is no longer needed.
+            self.bytes = vec![0; (room * 8).max(2 * self.bytes.len())];
+        }
+    }
+
+    /// Where the next number goes to, in bytes.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// How many words have been written. Call [`Words::pad`] before.
+    pub(super) fn len(&self) -> usize {
+        self.at / 8
+    }
+
+    /// What has been written. Call [`Words::pad`] before.
+    pub(super) fn written(&self) -> impl ExactSizeIterator<Item = u64> {
+        let words = self.bytes[..self.at].as_chunks().0.iter();
+        words.map(|word| u64::from_ne_bytes(*word))
+    }
+
+    /// Writes a number's lower bytes: none, 4 or all 8 of them.
+    ///
+    /// Which of these it is differs from operand to operand as if by chance, so it takes no branch:
+    /// what comes next overwrites what is too much.
+    #[inline]
+    pub(super) fn put_bytes(&mut self, number: u64, bytes: u8) {
+        if self.bytes.len() < self.at + 8 {
+            self.grow();
+        }
+        // All processors with an executor of their own are little-endian.
+        self.bytes[self.at..][..8].copy_from_slice(&number.to_ne_bytes());
+        self.at += usize::from(bytes);
+    }
+
+    /// Writes 8 bytes.
+    #[inline]
+    pub(super) fn put(&mut self, word: u64) {
+        self.put_bytes(word, 8);
+    }
+
+    /// Writes 4 bytes.
+    #[inline]
+    pub(super) fn put32(&mut self, half: u32) {
+        self.put_bytes(half.into(), 4);
+    }
+
+    /// Goes on at the start of a word.
+    #[inline]
+    pub(super) fn pad(&mut self) {
+        self.put_bytes(0, 0);
+        self.at = self.at.next_multiple_of(8);
+    }
+
+    /// Changes 4 bytes that have been written.
+    pub(super) fn fill32(&mut self, at: usize, half: u32) {
+        self.bytes[at..][..4].copy_from_slice(&half.to_ne_bytes());
+    }
+
+    /// Changes a word that has been written.
+    pub(super) fn fill(&mut self, at: usize, word: u64) {
+        self.bytes[at..][..8].copy_from_slice(&word.to_ne_bytes());
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize(self.bytes.len() * 2 + MORE, 0);
+    }
+}
