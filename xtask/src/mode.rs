@@ -40,6 +40,16 @@ impl Mode {
         config
     }
 
+    /// The options of the `palisade` command that ask for exactly this mode.
+    pub(crate) fn options(self) -> [&'static str; 4] {
+        let (threading, bounds) = match self {
+            Mode::DirectGuarded => ("direct", "guarded"),
+            Mode::DirectSoftware => ("direct", "software"),
+            Mode::TokenSoftware => ("token", "software"),
+        };
+        ["--threading", threading, "--bounds", bounds]
+    }
+
     /// An engine in this mode, or an error that says why this host cannot have it.
     pub(crate) fn engine(self) -> Result<Engine> {
         Engine::new(&self.config()).with_context(|| format!("mode {}", self.name()))

@@ -1,5 +1,6 @@
 //! Who runs a program, and what is measured of it.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,12 +21,13 @@ const MOST_RUNS: u32 = 100;
 /// An engine, or one of Palisade's modes.
 #[derive(Clone, Debug)]
 pub(crate) enum Contestant {
-    Mode(Mode),
-    /// A command; `{}` among its words stands for the file.
-    Peer {
-        name: String,
-        words: Vec<String>,
+    Mode {
+        mode: Mode,
+        /// The `palisade` command, which runs programs as users do: peers are measured by theirs.
+        palisade: PathBuf,
     },
+    /// A command; `{}` among its words stands for the file.
+    Peer { name: String, words: Vec<String> },
 }
 
 /// What a run came to: CPU seconds, or CoreMark's score.
@@ -68,7 +70,7 @@ impl Contestant {
 
     pub(crate) fn name(&self) -> &str {
         match self {
-            Contestant::Mode(mode) => mode.name(),
+            Contestant::Mode { mode, .. } => mode.name(),
             Contestant::Peer { name, .. } => name,
         }
     }
@@ -99,7 +101,14 @@ impl Contestant {
 
     fn command(&self, program: &Program) -> Result<Command> {
         match self {
-            Contestant::Mode(mode) => guest::command(*mode, &program.file),
+            Contestant::Mode { mode, palisade } => match program.kind {
+                Kind::CoreMark => guest::command(*mode, &program.file),
+                Kind::Wasi => {
+                    let mut command = Command::new(palisade);
+                    command.arg("run").args(mode.options()).arg(&program.file);
+                    Ok(command)
+                }
+            },
             Contestant::Peer { name, words } => match program.kind {
                 Kind::CoreMark => linked(name, program),
                 Kind::Wasi => {
@@ -165,7 +174,7 @@ mod tests {
     fn a_peer_is_a_name_and_a_command() {
         let words = |text| match Contestant::peer(text) {
             Ok(Contestant::Peer { words, .. }) => Ok(words),
-            Ok(Contestant::Mode(_)) => bail!("a mode"),
+            Ok(Contestant::Mode { .. }) => bail!("a mode"),
             Err(error) => Err(error),
         };
         assert_eq!(

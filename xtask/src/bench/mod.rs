@@ -3,9 +3,9 @@
 //! Every contestant runs every program in a process of its own. Passes are interleaved (A B C A B C), so
 //! that a change in the machine's load meets all contestants alike; figures are medians, shown with the
 //! least and the greatest. With wasmi installed below `target` (`--install-peers`) it is the first
-//! contestant without being named. WASI programs are measured by the user CPU seconds of the process, start-up
-//! and translation included, and short ones by the mean of many processes; CoreMark by its own score with the
-//! process's CPU time as its clock.
+//! contestant without being named. WASI programs are run by the `palisade` command and by the peers' commands,
+//! and measured by the user CPU seconds of the process, start-up and translation included, short ones by the
+//! mean of many processes; CoreMark by its own score with the process's CPU time as its clock.
 
 mod chart;
 mod contestant;
@@ -98,9 +98,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for peer in &options.peers {
         contestants.push(Contestant::peer(peer)?);
     }
+    let palisade = peers::palisade()?;
     for mode in options.mode.list() {
         mode.engine()?;
-        contestants.push(Contestant::Mode(mode));
+        contestants.push(Contestant::Mode {
+            mode,
+            palisade: palisade.clone(),
+        });
     }
 
     let mut in_tree = programs::below(&programs::in_tree_folder(), &options.filter)?;
@@ -177,7 +181,7 @@ fn measure(
                 match contestant.run(program) {
                     Ok(figure) => figures.push(figure),
                     Err(error) => {
-                        *failed |= matches!(contestant, Contestant::Mode(_));
+                        *failed |= matches!(contestant, Contestant::Mode { .. });
                         // One that fails now and then has no figure either.
                         figures.clear();
                         let text = format!("{}: {error:#}", contestant.name());

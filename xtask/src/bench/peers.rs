@@ -1,4 +1,5 @@
-//! Engines to compare with: installed below `target`, or linked into this program.
+//! What is compared: the `palisade` command, and other engines, installed below `target` or linked into
+//! this program.
 
 use std::env;
 use std::path::PathBuf;
@@ -25,6 +26,25 @@ pub(super) fn install() -> Result<()> {
         std::fs::remove_dir_all(&build).context("removing what is only needed to build wasmi")?;
     }
     Ok(())
+}
+
+/// The `palisade` command, built from the sources as they are, in this program's profile.
+pub(super) fn palisade() -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--package", "vm-cli"]);
+    if cfg!(not(debug_assertions)) {
+        command.arg("--release");
+    }
+    let status = command.status().context("starting cargo")?;
+    ensure!(status.success(), "building vm-cli ends with {status}");
+    let program = env::current_exe().context("finding this program")?;
+    let palisade = program.with_file_name(format!("palisade{}", env::consts::EXE_SUFFIX));
+    ensure!(
+        palisade.is_file(),
+        "building vm-cli leaves no {}",
+        palisade.display()
+    );
+    Ok(palisade)
 }
 
 /// wasmi, if it is installed.

@@ -142,7 +142,7 @@ pub(super) fn measure(contestants: &[Contestant], passes: usize, failed: &mut bo
                 match result {
                     Ok(more) => lines.extend(more),
                     Err(error) => {
-                        *failed |= matches!(contestant, Contestant::Mode(_));
+                        *failed |= matches!(contestant, Contestant::Mode { .. });
                         eprintln!("  {}: {error:#}", contestant.name());
                     }
                 }
@@ -170,7 +170,7 @@ pub(super) fn measure(contestants: &[Contestant], passes: usize, failed: &mut bo
 /// One child's figures; `None` if the contestant is a command, which cannot be asked.
 fn child(contestant: &Contestant, part: Part) -> Option<Result<Vec<(String, f64)>>> {
     let mode = match contestant {
-        Contestant::Mode(mode) => Some(*mode),
+        Contestant::Mode { mode, .. } => Some(*mode),
         Contestant::Peer { name, .. } if name == "wasmi" && cfg!(feature = "peers") => None,
         Contestant::Peer { .. } => return None,
     };
