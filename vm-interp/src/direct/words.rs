@@ -86,3 +86,56 @@ impl Words {
         self.bytes.resize(self.bytes.len() * 2 + MORE, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Words;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Put(u64, u8),
+        Pad,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let put = (any::<u64>(), prop::sample::select(vec![0, 4, 8]));
+        prop_oneof![
+            4 => put.prop_map(|(number, bytes)| Step::Put(number, bytes)),
+            1 => Just(Step::Pad),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_bytes_that_are_asked_for_are_written(
+            functions in prop::collection::vec((0..4_usize, prop::collection::vec(step(), 0..400)), 1..4),
+        ) {
+            let mut words = Words::default();
+            // In memory that has been used before.
+            for (room, steps) in functions {
+                words.clear(room);
+                let mut model: Vec<u8> = Vec::new();
+                for step in steps {
+                    match step {
+                        Step::Put(number, bytes) => {
+                            words.put_bytes(number, bytes);
+                            model.extend_from_slice(&number.to_le_bytes()[..bytes.into()]);
+                        }
+                        Step::Pad => {
+                            words.pad();
+                            model.resize(model.len().next_multiple_of(8), 0);
+                        }
+                    }
+                    prop_assert_eq!(words.at(), model.len());
+                }
+                words.pad();
+                model.resize(model.len().next_multiple_of(8), 0);
+                let written: Vec<u8> = words.written().flat_map(u64::to_le_bytes).collect();
+                prop_assert_eq!(&written, &model);
+                prop_assert_eq!(words.len() * 8, model.len());
+            }
+        }
+    }
+}
