@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use vm_memory::Layout;
 use vm_translate::{Function, Module, TranslateAllocations, TranslateOptions};
@@ -104,8 +104,7 @@ impl DirectCode {
 
     /// Frees the memory that is kept for further translations.
     pub(crate) fn trim(&self) {
-        let mut scratch = (self.inner.scratch.lock()).unwrap_or_else(PoisonError::into_inner);
-        *scratch = Vec::new();
+        *self.inner.scratch() = Vec::new();
     }
 
     /// How many bytes of cells a function that the module defines has; `None` if it is not
@@ -155,8 +154,7 @@ impl DirectCode {
             .map(|(func, counters)| {
                 // The same as when the cells were made: translation depends on nothing else.
                 let mut scratch = Scratch::default();
-                let function = inner.ir(func, &mut scratch.allocations)?;
-                inner.encode(&function, &mut scratch.cells)?;
+                let function = inner.encoded(func, &mut scratch)?;
                 let mut cells = scratch.cells.cells;
                 for cell in &mut cells {
                     let after =
@@ -174,8 +172,7 @@ impl DirectCode {
     /// The IR and the cells of a function.
     pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
         let mut scratch = Scratch::default();
-        let function = self.inner.ir(func, &mut scratch.allocations)?;
-        self.inner.encode(&function, &mut scratch.cells)?;
+        let function = self.inner.encoded(func, &mut scratch)?;
         let cells = &scratch.cells;
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
@@ -221,7 +218,8 @@ impl Inner {
         words.as_ptr().expose_provenance() as u64
     }
 
-    fn ir(&self, func: u32, allocations: &mut TranslateAllocations) -> Result<Function, CodeError> {
+    /// Translates a function to its IR, and to cells in the scratch.
+    fn encoded(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
         let layout = self.options.unchecked;
         let predicate = move |offset, width| {
             layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
@@ -230,10 +228,8 @@ impl Inner {
             shapes: &DirectShapes,
             unchecked: Some(&predicate),
         };
-        Ok(self.module.translate_with(func, &options, allocations)?)
-    }
-
-    fn encode(&self, function: &Function, cells: &mut Cells) -> Result<(), CodeError> {
+        let allocations = &mut scratch.allocations;
+        let function = self.module.translate_with(func, &options, allocations)?;
         let around = Surroundings {
             layout: self.layout,
             type_ids: &self.type_ids,
@@ -241,32 +237,24 @@ impl Inner {
             count: self.options.profile,
             entry: &|func| self.entry(func),
         };
-        encode(function, &around, cells).map_err(|e| CodeError::Limit {
+        encode(&function, &around, &mut scratch.cells).map_err(|e| CodeError::Limit {
             func: function.index(),
             what: e.0,
-        })
+        })?;
+        Ok(function)
     }
 
-    fn take_scratch(&self) -> Scratch {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        scratch.pop().unwrap_or_default()
-    }
-
-    fn leave_scratch(&self, left: Scratch) {
-        if left.cells.words.len() <= MOST_SCRATCH_WORDS {
-            let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            scratch.push(left);
-        }
+    fn scratch(&self) -> MutexGuard<'_, Vec<Scratch>> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Translates a function unless that has been done, and answers its first cell.
     pub(super) fn translated(&self, func: u32) -> Result<u64, CodeError> {
         let slot = self.function(func);
         if slot.get().is_none() {
-            let mut scratch = self.take_scratch();
-            let function = self.ir(func, &mut scratch.allocations)?;
+            let mut scratch = self.scratch().pop().unwrap_or_default();
+            let function = self.encoded(func, &mut scratch)?;
             let cells = &mut scratch.cells;
-            self.encode(&function, cells)?;
             let counters = cells.counters.iter().map(|(at, inst)| {
                 let count = Box::new(AtomicU64::new(0));
                 let address = std::ptr::from_ref(&*count).expose_provenance() as u64;
@@ -280,7 +268,9 @@ impl Inner {
                 counters,
             };
             scratch.allocations.recycle(function);
-            self.leave_scratch(scratch);
+            if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
+                self.scratch().push(scratch);
+            }
             // Another thread may have been faster; then its cells are used. They can be located
             // before anybody can run them.
             slot.get_or_init(|| {
