@@ -28,26 +28,29 @@ impl Mode {
         }
     }
 
-    /// The configuration that asks for exactly this mode.
-    pub(crate) fn config(self) -> Config {
-        let (threading, bounds) = match self {
+    fn parts(self) -> (Threading, Bounds) {
+        match self {
             Mode::DirectGuarded => (Threading::Direct, Bounds::Guarded),
             Mode::DirectSoftware => (Threading::Direct, Bounds::Software),
             Mode::TokenSoftware => (Threading::Token, Bounds::Software),
-        };
+        }
+    }
+
+    /// The configuration that asks for exactly this mode.
+    pub(crate) fn config(self) -> Config {
+        let (threading, bounds) = self.parts();
         let mut config = Config::new();
         config.threading(threading).bounds(bounds);
         config
     }
 
     /// The options of the `palisade` command that ask for exactly this mode.
-    pub(crate) fn options(self) -> [&'static str; 4] {
-        let (threading, bounds) = match self {
-            Mode::DirectGuarded => ("direct", "guarded"),
-            Mode::DirectSoftware => ("direct", "software"),
-            Mode::TokenSoftware => ("token", "software"),
-        };
-        ["--threading", threading, "--bounds", bounds]
+    pub(crate) fn options(self) -> [String; 2] {
+        let (threading, bounds) = self.parts();
+        [
+            format!("--threading={threading}"),
+            format!("--bounds={bounds}"),
+        ]
     }
 
     /// An engine in this mode, or an error that says why this host cannot have it.
