@@ -1,7 +1,7 @@
 //! What roots do with the values of their trees.
 
 use vm_translate::shape::{SetSymbol, Symbol};
-use vm_translate::{StoreOp, Ty};
+use vm_translate::{Op, StoreOp, Ty};
 
 use super::{Condition, Done, NoTemplate, Templates, Value};
 use crate::asm::*;
@@ -68,7 +68,11 @@ impl<A: Assembler> Templates<'_, A> {
             }
             SetSymbol::Int(n) => {
                 let register = Reg::Value(n);
-                if read_late(tree, Symbol::Int(n)) {
+                if let Some((alu, op, other)) = onto(tree, value, Symbol::Int(n)) {
+                    let (src, held) = self.operand(other, op.result())?;
+                    self.asm.alu(alu, width(op.result()), register, src);
+                    self.release(held);
+                } else if read_late(tree, Symbol::Int(n)) {
                     let reg = self.take()?;
                     self.int(value, ty, reg)?;
                     self.asm.load(Width::W64, register, Src::Reg(reg));
@@ -246,6 +250,19 @@ pub(crate) fn call_object<A: Assembler>(asm: &mut A, frame: u32, bytes: u32) {
     asm.load(Width::W64, Reg::Frame, Src::Reg(callee));
     asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(func, 0)));
     asm.dispatch_here();
+}
+
+/// If the tree's value is that of `register` and of another operand, in either order: the operation and
+/// the other operand, which does not read the register.
+fn onto<'v>(tree: &Tree, value: &'v Value, register: Symbol) -> Option<(Alu, Op, &'v Value)> {
+    let (Tree::Op(op, trees), Value::Op { operands, .. }) = (tree, value) else {
+        return None;
+    };
+    let [first, Tree::Leaf(second)] = &trees[..] else {
+        return None;
+    };
+    let alu = alu(*op).filter(|_| op.mirrored() == Some(*op))?;
+    (*second == register && !first.has_leaf(register)).then(|| (alu, *op, &operands[0]))
 }
 
 /// Whether `register` is read after the tree's first leaf: setting it early would be seen.
