@@ -58,10 +58,10 @@ const MOST_OF_ONE: f64 = 0.04;
 /// Patterns added in a round.
 const LINES_A_ROUND: usize = 40;
 /// What a line costs besides its shapes, in shapes.
-const LINE_COST: f64 = 16.0;
+const LINE_COST: f64 = 60.0;
 /// How much of a pattern's worth is what its registers were seen to be, rather than what those of
 /// all patterns are.
-const SEEN: f64 = 0.6;
+const SEEN: f64 = 0.3;
 /// The most pinned registers of a kind.
 const MAX_PINNED: usize = 16;
 

@@ -47,11 +47,11 @@ pub(crate) struct Options {
     output: Option<PathBuf>,
 
     /// The most shapes to add to those that are always there
-    #[arg(long, default_value_t = 120_000)]
+    #[arg(long, default_value_t = 160_000)]
     shapes: u64,
 
     /// The least share of all dispatches that a line has to save, in percent
-    #[arg(long, default_value_t = 0.0025)]
+    #[arg(long, default_value_t = 0.0004)]
     least_share: f64,
 
     /// The most operators of a shape
