@@ -5,7 +5,7 @@
 //! held the value which the first makes for the second. The patterns that save the most for the
 //! fewest handlers are added, and the next round sees what they left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use vm_translate::ir::{Inst, Node, Place, Root};
@@ -177,17 +177,18 @@ impl Offer {
     }
 }
 
-/// What a pattern would have saved in one look at the programs.
+/// What a pattern would have saved in one look at the programs. Ordered, as all that is summed up here: sums of
+/// fractions depend on their order, and the same programs are to give the same table.
 #[derive(Default)]
 struct Seen {
     /// By the index of a program.
-    shares: HashMap<usize, f64>,
+    shares: BTreeMap<usize, f64>,
     by_reach: [f64; MAX_PINNED + 1],
 }
 
 /// One look at all programs.
 struct Survey {
-    seen: HashMap<Pattern, Seen>,
+    seen: BTreeMap<Pattern, Seen>,
     /// The weighed sum of all programs' dispatches, each in relation to its first survey.
     dispatches: f64,
 }
@@ -195,11 +196,11 @@ struct Survey {
 impl Survey {
     fn of(programs: &[(Program, f64)], table: &ShapeTable, budget: Budget) -> Survey {
         let mut survey = Survey {
-            seen: HashMap::new(),
+            seen: BTreeMap::new(),
             dispatches: 0.0,
         };
         for (number, (program, weight)) in programs.iter().enumerate() {
-            let mut shares: HashMap<ShapeKey, u64> = HashMap::new();
+            let mut shares: BTreeMap<ShapeKey, u64> = BTreeMap::new();
             let mut total = 0;
             for weighed in program.translate(table) {
                 total += look(&weighed, table, budget, &mut shares);
@@ -276,7 +277,7 @@ fn look(
     weighed: &Weighed,
     table: &ShapeTable,
     budget: Budget,
-    shares: &mut HashMap<ShapeKey, u64>,
+    shares: &mut BTreeMap<ShapeKey, u64>,
 ) -> u64 {
     let Weighed { function, counts } = weighed;
     let cells = Cells::new(function);
