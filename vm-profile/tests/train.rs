@@ -44,6 +44,17 @@ fn profile(times: i32) -> Option<(Module, Vec<FunctionProfile>)> {
     Some((module, profile))
 }
 
+/// [`SUMS`] with their counts, for training.
+fn program() -> Option<Program> {
+    let (module, profile) = profile(100)?;
+    let parsed = vm_translate::Module::new(module.binary(), &Features::default());
+    Some(Program::new(
+        Arc::new(parsed.expect("valid")),
+        true,
+        &profile,
+    ))
+}
+
 fn name(index: u32) -> String {
     format!("f{index}")
 }
@@ -88,11 +99,9 @@ fn the_report_names_functions_and_shapes() {
 
 #[test]
 fn training_leaves_fewer_dispatches_within_its_budget() {
-    let Some((module, profile)) = profile(100) else {
+    let Some(program) = program() else {
         return;
     };
-    let parsed = vm_translate::Module::new(module.binary(), &Features::default());
-    let program = Program::new(Arc::new(parsed.expect("valid")), true, &profile);
     let before = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");
     let start = dispatches(&program, &before);
     let budget = Budget {
@@ -122,11 +131,9 @@ fn training_leaves_fewer_dispatches_within_its_budget() {
 
 #[test]
 fn the_same_programs_give_the_same_table() {
-    let Some((module, profile)) = profile(100) else {
+    let Some(program) = program() else {
         return;
     };
-    let parsed = vm_translate::Module::new(module.binary(), &Features::default());
-    let program = Program::new(Arc::new(parsed.expect("valid")), true, &profile);
     // Weights whose sum depends on their order.
     let weights = [0.1, 0.2, 0.3, 0.7, 1.1, 1.3, 1.7];
     let programs = weights.map(|weight| (program.with_guards(true), weight));

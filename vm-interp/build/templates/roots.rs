@@ -252,8 +252,8 @@ pub(crate) fn call_object<A: Assembler>(asm: &mut A, frame: u32, bytes: u32) {
     asm.dispatch_here();
 }
 
-/// If the tree's value is that of `register` and of another operand, in either order: the operation and
-/// the other operand, which does not read the register.
+/// If the tree is an operation whose operands may change places, and `register` is the second of them and is
+/// not in the first: the operation and its first operand, to be done onto the register.
 fn onto<'v>(tree: &Tree, value: &'v Value, register: Symbol) -> Option<(Alu, Op, &'v Value)> {
     let (Tree::Op(op, trees), Value::Op { operands, .. }) = (tree, value) else {
         return None;
