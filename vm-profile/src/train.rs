@@ -306,7 +306,11 @@ fn look(
         }
         // A call ends its cell, because the callee returns behind it.
         let last = function.insts()[run.end - 1].root;
-        let leaves = last.branches() || matches!(last, Root::CallIndirect { .. });
+        let leaves = match last {
+            Root::BrIf(_) | Root::BrUnless(_) => false,
+            Root::CallIndirect { .. } => true,
+            _ => last.branches(),
+        };
         before = (found.is_some() && !leaves).then(|| run.clone());
         next = run.end;
     }

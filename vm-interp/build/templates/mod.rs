@@ -78,6 +78,8 @@ pub(crate) struct Templates<'a, A> {
     free: Vec<Reg>,
     free_floats: Vec<Float>,
     free_vectors: Vec<Float>,
+    /// Branches that leave before the last root: where each jumps to, and where its target stands.
+    leaving: Vec<(Label, u32)>,
 }
 
 type Done = Result<(), NoTemplate>;
@@ -102,21 +104,35 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
         free: vec![Reg::S2, Reg::S1, Reg::S0],
         free_floats: vec![Float::S1, Float::S0],
         free_vectors: (0..VECTORS).rev().map(Float::Vector).collect(),
+        leaving: Vec::new(),
     };
     let last = roots.len() - 1;
     for (n, (root, at, values)) in roots.iter().enumerate() {
-        templates.root(root, *at, values, bytes)?;
-        let dispatches = matches!(
-            root.root,
-            Symbol::BrIf | Symbol::BrUnless | Symbol::BrTable | Symbol::CallIndirect
-        );
-        match (n == last, dispatches) {
-            (true, false) => templates.asm.dispatch(bytes),
-            (false, true) => return Err(NoTemplate("a branch before another root".into())),
-            _ => {}
+        match (root.root, n == last) {
+            (Symbol::BrIf, false) => templates.leave(&values[0], true, *at)?,
+            (Symbol::BrUnless, false) => templates.leave(&values[0], false, *at)?,
+            (Symbol::BrTable | Symbol::CallIndirect, false) => {
+                return Err(NoTemplate(format!("{:?} before another root", root.root)));
+            }
+            _ => templates.root(root, *at, values, bytes)?,
         }
     }
+    if !dispatches(roots[last].0.root) {
+        templates.asm.dispatch(bytes);
+    }
+    for (label, at) in std::mem::take(&mut templates.leaving) {
+        templates.asm.bind(label);
+        templates.asm.branch(at);
+    }
     Ok(())
+}
+
+/// Whether a root goes on with the next cell by itself, where it is the last.
+fn dispatches(root: Symbol) -> bool {
+    matches!(
+        root,
+        Symbol::BrIf | Symbol::BrUnless | Symbol::BrTable | Symbol::CallIndirect
+    )
 }
 
 impl<A: Assembler> Templates<'_, A> {

@@ -176,6 +176,27 @@ impl<A: Assembler> Templates<'_, A> {
         Ok(())
     }
 
+    /// A branch that other roots follow: they are what is done if it is not taken. Its own dispatch comes
+    /// behind theirs.
+    pub(super) fn leave(&mut self, value: &Value, when: bool, at: u32) -> Done {
+        let take = self.asm.new_label();
+        match (self.truth(value)?, when) {
+            (Condition::Int(cond), true) => self.asm.jump_if(cond, take),
+            (Condition::Int(cond), false) => self.asm.jump_if(cond.negated(), take),
+            (Condition::Float(cond, w, a, b), true) => {
+                let stay = self.asm.new_label();
+                self.asm.float_jump_unless(cond, w, a, b, stay);
+                self.asm.jump_always(take);
+                self.asm.bind(stay);
+            }
+            (Condition::Float(cond, w, a, b), false) => {
+                self.asm.float_jump_unless(cond, w, a, b, take);
+            }
+        }
+        self.leaving.push((take, at));
+        Ok(())
+    }
+
     /// The targets follow the cell, 4 bytes each, the default last.
     fn branch_table(&mut self, value: &Value, at: u32, bytes: u32) -> Done {
         let index = self.take()?;

@@ -101,13 +101,16 @@ pub(super) fn encode(
         ints: 0,
         floats: 0,
     };
-    let runs = Runs::new(function);
+    let runs = match around.count {
+        true => Runs::of_blocks(function),
+        false => Runs::new(function),
+    };
     encoder.enter();
     let insts = function.insts();
     let mut n = 0;
     while n < insts.len() {
         let cell = encoder.at();
-        if around.count && (n == 0 || runs.is_labelled(n) || insts[n - 1].root.branches()) {
+        if around.count && (n == 0 || runs.is_labelled(n)) {
             encoder.count(n);
         }
         let sets_result = matches!(insts[n].root, Root::Set(Place::Slot(FRAME_HEADER)));

@@ -152,6 +152,15 @@ impl<'a> Cells<'a> {
         Cells { function, labelled }
     }
 
+    /// The same, but no cell goes on behind a branch: all of it runs as often as it starts.
+    pub fn of_blocks(function: &'a Function) -> Cells<'a> {
+        let mut cells = Cells::new(function);
+        for (next, inst) in (1..).zip(function.insts()) {
+            cells.labelled[next] |= inst.root.branches();
+        }
+        cells
+    }
+
     /// Whether an instruction can be reached other than from the one before it.
     pub fn is_labelled(&self, inst: usize) -> bool {
         self.labelled[inst]

@@ -11,7 +11,7 @@ use vm_trap::TrapCode;
 use super::super::fixed::Fixed;
 use super::super::operands::cell_bytes;
 use super::super::{fixed_handler, shapes};
-use super::shape::{RootTrees, Tree, address_registers, operators, root_bytes};
+use super::shape::{RootTrees, Tree, address_registers, operators};
 use super::values::{Corners, Kind, Random, payloads, same};
 use super::world::*;
 use crate::semantics;
@@ -29,6 +29,8 @@ struct Case<'a> {
     outside: bool,
     /// The memory that accesses so far have read or written.
     touched: Vec<Range<usize>>,
+    /// Where the operands of branches stand.
+    branches: Vec<usize>,
     /// What the roots so far have done.
     expected: Expected,
 }
@@ -41,6 +43,8 @@ struct Expected {
     global: (Kind, u128),
     /// The number of the mark that a branch leads to.
     mark: u64,
+    /// Whether a branch has been taken: what follows it is not done.
+    left: bool,
     /// What stores have written: where, and how it is compared.
     stored: Vec<(Range<usize>, Kind)>,
     /// Whether floating-point arithmetic had a NaN to work on that was not canonical.
@@ -256,7 +260,10 @@ impl Case<'_> {
                 self.put(GLOBAL_AT);
             }
             // The target is filled in when the cell's size is known.
-            Symbol::BrIf | Symbol::BrUnless => self.put(0),
+            Symbol::BrIf | Symbol::BrUnless => {
+                self.branches.push(self.operands.len());
+                self.put(0);
+            }
             Symbol::BrTable => self.put(2),
             Symbol::CallIndirect => {
                 self.put(TABLE_AT);
@@ -276,12 +283,14 @@ impl Case<'_> {
             match self.tree(tree, used) {
                 Ok(value) => values.push(value),
                 Err(code) => {
-                    self.expected.trap.get_or_insert(code as u32);
+                    if !self.expected.left {
+                        self.expected.trap.get_or_insert(code as u32);
+                    }
                     values.push(0);
                 }
             }
         }
-        if self.expected.trap.is_some() {
+        if self.expected.left || self.expected.trap.is_some() {
             return;
         }
         let kind = Kind::of(&trees[0]);
@@ -319,8 +328,12 @@ impl Case<'_> {
             Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
                 self.expected.global = (kind, values[0]);
             }
-            Symbol::BrIf => self.expected.mark = 1 + u64::from(truth),
-            Symbol::BrUnless => self.expected.mark = 1 + u64::from(!truth),
+            Symbol::BrIf | Symbol::BrUnless => {
+                if truth == (*root == Symbol::BrIf) {
+                    self.expected.left = true;
+                    self.expected.mark = 1 + branch_mark(self.branches.len() - 1) as u64;
+                }
+            }
             Symbol::BrTable => {
                 self.expected.mark = match values[0] as u32 {
                     0 => 2,
@@ -338,6 +351,12 @@ impl Case<'_> {
             other => panic!("{other:?} is not tested"),
         }
     }
+}
+
+/// The mark that the branch with this number in a cell leads to: the first has its own, so that another
+/// branch does not pass for it.
+fn branch_mark(nth: usize) -> usize {
+    1 + nth.min(1)
 }
 
 /// Runs handlers, each in the world that the one before has left.
@@ -370,6 +389,7 @@ impl Tester {
             memory: world.memory.clone(),
             global: (Kind::Bits128, pair(*world.global)),
             mark: 0,
+            left: false,
             stored: Vec::new(),
             payloads: false,
             trap: None,
@@ -383,10 +403,11 @@ impl Tester {
             addresses: address_registers(roots),
             outside: false,
             touched: Vec::new(),
+            branches: Vec::new(),
             expected,
         };
         for (n, root) in roots.iter().enumerate() {
-            // A trap ends the cell; the operands of what follows it are still there.
+            // A trap or a branch ends the cell; the operands of what follows it are still there.
             case.root(n, root);
         }
         // Which of two payloads a NaN gets is open, and an operator behind may tell them apart by
@@ -395,7 +416,7 @@ impl Tester {
         if case.outside || (case.expected.payloads && operators > 1) {
             return false;
         }
-        let (mut operands, mut expected) = (case.operands, case.expected);
+        let (mut operands, branches, mut expected) = (case.operands, case.branches, case.expected);
         let last = roots.last().expect("a shape has a root").0;
 
         // Registers before, the cell, registers after.
@@ -409,10 +430,8 @@ impl Tester {
             let before: usize = marks[..n].iter().map(|mark| mark.0.len()).sum();
             bytes + table_bytes + restore_bytes + before as u32
         };
-        if matches!(last, Symbol::BrIf | Symbol::BrUnless) {
-            // The last root's own operand stands behind those of the roots before.
-            let at: u32 = roots[..roots.len() - 1].iter().map(root_bytes).sum();
-            operands[at as usize..][..4].copy_from_slice(&target(1).to_ne_bytes());
+        for (nth, at) in branches.into_iter().enumerate() {
+            operands[at..][..4].copy_from_slice(&target(branch_mark(nth)).to_ne_bytes());
         }
         program.cell(shapes::address(handler), &operands);
         if last == Symbol::BrTable {

@@ -6,8 +6,6 @@ use vm_translate::op::Effect;
 use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 use vm_translate::{Op, StoreOp, Ty};
 
-use super::super::operands::operand_bytes;
-
 #[derive(Debug)]
 pub(super) enum Tree {
     Leaf(Symbol, Ty),
@@ -135,17 +133,4 @@ pub(super) fn address_registers(roots: &[RootTrees]) -> Vec<Symbol> {
         }
     }
     found
-}
-
-/// Bytes of a root's operands and those of its trees.
-pub(super) fn root_bytes((root, trees): &RootTrees) -> u32 {
-    pub(super) fn tree_bytes(tree: &Tree) -> u32 {
-        match tree {
-            Tree::Leaf(symbol, _) => operand_bytes(*symbol),
-            Tree::Op(op, operands) => {
-                operand_bytes(Symbol::Op(*op)) + operands.iter().map(tree_bytes).sum::<u32>()
-            }
-        }
-    }
-    operand_bytes(*root) + trees.iter().map(tree_bytes).sum::<u32>()
 }
