@@ -62,6 +62,10 @@ const LINE_COST: f64 = 60.0;
 /// How much of a pattern's worth is what its registers were seen to be, rather than what those of
 /// all patterns are.
 const SEEN: f64 = 0.3;
+/// What a dispatch counts.
+const DISPATCH: u64 = 10;
+/// What it counts that a value, made and used in one cell, is put nowhere in between.
+const PASSED: u64 = 4;
 /// The most pinned registers of a kind.
 const MAX_PINNED: usize = 16;
 
@@ -213,7 +217,7 @@ impl Survey {
                     continue;
                 };
                 let (pattern, reach): (Pattern, Reach) = Pattern::of(&shape, table.registers());
-                let share = weight * count as f64 / total.max(1) as f64;
+                let share = weight * count as f64 / (DISPATCH * total.max(1)) as f64;
                 let seen = survey.seen.entry(pattern).or_default();
                 *seen.shares.entry(number).or_default() += share;
                 seen.by_reach[usize::from(reach)] += share;
@@ -292,16 +296,25 @@ fn look(
             .map_or(next..next + 1, |(run, _)| run.clone());
         let count = counts[next];
         dispatches += count;
+        if found.is_some() && count > 0 {
+            let tree = (run.start + 1..run.end).find_map(|user| {
+                let key = nested(function, run.start..user, user..run.end, budget)?;
+                table.find(key).is_none().then_some(key)
+            });
+            if let Some(key) = tree {
+                *shares.entry(key).or_default() += count * PASSED;
+            }
+        }
         if let Some(before) = &before
             && found.is_some()
             && count > 0
             && !cells.is_labelled(next)
         {
             // A value that is not put anywhere is better than one that is.
-            let saved = nested(function, before.clone(), run.clone(), table, budget)
+            let saved = nested(function, before.clone(), run.clone(), budget)
                 .or_else(|| pair(function, &cells, before.start..run.end, budget));
             if let Some(key) = saved {
-                *shares.entry(key).or_default() += count;
+                *shares.entry(key).or_default() += count * DISPATCH;
             }
         }
         // A call ends its cell, because the callee returns behind it.
@@ -341,7 +354,6 @@ fn nested(
     function: &Function,
     first: Range<usize>,
     second: Range<usize>,
-    table: &ShapeTable,
     budget: Budget,
 ) -> Option<ShapeKey> {
     let insts = function.insts();
@@ -349,11 +361,11 @@ fn nested(
     let Root::Set(place) = maker.root else {
         return None;
     };
-    let registers = table.registers();
     let passing = match place {
-        Place::Int(n) => n >= registers.pinned_ints,
-        Place::Float(n) => n >= registers.pinned_floats,
-        Place::Slot(slot) => slot >= function.saves() + function.pins().len() as u32,
+        Place::Int(_) | Place::Float(_) => {
+            !(function.pins().iter()).any(|pin| pin.place == place)
+        }
+        Place::Slot(slot) => slot >= function.saves().end,
         Place::Vector(_) => false,
     };
     let tree = function.nodes(maker);

@@ -91,17 +91,17 @@ impl Checker<'_> {
         let values = function.param_slots().max(function.result_slots());
         let start = crate::ir::FRAME_HEADER + values;
         let saves = function.saves();
-        if saves < start || saves < function.zeroed().end {
+        if saves.start < start || saves.start < function.zeroed().end {
             return Err("saved registers overlap parameters, results or locals".to_owned());
         }
-        if saves + function.pins().len() as Slot > function.frame_slots() {
+        if saves.end > function.frame_slots() {
             return Err("saved registers are outside the frame".to_owned());
         }
         for pin in function.pins() {
             let in_range = match pin.place {
                 Place::Slot(_) | Place::Vector(_) => false,
-                Place::Int(n) => n < self.registers.pinned_ints,
-                Place::Float(n) => n < self.registers.pinned_floats,
+                Place::Int(n) => n < self.registers.pinned_ints.min(function.saved_ints()),
+                Place::Float(n) => n < self.registers.pinned_floats.min(function.saved_floats()),
             };
             if !in_range {
                 return Err(format!("local {} is pinned to {}", pin.local, pin.place));
@@ -183,7 +183,7 @@ impl Checker<'_> {
 
     fn call(&self, base: Slot, ty: &crate::FuncType) -> Result<(), String> {
         let values = ty.slots();
-        if base < self.function.saves() + self.function.pins().len() as Slot {
+        if base < self.function.saves().end {
             return Err("a callee's frame overlaps the locals".to_owned());
         }
         if base + crate::ir::FRAME_HEADER + values > self.function.frame_slots() {
@@ -196,7 +196,7 @@ impl Checker<'_> {
         if args != ty.param_slots() {
             return Err("arguments do not take as many slots as the parameters".to_owned());
         }
-        if base < self.function.saves() + self.function.pins().len() as Slot {
+        if base < self.function.saves().end {
             return Err("a callee's arguments overlap the locals".to_owned());
         }
         // Its results are not returned here, but to where it takes this function's place.
@@ -219,8 +219,9 @@ impl Checker<'_> {
     fn is_temp(&self, place: Place) -> bool {
         match place {
             Place::Slot(_) | Place::Vector(_) => false,
-            Place::Int(n) => n >= self.registers.pinned_ints,
-            Place::Float(n) => n >= self.registers.pinned_floats,
+            Place::Int(_) | Place::Float(_) => {
+                !(self.function.pins().iter()).any(|pin| pin.place == place)
+            }
         }
     }
 
@@ -229,18 +230,13 @@ impl Checker<'_> {
         let ok = match place {
             Place::Slot(slot) | Place::Vector(slot) => {
                 let end = place.slots().map_or(slot, |slots| slots.end);
-                let saved = self.function.saves()
-                    ..self.function.saves() + self.function.pins().len() as Slot;
+                let saved = self.function.saves();
                 slot >= crate::ir::FRAME_HEADER
                     && end <= self.function.frame_slots()
                     && !(slot..end).any(|slot| saved.contains(&slot))
             }
-            Place::Int(n) if n < r.pinned_ints => {
-                self.function.pins().iter().any(|pin| pin.place == place)
-            }
-            Place::Float(n) if n < r.pinned_floats => {
-                self.function.pins().iter().any(|pin| pin.place == place)
-            }
+            Place::Int(n) if n < r.pinned_ints => n < self.function.saved_ints(),
+            Place::Float(n) if n < r.pinned_floats => n < self.function.saved_floats(),
             Place::Int(n) => n < r.pinned_ints + r.temp_ints,
             Place::Float(n) => n < r.pinned_floats + r.temp_floats,
         };

@@ -57,8 +57,9 @@ impl Display for Listing<'_> {
                 write!(f, " from s{slot}")?;
             }
         }
-        if !function.pins().is_empty() {
-            write!(f, ", saves s{}", function.saves())?;
+        let saves = function.saves();
+        if !saves.is_empty() {
+            write!(f, ", saves s{}..s{}", saves.start, saves.end)?;
         }
         if !function.zeroed().is_empty() {
             write!(

@@ -367,6 +367,8 @@ pub struct Function {
     pub(crate) result_slots: u32,
     pub(crate) zeroed: std::ops::Range<Slot>,
     pub(crate) saves: Slot,
+    pub(crate) saved_ints: u8,
+    pub(crate) saved_floats: u8,
     pub(crate) frame_slots: u32,
     pub(crate) pins: Vec<Pin>,
     pub(crate) insts: Vec<Inst>,
@@ -397,10 +399,22 @@ impl Function {
         self.zeroed.clone()
     }
 
-    /// The first of the slots where entry saves the registers of [`Function::pins`], one each and
-    /// in that order.
-    pub fn saves(&self) -> Slot {
-        self.saves
+    /// The slots where entry saves the registers that the function changes:
+    /// [`Function::saved_ints`] and then [`Function::saved_floats`], one each.
+    pub fn saves(&self) -> std::ops::Range<Slot> {
+        let saved = Slot::from(self.saved_ints) + Slot::from(self.saved_floats);
+        self.saves..self.saves + saved
+    }
+
+    /// How many integer registers, from the first on, are to be saved: those that hold locals, and
+    /// those after them that are temporary here.
+    pub fn saved_ints(&self) -> u8 {
+        self.saved_ints
+    }
+
+    /// How many float registers, from the first on, are to be saved.
+    pub fn saved_floats(&self) -> u8 {
+        self.saved_floats
     }
 
     /// Slots in the frame, header included, up to the end of the arguments (and of the results)

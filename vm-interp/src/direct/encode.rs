@@ -263,13 +263,12 @@ impl Encoder<'_> {
             let pins = function.pins().iter();
             pins.filter(move |pin| matches!(pin.place, Place::Float(_)) == float)
         };
-        let count = |float| kind(float).count() as u8;
         let leading = |float| {
             kind(float)
                 .map_while(|pin| pin.parameter)
                 .collect::<Vec<_>>()
         };
-        (self.ints, self.floats) = (count(false), count(true));
+        (self.ints, self.floats) = (function.saved_ints(), function.saved_floats());
 
         let frame_bytes = slot_bytes(function.frame_slots());
         let zeroed = function.zeroed();
@@ -281,7 +280,7 @@ impl Encoder<'_> {
             params: params.len() as u8,
         });
         self.put32(frame_bytes);
-        self.put_slot(function.saves());
+        self.put_slot(function.saves().start);
         self.put_slot(zeroed.start);
         self.put32(zeroed.len() as u32);
         params.iter().for_each(|slot| self.put_slot(*slot));
@@ -293,7 +292,7 @@ impl Encoder<'_> {
                 floats: self.floats,
                 params: params.len() as u8,
             });
-            self.put_slot(function.saves() + u32::from(self.ints));
+            self.put_slot(function.saves().start + u32::from(self.ints));
             params.iter().for_each(|slot| self.put_slot(*slot));
             self.pad();
         }
@@ -336,7 +335,7 @@ impl Encoder<'_> {
             ints: self.ints,
             value,
         });
-        self.put_slot(self.function.saves());
+        self.put_slot(self.function.saves().start);
         if let Some(operand) = operand {
             self.put32(operand);
         }
@@ -349,7 +348,7 @@ impl Encoder<'_> {
             self.fixed(Fixed::RestoreFloats {
                 floats: self.floats,
             });
-            self.put_slot(self.function.saves() + u32::from(self.ints));
+            self.put_slot(self.function.saves().start + u32::from(self.ints));
             self.pad();
         }
     }
@@ -366,7 +365,7 @@ impl Encoder<'_> {
             Root::Return => {
                 self.restore_floats();
                 self.fixed(Fixed::Return { ints: self.ints });
-                self.put_slot(self.function.saves());
+                self.put_slot(self.function.saves().start);
                 self.pad();
             }
             Root::Call { func, base } => {
@@ -406,7 +405,7 @@ impl Encoder<'_> {
                 self.restore_floats();
                 self.fixed(Fixed::ReturnCall { ints: self.ints });
                 self.put((self.around.entry)(func));
-                self.put_slot(self.function.saves());
+                self.put_slot(self.function.saves().start);
                 self.put_slot(base + FRAME_HEADER);
                 self.put32(args);
                 self.pad();
@@ -453,7 +452,7 @@ impl Encoder<'_> {
 
     /// What [`super::calls::tail_call`] reads.
     fn tail_operands(&mut self, base: Slot, args: u32) {
-        self.put_slot(self.function.saves());
+        self.put_slot(self.function.saves().start);
         self.put_slot(base + FRAME_HEADER);
         self.put32(args);
         self.put32(self.function.result_slots());

@@ -7,7 +7,8 @@ use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
 use super::Translator;
-use super::expr::{self, Expr, Temps, Term};
+use super::expr::{self, Expr, Term};
+use super::registers::Temps;
 
 /// The shape of an instruction.
 #[derive(Clone, Copy)]
@@ -45,6 +46,8 @@ pub(super) struct Output {
     pub(super) tables: Vec<Label>,
     /// One past the highest slot used.
     pub(super) slots: Slot,
+    /// The registers that have been set.
+    pub(super) set: Temps,
     /// How many instructions there were when a label was bound last.
     last_bound: usize,
 }
@@ -110,10 +113,11 @@ impl Output {
     /// of what the instruction is for.
     #[inline]
     pub(super) fn whole(&mut self, root: Root, terms: &[Term], shape: Shape, offset: u32) {
-        if let Root::Set(place) = root
-            && let Some(slots) = place.slots()
-        {
-            self.slots = self.slots.max(slots.end);
+        if let Root::Set(place) = root {
+            match place.slots() {
+                Some(slots) => self.slots = self.slots.max(slots.end),
+                None => self.set = self.set | Temps::of_register(place),
+            }
         }
         let first_node = self.nodes.len() as u32;
         let mut traps = Traps::of_root(&root);

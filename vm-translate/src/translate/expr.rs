@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::ir::{Node, Place, Root};
 use crate::op::{Effect, Op, Ty};
-use crate::shape::{Registers, ShapeKey, Symbol, Symbols};
+use crate::shape::{ShapeKey, Symbol, Symbols};
 
 /// A node and the offset in the module of the instruction it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -244,61 +244,5 @@ impl std::ops::BitOr for Effects {
 
     fn bitor(self, other: Effects) -> Effects {
         Effects(self.0 | other.0)
-    }
-}
-
-/// A set of temporary registers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Temps(u32);
-
-impl Temps {
-    pub(super) const NONE: Temps = Temps(0);
-
-    pub(super) fn of_place(place: Place, registers: &Registers) -> Temps {
-        match place {
-            Place::Int(n) if n >= registers.pinned_ints => Temps(1 << n),
-            Place::Float(n) if n >= registers.pinned_floats => Temps(1 << (16 + n)),
-            _ => Temps::NONE,
-        }
-    }
-
-    pub(super) fn of(terms: &[Term], registers: &Registers) -> Temps {
-        let mut temps = Temps::NONE;
-        for term in terms {
-            if let Node::Place(place) = term.node {
-                temps = temps | Temps::of_place(place, registers);
-            }
-        }
-        temps
-    }
-
-    /// A register for a value of a type that is not in the set.
-    pub(super) fn free(self, ty: Ty, registers: &Registers) -> Option<Place> {
-        if ty == Ty::V128 {
-            return None;
-        }
-        let float = ty.is_float();
-        let (first, count) = if float {
-            (registers.pinned_floats, registers.temp_floats)
-        } else {
-            (registers.pinned_ints, registers.temp_ints)
-        };
-        (first..first + count)
-            .map(|n| {
-                if float {
-                    Place::Float(n)
-                } else {
-                    Place::Int(n)
-                }
-            })
-            .find(|place| self.0 & Temps::of_place(*place, registers).0 == 0)
-    }
-}
-
-impl std::ops::BitOr for Temps {
-    type Output = Temps;
-
-    fn bitor(self, other: Temps) -> Temps {
-        Temps(self.0 | other.0)
     }
 }

@@ -15,6 +15,9 @@ use super::stack::Local;
 /// costs about as much as so many accesses of a slot.
 const MIN_PIN_WEIGHT: u32 = 3;
 
+/// And only if they weigh one in so many of all uses of locals: a temporary is worth as much.
+const MIN_PIN_SHARE: u64 = 50;
+
 /// The layout of the frame up to the operand stack.
 #[derive(Debug, Default)]
 pub(super) struct Locals {
@@ -24,8 +27,6 @@ pub(super) struct Locals {
     pub(super) zeroed: Range<Slot>,
     /// The first slot for saved registers.
     pub(super) saves: Slot,
-    /// The first slot of the operand stack.
-    pub(super) end: Slot,
     /// While laying out: each local's type.
     types: Vec<Ty>,
     /// While laying out: the heaviest locals of a kind, with their weights.
@@ -83,16 +84,17 @@ impl Locals {
         // The results stand where the parameters and locals were; the registers are restored
         // after the results have been put there.
         self.saves = next.max(FRAME_HEADER + ty.result_slots());
-        self.end = self.saves + self.pins.len() as Slot;
         Ok(())
     }
 
     /// Gives the heaviest locals of a kind that are worth it a register, of so many.
     fn pin(&mut self, float: bool, registers: u8, register: fn(u8) -> Place, weights: &[u32]) {
+        let all: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+        let least = MIN_PIN_WEIGHT.max((all / MIN_PIN_SHARE) as u32);
         let heaviest = &mut self.heaviest;
         heaviest.clear();
         for (local, (ty, weight)) in self.types.iter().zip(weights).enumerate() {
-            if *weight < MIN_PIN_WEIGHT || *ty == Ty::V128 || ty.is_float() != float {
+            if *weight < least || *ty == Ty::V128 || ty.is_float() != float {
                 continue;
             }
             // Of equally heavy locals the first comes first.

@@ -8,6 +8,7 @@
 //! | `stack` | the symbolic operand stack |
 //! | `lookahead` | what has to be known in advance |
 //! | `locals` | where locals live |
+//! | `registers` | which registers hold locals, and which are temporary |
 //! | `emit` | from trees to instructions that the executor has |
 //! | `pending` | computing pending trees when their time has come |
 //! | `control` | blocks, branches, returns |
@@ -26,6 +27,7 @@ mod locals;
 mod lookahead;
 mod operators;
 mod pending;
+mod registers;
 mod stack;
 mod vectors;
 
@@ -40,6 +42,7 @@ use emit::Output;
 use idiom::WideProduct;
 use locals::Locals;
 use lookahead::Lookahead;
+use registers::Use;
 use stack::Stack;
 
 /// What a translation depends on besides the module.
@@ -73,7 +76,7 @@ const MAX_INSTS: usize = 1 << 23;
 struct Translator<'a> {
     module: &'a Module,
     shapes: &'a dyn Shapes,
-    registers: Registers,
+    registers: Use,
     unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
     locals: Locals,
     stack: Stack,
@@ -139,13 +142,13 @@ impl Module {
             self.features(),
         );
         let body = FunctionBody::new(reader);
-        let registers = options.shapes.registers();
+        let offered = options.shapes.registers();
         let ty = self.func_type(func);
         let product = WideProduct::of(ty, &body);
         let pinned = match product {
             // Every parameter is read once or twice, so none is worth a register.
             Some(_) => Registers::NONE,
-            None => registers,
+            None => offered,
         };
         let TranslateAllocations {
             mut lookahead,
@@ -155,8 +158,10 @@ impl Module {
             mut out,
         } = std::mem::take(allocations);
         locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
+        let registers = Use::new(offered, &locals.pins);
+        let base = locals.saves + registers.save_slots();
         out.reserve_for_body(range.len());
-        out.slots = locals.end;
+        out.slots = base;
         frames.clear();
         frames.push(Frame::function(self.func_type_index(func), ty.results()));
         let mut translator = Translator {
@@ -164,7 +169,7 @@ impl Module {
             shapes: options.shapes,
             registers,
             unchecked: options.unchecked,
-            stack: Stack::reuse(stack, locals.end, registers),
+            stack: Stack::reuse(stack, base, registers),
             locals,
             frames,
             lookahead,
@@ -196,12 +201,15 @@ impl Module {
             // A recognised body uses none of its own locals.
             zeroed.end = zeroed.start;
         }
+        let (saved_ints, saved_floats) = registers.saved(out.set);
         let function = Function {
             index: func,
             param_slots: ty.param_slots(),
             result_slots: ty.result_slots(),
             zeroed,
             saves: locals.saves,
+            saved_ints,
+            saved_floats,
             frame_slots: out.slots.max(FRAME_HEADER),
             pins: std::mem::take(&mut locals.pins),
             insts: out.insts,

@@ -7,9 +7,10 @@
 
 use crate::ir::{Node, Place, Slot};
 use crate::op::{Op, Ty};
-use crate::shape::{Registers, Symbol, Symbols};
+use crate::shape::{Symbol, Symbols};
 
-use super::expr::{self, Effects, Expr, Facts, Temps, Term};
+use super::expr::{self, Effects, Expr, Facts, Term};
+use super::registers::{Temps, Use};
 
 /// An entry of the operand stack.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,7 @@ pub(super) struct Stack {
     low: usize,
     /// The first slot of the operand stack area.
     base: Slot,
-    registers: Registers,
+    registers: Use,
 }
 
 fn local_bit(place: Place) -> u64 {
@@ -111,14 +112,14 @@ impl Default for Stack {
             terms: Vec::new(),
             low: 0,
             base: 0,
-            registers: Registers::NONE,
+            registers: Use::default(),
         }
     }
 }
 
 impl Stack {
     /// An empty stack, in the memory of one that is no longer needed.
-    pub(super) fn reuse(old: Stack, base: Slot, registers: Registers) -> Stack {
+    pub(super) fn reuse(old: Stack, base: Slot, registers: Use) -> Stack {
         let Stack {
             mut entries,
             mut terms,
@@ -222,8 +223,7 @@ impl Stack {
     pub(super) fn is_local_place(&self, place: Place) -> bool {
         match place {
             Place::Slot(slot) | Place::Vector(slot) => slot < self.base,
-            Place::Int(n) => n < self.registers.pinned_ints,
-            Place::Float(n) => n < self.registers.pinned_floats,
+            Place::Int(_) | Place::Float(_) => self.registers.is_pinned(place),
         }
     }
 

@@ -134,18 +134,23 @@ impl Eval<'_> {
         for slot in function.zeroed() {
             self.slots[frame + slot as usize] = 0;
         }
-        let saves = frame + function.saves() as usize;
-        for (n, pin) in function.pins().iter().enumerate() {
-            self.slots[saves + n] = self.read(pin.place, frame) as u64;
+        let saves = frame + function.saves().start as usize;
+        let ints = (0..function.saved_ints()).map(Place::Int);
+        let floats = (0..function.saved_floats()).map(Place::Float);
+        let saved: Vec<(usize, Place)> = (saves..).zip(ints.chain(floats)).collect();
+        for (slot, register) in &saved {
+            self.slots[*slot] = self.read(*register, frame) as u64;
+        }
+        for pin in function.pins() {
             let value = pin
                 .parameter
                 .map_or(0, |slot| self.slots[frame + slot as usize]);
             self.write(pin.place, frame, value.into());
         }
         let tail = self.body(function, frame)?;
-        for (n, pin) in function.pins().iter().enumerate() {
-            let saved = self.slots[saves + n];
-            self.write(pin.place, frame, saved.into());
+        for (slot, register) in saved {
+            let value = self.slots[slot];
+            self.write(register, frame, value.into());
         }
         if let Some(Tail { func, from, args }) = tail {
             // In the same frame, of which nothing but the arguments is left.
