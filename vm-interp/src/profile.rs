@@ -10,7 +10,8 @@ use vm_translate::shape::ShapeKey;
 pub struct FunctionProfile {
     /// The function's instructions, as they were encoded.
     pub function: Function,
-    /// Its cells, in order. Those that enter the function are not listed.
+    /// Its cells, in order. Those that enter the function are not listed. While it is counted, a cell
+    /// ends with its first branch, so that all of it runs equally often; without counting, some go on.
     pub cells: Vec<CellProfile>,
 }
 

@@ -24,21 +24,32 @@ const SUMS: &str = r#"(module
     (func (export "run") (param i32) (result i32) (call $sum (local.get 0)))
     (func $never (export "never") (unreachable)))"#;
 
+/// Counts how many of the numbers below what it is told are neither 3 nor more than 5.
+const SIEVE: &str = r#"(module
+    (func (export "run") (param $n i32) (result i32) (local $sum i32)
+        (loop $next
+            (block $skip
+                (br_if $skip (i32.gt_s (local.get $n) (i32.const 5)))
+                (br_if $skip (i32.eq (local.get $n) (i32.const 3)))
+                (local.set $sum (i32.add (local.get $sum) (i32.const 1))))
+            (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum)))"#;
+
 /// How often the inner loop of [`SUMS`] runs for each of the outer one.
 const INNER: u64 = 64;
 
-/// Runs the sums so often, and counts; nothing if this host has no direct threading.
-fn profile(times: i32) -> Option<(Module, Vec<FunctionProfile>)> {
+/// Runs a module, and counts; nothing if this host has no direct threading.
+fn profile(text: &str, argument: i32) -> Option<(Module, Vec<FunctionProfile>)> {
     vm_interp::direct_availability().ok()?;
     let mut config = Config::new();
     config.threading(Threading::Direct).profile(true);
     let engine = Engine::new(&config).expect("direct threading is there");
-    let module = Module::new(&engine, wat::parse_str(SUMS).expect("well-formed")).expect("valid");
+    let module = Module::new(&engine, wat::parse_str(text).expect("well-formed")).expect("valid");
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).expect("nothing is imported");
     let run = instance.get_typed_func::<i32, i32>(&mut store, "run");
     run.expect("it is exported")
-        .call(&mut store, times)
+        .call(&mut store, argument)
         .expect("no trap");
     let profile = module.profile().expect("it has been translated before");
     Some((module, profile))
@@ -46,7 +57,12 @@ fn profile(times: i32) -> Option<(Module, Vec<FunctionProfile>)> {
 
 /// [`SUMS`] with their counts, for training.
 fn program() -> Option<Program> {
-    let (module, profile) = profile(100)?;
+    counted(SUMS, 100)
+}
+
+/// A module with its counts.
+fn counted(text: &str, argument: i32) -> Option<Program> {
+    let (module, profile) = profile(text, argument)?;
     let parsed = vm_translate::Module::new(module.binary(), &Features::default());
     Some(Program::new(
         Arc::new(parsed.expect("valid")),
@@ -61,7 +77,7 @@ fn name(index: u32) -> String {
 
 #[test]
 fn counts_are_exact() {
-    let Some((_, profile)) = profile(10) else {
+    let Some((_, profile)) = profile(SUMS, 10) else {
         return;
     };
     let functions: Vec<u32> = profile.iter().map(|p| p.function.index()).collect();
@@ -80,7 +96,7 @@ fn counts_are_exact() {
 
 #[test]
 fn the_report_names_functions_and_shapes() {
-    let Some((_, profile)) = profile(10) else {
+    let Some((_, profile)) = profile(SUMS, 10) else {
         return;
     };
     let text = report(&profile, REGISTERS, 3, name);
@@ -127,6 +143,66 @@ fn training_leaves_fewer_dispatches_within_its_budget() {
     table::read(&text, REGISTERS).expect("it is in the notation");
     let again = ShapeTable::read(&(text + BASE), REGISTERS).expect("so it is");
     assert_eq!(dispatches(&programs[0].0, &again), end);
+}
+
+#[test]
+fn a_shape_that_goes_on_behind_a_branch_saves_a_dispatch_where_it_is_not_taken() {
+    const TIMES: u64 = 100;
+    let Some(program) = counted(SIEVE, TIMES as i32) else {
+        return;
+    };
+    let read = |lines: &str| ShapeTable::read(&format!("{lines}\n{BASE}"), REGISTERS);
+    let count = |lines: &str| dispatches(&program, &read(lines).expect("in the notation"));
+    let plain = count("");
+    let two = count("br_if (i32.gt_s i1 c) ; br_if (i32.eq i1 c)");
+    assert_eq!(plain - two, 5, "numbers up to 5 come to the second branch");
+    let three = count(
+        "br_if (i32.gt_s i1 c) ; br_if (i32.eq i1 c)
+        br_if (i32.gt_s i1 c) ; br_if (i32.eq i1 c) ; set i2 (i32.add i2 c)",
+    );
+    assert_eq!(two - three, 4, "and all but one of them behind it");
+}
+
+#[test]
+fn training_tries_what_follows_a_branch() {
+    let Some(program) = counted(SIEVE, 5) else {
+        return;
+    };
+    let budget = Budget {
+        shapes: 2000,
+        least_share: 0.001,
+        operators: 4,
+        roots: 3,
+    };
+    let mut table = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");
+    let lines = train(&[(program, 1.0)], &mut table, budget, |_| {});
+    let behind = |text: &str| text.contains("br_if (i32.gt_s i1 c) ; ");
+    assert!(lines.iter().any(|line| behind(&line.text)), "{lines:?}");
+}
+
+#[test]
+fn a_value_made_and_used_in_one_cell_becomes_a_tree() {
+    let text = r#"(module (func (export "run") (param $n i32) (result i32) (local $sum i32)
+        (loop $next
+            (local.set $sum (i32.clz (i32.popcnt (local.get $n))))
+            (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum)))"#;
+    let Some(program) = counted(text, 100) else {
+        return;
+    };
+    let budget = Budget {
+        shapes: 500,
+        least_share: 0.001,
+        operators: 4,
+        roots: 1,
+    };
+    // One dispatch does both: the tree saves none, but nothing is put anywhere in between.
+    let cell = "set t (i32.popcnt i1) ; set i2 (i32.clz t)";
+    let table = ShapeTable::read(&format!("{cell}\n{BASE}"), REGISTERS);
+    let mut table = table.expect("in the notation");
+    let lines = train(&[(program, 1.0)], &mut table, budget, |_| {});
+    let whole = |text: &str| text.contains("(i32.clz (i32.popcnt i2))");
+    assert!(lines.iter().any(|line| whole(&line.text)), "{lines:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub use cells::{Cells, Found, Next, Traps, traps};
 ///
 /// Of each kind the first `pinned` hold locals for a whole function and are preserved by calls;
 /// the `temps` numbered after them hold values between instructions, and no longer than to the
-/// next label or call.
+/// next label or call. What a function does not need for locals may be temporary in it, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registers {
     /// Integer registers for locals.

@@ -15,7 +15,8 @@ use super::stack::Local;
 /// costs about as much as so many accesses of a slot.
 const MIN_PIN_WEIGHT: u32 = 3;
 
-/// And only if they weigh one in so many of all uses of locals: a temporary is worth as much.
+/// And only if they are at least one in so many of all uses of locals: as a temporary the register is
+/// worth as much.
 const MIN_PIN_SHARE: u64 = 50;
 
 /// The layout of the frame up to the operand stack.
@@ -90,11 +91,11 @@ impl Locals {
     /// Gives the heaviest locals of a kind that are worth it a register, of so many.
     fn pin(&mut self, float: bool, registers: u8, register: fn(u8) -> Place, weights: &[u32]) {
         let all: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
-        let least = MIN_PIN_WEIGHT.max((all / MIN_PIN_SHARE) as u32);
+        let least = u64::from(MIN_PIN_WEIGHT).max(all / MIN_PIN_SHARE);
         let heaviest = &mut self.heaviest;
         heaviest.clear();
         for (local, (ty, weight)) in self.types.iter().zip(weights).enumerate() {
-            if *weight < least || *ty == Ty::V128 || ty.is_float() != float {
+            if u64::from(*weight) < least || *ty == Ty::V128 || ty.is_float() != float {
                 continue;
             }
             // Of equally heavy locals the first comes first.

@@ -158,7 +158,7 @@ impl Module {
             mut out,
         } = std::mem::take(allocations);
         locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
-        let registers = Use::new(offered, &locals.pins);
+        let registers = Use::new(offered, &locals.pins, range.len());
         let base = locals.saves + registers.save_slots();
         out.reserve_for_body(range.len());
         out.slots = base;

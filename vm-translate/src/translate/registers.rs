@@ -6,9 +6,12 @@ use crate::op::Ty;
 
 use super::expr::Term;
 
-/// How many registers of a kind that could hold a local may be temporary instead. Each takes a slot
-/// of the frame, where the function saves it if it uses it.
-const MAX_BORROWED: u8 = 2;
+/// How many registers of a kind that could hold a local are temporary instead. Each takes a slot of
+/// the frame, where the function saves it if it uses it.
+const MOST_BORROWED: u8 = 2;
+
+/// But not in a body of fewer bytes: it has few values at once, and its frame stays small.
+const SHORT_BODY: usize = 40;
 
 /// What the executor offers, and what the function's locals leave of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,11 +33,10 @@ struct Kind {
 }
 
 impl Kind {
-    fn new(pinned: usize, most_pinned: u8, temps: u8) -> Kind {
-        let pinned = pinned as u8;
+    fn new(pinned: u8, most_pinned: u8, temps: u8, most_borrowed: u8) -> Kind {
         Kind {
             pinned,
-            borrowed: most_pinned.min(pinned + MAX_BORROWED),
+            borrowed: most_pinned.min(pinned + most_borrowed),
             temp: most_pinned,
             end: most_pinned + temps,
         }
@@ -48,18 +50,31 @@ impl Kind {
     /// How many have to be saved if these are set.
     fn saved(self, set: u32) -> u8 {
         let borrowed = set & ((1 << self.borrowed) - 1);
-        self.pinned.max((u32::BITS - borrowed.leading_zeros()) as u8)
+        self.pinned
+            .max((u32::BITS - borrowed.leading_zeros()) as u8)
     }
 }
 
 impl Use {
-    /// What a function has that pins these locals.
-    pub(super) fn new(offered: Registers, pins: &[Pin]) -> Use {
-        let floats = pins.iter().filter(|pin| matches!(pin.place, Place::Float(_)));
-        let floats = floats.count();
+    /// What a function has that pins these locals, with a body of so many bytes.
+    pub(super) fn new(offered: Registers, pins: &[Pin], body: usize) -> Use {
+        let of_floats = pins
+            .iter()
+            .filter(|pin| matches!(pin.place, Place::Float(_)));
+        let floats = of_floats.count() as u8;
+        let ints = pins.len() as u8 - floats;
+        let most_ints = if body < SHORT_BODY { 0 } else { MOST_BORROWED };
+        // Without a float local there is hardly a float temporary.
+        let most_floats = if floats == 0 { 0 } else { most_ints };
+        let Registers {
+            pinned_ints,
+            temp_ints,
+            pinned_floats,
+            temp_floats,
+        } = offered;
         Use {
-            ints: Kind::new(pins.len() - floats, offered.pinned_ints, offered.temp_ints),
-            floats: Kind::new(floats, offered.pinned_floats, offered.temp_floats),
+            ints: Kind::new(ints, pinned_ints, temp_ints, most_ints),
+            floats: Kind::new(floats, pinned_floats, temp_floats, most_floats),
         }
     }
 
