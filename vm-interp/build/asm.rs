@@ -298,12 +298,12 @@ pub(crate) trait Assembler: VectorAssembler {
 
     /// Goes on with the cell so many bytes further.
     fn dispatch(&mut self, bytes: u32);
-    /// Goes on with the cell that is as far as the operand says.
+    /// Goes on with the cell whose address is the operand.
     fn branch(&mut self, operand: u32);
     /// Goes on with the cell that [`Reg::Ip`] points to.
     fn dispatch_here(&mut self);
-    /// Advances [`Reg::Ip`] by the sign-extended 32 bits at `mem` and goes on there.
-    fn branch_by(&mut self, mem: Mem);
+    /// Goes on with the cell whose address is at `mem`.
+    fn branch_to(&mut self, mem: Mem);
 
     /// Calls a function of the executor out of guest mode, named registers preserved: with
     /// `arguments`, then the 32-bit operands at `operands`. Its answer is in `S0`; the other

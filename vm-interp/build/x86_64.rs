@@ -384,7 +384,7 @@ impl Assembler for X86_64 {
 
     fn table_entry(&mut self, dst: Reg, index: Reg) {
         let wide = |reg| name(Width::W64, reg);
-        self.line(format_args!("lea {}, [rbx + 4*{}]", wide(dst), wide(index)));
+        self.line(format_args!("lea {}, [rbx + 8*{}]", wide(dst), wide(index)));
     }
 
     fn table_element(&mut self, dst: Reg, index: Reg) {
@@ -741,16 +741,15 @@ impl Assembler for X86_64 {
     }
 
     fn branch(&mut self, operand: u32) {
-        self.branch_by(Mem::Operand(operand));
+        self.branch_to(Mem::Operand(operand));
     }
 
     fn dispatch_here(&mut self) {
         self.line(format_args!("jmp [rbx]"));
     }
 
-    fn branch_by(&mut self, m: Mem) {
-        self.line(format_args!("movsxd rax, dword ptr {}", mem(m)));
-        self.line(format_args!("add rbx, rax"));
+    fn branch_to(&mut self, m: Mem) {
+        self.line(format_args!("mov rbx, {}", mem(m)));
         self.line(format_args!("jmp [rbx]"));
     }
 

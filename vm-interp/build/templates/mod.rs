@@ -10,7 +10,7 @@ use vm_translate::{Op, Ty};
 use crate::asm::*;
 use crate::operands::{HANDLER_BYTES, cell_bytes, operand_bytes};
 use crate::operators::*;
-use vm_translate::shape::table::{Shape, Tree};
+use vm_translate::shape::table::{RootShape, Shape, Tree};
 
 mod floats;
 mod ints;
@@ -89,11 +89,20 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     let mut places = Places {
         next: HANDLER_BYTES,
     };
+    let branches = |root: &RootShape| matches!(root.root, Symbol::BrIf | Symbol::BrUnless);
+    let targets: Vec<u32> = (shape.roots.iter())
+        .filter(|root| branches(root))
+        .map(|root| places.take(root.root))
+        .collect();
+    let mut targets = targets.into_iter();
     let roots: Vec<_> = shape
         .roots
         .iter()
         .map(|root| {
-            let at = places.take(root.root);
+            let at = match branches(root) {
+                true => targets.next().unwrap_or_default(),
+                false => places.take(root.root),
+            };
             let values: Vec<_> = root.trees.iter().map(|tree| places.value(tree)).collect();
             (root, at, values)
         })

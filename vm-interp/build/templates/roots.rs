@@ -197,7 +197,7 @@ impl<A: Assembler> Templates<'_, A> {
         Ok(())
     }
 
-    /// The targets follow the cell, 4 bytes each, the default last.
+    /// The targets follow the cell, a word each, the default last.
     fn branch_table(&mut self, value: &Value, at: u32, bytes: u32) -> Done {
         let index = self.take()?;
         self.int(value, Ty::I32, index)?;
@@ -207,7 +207,7 @@ impl<A: Assembler> Templates<'_, A> {
         self.asm
             .move_unless(Cond::LtU, Width::W32, index, Reg::Address);
         self.asm.table_entry(Reg::Address, index);
-        self.asm.branch_by(Mem::At(Reg::Address, bytes as i32));
+        self.asm.branch_to(Mem::At(Reg::Address, bytes as i32));
         self.give(index);
         Ok(())
     }

@@ -262,8 +262,13 @@ impl Inner {
                 Counter { inst: *inst, count }
             });
             let counters = counters.collect();
+            let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
+            let start = words.as_ptr().expose_provenance() as u64;
+            for branch in &cells.branches {
+                *words[branch.word].get_mut() += start;
+            }
             let translated = Translated {
-                words: cells.words.written().map(AtomicU64::new).collect(),
+                words,
                 offsets: cells.offsets[..].into(),
                 counters,
             };

@@ -45,8 +45,9 @@ pub(super) struct Cells {
     pub(super) counters: Vec<(usize, usize)>,
     /// If instructions are counted, which of them each cell does. No count yet.
     pub(super) cells: Vec<CellProfile>,
-    /// While encoding: the operands that are still to be filled in.
-    branches: Vec<Branch>,
+    /// The words that are targets of branches: they hold byte offsets, to which the address of the
+    /// first word is to be added.
+    pub(super) branches: Vec<Branch>,
     /// While encoding: where each instruction's cell starts.
     starts: Vec<u32>,
 }
@@ -83,7 +84,7 @@ pub(super) fn encode(
     around: &Surroundings<'_>,
     cells: &mut Cells,
 ) -> Result<(), TooLarge> {
-    // Slot offsets and cell offsets are 32-bit operands, and branches are signed.
+    // Slot offsets are 32-bit operands.
     if u64::from(function.frame_slots()) * 8 > i32::MAX as u64 {
         return Err(TooLarge("its frame"));
     }
@@ -170,11 +171,9 @@ fn alone(inst: &Inst) -> Option<u32> {
 
 /// An operand that is filled in when all cells have their places.
 #[derive(Debug)]
-struct Branch {
-    /// Where the operand stands.
-    at: usize,
-    /// The cell that the distance counts from.
-    cell: usize,
+pub(super) struct Branch {
+    /// Where the operand stands, in words.
+    pub(super) word: usize,
     label: Label,
 }
 
@@ -223,10 +222,10 @@ impl Encoder<'_> {
         self.put32(slot_bytes(slot));
     }
 
-    fn put_label(&mut self, cell: usize, label: Label) {
-        let at = self.at();
-        self.out.branches.push(Branch { at, cell, label });
-        self.put32(0);
+    fn put_label(&mut self, label: Label) {
+        let word = self.at() / 8;
+        self.out.branches.push(Branch { word, label });
+        self.put(0);
     }
 
     /// Ends a cell: the next one starts with a word of its own. `operands.rs` says the same to the
@@ -355,11 +354,10 @@ impl Encoder<'_> {
 
     fn single(&mut self, inst: &Inst) {
         let nodes = self.function.nodes(inst);
-        let cell = self.at();
         match inst.root {
             Root::Br(label) => {
                 self.fixed(Fixed::Br);
-                self.put_label(cell, label);
+                self.put_label(label);
             }
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
@@ -490,9 +488,8 @@ impl Encoder<'_> {
             Some(Root::BrTable { first, count }) => {
                 let table = first as usize..(first + count) as usize;
                 for label in &function.tables()[table] {
-                    self.put_label(cell, *label);
+                    self.put_label(*label);
                 }
-                self.pad();
             }
             Some(Root::CallIndirect { base, .. }) => self.restore_context(base),
             _ => {}
@@ -503,12 +500,16 @@ impl Encoder<'_> {
     fn handler<'f>(
         &mut self,
         handler: u32,
-        roots: impl Iterator<Item = (&'f Root, &'f [Node], ShapeKey)>,
+        roots: impl Iterator<Item = (&'f Root, &'f [Node], ShapeKey)> + Clone,
     ) {
-        let cell = self.at();
         self.put(shapes::address(handler));
+        for (root, ..) in roots.clone() {
+            if let Root::BrIf(label) | Root::BrUnless(label) = root {
+                self.put_label(*label);
+            }
+        }
         for (root, nodes, key) in roots {
-            self.root_operands(cell, root);
+            self.root_operands(root);
             let mut symbols = key.numbers();
             symbols.next();
             for (node, symbol) in nodes.iter().zip(symbols) {
@@ -520,14 +521,13 @@ impl Encoder<'_> {
         self.pad();
     }
 
-    fn root_operands(&mut self, cell: usize, root: &Root) {
+    fn root_operands(&mut self, root: &Root) {
         let layout = self.around.layout;
         match *root {
             Root::Set(Place::Slot(slot) | Place::Vector(slot)) => self.put_slot(slot),
             // A 32-bit memory has no offset beyond 32 bits.
             Root::Store { offset, .. } => self.put32(offset as u32),
             Root::GlobalSet { global, .. } => self.put32(layout.global(global)),
-            Root::BrIf(label) | Root::BrUnless(label) => self.put_label(cell, label),
             Root::BrTable { count, .. } => self.put32(count - 1),
             Root::CallIndirect { table, ty, base } => {
                 self.put32(layout.table(table));
@@ -580,8 +580,7 @@ impl Encoder<'_> {
         }
         for branch in &self.out.branches {
             let to = self.out.starts[self.function.labels()[branch.label as usize] as usize];
-            let distance = to as i32 - branch.cell as i32;
-            self.out.words.fill32(branch.at, distance as u32);
+            self.out.words.fill(8 * branch.word, to.into());
         }
         Ok(())
     }

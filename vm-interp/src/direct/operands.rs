@@ -1,8 +1,8 @@
 //! Where the operands of a cell stand.
 //!
-//! A cell is the handler's address (8 bytes) and then, without gaps, the operands of its roots,
-//! each root's own first and then those of its nodes in prefix order; the cell's size is rounded
-//! up to 8 bytes. The generator of the handlers, the encoder and the tests share this file.
+//! A cell is the handler's address (8 bytes), the targets of its branches, and then, without gaps, the
+//! other operands of its roots, each root's own first and then those of its nodes in prefix order; the
+//! cell's size is rounded up to 8 bytes. So targets are aligned: a branch waits for its own. The generator of the handlers, the encoder and the tests share this file.
 
 use vm_translate::shape::{SetSymbol, Symbol};
 
@@ -30,9 +30,9 @@ pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
         Symbol::Store(_) => 4,
         // The global's place in the context.
         Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => 4,
-        // The target, relative to this cell.
-        Symbol::BrIf | Symbol::BrUnless => 4,
-        // The number of targets besides the default; the targets follow the cell.
+        // The address of the target's cell.
+        Symbol::BrIf | Symbol::BrUnless => 8,
+        // The number of targets besides the default; the targets follow the cell, a word each.
         Symbol::BrTable => 4,
         // The table's place in the context, the type's number, the callee's frame.
         Symbol::CallIndirect => 12,

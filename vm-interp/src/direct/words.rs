@@ -71,11 +71,6 @@ impl Words {
         self.at = self.at.next_multiple_of(8);
     }
 
-    /// Changes 4 bytes that have been written.
-    pub(super) fn fill32(&mut self, at: usize, half: u32) {
-        self.bytes[at..][..4].copy_from_slice(&half.to_ne_bytes());
-    }
-
     /// Changes a word that has been written.
     pub(super) fn fill(&mut self, at: usize, word: u64) {
         self.bytes[at..][..8].copy_from_slice(&word.to_ne_bytes());

@@ -29,8 +29,8 @@ struct Case<'a> {
     outside: bool,
     /// The memory that accesses so far have read or written.
     touched: Vec<Range<usize>>,
-    /// Where the operands of branches stand.
-    branches: Vec<usize>,
+    /// How many branches there have been.
+    branches: usize,
     /// What the roots so far have done.
     expected: Expected,
 }
@@ -259,11 +259,7 @@ impl Case<'_> {
             Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
                 self.put(GLOBAL_AT);
             }
-            // The target is filled in when the cell's size is known.
-            Symbol::BrIf | Symbol::BrUnless => {
-                self.branches.push(self.operands.len());
-                self.put(0);
-            }
+            Symbol::BrIf | Symbol::BrUnless => self.branches += 1,
             Symbol::BrTable => self.put(2),
             Symbol::CallIndirect => {
                 self.put(TABLE_AT);
@@ -331,7 +327,7 @@ impl Case<'_> {
             Symbol::BrIf | Symbol::BrUnless => {
                 if truth == (*root == Symbol::BrIf) {
                     self.expected.left = true;
-                    self.expected.mark = 1 + branch_mark(self.branches.len() - 1) as u64;
+                    self.expected.mark = 1 + branch_mark(self.branches - 1) as u64;
                 }
             }
             Symbol::BrTable => {
@@ -394,16 +390,19 @@ impl Tester {
             payloads: false,
             trap: None,
         };
+        let is_branch = |(root, _): &&RootTrees| matches!(root, Symbol::BrIf | Symbol::BrUnless);
+        let branches = roots.iter().filter(is_branch).count();
         let mut case = Case {
             world,
             random,
             corners: &self.corners,
-            operands: Vec::new(),
+            // Targets stand first. They are filled in when the cell's size is known.
+            operands: vec![0; 8 * branches],
             next_slot: OPERANDS,
             addresses: address_registers(roots),
             outside: false,
             touched: Vec::new(),
-            branches: Vec::new(),
+            branches: 0,
             expected,
         };
         for (n, root) in roots.iter().enumerate() {
@@ -416,7 +415,7 @@ impl Tester {
         if case.outside || (case.expected.payloads && operators > 1) {
             return false;
         }
-        let (mut operands, branches, mut expected) = (case.operands, case.branches, case.expected);
+        let (mut operands, mut expected) = (case.operands, case.expected);
         let last = roots.last().expect("a shape has a root").0;
 
         // Registers before, the cell, registers after.
@@ -424,19 +423,23 @@ impl Tester {
         let bytes = cell_bytes(operands.len() as u32);
         // Behind the cell stand three marks: each a constant to a slot, then all registers to theirs.
         let marks: Vec<Program> = (1..=3).map(mark).collect();
-        let table_bytes = if last == Symbol::BrTable { 16 } else { 0 };
+        let table_bytes = if last == Symbol::BrTable { 32 } else { 0 };
         let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
+        let start = program.bytes.len();
         let target = |n: usize| {
-            let before: usize = marks[..n].iter().map(|mark| mark.0.len()).sum();
-            bytes + table_bytes + restore_bytes + before as u32
+            let before: usize = marks[..n].iter().map(|mark| mark.bytes.len()).sum();
+            let cells = bytes + table_bytes + restore_bytes;
+            (start + cells as usize + before) as u64
         };
-        for (nth, at) in branches.into_iter().enumerate() {
-            operands[at..][..4].copy_from_slice(&target(branch_mark(nth)).to_ne_bytes());
+        for (nth, operand) in operands.chunks_exact_mut(8).take(branches).enumerate() {
+            program.targets.push(start + 8 * (1 + nth));
+            operand.copy_from_slice(&target(branch_mark(nth)).to_ne_bytes());
         }
         program.cell(shapes::address(handler), &operands);
         if last == Symbol::BrTable {
             for n in [1, 2, 0, 0] {
-                program.0.extend_from_slice(&target(n).to_ne_bytes());
+                program.targets.push(program.bytes.len());
+                program.bytes.extend_from_slice(&target(n).to_ne_bytes());
             }
         }
         if last == Symbol::CallIndirect {
@@ -444,7 +447,7 @@ impl Tester {
             program.cell(fixed_handler(Fixed::Restore), &frame);
         }
         for mark in marks {
-            program.0.extend(mark.0);
+            program.bytes.extend(mark.bytes);
         }
 
         let before = world.slots.clone();

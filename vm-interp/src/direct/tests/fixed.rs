@@ -34,8 +34,8 @@ fn run_between(world: &mut World, random: &mut Random, fixed: Fixed, operands: &
     program.cell(fixed_handler(fixed), &bytes);
     let after = mark(1);
     // Whatever returns goes on behind the cell, in the same frame.
-    let start = program.0.len();
-    program.0.extend(after.0);
+    let start = program.bytes.len();
+    program.bytes.extend(after.bytes);
     let words = program.words();
     world.slots[0] = words[start / 8..].as_ptr().addr() as u64;
     world.slots[1] = world.slots.as_ptr().addr() as u64;
@@ -299,12 +299,13 @@ fn wide(world: &mut World, random: &mut Random, wide: Wide) {
 
 fn branch(world: &mut World) {
     let mut program = Program::default();
-    let bytes = cell_bytes(4);
+    let bytes = cell_bytes(8);
     let marks = [mark(1), mark(2)];
-    let over = bytes + marks[0].0.len() as u32;
+    let over = u64::from(bytes) + marks[0].bytes.len() as u64;
+    program.targets.push(8);
     program.cell(fixed_handler(Fixed::Br), &over.to_ne_bytes());
     for mark in marks {
-        program.0.extend(mark.0);
+        program.bytes.extend(mark.bytes);
     }
     assert_eq!(world.run(&program.words()), 0);
     assert_eq!(world.slots[MARK], 2);

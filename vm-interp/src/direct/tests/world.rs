@@ -123,15 +123,19 @@ impl World {
 
 /// Cells being written.
 #[derive(Default)]
-pub(super) struct Program(pub(super) Vec<u8>);
+pub(super) struct Program {
+    pub(super) bytes: Vec<u8>,
+    /// Where targets of branches stand: so far they are byte offsets from the start.
+    pub(super) targets: Vec<usize>,
+}
 
 impl Program {
     pub(super) fn cell(&mut self, handler: u64, operands: &[u8]) {
-        let start = self.0.len();
-        self.0.extend_from_slice(&handler.to_ne_bytes());
-        self.0.extend_from_slice(operands);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&handler.to_ne_bytes());
+        self.bytes.extend_from_slice(operands);
         let bytes = cell_bytes(operands.len() as u32) as usize;
-        self.0.resize(start + bytes, 0);
+        self.bytes.resize(start + bytes, 0);
     }
 
     pub(super) fn set(&mut self, to: Symbol, from: Symbol, operand: u32) {
@@ -141,10 +145,15 @@ impl Program {
     }
 
     pub(super) fn words(self) -> Vec<u64> {
-        let words = self.0.chunks_exact(8);
-        words
+        let words = self.bytes.chunks_exact(8);
+        let mut words: Vec<u64> = words
             .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
-            .collect()
+            .collect();
+        let start = words.as_ptr() as u64;
+        for target in self.targets {
+            words[target / 8] += start;
+        }
+        words
     }
 }
 
