@@ -85,7 +85,7 @@ impl Reads {
 /// How many entries at the top may be pending. It bounds the cost of every search.
 const WINDOW: usize = 64;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stack {
     entries: Vec<Entry>,
     terms: Vec<Term>,
@@ -103,18 +103,6 @@ fn local_bit(place: Place) -> u64 {
         Place::Float(n) => 41 + u32::from(n),
     };
     1 << (number % 64)
-}
-
-impl Default for Stack {
-    fn default() -> Stack {
-        Stack {
-            entries: Vec::new(),
-            terms: Vec::new(),
-            low: 0,
-            base: 0,
-            registers: Use::default(),
-        }
-    }
 }
 
 impl Stack {

@@ -251,6 +251,8 @@ impl Corners {
 /// How values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// Bit by bit, as far as an f32 goes: what is in a register beyond it is nobody's.
+    Bits32,
     /// Bit by bit.
     Bits64,
     Bits128,
@@ -270,6 +272,7 @@ impl Kind {
         };
         match (rounds(op), op.result(), Lanes::of_result(op)) {
             (true, Ty::F32, _) => Kind::F32,
+            (false, Ty::F32, _) if op.params().first() == Some(&Ty::F32) => Kind::Bits32,
             (true, Ty::F64, _) => Kind::F64,
             (true, Ty::V128, Some(Lanes::F32)) => Kind::F32x4,
             (true, Ty::V128, Some(Lanes::F64)) => Kind::F64x2,
@@ -277,16 +280,17 @@ impl Kind {
         }
     }
 
-    /// How a tree's value is compared: like that of the first operator in it that computes NaNs.
+    /// How a tree's value is compared: like that of the first operator in it that makes less than all
+    /// of a slot, or NaNs.
     pub(super) fn of(tree: &Tree) -> Kind {
         match tree {
             Tree::Leaf(_, Ty::V128) => Kind::Bits128,
             Tree::Leaf(..) => Kind::Bits64,
             Tree::Op(op, operands) => {
                 let bits = Kind::of_op(*op);
-                let inner = || operands.iter().map(Kind::of).find(|kind| kind.floats());
+                let inner = || operands.iter().map(Kind::of).find(|kind| !kind.is_whole());
                 match (bits, op.result()) {
-                    (Kind::Bits64, Ty::F32 | Ty::F64) | (Kind::Bits128, _) => {
+                    (Kind::Bits32 | Kind::Bits64, Ty::F32 | Ty::F64) | (Kind::Bits128, _) => {
                         inner().unwrap_or(bits)
                     }
                     _ => bits,
@@ -295,8 +299,8 @@ impl Kind {
         }
     }
 
-    fn floats(self) -> bool {
-        !matches!(self, Kind::Bits64 | Kind::Bits128)
+    fn is_whole(self) -> bool {
+        matches!(self, Kind::Bits64 | Kind::Bits128)
     }
 }
 
@@ -373,6 +377,7 @@ pub(super) fn same(kind: Kind, payloads: bool, got: u128, expected: u128) -> boo
         got == expected || (f64::from_bits(expected).is_nan() && allowed)
     };
     match kind {
+        Kind::Bits32 => got as u32 == expected as u32,
         Kind::Bits64 => got as u64 == expected as u64,
         Kind::Bits128 => got == expected,
         Kind::F32 => lane32(0),
