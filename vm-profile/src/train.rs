@@ -362,7 +362,7 @@ fn nested(
         return None;
     };
     let passing = match place {
-        Place::Int(_) | Place::Float(_) => !(function.pins().iter()).any(|pin| pin.place == place),
+        Place::Int(_) | Place::Float(_) => !function.is_pinned(place),
         Place::Slot(slot) => slot >= function.saves().end,
         Place::Vector(_) => false,
     };

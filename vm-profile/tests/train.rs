@@ -71,6 +71,16 @@ fn counted(text: &str, argument: i32) -> Option<Program> {
     ))
 }
 
+/// For so many shapes, of so many roots each.
+fn budget(shapes: u64, roots: usize) -> Budget {
+    Budget {
+        shapes,
+        least_share: 0.001,
+        operators: 4,
+        roots,
+    }
+}
+
 fn name(index: u32) -> String {
     format!("f{index}")
 }
@@ -120,12 +130,7 @@ fn training_leaves_fewer_dispatches_within_its_budget() {
     };
     let before = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");
     let start = dispatches(&program, &before);
-    let budget = Budget {
-        shapes: 500,
-        least_share: 0.001,
-        operators: 4,
-        roots: 3,
-    };
+    let budget = budget(500, 3);
     let mut table = before.clone();
     let programs = [(program, 1.0)];
     let mut rounds = Vec::new();
@@ -168,12 +173,7 @@ fn training_tries_what_follows_a_branch() {
     let Some(program) = counted(SIEVE, 5) else {
         return;
     };
-    let budget = Budget {
-        shapes: 2000,
-        least_share: 0.001,
-        operators: 4,
-        roots: 3,
-    };
+    let budget = budget(2000, 3);
     let mut table = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");
     let lines = train(&[(program, 1.0)], &mut table, budget, |_| {});
     let behind = |text: &str| text.contains("br_if (i32.gt_s i1 c) ; ");
@@ -190,12 +190,7 @@ fn a_value_made_and_used_in_one_cell_becomes_a_tree() {
     let Some(program) = counted(text, 100) else {
         return;
     };
-    let budget = Budget {
-        shapes: 500,
-        least_share: 0.001,
-        operators: 4,
-        roots: 1,
-    };
+    let budget = budget(500, 1);
     // One dispatch does both: the tree saves none, but nothing is put anywhere in between.
     let cell = "set t (i32.popcnt i1) ; set i2 (i32.clz t)";
     let table = ShapeTable::read(&format!("{cell}\n{BASE}"), REGISTERS);
@@ -214,10 +209,8 @@ fn the_same_programs_give_the_same_table() {
     let weights = [0.1, 0.2, 0.3, 0.7, 1.1, 1.3, 1.7];
     let programs = weights.map(|weight| (program.with_guards(true), weight));
     let budget = Budget {
-        shapes: 500,
         least_share: 0.0,
-        operators: 4,
-        roots: 3,
+        ..budget(500, 3)
     };
     let trained = || {
         let mut table = ShapeTable::read(BASE, REGISTERS).expect("it is in the notation");

@@ -219,9 +219,7 @@ impl Checker<'_> {
     fn is_temp(&self, place: Place) -> bool {
         match place {
             Place::Slot(_) | Place::Vector(_) => false,
-            Place::Int(_) | Place::Float(_) => {
-                !(self.function.pins().iter()).any(|pin| pin.place == place)
-            }
+            Place::Int(_) | Place::Float(_) => !self.function.is_pinned(place),
         }
     }
 

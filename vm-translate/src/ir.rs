@@ -428,6 +428,11 @@ impl Function {
         &self.pins
     }
 
+    /// Whether a place is a register in which a local lives.
+    pub fn is_pinned(&self, place: Place) -> bool {
+        self.pins.iter().any(|pin| pin.place == place)
+    }
+
     /// The instructions.
     pub fn insts(&self) -> &[Inst] {
         &self.insts
