@@ -5,14 +5,14 @@
 use crate::asm::*;
 use crate::fixed::{Fixed, Returned, Wide};
 use crate::operators::extend;
-use crate::templates::{call_object, table_function};
-use vm_translate::ir::TAIL_ADAPTER;
+use crate::templates::{LOOP_HEAD, call_object, table_function};
+use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_translate::{Effect, Ty};
 
 /// The offset of the stack's limit in a context.
 const STACK_LIMIT: i32 = 16;
 /// The offset of a frame's first slot after the header.
-const FIRST_SLOT: i32 = 24;
+const FIRST_SLOT: i32 = 8 * FRAME_HEADER as i32;
 
 /// `dst` = the address of the slot whose offset is the operand.
 fn slot_address(asm: &mut impl Assembler, dst: Reg, operand: u32) {
@@ -142,6 +142,13 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.dispatch_here();
         }
         Fixed::Br => asm.branch(8),
+        Fixed::EnterLoop => {
+            let bytes = crate::operands::cell_bytes(0);
+            asm.address_of(Reg::S0, Mem::At(Reg::Ip, bytes as i32));
+            asm.store(Width::W64, LOOP_HEAD, Reg::S0);
+            asm.dispatch(bytes);
+        }
+        Fixed::Loop => asm.branch_to(LOOP_HEAD),
         Fixed::Unreachable => asm.exit(Exit::Unreachable),
         Fixed::Count => {
             let (address, count) = (Reg::Address, Reg::S0);

@@ -268,12 +268,17 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 /// Checks what makes a handler of a shape fast: it calls nothing and leaves the native stack alone,
 /// and it has a dispatch of its own for each way it can go.
 fn check_text(shape: &Shape, text: &str) {
-    let leaves =
-        |root: &Symbol| matches!(root, Symbol::BrIf | Symbol::BrUnless | Symbol::CallIndirect);
-    let ways = 1
-        + (shape.roots.iter())
-            .filter(|root| leaves(&root.root))
-            .count();
+    let leaves = |root: &&RootShape| {
+        matches!(
+            root.root,
+            Symbol::BrIf
+                | Symbol::BrUnless
+                | Symbol::LoopIf
+                | Symbol::LoopUnless
+                | Symbol::CallIndirect
+        )
+    };
+    let ways = 1 + shape.roots.iter().filter(leaves).count();
     let mut dispatches = 0;
     for line in text.lines().map(str::trim_start) {
         let stack = line.contains("rsp") || line.starts_with("push") || line.starts_with("pop ");

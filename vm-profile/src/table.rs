@@ -119,4 +119,8 @@ impl Shapes for ShapeTable {
     fn registers(&self) -> Registers {
         self.registers
     }
+
+    fn keeps_heads(&self) -> bool {
+        true
+    }
 }

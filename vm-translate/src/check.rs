@@ -67,6 +67,7 @@ impl Checker<'_> {
         match insts.last().map(|inst| inst.root) {
             Some(
                 Root::Br(_)
+                | Root::Loop(_)
                 | Root::BrTable { .. }
                 | Root::Return
                 | Root::Unreachable
@@ -82,6 +83,26 @@ impl Checker<'_> {
                 live.0.clear();
             }
             self.inst(inst, &mut live).map_err(|what| (index, what))?;
+            if let Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label) = inst.root {
+                let head = self.function.labels()[label as usize] as usize;
+                self.repeats(head, index).map_err(|what| (index, what))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a branch to the loop that was entered last leads to `head`.
+    fn repeats(&self, head: usize, branch: usize) -> Result<(), String> {
+        let insts = self.function.insts();
+        let enters = |inst: &Inst| inst.root == Root::EnterLoop;
+        if !(head.checked_sub(1)).is_some_and(|before| enters(&insts[before])) {
+            return Err("what it repeats is no loop that has been entered".to_owned());
+        }
+        if insts
+            .get(head..branch)
+            .is_none_or(|body| body.iter().any(enters))
+        {
+            return Err("another loop is entered in between".to_owned());
         }
         Ok(())
     }

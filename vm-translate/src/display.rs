@@ -136,6 +136,12 @@ impl Listing<'_> {
             Root::Br(label) => write!(f, "br {}", at(label)),
             Root::BrIf(label) => write!(f, "br_if {} {}", trees.next(Ty::I32), at(label)),
             Root::BrUnless(label) => write!(f, "br_unless {} {}", trees.next(Ty::I32), at(label)),
+            Root::EnterLoop => f.write_str("enter_loop"),
+            Root::Loop(label) => write!(f, "loop {}", at(label)),
+            Root::LoopIf(label) => write!(f, "loop_if {} {}", trees.next(Ty::I32), at(label)),
+            Root::LoopUnless(label) => {
+                write!(f, "loop_unless {} {}", trees.next(Ty::I32), at(label))
+            }
             Root::BrTable { first, count } => {
                 write!(f, "br_table {}", trees.next(Ty::I32))?;
                 let table = &self.function.tables()[first as usize..][..count as usize];

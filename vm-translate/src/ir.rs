@@ -10,7 +10,7 @@
 //!
 //! | slots | what |
 //! | --- | --- |
-//! | 0 .. [`FRAME_HEADER`] | the executor's: return address, caller's frame, caller's context |
+//! | 0 .. [`FRAME_HEADER`] | the executor's: return address, caller's frame, caller's context, head of a loop |
 //! | then | parameters; the results are returned in the same place, from the first slot on |
 //! | then | the other locals |
 //! | then | where the caller's values of the registers used here are saved |
@@ -23,7 +23,7 @@ use crate::op::{Op, StoreOp, Ty};
 use crate::shape::{Found, ShapeKey, Traps};
 
 /// Slots at the start of a frame that belong to the executor.
-pub const FRAME_HEADER: u32 = 3;
+pub const FRAME_HEADER: u32 = 4;
 
 /// Slots that a tail call to another instance may put between the header of the frame that it
 /// replaces and the callee's frame: the header itself and one more. Frames have room for them.
@@ -129,6 +129,16 @@ pub enum Root {
     BrIf(Label),
     /// Branches if the tree's i32 value is zero.
     BrUnless(Label),
+    /// Notes that a loop begins with the next instruction. Only where the executor wants it, see
+    /// [`Shapes::keeps_heads`](crate::Shapes::keeps_heads), and only of loops without others inside.
+    EnterLoop,
+    /// Branches back to where the loop begins that was entered last. The label stands there, right
+    /// behind its [`Root::EnterLoop`].
+    Loop(Label),
+    /// The same if the tree's i32 value is not zero.
+    LoopIf(Label),
+    /// The same if the tree's i32 value is zero.
+    LoopUnless(Label),
     /// Branches to one of [`Function::tables`]`[first..first + count]`, chosen by the tree's i32
     /// value; to the last of them if it is out of range. The tree is a leaf.
     BrTable {
@@ -459,9 +469,12 @@ impl Function {
     pub fn branches(&self) -> impl Iterator<Item = Label> + '_ {
         self.insts.iter().flat_map(|inst| {
             let (label, table) = match inst.root {
-                Root::Br(label) | Root::BrIf(label) | Root::BrUnless(label) => {
-                    (Some(label), &[][..])
-                }
+                Root::Br(label)
+                | Root::BrIf(label)
+                | Root::BrUnless(label)
+                | Root::Loop(label)
+                | Root::LoopIf(label)
+                | Root::LoopUnless(label) => (Some(label), &[][..]),
                 Root::BrTable { first, count } => {
                     (None, &self.tables[first as usize..][..count as usize])
                 }
@@ -528,12 +541,16 @@ impl Root {
             | Root::BrIf(_)
             | Root::BrUnless(_)
             | Root::BrTable { .. }
+            | Root::Loop(_)
+            | Root::LoopIf(_)
+            | Root::LoopUnless(_)
             | Root::Return
             | Root::Unreachable
             | Root::ReturnCall { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. } => true,
-            Root::Set(_)
+            Root::EnterLoop
+            | Root::Set(_)
             | Root::Store { .. }
             | Root::GlobalSet { .. }
             | Root::Call { .. }
@@ -561,11 +578,15 @@ impl Root {
             },
             Root::BrIf(_)
             | Root::BrUnless(_)
+            | Root::LoopIf(_)
+            | Root::LoopUnless(_)
             | Root::BrTable { .. }
             | Root::CallIndirect { .. } => &[Ty::I32],
             Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
             | Root::Br(_)
+            | Root::EnterLoop
+            | Root::Loop(_)
             | Root::Return
             | Root::Unreachable
             | Root::Call { .. }

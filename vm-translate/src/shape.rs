@@ -70,6 +70,13 @@ pub trait Shapes {
 
     /// The registers that shapes may name.
     fn registers(&self) -> Registers;
+
+    /// Whether the executor keeps in a frame's header where the innermost loop begins, so that
+    /// branches back to it need not say where they lead: then functions have [`Root::EnterLoop`]
+    /// and the branches that go with it.
+    fn keeps_heads(&self) -> bool {
+        false
+    }
 }
 
 /// One element of a shape.
@@ -103,6 +110,10 @@ pub enum Symbol {
     BrIf,
     /// A root that branches on zero.
     BrUnless,
+    /// A root that branches on a value other than zero to where its loop begins.
+    LoopIf,
+    /// A root that branches on zero to where its loop begins.
+    LoopUnless,
     /// A root that branches by a table.
     BrTable,
     /// A root that calls through a table.
@@ -165,6 +176,8 @@ impl Symbol {
             Symbol::Set(SetSymbol::Vector) => 12,
             Symbol::Vector => 13,
             Symbol::GlobalSetVector => 14,
+            Symbol::LoopIf => 80,
+            Symbol::LoopUnless => 81,
             Symbol::Int(n) => 16 + n as u16,
             Symbol::Float(n) => 32 + n as u16,
             Symbol::Set(SetSymbol::Int(n)) => 48 + n as u16,
@@ -240,6 +253,8 @@ impl Symbol {
             32..48 => Symbol::Float(register(32)),
             48..64 => Symbol::Set(SetSymbol::Int(register(48))),
             64..80 => Symbol::Set(SetSymbol::Float(register(64))),
+            80 => Symbol::LoopIf,
+            81 => Symbol::LoopUnless,
             Self::FIRST_STORE..Self::FIRST_OPERATOR => {
                 Symbol::Store(*StoreOp::ALL.get(usize::from(number - Self::FIRST_STORE))?)
             }
@@ -259,6 +274,8 @@ impl Symbol {
             | Symbol::GlobalSetVector
             | Symbol::BrIf
             | Symbol::BrUnless
+            | Symbol::LoopIf
+            | Symbol::LoopUnless
             | Symbol::BrTable
             | Symbol::CallIndirect => 1,
             Symbol::Slot
@@ -313,10 +330,14 @@ impl Symbol {
             Root::GlobalSet { .. } => Symbol::GlobalSet,
             Root::BrIf(_) => Symbol::BrIf,
             Root::BrUnless(_) => Symbol::BrUnless,
+            Root::LoopIf(_) => Symbol::LoopIf,
+            Root::LoopUnless(_) => Symbol::LoopUnless,
             Root::BrTable { .. } => Symbol::BrTable,
             Root::CallIndirect { .. } => Symbol::CallIndirect,
             Root::Return => Symbol::Return,
             Root::Br(_)
+            | Root::EnterLoop
+            | Root::Loop(_)
             | Root::Unreachable
             | Root::Call { .. }
             | Root::CallImport { .. }
@@ -351,6 +372,8 @@ impl fmt::Display for Symbol {
             Symbol::GlobalSetVector => f.write_str("global.set.vector"),
             Symbol::BrIf => f.write_str("br_if"),
             Symbol::BrUnless => f.write_str("br_unless"),
+            Symbol::LoopIf => f.write_str("loop_if"),
+            Symbol::LoopUnless => f.write_str("loop_unless"),
             Symbol::BrTable => f.write_str("br_table"),
             Symbol::CallIndirect => f.write_str("call_indirect"),
             Symbol::Return => f.write_str("return"),

@@ -17,7 +17,7 @@ mod ints;
 mod roots;
 mod vectors;
 
-pub(crate) use roots::{call_object, table_function};
+pub(crate) use roots::{LOOP_HEAD, call_object, table_function};
 
 /// A tree whose operands have their places in the cell.
 enum Value {
@@ -79,7 +79,7 @@ pub(crate) struct Templates<'a, A> {
     free_floats: Vec<Float>,
     free_vectors: Vec<Float>,
     /// Branches that leave before the last root: where each jumps to, and where its target stands.
-    leaving: Vec<(Label, u32)>,
+    leaving: Vec<(Label, Mem)>,
 }
 
 type Done = Result<(), NoTemplate>;
@@ -89,9 +89,9 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     let mut places = Places {
         next: HANDLER_BYTES,
     };
-    let branches = |root: &RootShape| matches!(root.root, Symbol::BrIf | Symbol::BrUnless);
+    let has_target = |root: &RootShape| matches!(root.root, Symbol::BrIf | Symbol::BrUnless);
     let targets: Vec<u32> = (shape.roots.iter())
-        .filter(|root| branches(root))
+        .filter(|root| has_target(root))
         .map(|root| places.take(root.root))
         .collect();
     let mut targets = targets.into_iter();
@@ -99,7 +99,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
         .roots
         .iter()
         .map(|root| {
-            let at = match branches(root) {
+            let at = match has_target(root) {
                 true => targets.next().unwrap_or_default(),
                 false => places.take(root.root),
             };
@@ -118,8 +118,10 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     let last = roots.len() - 1;
     for (n, (root, at, values)) in roots.iter().enumerate() {
         match (root.root, n == last) {
-            (Symbol::BrIf, false) => templates.leave(&values[0], true, *at)?,
-            (Symbol::BrUnless, false) => templates.leave(&values[0], false, *at)?,
+            (Symbol::BrIf, false) => templates.leave(&values[0], true, Mem::Operand(*at))?,
+            (Symbol::BrUnless, false) => templates.leave(&values[0], false, Mem::Operand(*at))?,
+            (Symbol::LoopIf, false) => templates.leave(&values[0], true, LOOP_HEAD)?,
+            (Symbol::LoopUnless, false) => templates.leave(&values[0], false, LOOP_HEAD)?,
             (Symbol::BrTable | Symbol::CallIndirect, false) => {
                 return Err(NoTemplate(format!("{:?} before another root", root.root)));
             }
@@ -131,7 +133,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     }
     for (label, at) in std::mem::take(&mut templates.leaving) {
         templates.asm.bind(label);
-        templates.asm.branch(at);
+        templates.asm.branch_to(at);
     }
     Ok(())
 }
@@ -140,7 +142,12 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
 fn dispatches(root: Symbol) -> bool {
     matches!(
         root,
-        Symbol::BrIf | Symbol::BrUnless | Symbol::BrTable | Symbol::CallIndirect
+        Symbol::BrIf
+            | Symbol::BrUnless
+            | Symbol::LoopIf
+            | Symbol::LoopUnless
+            | Symbol::BrTable
+            | Symbol::CallIndirect
     )
 }
 

@@ -5,12 +5,15 @@ use vm_translate::{Op, StoreOp, Ty};
 
 use super::{Condition, Done, NoTemplate, Templates, Value};
 use crate::asm::*;
-use crate::operands::cell_bytes;
+use crate::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use crate::operators::*;
 use vm_translate::shape::table::{RootShape, Tree};
 
 /// The offset of the type's number in a function object.
 const FUNC_TYPE: i32 = 16;
+/// Where the loop begins that was entered last. A branch there does not wait for the cell that it is
+/// in, as one with its target in the cell does: turns of the loop overlap.
+pub(crate) const LOOP_HEAD: Mem = Mem::At(Reg::Frame, 8 * LOOP_HEAD_SLOT);
 
 impl<A: Assembler> Templates<'_, A> {
     pub(super) fn root(&mut self, root: &RootShape, at: u32, values: &[Value], bytes: u32) -> Done {
@@ -37,8 +40,10 @@ impl<A: Assembler> Templates<'_, A> {
                 self.asm.vector_store(cell, Float::S0);
                 Ok(())
             }
-            Symbol::BrIf => self.branch(&values[0], true, at, bytes),
-            Symbol::BrUnless => self.branch(&values[0], false, at, bytes),
+            Symbol::BrIf => self.branch(&values[0], true, Mem::Operand(at), bytes),
+            Symbol::BrUnless => self.branch(&values[0], false, Mem::Operand(at), bytes),
+            Symbol::LoopIf => self.branch(&values[0], true, LOOP_HEAD, bytes),
+            Symbol::LoopUnless => self.branch(&values[0], false, LOOP_HEAD, bytes),
             Symbol::BrTable => self.branch_table(&values[0], at, bytes),
             Symbol::CallIndirect => self.call_indirect(&values[0], at, bytes),
             other => Err(NoTemplate(format!("{other:?} as a root"))),
@@ -155,7 +160,7 @@ impl<A: Assembler> Templates<'_, A> {
     }
 
     /// Two separate dispatches, so that each successor is predicted on its own.
-    fn branch(&mut self, value: &Value, when: bool, at: u32, bytes: u32) -> Done {
+    fn branch(&mut self, value: &Value, when: bool, target: Mem, bytes: u32) -> Done {
         let stay = self.asm.new_label();
         match (self.truth(value)?, when) {
             (Condition::Int(cond), true) => self.asm.jump_if(cond.negated(), stay),
@@ -170,7 +175,7 @@ impl<A: Assembler> Templates<'_, A> {
                 self.asm.bind(take);
             }
         }
-        self.asm.branch(at);
+        self.asm.branch_to(target);
         self.asm.bind(stay);
         self.asm.dispatch(bytes);
         Ok(())
@@ -178,7 +183,7 @@ impl<A: Assembler> Templates<'_, A> {
 
     /// A branch that other roots follow: they are what is done if it is not taken. Its own dispatch comes
     /// behind theirs.
-    pub(super) fn leave(&mut self, value: &Value, when: bool, at: u32) -> Done {
+    pub(super) fn leave(&mut self, value: &Value, when: bool, target: Mem) -> Done {
         let take = self.asm.new_label();
         match (self.truth(value)?, when) {
             (Condition::Int(cond), true) => self.asm.jump_if(cond, take),
@@ -193,7 +198,7 @@ impl<A: Assembler> Templates<'_, A> {
                 self.asm.float_jump_unless(cond, w, a, b, take);
             }
         }
-        self.leaving.push((take, at));
+        self.leaving.push((take, target));
         Ok(())
     }
 

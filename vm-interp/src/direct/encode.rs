@@ -165,6 +165,8 @@ fn alone(inst: &Inst) -> Option<u32> {
             | Root::GlobalSet { .. }
             | Root::BrIf(_)
             | Root::BrUnless(_)
+            | Root::LoopIf(_)
+            | Root::LoopUnless(_)
     );
     (simple && found.next == Next::NONE && found != Found::OTHERWISE).then_some(found.handler)
 }
@@ -359,6 +361,9 @@ impl Encoder<'_> {
                 self.fixed(Fixed::Br);
                 self.put_label(label);
             }
+            // The cell of the loop's first instruction comes next.
+            Root::EnterLoop => self.fixed(Fixed::EnterLoop),
+            Root::Loop(_) => self.fixed(Fixed::Loop),
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
                 self.restore_floats();

@@ -21,8 +21,12 @@ pub(crate) enum Fixed {
     Host,
     /// Translates the function and enters it. Operands: the module's code (8), the function (4).
     Resolve,
-    /// Branches. Operand: the target, relative to this cell (4).
+    /// Branches. Operand: the address of the target's cell (8).
     Br,
+    /// Enters a loop: notes in the frame's header that it begins with the next cell.
+    EnterLoop,
+    /// Branches to where the loop begins that was entered last.
+    Loop,
     /// Traps with the code `unreachable`.
     Unreachable,
     /// Adds one to the word at an address. Operand: the address (8).
@@ -145,6 +149,8 @@ impl Fixed {
             Fixed::Host,
             Fixed::Resolve,
             Fixed::Br,
+            Fixed::EnterLoop,
+            Fixed::Loop,
             Fixed::Unreachable,
             Fixed::Count,
             Fixed::Call,

@@ -13,6 +13,11 @@ use vm_translate::shape::{SetSymbol, Symbol};
 )]
 pub(crate) const HANDLER_BYTES: u32 = 8;
 
+/// The slot of a frame's header that holds the address of the first cell of the loop that the frame
+/// has entered last. Translation lets nothing read it before a loop is entered.
+#[allow(dead_code, reason = "no handler is written here")]
+pub(crate) const LOOP_HEAD_SLOT: i32 = 3;
+
 /// Bytes of the operands that a symbol has of its own. Those of roots the encoder writes by meaning.
 pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
     match symbol {
@@ -32,6 +37,8 @@ pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
         Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => 4,
         // The address of the target's cell.
         Symbol::BrIf | Symbol::BrUnless => 8,
+        // The frame's header has the target.
+        Symbol::LoopIf | Symbol::LoopUnless => 0,
         // The number of targets besides the default; the targets follow the cell, a word each.
         Symbol::BrTable => 4,
         // The table's place in the context, the type's number, the callee's frame.

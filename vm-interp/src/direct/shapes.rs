@@ -73,6 +73,10 @@ impl Shapes for DirectShapes {
     fn registers(&self) -> Registers {
         REGISTERS
     }
+
+    fn keeps_heads(&self) -> bool {
+        true
+    }
 }
 
 /// Every shape of the table, with its handler.

@@ -151,9 +151,11 @@ impl<'a> Encoder<'a> {
                 };
                 self.token(token, &[value, at]);
             }
-            Root::Br(label) => self.branch(Token::Br, &[], label),
-            Root::BrIf(label) => self.br_if(nodes, true, label)?,
-            Root::BrUnless(label) => self.br_if(nodes, false, label)?,
+            // Its shapes do not ask for heads of loops to be kept, so these are what others are.
+            Root::EnterLoop => {}
+            Root::Br(label) | Root::Loop(label) => self.branch(Token::Br, &[], label),
+            Root::BrIf(label) | Root::LoopIf(label) => self.br_if(nodes, true, label)?,
+            Root::BrUnless(label) | Root::LoopUnless(label) => self.br_if(nodes, false, label)?,
             Root::BrTable { first, count } => {
                 let index = self.value(nodes)?;
                 self.token(Token::BrTable, &[index, count]);

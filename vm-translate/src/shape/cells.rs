@@ -53,7 +53,9 @@ impl Next {
             Some(Symbol::Set(SetSymbol::Int(_))) => some(6),
             Some(Symbol::Set(_)) => 6 + some(4),
             Some(Symbol::Store(_)) => 10 + some(2),
-            Some(Symbol::BrIf | Symbol::BrUnless) => 12 + some(3),
+            Some(Symbol::BrIf | Symbol::BrUnless | Symbol::LoopIf | Symbol::LoopUnless) => {
+                12 + some(3)
+            }
             _ => 15,
         };
         Next(1 << class)

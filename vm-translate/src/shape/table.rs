@@ -328,6 +328,8 @@ fn parse_root(text: &str) -> Result<RootPattern, String> {
         "global.set.vector" => RootName::Plain(Symbol::GlobalSetVector),
         "br_if" => RootName::Plain(Symbol::BrIf),
         "br_unless" => RootName::Plain(Symbol::BrUnless),
+        "loop_if" => RootName::Plain(Symbol::LoopIf),
+        "loop_unless" => RootName::Plain(Symbol::LoopUnless),
         "br_table" => RootName::Plain(Symbol::BrTable),
         "call_indirect" => RootName::Plain(Symbol::CallIndirect),
         _ => RootName::Plain(Symbol::Store(

@@ -37,8 +37,11 @@ enum Kind {
     /// The whole body: a branch to it returns.
     Function,
     Block,
-    /// With the index of its first instruction.
-    Loop(u32),
+    /// With the index of its first instruction, and whether the executor keeps where that is.
+    Loop {
+        start: u32,
+        kept: bool,
+    },
     /// With the label of its else branch.
     If(Label),
 }
@@ -94,7 +97,7 @@ impl<'a> Translator<'a> {
     fn operands(&self, frame: usize) -> &'a [ValType] {
         let frame = &self.frames[frame];
         match frame.kind {
-            Kind::Loop(_) => self.params(frame.ty),
+            Kind::Loop { .. } => self.params(frame.ty),
             _ => self.results(frame.ty),
         }
     }
@@ -112,7 +115,7 @@ impl<'a> Translator<'a> {
         let frame = &mut self.frames[frame];
         let kind = frame.kind;
         *frame.label.get_or_insert_with(|| match kind {
-            Kind::Loop(start) => self.out.label_at(start),
+            Kind::Loop { start, .. } => self.out.label_at(start),
             _ => self.out.label(),
         })
     }
@@ -126,19 +129,23 @@ impl<'a> Translator<'a> {
 
     pub(super) fn loop_(&mut self, ty: BlockType) {
         let (height, base) = self.enter(ty, 0);
+        let kept = self.shapes.keeps_heads() && !self.lookahead.blocks[self.blocks].has_loop;
+        if kept {
+            self.emit_plain(Root::EnterLoop);
+        }
         let start = self.out.here();
-        self.open(Kind::Loop(start), ty, height, base);
+        self.open(Kind::Loop { start, kept }, ty, height, base);
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) {
         let (height, base) = self.enter(ty, 1);
         let label = self.out.label();
-        self.branch_on_top(false, label);
+        self.branch_on_top(false, label, false);
         self.open(Kind::If(label), ty, height, base);
     }
 
     fn open(&mut self, kind: Kind, ty: BlockType, height: usize, base: Slot) {
-        let after = self.lookahead.after[self.blocks];
+        let after = self.lookahead.blocks[self.blocks].after;
         self.blocks += 1;
         let results = self.results(ty).len();
         // A conditional's parameters are its results where it has no else branch: they stay put.
@@ -175,7 +182,7 @@ impl<'a> Translator<'a> {
         let frame = &self.frames[frame];
         let single = match frame.kind {
             Kind::Function | Kind::Block | Kind::If(_) => frame.place,
-            Kind::Loop(_) => None,
+            Kind::Loop { .. } => None,
         };
         in_slots(frame.base, operands).map(move |place| single.unwrap_or(place))
     }
@@ -218,7 +225,7 @@ impl<'a> Translator<'a> {
         let frame = self.frames[top];
         let reachable = self.unreachable.take().is_none();
         let joins = match frame.kind {
-            Kind::Loop(_) => false,
+            Kind::Loop { .. } => false,
             Kind::If(_) => true,
             Kind::Function | Kind::Block => frame.label.is_some(),
         };
@@ -312,12 +319,13 @@ impl<'a> Translator<'a> {
     /// Goes on where branches to a block arrive.
     fn jump(&mut self, frame: usize) {
         let Frame { kind, returns, .. } = self.frames[frame];
-        if returns && !matches!(kind, Kind::Loop(_)) {
-            self.emit_plain(Root::Return);
-        } else {
-            let label = self.label(frame);
-            self.emit_plain(Root::Br(label));
-        }
+        let root = match kind {
+            Kind::Loop { kept: true, .. } => Root::Loop(self.label(frame)),
+            Kind::Loop { kept: false, .. } => Root::Br(self.label(frame)),
+            _ if returns => Root::Return,
+            _ => Root::Br(self.label(frame)),
+        };
+        self.emit_plain(root);
     }
 
     pub(super) fn unreachable(&mut self) {
@@ -331,9 +339,10 @@ impl<'a> Translator<'a> {
         let condition = self.stack.len() - 1;
         let first = condition - self.arity(frame);
         self.compute(Effects::TRAPS, condition);
+        let repeats = matches!(self.frames[frame].kind, Kind::Loop { kept: true, .. });
         if first == condition {
             let label = self.label(frame);
-            self.branch_on_top(true, label);
+            self.branch_on_top(true, label, repeats);
             return;
         }
         self.make_leaves(self.is_function(frame), first..condition);
@@ -345,12 +354,12 @@ impl<'a> Translator<'a> {
             // not taken.
             self.copy_operands(frame, first);
             let label = self.label(frame);
-            self.branch_on_top(true, label);
+            self.branch_on_top(true, label, repeats);
         } else {
             // What is in a temporary register would not survive the label.
             self.settle_temps(first);
             let skip = self.out.label();
-            self.branch_on_top(false, skip);
+            self.branch_on_top(false, skip, false);
             self.copy_operands(frame, first);
             self.jump(frame);
             self.out.bind(skip);
@@ -433,15 +442,18 @@ impl<'a> Translator<'a> {
     }
 
     /// Takes the condition from the top of the stack and branches if it is not zero, or if it
-    /// is, as `sense` says.
-    fn branch_on_top(&mut self, mut sense: bool, label: Label) {
+    /// is, as `sense` says. `repeats` says that the label is where the innermost loop begins, which
+    /// the executor keeps.
+    fn branch_on_top(&mut self, mut sense: bool, label: Label, repeats: bool) {
         let top = self.stack.len() - 1;
         sense = self.simplify_condition(sense);
-        let root = if sense {
-            Root::BrIf(label)
-        } else {
-            Root::BrUnless(label)
+        let (branch, repeat) = match sense {
+            true => (Root::BrIf(label), Root::LoopIf(label)),
+            false => (Root::BrUnless(label), Root::LoopUnless(label)),
         };
+        // A condition that only the other kind takes as a whole is better left whole.
+        let repeats = repeats && self.offers_tree(&repeat, self.stack.symbols(top, Ty::I32));
+        let root = if repeats { repeat } else { branch };
         self.lower_entries(root, top..top + 1);
         self.stack.truncate(top);
     }

@@ -164,7 +164,7 @@ impl Translator<'_> {
     }
 
     /// Whether the executor can do this, of which the trees' symbols are given, in one step.
-    fn offers_tree(&self, root: &Root, trees: Symbols) -> bool {
+    pub(super) fn offers_tree(&self, root: &Root, trees: Symbols) -> bool {
         Symbol::root_number(root)
             .and_then(|root| trees.below(root))
             .is_some_and(|key| self.shapes.contains(key))

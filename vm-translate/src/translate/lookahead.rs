@@ -7,17 +7,28 @@ use crate::Error;
 use super::code::{Code, Glance};
 
 /// Each loop around a use of a local multiplies its weight by 8, up to this many loops.
-const MAX_WEIGHTED_LOOPS: u32 = 5;
+const MAX_WEIGHTED_LOOPS: usize = 5;
 
 /// Facts that are needed before the instructions that establish them come.
 #[derive(Debug, Default)]
 pub(super) struct Lookahead {
     /// How much each local is used, uses in loops counting more. The last is of no local.
     pub(super) weights: Vec<u32>,
-    /// What becomes of the last result of each block, in the order in which blocks begin.
-    pub(super) after: Vec<After>,
+    /// What is known of each block, in the order in which blocks begin.
+    pub(super) blocks: Vec<Block>,
     /// While looking: of each open block its number and whether it is a loop.
     open: Vec<(u32, bool)>,
+    /// While looking: the numbers of the open loops.
+    loops: Vec<u32>,
+}
+
+/// What is known of a block before it is translated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    /// What becomes of its last result.
+    pub(super) after: After,
+    /// Whether there is a loop in it.
+    pub(super) has_loop: bool,
 }
 
 /// What comes right after a block's end.
@@ -38,14 +49,15 @@ impl Lookahead {
     pub(super) fn look(&mut self, body: &FunctionBody<'_>, locals: usize) -> Result<(), Error> {
         let Lookahead {
             weights,
-            after,
+            blocks,
             open,
+            loops,
         } = self;
         weights.clear();
         weights.resize(locals + 1, 0);
-        after.clear();
+        blocks.clear();
         open.clear();
-        let mut loops = 0;
+        loops.clear();
         let mut ended: Option<u32> = None;
         let mut code = Code::new(body)?;
         // What a use of a local counts.
@@ -71,12 +83,12 @@ impl Lookahead {
                 Glance::End => {
                     // The end that comes right after another one.
                     if let Some(number) = ended.take() {
-                        after[number as usize] = After::End;
+                        blocks[number as usize].after = After::End;
                     }
                     if let Some((number, is_loop)) = open.pop() {
                         if is_loop {
-                            loops -= 1;
-                            weight = weight_in(loops);
+                            loops.pop();
+                            weight = weight_in(loops.len());
                         }
                         ended = Some(number);
                     }
@@ -84,12 +96,20 @@ impl Lookahead {
                 }
                 Glance::Block | Glance::Loop => {
                     let is_loop = glance == Glance::Loop;
+                    let number = blocks.len() as u32;
                     if is_loop {
-                        loops += 1;
-                        weight = weight_in(loops);
+                        // Loops further out know it already, or will from this one.
+                        if let Some(around) = loops.last() {
+                            blocks[*around as usize].has_loop = true;
+                        }
+                        loops.push(number);
+                        weight = weight_in(loops.len());
                     }
-                    open.push((after.len() as u32, is_loop));
-                    after.push(After::Other);
+                    open.push((number, is_loop));
+                    blocks.push(Block {
+                        after: After::Other,
+                        has_loop: false,
+                    });
                     After::Other
                 }
                 Glance::Else => After::End,
@@ -97,13 +117,13 @@ impl Lookahead {
                 Glance::Other => After::Other,
             };
             if let Some(number) = ended.take() {
-                after[number as usize] = what;
+                blocks[number as usize].after = what;
             }
         }
     }
 }
 
 /// What a use of a local counts within so many loops.
-fn weight_in(loops: u32) -> u32 {
+fn weight_in(loops: usize) -> u32 {
     1 << (3 * loops.min(MAX_WEIGHTED_LOOPS))
 }

@@ -5,6 +5,9 @@ use super::{Outcome, State, Trap, Value, numeric};
 use vm_translate::ir::{FRAME_HEADER, Inst, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::{Effect, Function, Module, Registers, Ty};
 
+/// The slot of the header where this executor keeps the head of a loop: as good as any other.
+const LOOP_HEAD: usize = 2;
+
 pub struct Eval<'a> {
     module: &'a Module,
     functions: &'a [Function],
@@ -191,6 +194,13 @@ impl Eval<'_> {
             let inst = &function.insts()[next];
             let target = |label: u32| function.labels()[label as usize] as usize;
             next += 1;
+            match inst.root {
+                Root::EnterLoop => self.slots[frame + LOOP_HEAD] = next as u64,
+                Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label) => {
+                    assert_eq!(self.slots[frame + LOOP_HEAD], target(label) as u64);
+                }
+                _ => {}
+            }
             match self.inst(function, inst, frame) {
                 Ok(Flow::Next) => {}
                 Ok(Flow::To(label)) => next = target(label),
@@ -249,10 +259,14 @@ impl Eval<'_> {
                 self.state.globals[global as usize] = clean(value, ty);
                 Flow::Next
             }
-            Root::Br(label) => Flow::To(label),
-            Root::BrIf(label) | Root::BrUnless(label) => {
+            Root::EnterLoop => Flow::Next,
+            Root::Br(label) | Root::Loop(label) => Flow::To(label),
+            Root::BrIf(label)
+            | Root::BrUnless(label)
+            | Root::LoopIf(label)
+            | Root::LoopUnless(label) => {
                 let value = self.tree(&mut nodes, Ty::I32, frame)?;
-                if (value != 0) == matches!(inst.root, Root::BrIf(_)) {
+                if (value != 0) == matches!(inst.root, Root::BrIf(_) | Root::LoopIf(_)) {
                     Flow::To(label)
                 } else {
                     Flow::Next

@@ -94,6 +94,10 @@ impl Shapes for RandomShapes {
     fn registers(&self) -> Registers {
         self.registers
     }
+
+    fn keeps_heads(&self) -> bool {
+        self.seed.is_multiple_of(2)
+    }
 }
 
 /// Every shape of up to two operators, and some registers: what a fast executor might have.

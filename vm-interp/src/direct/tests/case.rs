@@ -9,7 +9,7 @@ use vm_translate::{Op, Ty};
 use vm_trap::TrapCode;
 
 use super::super::fixed::Fixed;
-use super::super::operands::cell_bytes;
+use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use super::super::{fixed_handler, shapes};
 use super::shape::{RootTrees, Tree, address_registers, operators};
 use super::values::{Corners, Kind, Random, payloads, same};
@@ -330,6 +330,12 @@ impl Case<'_> {
                     self.expected.mark = 1 + branch_mark(self.branches - 1) as u64;
                 }
             }
+            Symbol::LoopIf | Symbol::LoopUnless => {
+                if truth == (*root == Symbol::LoopIf) {
+                    self.expected.left = true;
+                    self.expected.mark = 1 + LOOP_MARK as u64;
+                }
+            }
             Symbol::BrTable => {
                 self.expected.mark = match values[0] as u32 {
                     0 => 2,
@@ -354,6 +360,9 @@ impl Case<'_> {
 fn branch_mark(nth: usize) -> usize {
     1 + nth.min(1)
 }
+
+/// The mark that the head of the loop is.
+const LOOP_MARK: usize = 3;
 
 /// Runs handlers, each in the world that the one before has left.
 pub(super) struct Tester {
@@ -421,8 +430,8 @@ impl Tester {
         // Registers before, the cell, registers after.
         let mut program = registers_before();
         let bytes = cell_bytes(operands.len() as u32);
-        // Behind the cell stand three marks: each a constant to a slot, then all registers to theirs.
-        let marks: Vec<Program> = (1..=3).map(mark).collect();
+        // Behind the cell stand four marks: each a constant to a slot, then all registers to theirs.
+        let marks: Vec<Program> = (1..=4).map(mark).collect();
         let table_bytes = if last == Symbol::BrTable { 32 } else { 0 };
         let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
         let start = program.bytes.len();
@@ -446,12 +455,15 @@ impl Tester {
             let frame = slot(CALLEE).to_ne_bytes();
             program.cell(fixed_handler(Fixed::Restore), &frame);
         }
+        let head = target(LOOP_MARK) / 8;
         for mark in marks {
             program.bytes.extend(mark.bytes);
         }
+        let program = program.words();
+        world.slots[LOOP_HEAD_SLOT as usize] = &raw const program[head as usize] as u64;
 
         let before = world.slots.clone();
-        let status = world.run(&program.words());
+        let status = world.run(&program);
         let what = || format!("{roots:?} from {:x?}", &before[BEFORE..RESULT]);
         assert_eq!(status, expected.trap.unwrap_or(0), "{}", what());
         if status != 0 {

@@ -3,13 +3,14 @@
 //! What needs a machine around it (calls, the host, growth) is tested with one, in the crate's
 //! `tests/` and in `vm-engine`; which handlers these are, `every_fixed_handler_is_tested` says.
 
+use vm_translate::ir::FRAME_HEADER;
 use vm_translate::op::Effect;
 use vm_translate::{Op, StoreOp, Ty};
 use vm_trap::TrapCode;
 
 use super::super::fixed::{Fixed, Returned, Wide};
 use super::super::fixed_handler;
-use super::super::operands::cell_bytes;
+use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use super::values::{INTS, Random};
 use super::world::*;
 use crate::semantics;
@@ -146,7 +147,7 @@ fn restore_floats(world: &mut World, random: &mut Random, floats: u8) {
 }
 
 fn returns(world: &mut World, random: &mut Random, fixed: Fixed) {
-    const FIRST: usize = 3;
+    const FIRST: usize = FRAME_HEADER as usize;
     let (ints, value) = match fixed {
         Fixed::Return { ints } => (ints, None),
         Fixed::ReturnValue { ints, value } => (ints, Some(value)),
@@ -311,6 +312,32 @@ fn branch(world: &mut World) {
     assert_eq!(world.slots[MARK], 2);
 }
 
+/// Entering a loop notes the cell behind it.
+fn enter_loop(world: &mut World) {
+    let mut program = Program::default();
+    program.cell(fixed_handler(Fixed::EnterLoop), &[]);
+    let head = program.bytes.len() / 8;
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let words = program.words();
+    world.slots[LOOP_HEAD_SLOT as usize] = UNSET;
+    assert_eq!(world.run(&words), 0);
+    let noted = world.slots[LOOP_HEAD_SLOT as usize];
+    assert_eq!(noted, words[head..].as_ptr().addr() as u64);
+}
+
+/// A branch to a loop leads to what has been noted.
+fn repeat(world: &mut World) {
+    let mut program = Program::default();
+    program.cell(fixed_handler(Fixed::Loop), &[]);
+    program.bytes.extend(mark(1).bytes);
+    let head = program.bytes.len() / 8;
+    program.bytes.extend(mark(2).bytes);
+    let words = program.words();
+    world.slots[LOOP_HEAD_SLOT as usize] = words[head..].as_ptr().addr() as u64;
+    assert_eq!(world.run(&words), 0);
+    assert_eq!(world.slots[MARK], 2);
+}
+
 fn count(world: &mut World) {
     let mut counter = [u64::from(u32::MAX), 7];
     let mut program = Program::default();
@@ -340,6 +367,8 @@ fn every_fixed_handler_is_tested() {
             Fixed::MemoryStore(op) => memory_store(&mut world, &mut random, op),
             Fixed::Wide(operation) => wide(&mut world, &mut random, operation),
             Fixed::Br => branch(&mut world),
+            Fixed::EnterLoop => enter_loop(&mut world),
+            Fixed::Loop => repeat(&mut world),
             Fixed::Count => count(&mut world),
             Fixed::Unreachable => {
                 let cells = [fixed_handler(fixed)];

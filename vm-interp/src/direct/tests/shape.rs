@@ -1,10 +1,8 @@
 //! The shapes of the table, read back from their keys.
 
-use std::collections::HashMap;
-
 use vm_translate::op::Effect;
 use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
-use vm_translate::{Op, StoreOp, Ty};
+use vm_translate::{Op, Ty};
 
 #[derive(Debug)]
 pub(super) enum Tree {
@@ -32,50 +30,21 @@ impl Reader {
     }
 }
 
-pub(super) fn symbols_by_number() -> HashMap<u16, Symbol> {
-    let mut all = vec![
-        Symbol::Slot,
-        Symbol::Const32,
-        Symbol::Const64,
-        Symbol::GlobalSet,
-        Symbol::GlobalSetFloat,
-        Symbol::GlobalSetVector,
-        Symbol::Vector,
-        Symbol::Set(SetSymbol::Vector),
-        Symbol::BrIf,
-        Symbol::BrUnless,
-        Symbol::BrTable,
-        Symbol::CallIndirect,
-        Symbol::Return,
-        Symbol::Set(SetSymbol::Slot),
-    ];
-    for n in 0..Symbol::MAX_REGISTERS {
-        all.extend([
-            Symbol::Int(n),
-            Symbol::Float(n),
-            Symbol::Set(SetSymbol::Int(n)),
-            Symbol::Set(SetSymbol::Float(n)),
-        ]);
-    }
-    all.extend(StoreOp::ALL.iter().copied().map(Symbol::Store));
-    all.extend(Op::ALL.iter().copied().map(Symbol::Op));
-    all.into_iter().map(|s| (s.number(), s)).collect()
-}
-
 /// A root and its trees.
 pub(super) type RootTrees = (Symbol, Vec<Tree>);
 
 /// Reads a key: its roots and their trees.
-pub(super) fn read(names: &HashMap<u16, Symbol>, key: ShapeKey) -> Vec<RootTrees> {
-    let bits = key.bits();
-    let symbols = (0..key.symbols())
-        .map(|n| names[&((bits >> (10 * n)) as u16 & 1023)])
-        .collect();
+pub(super) fn read(key: ShapeKey) -> Vec<RootTrees> {
+    let symbols = key.iter().collect();
     let mut reader = Reader { symbols, next: 0 };
     let mut roots: Vec<RootTrees> = Vec::new();
     while reader.next < reader.symbols.len() {
         let root = reader.take();
-        assert!(is_root(root), "{root:?} in {:?}", reader.symbols);
+        assert!(
+            root.root_operands().is_some(),
+            "{root:?} in {:?}",
+            reader.symbols
+        );
         let types = match root {
             Symbol::Set(SetSymbol::Float(_)) | Symbol::GlobalSetFloat => vec![Ty::F64],
             Symbol::Set(SetSymbol::Vector) | Symbol::GlobalSetVector => vec![Ty::V128],
@@ -98,19 +67,6 @@ pub(super) fn operators(trees: &[Tree]) -> usize {
             Tree::Op(_, operands) => 1 + operators(operands),
         })
         .sum()
-}
-
-fn is_root(symbol: Symbol) -> bool {
-    !matches!(
-        symbol,
-        Symbol::Slot
-            | Symbol::Const32
-            | Symbol::Const64
-            | Symbol::Int(_)
-            | Symbol::Float(_)
-            | Symbol::Vector
-            | Symbol::Op(_)
-    )
 }
 
 /// The registers among the leaves of the addresses of a shape.

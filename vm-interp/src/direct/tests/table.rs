@@ -4,7 +4,7 @@ use vm_trap::TrapCode;
 
 use super::super::{SHAPES, shapes};
 use super::case::Tester;
-use super::shape::{operators, read, symbols_by_number};
+use super::shape::{operators, read};
 
 /// Operand sets that each handler runs with: more if it has just one operator. There are about
 /// 100 000 handlers, and a build without optimisation is slow.
@@ -13,11 +13,10 @@ const SIMPLE_ROUNDS: usize = 2 * ROUNDS;
 
 #[test]
 fn every_handler_agrees_with_the_semantics() {
-    let names = symbols_by_number();
     let mut tester = Tester::new();
     let mut tested = 0;
     for (key, handler) in shapes::all() {
-        let roots = read(&names, key);
+        let roots = read(key);
         let operators: usize = roots.iter().map(|(_, trees)| operators(trees)).sum();
         let rounds = if operators > 1 { ROUNDS } else { SIMPLE_ROUNDS };
         let run = (0..100 * rounds)
