@@ -13,6 +13,7 @@ mod control;
 mod fixed;
 #[path = "../src/direct/hash.rs"]
 mod hash;
+mod layout;
 mod lines;
 #[path = "../src/direct/operands.rs"]
 mod operands;
@@ -30,13 +31,14 @@ use std::{env, fs};
 
 use vm_translate::{Effect, StoreOp};
 
-use asm::{Assembler as _, Exit};
+use asm::Exit;
 use fixed::Fixed;
+use layout::{Handler, Layout};
 use lines::Lines;
 use trees::Trees;
 use vm_translate::shape::table::{self, RootShape, Shape, Tree};
 use vm_translate::shape::{ShapeKey, Symbol};
-use x86_64::{X86_64, global};
+use x86_64::{DISPATCH, X86_64, global};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
 const TRAPS: [(Exit, u32); 10] = [
@@ -182,6 +184,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     let trees = Trees::new(keyed.iter().map(|(_, shape)| shape));
 
     let mut refused = Vec::new();
+    let (mut sites, mut text_lines) = (Vec::new(), 0);
     let mut asm = X86_64::new();
     asm.text
         .push_str("\t.section .text.palisade, \"ax\", @progbits\n");
@@ -192,40 +195,45 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
             Part::Stack => "palisade_stack_sites",
             Part::Memory => "palisade_memory_sites",
         };
-        global(&mut asm.text, name);
+        let mut layout = Layout::default();
         for (n, fixed) in fixed.iter().enumerate() {
             let own = match fixed {
                 Fixed::Enter { touch: true, .. } => Part::Stack,
                 _ => Part::Plain,
             };
             if own == part {
-                begin(&mut asm, n);
+                asm.begin(n, false);
                 if *fixed == Fixed::Exit {
                     asm.leave();
                 } else {
                     control::emit(&mut asm, *fixed);
                 }
+                layout.add(&asm.take_handler());
             }
         }
         for (n, (_, shape)) in keyed.iter().enumerate() {
             if self::part(shape) == part {
-                begin(&mut asm, number(n));
-                let start = asm.text.len();
                 let accesses = accesses(shape);
-                asm.mark_sites(accesses > 1);
+                asm.begin(number(n), accesses > 1);
                 if let Err(reason) = templates::emit(&mut asm, shape) {
                     refused.push(format!("no handler for {shape}: {}", reason.0));
                     continue;
                 }
-                let marked = asm.marked_sites();
+                let handler = asm.take_handler();
+                let marked = handler.sites.len();
                 assert!(
                     marked == 0 || marked == accesses,
                     "{shape} has {marked} instructions that may fault"
                 );
-                check_text(shape, &asm.text[start..]);
+                check_text(shape, &handler);
+                layout.add(&handler);
             }
         }
+        asm.text.push_str("\t.p2align 6\n");
+        global(&mut asm.text, name);
+        text_lines += layout.write(&mut asm.text, &mut sites);
     }
+    asm.text.push_str("\t.p2align 6\n");
     global(&mut asm.text, "palisade_sites_end");
     asm.end();
     asm.text
@@ -237,7 +245,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     for n in 0..fixed.len() {
         let _ = writeln!(asm.text, "\t.long .Lh{n} - palisade_enter");
     }
-    asm.sites();
+    asm.sites(&sites);
     asm.text.push_str("\t.text\n");
 
     assert!(refused.is_empty(), "{}", refused.join("\n"));
@@ -247,7 +255,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         ("SHAPE_LINES: usize", lines.count()),
         ("TREE_WORDS: usize", trees.words()),
         ("STATUS_FAULT: u32", STATUS_FAULT as usize),
-        ("SITES: usize", asm.site_count()),
+        ("SITES: usize", sites.len()),
     ];
     let mut generated = String::new();
     for (name, value) in consts {
@@ -256,7 +264,8 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     let count = keyed.len();
     let _ = writeln!(
         generated,
-        "#[cfg(test)]\npub(super) const SHAPES: usize = {count};"
+        "#[cfg(test)]\npub(super) const SHAPES: usize = {count};\n\
+         #[cfg(test)]\npub(super) const TEXT_LINES: usize = {text_lines};"
     );
     let write = |name: &str, bytes: &[u8]| {
         fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -267,7 +276,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 
 /// Checks what makes a handler of a shape fast: it calls nothing and leaves the native stack alone,
 /// and it has a dispatch of its own for each way it can go.
-fn check_text(shape: &Shape, text: &str) {
+fn check_text(shape: &Shape, handler: &Handler) {
     let leaves = |root: &&RootShape| {
         matches!(
             root.root,
@@ -280,18 +289,15 @@ fn check_text(shape: &Shape, text: &str) {
     };
     let ways = 1 + shape.roots.iter().filter(leaves).count();
     let mut dispatches = 0;
-    for line in text.lines().map(str::trim_start) {
+    let lines = handler.pieces.iter().flat_map(|piece| piece.text.lines());
+    for line in lines.clone().map(str::trim_start) {
         let stack = line.contains("rsp") || line.starts_with("push") || line.starts_with("pop ");
         assert!(
             !stack && !line.starts_with("call"),
             "the handler of {shape} has {line:?}"
         );
-        dispatches += usize::from(line == "jmp [rbx]");
+        dispatches += usize::from(line == DISPATCH);
     }
-    assert_eq!(dispatches, ways, "dispatches of {shape}: {text}");
-}
-
-fn begin(asm: &mut X86_64, number: usize) {
-    let _ = writeln!(asm.text, "\t.p2align 3\n.Lh{number}:");
-    let _ = asm.new_label();
+    let text = || lines.clone().collect::<Vec<_>>().join("\n");
+    assert_eq!(dispatches, ways, "dispatches of {shape}: {}", text());
 }

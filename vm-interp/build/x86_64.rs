@@ -12,11 +12,16 @@
 //! `rsp` stays where the entry trampoline put it: handlers push nothing. Below it stand the
 //! registers that the calling convention does not preserve, while a called function runs.
 
+mod length;
 mod vectors;
 
 use std::fmt::Write as _;
 
 use crate::asm::*;
+use crate::layout::{Handler, Jump, Piece};
+
+/// How handlers go on: with the handler of the cell that `rbx` points to.
+pub(crate) const DISPATCH: &str = "jmp [rbx]";
 
 /// Value registers that a call of the executor's functions must save, by their number: all that the
 /// calling convention lets a function change, the temporary one too. To translation, an operator
@@ -37,8 +42,12 @@ pub(crate) struct X86_64 {
     /// Labels of the instructions of the handler at hand that may fault on guest memory, if it
     /// has more than one.
     marked: Option<Vec<Label>>,
-    /// The same for all handlers, with their numbers in the handler, without the first of each.
-    sites: Vec<(Label, usize)>,
+    /// The handler at hand, as far as it has come.
+    pieces: Vec<Piece>,
+    /// How many bytes it takes at most since the last piece.
+    bytes: usize,
+    /// Where its text goes on since then.
+    from: usize,
 }
 
 fn name(width: Width, reg: Reg) -> &'static str {
@@ -166,7 +175,9 @@ impl X86_64 {
             text: String::new(),
             labels: 0,
             marked: None,
-            sites: Vec::new(),
+            pieces: Vec::new(),
+            bytes: 0,
+            from: 0,
         }
     }
 
@@ -174,6 +185,7 @@ impl X86_64 {
         let start = self.text.len();
         self.text.push('\t');
         let _ = self.text.write_fmt(args);
+        self.bytes += length::instruction(&self.text[start..]);
         self.text.push('\n');
         // Whatever the instruction is: it is a site just if it goes through the memory's base.
         if self.marked.is_some() && self.text[start..].contains("[r14 + ") {
@@ -183,32 +195,45 @@ impl X86_64 {
         }
     }
 
-    /// Starts a handler whose sites are to be told apart, or one that has no more than one.
-    pub(crate) fn mark_sites(&mut self, several: bool) {
+    /// Starts a handler. `several` says that it has more than one site, which are to be told apart.
+    pub(crate) fn begin(&mut self, number: usize, several: bool) {
         self.marked = several.then(Vec::new);
+        self.from = self.text.len();
+        self.bytes = 0;
+        let _ = writeln!(self.text, ".Lh{number}:");
     }
 
-    /// How many sites have been marked since then.
-    pub(crate) fn marked_sites(&mut self) -> usize {
-        let marked = self.marked.take().unwrap_or_default();
-        let count = marked.len();
-        let numbered = marked.into_iter().zip(0..);
-        self.sites
-            .extend(numbered.filter(|(_, number)| *number > 0));
-        count
+    /// Takes it out of the text.
+    pub(crate) fn take_handler(&mut self) -> Handler {
+        if self.bytes > 0 {
+            self.end_piece(None);
+        }
+        Handler {
+            pieces: std::mem::take(&mut self.pieces),
+            sites: self.marked.take().unwrap_or_default(),
+        }
     }
 
-    /// How many sites [`X86_64::sites`] lists.
-    pub(crate) fn site_count(&self) -> usize {
-        self.sites.len()
+    fn end_piece(&mut self, jump: Option<Jump>) {
+        self.pieces.push(Piece {
+            text: self.text.split_off(self.from),
+            bytes: std::mem::take(&mut self.bytes),
+            jump,
+        });
     }
 
-    /// The list of the sites that are not their handler's first: where they are, in the order of
-    /// their addresses, and their numbers.
-    pub(crate) fn sites(&mut self) {
+    /// Goes on with the cell that `rbx` points to.
+    fn jump(&mut self, jump: Jump) {
+        self.line(format_args!("{DISPATCH}"));
+        self.end_piece(Some(jump));
+    }
+
+    /// The list of sites that are not their handler's first, given in the order of their addresses,
+    /// with their numbers in the handler.
+    pub(crate) fn sites(&mut self, sites: &[(Label, usize)]) {
         self.text.push_str("\t.p2align 2\n");
         global(&mut self.text, "palisade_sites");
-        for (label, number) in &self.sites {
+        for (label, number) in sites {
             let _ = writeln!(
                 self.text,
                 "\t.long .L{} - palisade_enter, {number}",
@@ -243,7 +268,7 @@ impl X86_64 {
         self.line(format_args!("mov r15, rdx"));
         self.line(format_args!("mov r14, [r15]"));
         self.line(format_args!("mov byte ptr [r8], 1"));
-        self.line(format_args!("jmp [rbx]"));
+        self.line(format_args!("{DISPATCH}"));
 
         for (exit, code) in trap_codes {
             self.place(&exit_name(*exit));
@@ -737,7 +762,7 @@ impl Assembler for X86_64 {
 
     fn dispatch(&mut self, bytes: u32) {
         self.line(format_args!("add rbx, {bytes}"));
-        self.line(format_args!("jmp [rbx]"));
+        self.jump(Jump::Next);
     }
 
     fn branch(&mut self, operand: u32) {
@@ -745,12 +770,12 @@ impl Assembler for X86_64 {
     }
 
     fn dispatch_here(&mut self) {
-        self.line(format_args!("jmp [rbx]"));
+        self.jump(Jump::Away);
     }
 
     fn branch_to(&mut self, m: Mem) {
         self.line(format_args!("mov rbx, {}", mem(m)));
-        self.line(format_args!("jmp [rbx]"));
+        self.jump(Jump::Away);
     }
 
     fn call(&mut self, callee: Callee, arguments: &[Reg], operands: &[u32]) {

@@ -38,6 +38,15 @@ unsafe extern "C" {
     safe static palisade_sites: [[i32; 2]; SITES];
 }
 
+/// How long the text of all handlers is.
+#[cfg(test)]
+pub(super) fn text_bytes() -> usize {
+    unsafe extern "C" {
+        safe static palisade_plain: u8;
+    }
+    address(&palisade_sites_end) - address(&palisade_plain)
+}
+
 /// The number, in its handler, of the access that faulted at `pc`.
 ///
 /// The encoder notes the places in the module that a cell stands for by these numbers.

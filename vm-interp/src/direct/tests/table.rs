@@ -2,7 +2,7 @@
 
 use vm_trap::TrapCode;
 
-use super::super::{SHAPES, shapes};
+use super::super::{SHAPES, TEXT_LINES, run, shapes};
 use super::case::Tester;
 use super::shape::{operators, read};
 
@@ -26,6 +26,12 @@ fn every_handler_agrees_with_the_semantics() {
         tested += 1;
     }
     assert_eq!(tested, SHAPES);
+}
+
+#[test]
+fn no_handler_is_longer_than_the_generator_thinks() {
+    // Each line of the cache that one needs more would move all that follow.
+    assert_eq!(run::text_bytes(), 64 * TEXT_LINES);
 }
 
 #[test]
