@@ -296,6 +296,10 @@ fn look(
             .map_or(next..next + 1, |(run, _)| run.clone());
         let count = counts[next];
         dispatches += count;
+        let repeating = run.clone().filter_map(|branch| repeating(function, branch));
+        for key in repeating.filter(|key| count > 0 && fits(*key, budget)) {
+            *shares.entry(key).or_default() += count * DISPATCH;
+        }
         if found.is_some() && count > 0 {
             let tree = (run.start + 1..run.end).find_map(|user| {
                 let key = nested(function, run.start..user, user..run.end, budget)?;
@@ -320,7 +324,7 @@ fn look(
         // A call ends its cell, because the callee returns behind it.
         let last = function.insts()[run.end - 1].root;
         let leaves = match last {
-            Root::BrIf(_) | Root::BrUnless(_) => false,
+            Root::BrIf(_) | Root::BrUnless(_) | Root::LoopIf(_) | Root::LoopUnless(_) => false,
             Root::CallIndirect { .. } => true,
             _ => last.branches(),
         };
@@ -328,6 +332,21 @@ fn look(
         next = run.end;
     }
     dispatches
+}
+
+/// The shape that an instruction would have as a branch to where its loop begins, which waits for
+/// nothing, if it leads there as any branch does: the table lacks that shape.
+fn repeating(function: &Function, branch: usize) -> Option<ShapeKey> {
+    let inst = &function.insts()[branch];
+    let (root, label) = match inst.root {
+        Root::BrIf(label) => (Root::LoopIf(label), label),
+        Root::BrUnless(label) => (Root::LoopUnless(label), label),
+        _ => return None,
+    };
+    let before = function.labels()[label as usize].checked_sub(1)? as usize;
+    let repeats = before < branch && function.insts()[before].root == Root::EnterLoop;
+    let key = ShapeKey::new().with_inst(&root, function.nodes(inst))?;
+    repeats.then_some(key)
 }
 
 /// The shape of some instructions in one cell.

@@ -201,6 +201,26 @@ fn a_value_made_and_used_in_one_cell_becomes_a_tree() {
 }
 
 #[test]
+fn training_tries_a_branch_as_one_that_repeats_a_loop() {
+    let text = r#"(module (func (export "run") (param $n i32) (result i32)
+        (loop $next
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br_if $next (i32.popcnt (i32.popcnt (local.get $n)))))
+        (local.get $n)))"#;
+    let Some(program) = counted(text, 100) else {
+        return;
+    };
+    let table = ShapeTable::read(
+        &format!("br_if (i32.popcnt (i32.popcnt i1))\n{BASE}"),
+        REGISTERS,
+    );
+    let mut table = table.expect("in the notation");
+    let lines = train(&[(program, 1.0)], &mut table, budget(500, 2), |_| {});
+    let repeats = |text: &str| text.contains("loop_if (i32.popcnt (i32.popcnt i1))");
+    assert!(lines.iter().any(|line| repeats(&line.text)), "{lines:?}");
+}
+
+#[test]
 fn the_same_programs_give_the_same_table() {
     let Some(program) = program() else {
         return;
