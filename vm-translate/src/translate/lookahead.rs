@@ -27,7 +27,7 @@ pub(super) struct Lookahead {
 pub(super) struct Block {
     /// What becomes of its last result.
     pub(super) after: After,
-    /// Whether there is a loop in it.
+    /// Whether it is a loop with another one in it.
     pub(super) has_loop: bool,
 }
 
