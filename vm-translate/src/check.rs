@@ -1,7 +1,7 @@
 //! Checks that a translated function keeps what the IR promises.
 
 use crate::Module;
-use crate::ir::{Function, Inst, Node, Place, Root, Slot};
+use crate::ir::{Function, Inst, LoopHead, Node, Place, Root, Slot};
 use crate::shape::{Registers, ShapeKey, Shapes};
 
 /// Which promise a function breaks, and where.
@@ -117,6 +117,18 @@ impl Checker<'_> {
         }
         if saves.end > function.frame_slots() {
             return Err("saved registers are outside the frame".to_owned());
+        }
+        let loops = function.loops();
+        let in_order =
+            |pair: &[LoopHead]| pair[0].offset < pair[1].offset && pair[0].inst <= pair[1].inst;
+        if !loops.windows(2).all(in_order) {
+            return Err("loops are not in the order of their offsets".to_owned());
+        }
+        if loops
+            .iter()
+            .any(|head| head.inst as usize >= function.insts().len())
+        {
+            return Err("a loop begins at no instruction".to_owned());
         }
         for pin in function.pins() {
             let in_range = match pin.place {

@@ -385,7 +385,18 @@ pub struct Function {
     pub(crate) nodes: Vec<Node>,
     pub(crate) labels: Vec<u32>,
     pub(crate) tables: Vec<Label>,
+    pub(crate) loops: Vec<LoopHead>,
     pub(crate) start_offset: u32,
+}
+
+/// Where a loop begins that is entered with nothing on the operand stack: there every value is in its local's
+/// place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopHead {
+    /// The index of the instruction that its first turn begins with.
+    pub inst: u32,
+    /// The offset in the module's bytes of its `loop`.
+    pub offset: u32,
 }
 
 impl Function {
@@ -443,6 +454,22 @@ impl Function {
         self.pins.iter().any(|pin| pin.place == place)
     }
 
+    /// Where the locals live, in their order, if none of them is a vector.
+    pub fn local_places(&self) -> impl Iterator<Item = Place> + '_ {
+        let mut slot = FRAME_HEADER;
+        (0..).map_while(move |local| {
+            let pin = self.pins.iter().find(|pin| pin.local == local);
+            // A parameter has a slot even if it lives in a register.
+            if pin.is_some_and(|pin| pin.parameter.is_none()) {
+                return pin.map(|pin| pin.place);
+            }
+            let own = Place::Slot(slot);
+            let within = slot < self.zeroed.end;
+            slot += 1;
+            within.then_some(pin.map_or(own, |pin| pin.place))
+        })
+    }
+
     /// The instructions.
     pub fn insts(&self) -> &[Inst] {
         &self.insts
@@ -463,6 +490,11 @@ impl Function {
     /// The labels of all branch tables.
     pub fn tables(&self) -> &[Label] {
         &self.tables
+    }
+
+    /// Where loops begin that are entered with nothing on the operand stack, in the order of their offsets.
+    pub fn loops(&self) -> &[LoopHead] {
+        &self.loops
     }
 
     /// Every label that an instruction branches to, as often as it does.

@@ -79,6 +79,28 @@ pub trait Shapes {
     }
 }
 
+impl<S: Shapes + ?Sized> Shapes for &S {
+    fn contains(&self, key: ShapeKey) -> bool {
+        (**self).contains(key)
+    }
+
+    fn find(&self, key: ShapeKey) -> Option<Found> {
+        (**self).find(key)
+    }
+
+    fn grows(&self, tree: ShapeKey) -> bool {
+        (**self).grows(tree)
+    }
+
+    fn registers(&self) -> Registers {
+        (**self).registers()
+    }
+
+    fn keeps_heads(&self) -> bool {
+        (**self).keeps_heads()
+    }
+}
+
 /// One element of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Symbol {

@@ -8,7 +8,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use common::shapes::RICH;
-use vm_translate::{Features, Module, PlainShapes, Shapes, TranslateOptions, check};
+use vm_translate::{
+    BaselineTranslator, Features, Module, PlainShapes, Shapes, TranslateOptions, check,
+};
 
 fn listing(module: &Module) -> String {
     let always = |_: u64, _: u32| true;
@@ -20,7 +22,17 @@ fn listing(module: &Module) -> String {
             Some(&always as &dyn Fn(u64, u32) -> bool),
         ),
     ];
-    let mut text = String::new();
+    let mut text = String::from(";; baseline\n\n");
+    let mut translator = BaselineTranslator::new(RICH);
+    for func in module.imported_funcs()..module.func_count() {
+        match translator.translate(module, func, Some(&always)).unwrap() {
+            Some(function) => {
+                check(module, &function, &RICH).unwrap();
+                writeln!(text, "{}", function.listing(module)).unwrap();
+            }
+            None => writeln!(text, "func {func}: none\n").unwrap(),
+        }
+    }
     for (name, shapes, unchecked) in sets {
         writeln!(text, ";; {name}\n").unwrap();
         let options = TranslateOptions { shapes, unchecked };

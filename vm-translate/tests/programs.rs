@@ -7,8 +7,8 @@ use std::path::Path;
 use common::shapes::{RICH, RandomShapes};
 use vm_translate::ir::{Node, Root};
 use vm_translate::{
-    Features, Module, Op, PlainShapes, Registers, Shapes, TranslateAllocations, TranslateOptions,
-    check,
+    BaselineTranslator, Features, Function, Module, Op, PlainShapes, Registers, Shapes,
+    TranslateAllocations, TranslateOptions, check,
 };
 
 fn programs() -> Vec<(String, Module)> {
@@ -64,6 +64,44 @@ fn every_function_keeps_the_promises() {
             }
         }
     }
+}
+
+#[test]
+fn both_tiers_have_the_same_loops() {
+    let some = |offset: u64, width: u32| offset + u64::from(width) < 64;
+    let mut translator = BaselineTranslator::new(RICH);
+    let (mut functions, mut in_baseline, mut loops) = (0, 0, 0);
+    for (path, module) in programs() {
+        let options = TranslateOptions {
+            shapes: &RICH,
+            unchecked: Some(&some),
+        };
+        for func in module.imported_funcs()..module.func_count() {
+            functions += 1;
+            let Some(baseline) = (translator.translate(&module, func, Some(&some))).unwrap() else {
+                continue;
+            };
+            in_baseline += 1;
+            if let Err(broken) = check(&module, &baseline, &RICH) {
+                panic!("{path}: {broken}\n{}", baseline.listing(&module));
+            }
+            let optimized = module.translate(func, &options).unwrap();
+            let offsets = |function: &Function| -> Vec<u32> {
+                function.loops().iter().map(|head| head.offset).collect()
+            };
+            assert_eq!(offsets(&baseline), offsets(&optimized), "{path}: {func}");
+            loops += baseline.loops().len();
+            // Locals are all that the other tier takes over.
+            let locals = baseline.local_places().count();
+            assert_eq!(optimized.local_places().count(), locals, "{path}: {func}");
+            translator.recycle(baseline);
+        }
+    }
+    assert!(
+        in_baseline * 10 > functions * 9,
+        "{in_baseline} of {functions}"
+    );
+    assert!(loops > 500, "{loops}");
 }
 
 #[test]

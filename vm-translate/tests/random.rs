@@ -5,7 +5,8 @@ mod common;
 use common::shapes::{RICH, RandomShapes};
 use common::{Outcome, eval, generate, oracle};
 use vm_translate::{
-    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
+    BaselineTranslator, Features, Function, Module, PlainShapes, Registers, Shapes,
+    TranslateOptions, check,
 };
 
 fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Function> {
@@ -23,6 +24,27 @@ fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Funct
             function
         })
         .collect()
+}
+
+/// Puts those functions into the baseline tier that it has, and answers what they were.
+fn to_baseline(
+    module: &Module,
+    shapes: &dyn Shapes,
+    unchecked: bool,
+    functions: &mut [Function],
+) -> Vec<Option<Function>> {
+    let some = |offset: u64, _: u32| offset < 8;
+    let unchecked = unchecked.then_some(&some as &dyn Fn(u64, u32) -> bool);
+    let mut translator = BaselineTranslator::new(shapes);
+    let optimized = functions.iter_mut().map(|function| {
+        let translated = translator.translate(module, function.index(), unchecked);
+        let baseline = translated.unwrap()?;
+        if let Err(broken) = check(module, &baseline, shapes) {
+            panic!("{broken}\n{}", baseline.listing(module));
+        }
+        Some(std::mem::replace(function, baseline))
+    });
+    optimized.collect()
 }
 
 /// What has to be the same: a trap has no results, but everything before it has happened.
@@ -45,10 +67,9 @@ fn random_shapes(seed: u64) -> RandomShapes {
     }
 }
 
-fn run_seed(seed: u64) {
-    let text = generate::module(seed);
-    let bytes =
-        wat::parse_str(&text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+/// Answers how many functions there are, and how many of them the baseline tier has.
+fn run_seed(seed: u64, text: &str) -> (usize, usize) {
+    let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
     let module = Module::new(bytes, &Features::default())
         .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
     let (expected, trapped_at) = oracle::run(&module, 2, &[]);
@@ -57,9 +78,18 @@ fn run_seed(seed: u64) {
         random_shapes(seed.wrapping_add(1 << 40)),
     ];
     let sets: [&dyn Shapes; 4] = [&PlainShapes, &RICH, &chosen[0], &chosen[1]];
-    for shapes in sets {
-        let functions = translate(&module, shapes, seed.is_multiple_of(2));
-        let (found, at) = eval::run(&module, &functions, shapes.registers(), 2);
+    let unchecked = seed.is_multiple_of(2);
+    let mut tiers = (0, 0);
+    for (shapes, is_baseline) in sets.into_iter().flat_map(|set| [(set, false), (set, true)]) {
+        let registers = shapes.registers();
+        let mut functions = translate(&module, shapes, unchecked);
+        let (found, at) = if is_baseline {
+            let optimized = to_baseline(&module, shapes, unchecked, &mut functions);
+            tiers = (functions.len(), optimized.iter().flatten().count());
+            eval::run_tiers(&module, &functions, &optimized, registers, 2)
+        } else {
+            eval::run(&module, &functions, registers, 2)
+        };
         let place = match (at, trapped_at) {
             (Some(at), Some(expected)) => at == expected,
             _ => true,
@@ -68,10 +98,7 @@ fn run_seed(seed: u64) {
             for function in &functions {
                 println!("{}", function.listing(&module));
             }
-            println!(
-                "{text}\nregisters {:?}, shapes {chosen:?}",
-                shapes.registers()
-            );
+            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}",);
             panic!(
                 "seed {seed}: expected {:?} at {trapped_at:x?}, found {:?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
                 expected.result,
@@ -84,21 +111,36 @@ fn run_seed(seed: u64) {
             );
         }
     }
+    tiers
 }
 
-#[test]
-fn random_programs_do_the_same_after_translation() {
-    // More with PALISADE_SEEDS=first..last.
-    let seeds = match std::env::var("PALISADE_SEEDS") {
+/// Those to try: more with PALISADE_SEEDS=first..last.
+fn seeds() -> std::ops::Range<u64> {
+    match std::env::var("PALISADE_SEEDS") {
         Ok(range) => {
             let (first, last) = range.split_once("..").expect("first..last");
             first.parse().unwrap()..last.parse().unwrap()
         }
         Err(_) => 0..200,
-    };
-    for seed in seeds {
-        run_seed(seed);
     }
+}
+
+#[test]
+fn random_programs_do_the_same_after_translation() {
+    for seed in seeds() {
+        run_seed(seed, &generate::module(seed));
+    }
+}
+
+#[test]
+fn random_programs_do_the_same_in_both_tiers() {
+    let (mut functions, mut in_baseline) = (0, 0);
+    for seed in seeds() {
+        let (all, baseline) = run_seed(seed, &generate::baseline_module(seed));
+        functions += all;
+        in_baseline += baseline;
+    }
+    assert_eq!(in_baseline, functions, "some have to do without a baseline");
 }
 
 #[test]

@@ -28,6 +28,14 @@ impl Found {
         handler: u32::MAX - 1,
         next: Next::NONE,
     };
+
+    /// The same for an instruction that is to have a cell of its own.
+    pub(crate) fn alone(self) -> Found {
+        Found {
+            next: Next::NONE,
+            ..self
+        }
+    }
 }
 
 /// A set of shapes of one root. Several shapes look the same to it: that one is in the set says

@@ -9,7 +9,7 @@ use wasmparser::{BlockType, BrTable};
 
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::{Error, ValType};
+use crate::{Error, Module, ValType};
 
 use super::Translator;
 use super::expr::{Effects, Term, subtree_end};
@@ -66,26 +66,11 @@ impl Frame {
 
 impl<'a> Translator<'a> {
     fn params(&self, ty: BlockType) -> &'a [ValType] {
-        match ty {
-            // The function's own type: its parameters are locals, not operands.
-            BlockType::FuncType(index) => self.module.types()[index as usize].params(),
-            BlockType::Empty | BlockType::Type(_) => &[],
-        }
+        params(self.module, ty)
     }
 
     fn results(&self, ty: BlockType) -> &'a [ValType] {
-        match ty {
-            BlockType::FuncType(index) => self.module.types()[index as usize].results(),
-            BlockType::Empty => &[],
-            BlockType::Type(ty) => match ValType::from_wasm(ty) {
-                Some(ValType::I32) => &[ValType::I32],
-                Some(ValType::F32) => &[ValType::F32],
-                Some(ValType::F64) => &[ValType::F64],
-                Some(ValType::V128) => &[ValType::V128],
-                // References are 64-bit integers here; validation has refused all else.
-                _ => &[ValType::I64],
-            },
-        }
+        results(self.module, ty)
     }
 
     /// The index in `frames` of the target of a branch.
@@ -129,6 +114,9 @@ impl<'a> Translator<'a> {
 
     pub(super) fn loop_(&mut self, ty: BlockType) {
         let (height, base) = self.enter(ty, 0);
+        if self.stack.len() == 0 {
+            self.out.loop_begins(self.offset);
+        }
         let kept = self.shapes.keeps_heads() && !self.lookahead.blocks[self.blocks].has_loop;
         if kept {
             self.emit_plain(Root::EnterLoop);
@@ -484,6 +472,31 @@ impl<'a> Translator<'a> {
                 _ => return sense,
             }
         }
+    }
+}
+
+/// What operands a block of this type starts with.
+pub(super) fn params(module: &Module, ty: BlockType) -> &[ValType] {
+    match ty {
+        // The function's own type: its parameters are locals, not operands.
+        BlockType::FuncType(index) => module.types()[index as usize].params(),
+        BlockType::Empty | BlockType::Type(_) => &[],
+    }
+}
+
+/// What operands a block of this type leaves.
+pub(super) fn results(module: &Module, ty: BlockType) -> &[ValType] {
+    match ty {
+        BlockType::FuncType(index) => module.types()[index as usize].results(),
+        BlockType::Empty => &[],
+        BlockType::Type(ty) => match ValType::from_wasm(ty) {
+            Some(ValType::I32) => &[ValType::I32],
+            Some(ValType::F32) => &[ValType::F32],
+            Some(ValType::F64) => &[ValType::F64],
+            Some(ValType::V128) => &[ValType::V128],
+            // References are 64-bit integers here; validation has refused all else.
+            _ => &[ValType::I64],
+        },
     }
 }
 

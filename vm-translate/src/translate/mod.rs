@@ -3,6 +3,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `baseline` | a translation that is quicker, to slower code |
 //! | `code` | the body's instructions, one after the other |
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack |
@@ -17,6 +18,7 @@
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
+mod baseline;
 mod calls;
 mod code;
 mod control;
@@ -36,6 +38,7 @@ use wasmparser::{BinaryReader, FunctionBody};
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
+pub use baseline::BaselineTranslator;
 use code::Code;
 use control::Frame;
 use emit::Output;
@@ -216,6 +219,7 @@ impl Module {
             nodes: out.nodes,
             labels: out.labels,
             tables: out.tables,
+            loops: out.loops,
             start_offset,
         };
         *allocations = TranslateAllocations {
@@ -232,23 +236,29 @@ impl Module {
 impl Translator<'_> {
     /// Checks that the function still is what the IR can hold.
     fn check_limits(&self) -> Result<(), Error> {
-        let (what, limit) = if self.out.slots.max(self.stack.end()) > MAX_FRAME_SLOTS {
-            (
-                "the size of a function's frame in slots",
-                MAX_FRAME_SLOTS.into(),
-            )
-        } else if self.out.insts.len() > MAX_INSTS {
-            (
-                "the number of instructions of a translated function",
-                MAX_INSTS as u64,
-            )
-        } else {
-            return Ok(());
-        };
-        Err(Error::Limit {
-            what,
-            limit,
-            offset: self.offset.into(),
-        })
+        let slots = self.out.slots.max(self.stack.end());
+        check_limits(slots, self.out.insts.len(), self.offset)
     }
+}
+
+/// Checks that a function with a frame of so many slots and with so many instructions is what the IR can hold.
+fn check_limits(slots: Slot, insts: usize, offset: u32) -> Result<(), Error> {
+    let (what, limit) = if slots > MAX_FRAME_SLOTS {
+        (
+            "the size of a function's frame in slots",
+            MAX_FRAME_SLOTS.into(),
+        )
+    } else if insts > MAX_INSTS {
+        (
+            "the number of instructions of a translated function",
+            MAX_INSTS as u64,
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Limit {
+        what,
+        limit,
+        offset: offset.into(),
+    })
 }

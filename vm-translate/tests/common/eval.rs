@@ -11,6 +11,10 @@ const LOOP_HEAD: usize = 2;
 pub struct Eval<'a> {
     module: &'a Module,
     functions: &'a [Function],
+    /// Of those that are in the baseline tier, what they are in the optimized one.
+    optimized: &'a [Option<Function>],
+    /// How many loops of the baseline tier have begun a turn.
+    turns: u64,
     registers: Registers,
     state: State,
     slots: Vec<u64>,
@@ -29,9 +33,24 @@ pub fn run(
     registers: Registers,
     func: u32,
 ) -> (Outcome, Option<u32>) {
+    let optimized = vec![None; functions.len()];
+    run_tiers(module, functions, &optimized, registers, func)
+}
+
+/// The same with functions in the baseline tier, of which `optimized` has what they are in the other. Every
+/// third turn of their loops goes on there.
+pub fn run_tiers(
+    module: &Module,
+    functions: &[Function],
+    optimized: &[Option<Function>],
+    registers: Registers,
+    func: u32,
+) -> (Outcome, Option<u32>) {
     let mut eval = Eval {
         module,
         functions,
+        optimized,
+        turns: 0,
         registers,
         state: State::new(module),
         slots: vec![0; 100_000],
@@ -65,6 +84,15 @@ fn clean(bits: Value, ty: Ty) -> Value {
         Ty::I64 | Ty::F64 => bits & Value::from(u64::MAX),
         Ty::V128 => bits,
     }
+}
+
+/// How a body ends.
+enum End {
+    Return,
+    /// With a call that takes its place.
+    Tail(Tail),
+    /// In a loop of the baseline tier, whose offset it is: the other tier goes on.
+    Hot(u32),
 }
 
 impl Eval<'_> {
@@ -137,25 +165,34 @@ impl Eval<'_> {
         for slot in function.zeroed() {
             self.slots[frame + slot as usize] = 0;
         }
-        let saves = frame + function.saves().start as usize;
-        let ints = (0..function.saved_ints()).map(Place::Int);
-        let floats = (0..function.saved_floats()).map(Place::Float);
-        let saved: Vec<(usize, Place)> = (saves..).zip(ints.chain(floats)).collect();
-        for (slot, register) in &saved {
-            self.slots[*slot] = self.read(*register, frame) as u64;
-        }
+        let mut saved = self.save(function, frame);
         for pin in function.pins() {
             let value = pin
                 .parameter
                 .map_or(0, |slot| self.slots[frame + slot as usize]);
             self.write(pin.place, frame, value.into());
         }
-        let tail = self.body(function, frame)?;
+        let optimized = self.optimized[defined as usize].as_ref();
+        let mut end = self.body(function, frame, 0, optimized.is_some())?;
+        if let (End::Hot(offset), Some(better)) = (&end, optimized) {
+            let head = (better.loops().iter()).find(|head| head.offset == *offset);
+            let head = head.expect("both tiers have the loop");
+            let places: Vec<Place> = better.local_places().collect();
+            let values = self.slots[start..][..places.len()].to_vec();
+            // Nothing else of the frame is promised.
+            let size = function.frame_slots().max(better.frame_slots());
+            self.spoil(start, frame + size as usize + 8);
+            saved = self.save(better, frame);
+            for (place, value) in places.into_iter().zip(values) {
+                self.write(place, frame, value.into());
+            }
+            end = self.body(better, frame, head.inst as usize, false)?;
+        }
         for (slot, register) in saved {
             let value = self.slots[slot];
             self.write(register, frame, value.into());
         }
-        if let Some(Tail { func, from, args }) = tail {
+        if let End::Tail(Tail { func, from, args }) = end {
             // In the same frame, of which nothing but the arguments is left.
             self.slots.copy_within(from..from + args, start);
             return self.call(func, frame);
@@ -165,6 +202,18 @@ impl Eval<'_> {
         self.spoil(start + results, frame + function.frame_slots() as usize);
         self.spoil_temps();
         Ok(())
+    }
+
+    /// Saves the registers that a function changes, and answers where.
+    fn save(&mut self, function: &Function, frame: usize) -> Vec<(usize, Place)> {
+        let saves = frame + function.saves().start as usize;
+        let ints = (0..function.saved_ints()).map(Place::Int);
+        let floats = (0..function.saved_floats()).map(Place::Float);
+        let saved: Vec<(usize, Place)> = (saves..).zip(ints.chain(floats)).collect();
+        for (slot, register) in &saved {
+            self.slots[*slot] = self.read(*register, frame) as u64;
+        }
+        saved
     }
 
     fn read(&self, place: Place, frame: usize) -> Value {
@@ -185,10 +234,25 @@ impl Eval<'_> {
         }
     }
 
-    /// Runs a body; answers the call that takes its place, if one does.
-    fn body(&mut self, function: &Function, frame: usize) -> Result<Option<Tail>, Trap> {
-        let mut next = 0;
+    /// Runs a body from an instruction on. If it `continues`, it may end where a loop begins a turn.
+    fn body(
+        &mut self,
+        function: &Function,
+        frame: usize,
+        start: usize,
+        continues: bool,
+    ) -> Result<End, Trap> {
+        let mut next = start;
         loop {
+            if continues
+                && let Some(head) =
+                    (function.loops().iter()).find(|head| head.inst as usize == next)
+            {
+                self.turns += 1;
+                if self.turns.is_multiple_of(3) {
+                    return Ok(End::Hot(head.offset));
+                }
+            }
             self.steps += 1;
             assert!(self.steps < 3_000_000, "the program does not end");
             let inst = &function.insts()[next];
@@ -204,8 +268,8 @@ impl Eval<'_> {
             match self.inst(function, inst, frame) {
                 Ok(Flow::Next) => {}
                 Ok(Flow::To(label)) => next = target(label),
-                Ok(Flow::Return) => return Ok(None),
-                Ok(Flow::Tail(tail)) => return Ok(Some(tail)),
+                Ok(Flow::Return) => return Ok(End::Return),
+                Ok(Flow::Tail(tail)) => return Ok(End::Tail(tail)),
                 Err(trap) => {
                     // Only the innermost instruction knows.
                     let call = matches!(

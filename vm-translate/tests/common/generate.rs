@@ -61,11 +61,25 @@ struct Generator {
     /// Types of the operands pushed in the block at hand.
     stack: Vec<Ty>,
     budget: usize,
+    /// Operands on the stack below the block at hand.
+    below: usize,
+    /// Whether to keep to what the baseline tier has.
+    baseline: bool,
 }
 
 /// A module whose function `main`, of no parameters, is index 2.
 pub fn module(seed: u64) -> String {
+    generate(seed, false)
+}
+
+/// The same with nothing that the baseline tier leaves to the other.
+pub fn baseline_module(seed: u64) -> String {
+    generate(seed, true)
+}
+
+fn generate(seed: u64, baseline: bool) -> String {
     let mut random = Random::new(seed);
+    let chosen = |random: &mut Random| scalar(random.of(&TYPES), baseline);
     let mut funcs = vec![
         Func {
             params: vec!["i32", "i64"],
@@ -78,7 +92,7 @@ pub fn module(seed: u64) -> String {
     ];
     let types = |random: &mut Random, most: usize| -> Vec<Ty> {
         let count = random.below(most + 1);
-        (0..count).map(|_| random.of(&TYPES)).collect()
+        (0..count).map(|_| chosen(random)).collect()
     };
     let defined = 1 + random.below(5);
     for n in 0..defined {
@@ -104,9 +118,19 @@ pub fn module(seed: u64) -> String {
         labels: Vec::new(),
         stack: Vec::new(),
         budget: 0,
+        below: 0,
+        baseline,
     };
     generator.module();
     generator.text
+}
+
+/// The type, or one that is no vector if it has to be.
+fn scalar(ty: Ty, has_to_be: bool) -> Ty {
+    match ty {
+        "v128" if has_to_be => "i64",
+        ty => ty,
+    }
 }
 
 fn list(keyword: &str, types: &[Ty]) -> String {
@@ -118,6 +142,10 @@ fn list(keyword: &str, types: &[Ty]) -> String {
 }
 
 impl Generator {
+    fn ty(&mut self) -> Ty {
+        scalar(self.random.of(&TYPES), self.baseline)
+    }
+
     fn module(&mut self) {
         self.text.push_str("(module\n");
         for (n, func) in self.funcs.clone().iter().enumerate() {
@@ -153,7 +181,7 @@ impl Generator {
         let func = self.funcs[at].clone();
         let extra = self.random.below(6);
         self.locals.clone_from(&func.params);
-        let locals: Vec<Ty> = (0..extra).map(|_| self.random.of(&TYPES)).collect();
+        let locals: Vec<Ty> = (0..extra).map(|_| self.ty()).collect();
         self.locals.extend(&locals);
         self.at = at;
         self.fuel = self.locals.len();
@@ -345,7 +373,10 @@ impl Generator {
 
     /// Chooses a memory, and makes the i32 at the top of the stack an address in it.
     fn memory(&mut self) -> usize {
-        let memory = self.random.of(&MEMORIES);
+        let memory = match self.baseline {
+            true => 0,
+            false => self.random.of(&MEMORIES),
+        };
         if memory == 2 {
             self.line("i64.extend_i32_u");
         }
@@ -414,6 +445,10 @@ impl Generator {
                 ("f32", "f32.demote_f64"),
                 ("i32", "i32.trunc_f64_s"),
             ]),
+        };
+        let (to, op) = match to {
+            "v128" if self.baseline => ("i32", "drop i32.const 11"),
+            _ => (to, op),
         };
         self.push(to, op);
     }
@@ -499,7 +534,7 @@ impl Generator {
         let same = self.top(0).is_some() && self.top(0) == self.top(1);
         match self.random.below(24) {
             0..4 => {
-                let ty = self.random.of(&TYPES);
+                let ty = self.ty();
                 self.value(ty, 2);
             }
             4 if self.top(0).is_some() => self.unary(),
@@ -518,7 +553,7 @@ impl Generator {
                 }
             }
             11 | 12 => {
-                let ty = self.random.of(&TYPES);
+                let ty = self.ty();
                 self.value("i32", 1);
                 self.bound_address();
                 let memory = self.memory();
@@ -555,14 +590,14 @@ impl Generator {
                 let func = self.at + 1 + self.random.below(self.funcs.len() - self.at - 1);
                 self.call(func, true);
             }
-            17 if self.random.chance(30) => self.wide(),
+            17 if !self.baseline && self.random.chance(30) => self.wide(),
             17 => self.runtime(),
             18 | 19 => self.nested(),
             20 => self.br_if(),
             21 => return self.leave(),
             22 => return self.br_table(),
             _ => {
-                let ty = self.random.of(&TYPES);
+                let ty = self.ty();
                 if let Some(local) = self.local(ty) {
                     self.push(ty, &format!("local.get {local}"));
                 }
@@ -610,13 +645,15 @@ impl Generator {
     }
 
     fn runtime(&mut self) {
-        match self.random.below(7) {
+        let choices = if self.baseline { 4 } else { 7 };
+        let memories = if self.baseline { 1 } else { 2 };
+        match self.random.below(choices) {
             0 => {
-                let memory = self.random.below(2);
+                let memory = self.random.below(memories);
                 self.push("i32", &format!("memory.size {memory}"));
             }
             1 => {
-                let memory = self.random.below(2);
+                let memory = self.random.below(memories);
                 self.value("i32", 1);
                 self.line(&format!("i32.const 1 i32.and memory.grow {memory}"));
             }
@@ -639,7 +676,7 @@ impl Generator {
                     self.line(&format!("i32.const {mask} i32.and"));
                 }
                 self.pop(3);
-                let memory = self.random.below(2);
+                let memory = self.random.below(memories);
                 self.line(&format!("memory.fill {memory}"));
             }
             3 => {
@@ -648,7 +685,10 @@ impl Generator {
                     self.line(&format!("i32.const {mask} i32.and"));
                 }
                 self.pop(3);
-                let memories = self.random.of(&["0 0", "0 0", "0 1", "1 0"]);
+                let memories = match self.baseline {
+                    true => "0 0",
+                    false => self.random.of(&["0 0", "0 0", "0 1", "1 0"]),
+                };
                 self.line(&format!("memory.copy {memories}"));
             }
             _ => self.push("i32", "ref.func 2 ref.is_null"),
@@ -658,7 +698,7 @@ impl Generator {
     /// A block, loop or if with some of the operands at hand as parameters.
     fn nested(&mut self) {
         let count = self.random.below(3);
-        let results: Vec<Ty> = (0..count).map(|_| self.random.of(&TYPES)).collect();
+        let results: Vec<Ty> = (0..count).map(|_| self.ty()).collect();
         self.nested_to(&results);
         // A result that goes straight to a local.
         if let [ty] = results[..]
@@ -682,7 +722,17 @@ impl Generator {
             return;
         }
         let kind = self.random.of(&["block", "loop", "if"]);
-        let count = self.random.below(3).min(self.stack.len());
+        let mut count = self.random.below(3).min(self.stack.len());
+        if self.baseline && kind == "loop" {
+            // Loops begin with nothing on the stack.
+            count = 0;
+            while !self.stack.is_empty() {
+                self.consume();
+            }
+            if self.below > 0 {
+                return results.iter().for_each(|ty| self.value(ty, 1));
+            }
+        }
         let params = self.stack.split_off(self.stack.len() - count);
         let results = results.to_vec();
         if kind == "if" {
@@ -698,12 +748,14 @@ impl Generator {
             is_loop,
         });
         let outer = std::mem::replace(&mut self.stack, params.clone());
+        self.below += outer.len();
         self.block_body(&results);
         if kind == "if" && (params != results || self.random.chance(70)) {
             self.line("else");
             self.stack = params;
             self.block_body(&results);
         }
+        self.below -= outer.len();
         self.stack = outer;
         self.labels.pop();
         self.line("end");
@@ -735,7 +787,7 @@ impl Generator {
         if self.random.chance(50) {
             self.value("i32", 3);
         } else {
-            let ty = self.random.of(&TYPES);
+            let ty = self.ty();
             self.value(ty, 2);
             self.value(ty, 2);
             self.binary(true);
@@ -746,6 +798,9 @@ impl Generator {
 
     /// A call in the place of the function, if one with its results comes later.
     fn tail_call(&mut self) -> bool {
+        if self.baseline {
+            return false;
+        }
         let results = &self.funcs[self.at].results;
         let same = |func: &usize| self.funcs[*func].results == *results;
         let mut callees: Vec<usize> = (self.at + 1..self.funcs.len()).filter(same).collect();

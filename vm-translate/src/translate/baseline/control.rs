@@ -1,0 +1,321 @@
+//! Blocks, branches and returns.
+
+use std::collections::HashMap;
+
+use wasmparser::{BlockType, BrTable};
+
+use crate::ir::{FRAME_HEADER, Inst, Label, Node, Root, Slot};
+use crate::op::Op;
+use crate::{Error, ValType};
+
+use super::super::control;
+use super::Baseline;
+use super::values::{Entry, MOST_NODES, Value};
+
+/// A block that is open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    kind: Block,
+    ty: BlockType,
+    /// How many entries of the stack are below its parameters.
+    height: usize,
+    /// The first of the slots where branches to it leave their operands.
+    base: Slot,
+    label: Option<Label>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Block {
+    Function,
+    Plain,
+    /// With the index of its first instruction.
+    Loop(u32),
+    /// With the label of its else branch.
+    If(Label),
+}
+
+/// The condition of a branch.
+pub(super) struct Condition {
+    top: Entry,
+    /// What computes it, which has been taken back.
+    computed: Option<(Inst, [Node; MOST_NODES])>,
+}
+
+impl Frame {
+    pub(super) fn function(ty: u32) -> Frame {
+        Frame {
+            kind: Block::Function,
+            ty: BlockType::FuncType(ty),
+            height: 0,
+            base: FRAME_HEADER,
+            label: None,
+        }
+    }
+}
+
+impl<'a> Baseline<'a> {
+    fn params(&self, ty: BlockType) -> &'a [ValType] {
+        control::params(self.module, ty)
+    }
+
+    pub(super) fn open(&mut self, kind: Block, ty: BlockType, height: usize, base: Slot) {
+        self.frames.push(Frame {
+            kind,
+            ty,
+            height,
+            base,
+            label: None,
+        });
+    }
+
+    /// Puts what is on the stack where a block wants it. Returns the block's height and base.
+    pub(super) fn enter(&mut self, ty: BlockType) -> (usize, Slot) {
+        let len = self.stack.len();
+        let height = len - self.params(ty).len();
+        self.settle(len);
+        let base = self.next_home(height);
+        for (index, slot) in (height..len).zip(base..) {
+            let entry = self.stack[index];
+            self.copy(entry, slot);
+            self.stack[index].home = slot;
+        }
+        (height, base)
+    }
+
+    fn results(&self, ty: BlockType) -> &'a [ValType] {
+        control::results(self.module, ty)
+    }
+
+    /// The index in `frames` of the target of a branch.
+    fn target(&self, depth: u32) -> usize {
+        self.frames.len() - 1 - depth as usize
+    }
+
+    /// How many operands a branch to a block takes.
+    fn arity(&self, frame: usize) -> usize {
+        let frame = &self.frames[frame];
+        match frame.kind {
+            Block::Loop(_) => 0,
+            _ => self.results(frame.ty).len(),
+        }
+    }
+
+    fn label(&mut self, frame: usize) -> Label {
+        let frame = &mut self.frames[frame];
+        *frame.label.get_or_insert_with(|| match frame.kind {
+            Block::Loop(start) => self.out.label_at(start),
+            _ => self.out.label(),
+        })
+    }
+
+    pub(super) fn else_(&mut self) {
+        let reachable = self.unreachable.take().is_none();
+        let top = self.frames.len() - 1;
+        if reachable {
+            self.move_operands(top);
+            self.jump(top);
+        }
+        let frame = self.frames[top];
+        if let Block::If(label) = frame.kind {
+            self.out.bind(label);
+        }
+        self.frames[top].kind = Block::Plain;
+        self.arrive(&frame, self.params(frame.ty));
+    }
+
+    pub(super) fn end(&mut self) {
+        let top = self.frames.len() - 1;
+        let frame = self.frames[top];
+        let reachable = self.unreachable.take().is_none();
+        let joins = match frame.kind {
+            Block::Loop(_) => false,
+            Block::If(_) => true,
+            Block::Function | Block::Plain => frame.label.is_some(),
+        };
+        let is_function = frame.kind == Block::Function;
+        if reachable && (joins || is_function) {
+            self.move_operands(top);
+        }
+        if let (true, Some(label)) = (!matches!(frame.kind, Block::Loop(_)), frame.label) {
+            self.out.bind(label);
+        }
+        if let Block::If(label) = frame.kind {
+            self.out.bind(label);
+        }
+        self.frames.pop();
+        if is_function {
+            if reachable || joins {
+                self.emit_plain(Root::Return);
+            }
+        } else if joins {
+            self.arrive(&frame, self.results(frame.ty));
+        } else if !reachable {
+            self.truncate(frame.height);
+            self.unreachable = Some(0);
+        }
+    }
+
+    /// Makes the stack what it is where branches to a block arrive.
+    fn arrive(&mut self, frame: &Frame, operands: &[ValType]) {
+        self.truncate(frame.height);
+        self.push_slots(frame.base, operands);
+    }
+
+    /// Moves the operands at the top of the stack to where a branch to a block leaves them.
+    fn move_operands(&mut self, frame: usize) {
+        let arity = self.arity(frame);
+        let len = self.stack.len();
+        let Frame { kind, base, .. } = self.frames[frame];
+        if arity == 1 {
+            let top = self.pop();
+            self.put(top, base);
+            return;
+        }
+        if kind == Block::Function {
+            // The results go to where locals are.
+            for index in len - arity..len {
+                self.send_home(index);
+            }
+        }
+        self.copy_down(len - arity, base);
+        self.truncate(len - arity);
+    }
+
+    /// Goes on where branches to a block arrive.
+    fn jump(&mut self, frame: usize) {
+        let root = match self.frames[frame].kind {
+            Block::Function => Root::Return,
+            _ => Root::Br(self.label(frame)),
+        };
+        self.emit_plain(root);
+    }
+
+    pub(super) fn br(&mut self, depth: u32) {
+        let frame = self.target(depth);
+        self.move_operands(frame);
+        self.jump(frame);
+        self.unreachable = Some(0);
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) {
+        let frame = self.target(depth);
+        let condition = self.condition();
+        let arity = self.arity(frame);
+        let first = self.stack.len() - arity;
+        for index in first..self.stack.len() {
+            self.send_home(index);
+        }
+        if self.in_place(frame, first) {
+            let label = self.label(frame);
+            self.branch_on(condition, true, label);
+            return;
+        }
+        let skip = self.out.label();
+        self.branch_on(condition, false, skip);
+        self.copy_down(first, self.frames[frame].base);
+        self.jump(frame);
+        self.out.bind(skip);
+    }
+
+    pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), Error> {
+        let mut depths = Vec::with_capacity(table.len() as usize + 1);
+        for depth in table.targets() {
+            depths.push(depth?);
+        }
+        depths.push(table.default());
+        let mut index = self.pop();
+        let first = self.stack.len() - self.arity(self.target(table.default()));
+        self.constants_home(std::slice::from_mut(&mut index));
+        for operand in first..self.stack.len() {
+            self.send_home(operand);
+        }
+        // Labels of copies on the way to a block, by its depth.
+        let mut ways: HashMap<u32, Label> = HashMap::new();
+        let mut order = Vec::new();
+        let start = self.out.tables.len() as u32;
+        for depth in &depths {
+            let frame = self.target(*depth);
+            let label = match ways.get(depth) {
+                Some(label) => *label,
+                None if self.in_place(frame, first) => self.label(frame),
+                None => {
+                    let label = self.out.label();
+                    order.push((*depth, label));
+                    ways.insert(*depth, label);
+                    label
+                }
+            };
+            self.out.tables.push(label);
+        }
+        let root = Root::BrTable {
+            first: start,
+            count: depths.len() as u32,
+        };
+        self.emit(root, None, &mut [index]);
+        for (depth, label) in order {
+            let frame = self.target(depth);
+            self.out.bind(label);
+            self.copy_down(first, self.frames[frame].base);
+            self.jump(frame);
+            self.check_limits()?;
+        }
+        self.unreachable = Some(0);
+        Ok(())
+    }
+
+    /// Whether the operands from `first` up, which are in their homes, are where a branch to a block leaves
+    /// them.
+    fn in_place(&self, frame: usize, first: usize) -> bool {
+        let base = self.frames[frame].base;
+        (base..)
+            .zip(&self.stack[first..])
+            .all(|(slot, entry)| entry.home == slot)
+    }
+
+    /// Takes the condition from the top of the stack, with the operator that computes it if that comes last.
+    pub(super) fn condition(&mut self) -> Condition {
+        let top = self.pop();
+        let computed = match top.value {
+            Value::Home => self.out.take_set(top.home),
+            Value::Local(_) | Value::Const(_) => None,
+        };
+        Condition { top, computed }
+    }
+
+    /// Branches if the condition is not zero, or if it is, as `sense` says.
+    pub(super) fn branch_on(&mut self, condition: Condition, sense: bool, label: Label) {
+        let branch = |sense: bool| match sense {
+            true => Root::BrIf(label),
+            false => Root::BrUnless(label),
+        };
+        let Condition { mut top, computed } = condition;
+        match computed {
+            Some((inst, [Node::Op(op, immediate), leaves @ ..])) => {
+                let mut entries = leaves.map(Entry::of_leaf);
+                let entries = &mut entries[..inst.node_count as usize - 1];
+                let (root, operator) = match op {
+                    Op::I32Eqz => (branch(!sense), None),
+                    _ => match op.inverted() {
+                        Some(inverted) if !sense => (branch(true), Some((inverted, immediate))),
+                        _ => (branch(sense), Some((op, immediate))),
+                    },
+                };
+                // What traps is the operator.
+                let here = std::mem::replace(&mut self.offset, inst.offset);
+                let offered = self.offered(&root, operator, entries);
+                match offered {
+                    Some((key, found)) => self.emit_whole(root, operator, entries, key, found),
+                    None => self.emit(inst.root, Some((op, immediate)), entries),
+                }
+                self.offset = here;
+                if offered.is_some() {
+                    return;
+                }
+            }
+            Some((_, [leaf, ..])) => top.value = Entry::of_leaf(leaf).value,
+            None => {}
+        }
+        self.constants_home(std::slice::from_mut(&mut top));
+        self.emit(branch(sense), None, &mut [top]);
+    }
+}

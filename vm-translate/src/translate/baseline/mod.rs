@@ -1,0 +1,438 @@
+//! The baseline tier: code that is made in a third of the time, for functions that may never run often.
+//!
+//! An operator is an instruction, and every value has a slot: no trees, no registers, no look ahead, and few
+//! different shapes, which a small memo finds again. What stands on the operand stack without an instruction
+//! of its own is a local or a constant, and a comparison goes into the branch on it.
+//!
+//! Where a loop begins the operand stack is empty, so that all values are in their locals' slots, and whoever
+//! runs the code can go over to better code there. Bodies of which that is not true, and those with
+//! instructions that are rare in what runs rarely, have no baseline code.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `values` | the operand stack, and instructions over what is on it |
+//! | `control` | blocks, branches, returns |
+//! | `calls` | calls and rare operations |
+
+mod calls;
+mod control;
+mod values;
+
+use wasmparser::{BinaryReader, FunctionBody, Operator};
+
+use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
+use crate::op::{Op, StoreOp, Ty};
+use crate::shape::Shapes;
+use crate::{Effect, Error, FuncType, Function, Module, ValType};
+
+use super::check_limits;
+use super::code::{Code, Kind, Step};
+use super::emit::Output;
+use super::operators::numeric;
+
+use control::{Block, Frame};
+use values::{Entry, Memo, Value};
+
+/// What translations leave for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    locals: Vec<Local>,
+    stack: Vec<Entry>,
+    frames: Vec<Frame>,
+    memo: Memo,
+    out: Output,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    slot: Slot,
+    ty: Ty,
+}
+
+/// Whether a body can be translated this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    More,
+    Done,
+    Unsupported,
+}
+
+struct Baseline<'a> {
+    module: &'a Module,
+    shapes: &'a dyn Shapes,
+    unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
+    locals: Vec<Local>,
+    stack: Vec<Entry>,
+    /// So many entries from the first on are in their homes.
+    settled: usize,
+    /// The home of the lowest entry.
+    base: Slot,
+    frames: Vec<Frame>,
+    memo: Memo,
+    out: Output,
+    /// Offset of the WebAssembly instruction at hand.
+    offset: u32,
+    /// How many blocks deep we are in code that cannot be reached, if we are.
+    unreachable: Option<u32>,
+}
+
+/// Makes baseline code for an executor that offers these shapes, in memory that earlier translations have left.
+#[derive(Debug, Default)]
+pub struct BaselineTranslator<S> {
+    shapes: S,
+    kept: Kept,
+}
+
+impl<S: Shapes> BaselineTranslator<S> {
+    /// One that has translated nothing yet.
+    pub fn new(shapes: S) -> BaselineTranslator<S> {
+        let kept = Kept::default();
+        BaselineTranslator { shapes, kept }
+    }
+
+    /// Translates the body of a function, given by its index, or answers nothing if it has none in the
+    /// baseline tier. `unchecked` is that of [`TranslateOptions`](crate::TranslateOptions).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Module::translate`].
+    pub fn translate(
+        &mut self,
+        module: &Module,
+        func: u32,
+        unchecked: Option<&dyn Fn(u64, u32) -> bool>,
+    ) -> Result<Option<Function>, Error> {
+        let range = module.body(func).ok_or(Error::NoBody { func })?;
+        let start_offset = range.start as u32;
+        let reader = BinaryReader::new_features(
+            &module.bytes()[range.clone()],
+            range.start as u64,
+            module.features(),
+        );
+        let body = FunctionBody::new(reader);
+        let ty = module.func_type(func);
+        let Some(end) = self.kept.lay_out(ty, &body)? else {
+            return Ok(None);
+        };
+        let base = end.max(FRAME_HEADER + ty.result_slots());
+        let Kept {
+            locals,
+            mut stack,
+            mut frames,
+            memo,
+            mut out,
+        } = std::mem::take(&mut self.kept);
+        // Twice as many instructions as with trees.
+        out.reserve_for_body(2 * range.len());
+        out.slots = base;
+        stack.clear();
+        frames.clear();
+        frames.push(Frame::function(module.func_type_index(func)));
+        let mut baseline = Baseline {
+            module,
+            shapes: &self.shapes,
+            unchecked,
+            locals,
+            stack,
+            settled: 0,
+            base,
+            frames,
+            memo,
+            out,
+            offset: start_offset,
+            unreachable: None,
+        };
+        let mut code = Code::new(&body)?;
+        let outcome = loop {
+            match baseline.instruction(&mut code)? {
+                Outcome::More => {}
+                outcome => break outcome,
+            }
+        };
+        baseline.check_limits()?;
+        let out = baseline.out;
+        self.kept = Kept {
+            locals: baseline.locals,
+            stack: baseline.stack,
+            frames: baseline.frames,
+            memo: baseline.memo,
+            out: Output::default(),
+        };
+        let function = Function {
+            index: func,
+            param_slots: ty.param_slots(),
+            result_slots: ty.result_slots(),
+            zeroed: FRAME_HEADER + ty.param_slots()..end,
+            saves: base,
+            saved_ints: 0,
+            saved_floats: 0,
+            frame_slots: out.slots,
+            pins: Vec::new(),
+            insts: out.insts,
+            nodes: out.nodes,
+            labels: out.labels,
+            tables: out.tables,
+            loops: out.loops,
+            start_offset,
+        };
+        if outcome == Outcome::Unsupported {
+            self.recycle(function);
+            return Ok(None);
+        }
+        Ok(Some(function))
+    }
+
+    /// Takes the memory of a function that is no longer needed.
+    pub fn recycle(&mut self, function: Function) {
+        self.kept.out = Output::reuse(function);
+    }
+}
+
+impl Kept {
+    /// Gives every local a slot. Returns one past the last, or nothing if there are vectors.
+    fn lay_out(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<Option<Slot>, Error> {
+        self.locals.clear();
+        let mut slot = FRAME_HEADER;
+        let mut add = |locals: &mut Vec<Local>, ty: Ty, count: u32| {
+            for _ in 0..count {
+                locals.push(Local { slot, ty });
+                slot += 1;
+            }
+            ty != Ty::V128
+        };
+        for param in ty.params() {
+            if !add(&mut self.locals, param.ty(), 1) {
+                return Ok(None);
+            }
+        }
+        for group in body.get_locals_reader()? {
+            let (count, ty) = group?;
+            let ty = ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty);
+            if !add(&mut self.locals, ty, count) {
+                return Ok(None);
+            }
+        }
+        Ok((ty.results().iter().all(|ty| ty.ty() != Ty::V128)).then_some(slot))
+    }
+}
+
+impl<'a> Baseline<'a> {
+    #[inline(always)]
+    fn instruction(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
+        self.offset = code.offset();
+        if self.unreachable.is_some() {
+            return self.skip(code);
+        }
+        let Some(kind) = code.kind() else {
+            return Ok(Outcome::Done);
+        };
+        match kind {
+            Kind::Numeric(op) => self.numeric(op),
+            Kind::LocalGet => {
+                let Local { slot, ty } = self.locals[code.unsigned() as usize];
+                self.push(Value::Local(slot), ty);
+            }
+            Kind::LocalSet => {
+                let local = self.locals[code.unsigned() as usize].slot;
+                let top = self.pop();
+                self.before_set(local);
+                self.put(top, local);
+            }
+            Kind::LocalTee => {
+                let local = self.locals[code.unsigned() as usize].slot;
+                let top = self.pop();
+                self.before_set(local);
+                self.put(top, local);
+                let value = match top.value {
+                    Value::Const(_) => top.value,
+                    _ => Value::Local(local),
+                };
+                self.push(value, top.ty);
+            }
+            Kind::I32Const => {
+                let value = code.signed() as u32;
+                self.push(Value::Const(value.into()), Ty::I32);
+            }
+            Kind::I64Const => {
+                let value = code.signed() as u64;
+                self.push(Value::Const(value), Ty::I64);
+            }
+            Kind::Load(op) => match code.access() {
+                Some(offset) => return Ok(self.load(op, offset)),
+                None => return Ok(Outcome::Unsupported),
+            },
+            Kind::Store(op) => match code.access() {
+                Some(offset) => return Ok(self.store(op, offset)),
+                None => return Ok(Outcome::Unsupported),
+            },
+            Kind::End => self.end(),
+            Kind::Other => {
+                let outcome = self.operator(&code.operator()?)?;
+                self.check_limits()?;
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::More)
+    }
+
+    fn skip(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
+        let depth = self.unreachable.unwrap_or(0);
+        match code.next() {
+            Some(Step::End) if depth == 0 => self.end(),
+            Some(Step::End) => self.unreachable = Some(depth - 1),
+            Some(Step::Other) => match code.operator()? {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    self.unreachable = Some(depth + 1);
+                }
+                Operator::Else if depth == 0 => self.else_(),
+                _ => {}
+            },
+            Some(_) => {}
+            None => return Ok(Outcome::Done),
+        }
+        Ok(Outcome::More)
+    }
+
+    fn operator(&mut self, operator: &Operator<'_>) -> Result<Outcome, Error> {
+        match *operator {
+            Operator::Nop => {}
+            Operator::Unreachable => {
+                self.emit_plain(Root::Unreachable);
+                self.unreachable = Some(0);
+            }
+            Operator::Block { blockty } => {
+                let (height, base) = self.enter(blockty);
+                self.open(Block::Plain, blockty, height, base);
+            }
+            Operator::Loop { blockty } => {
+                // Where control may go over to a better translation nothing is on the stack.
+                if !self.stack.is_empty() {
+                    return Ok(Outcome::Unsupported);
+                }
+                self.out.loop_begins(self.offset);
+                let inst = self.out.here();
+                self.open(Block::Loop(inst), blockty, 0, self.base);
+            }
+            Operator::If { blockty } => {
+                let condition = self.condition();
+                let (height, base) = self.enter(blockty);
+                let label = self.out.label();
+                self.branch_on(condition, false, label);
+                self.open(Block::If(label), blockty, height, base);
+            }
+            Operator::Else => self.else_(),
+            Operator::Br { relative_depth } => self.br(relative_depth),
+            Operator::BrIf { relative_depth } => self.br_if(relative_depth),
+            Operator::BrTable { ref targets } => self.br_table(targets)?,
+            Operator::Return => self.br(self.frames.len() as u32 - 1),
+            Operator::Call { function_index } => return Ok(self.call(function_index)),
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => return Ok(self.call_indirect(table_index, type_index)),
+
+            Operator::Drop => {
+                self.pop();
+            }
+            Operator::Select | Operator::TypedSelect { .. } => {
+                let ty = self.stack[self.stack.len() - 2].ty;
+                match ty {
+                    Ty::V128 => return Ok(Outcome::Unsupported),
+                    ty if ty.is_float() => self.apply(Op::SelectFloat, 0),
+                    _ => self.apply(Op::Select, 0),
+                }
+                if let Some(top) = self.stack.last_mut() {
+                    top.ty = ty;
+                }
+            }
+            Operator::GlobalGet { global_index } => {
+                let ty = self.module.globals()[global_index as usize].content.ty();
+                let op = match ty {
+                    Ty::V128 => return Ok(Outcome::Unsupported),
+                    ty if ty.is_float() => Op::GlobalGetFloat,
+                    _ => Op::GlobalGet,
+                };
+                self.apply(op, global_index.into());
+                if let Some(top) = self.stack.last_mut() {
+                    top.ty = ty;
+                }
+            }
+            Operator::GlobalSet { global_index } => {
+                let top = self.pop();
+                let kind = match top.ty {
+                    Ty::V128 => return Ok(Outcome::Unsupported),
+                    ty if ty.is_float() => Ty::F64,
+                    _ => Ty::I64,
+                };
+                let root = Root::GlobalSet {
+                    global: global_index,
+                    kind,
+                };
+                self.emit(root, None, &mut [top]);
+            }
+
+            Operator::F32Const { value } => {
+                self.push(Value::Const(value.bits().into()), Ty::F32);
+            }
+            Operator::F64Const { value } => self.push(Value::Const(value.bits()), Ty::F64),
+            Operator::RefNull { .. } => self.push(Value::Const(0), Ty::I64),
+            Operator::RefIsNull => self.numeric(Op::I64Eqz),
+
+            Operator::MemorySize { mem } => return Ok(self.of_memory(RuntimeOp::MemorySize, mem)),
+            Operator::MemoryGrow { mem } => return Ok(self.of_memory(RuntimeOp::MemoryGrow, mem)),
+            Operator::MemoryFill { mem } => return Ok(self.of_memory(RuntimeOp::MemoryFill, mem)),
+            Operator::MemoryCopy {
+                dst_mem: 0,
+                src_mem: 0,
+            } => return Ok(self.of_memory(RuntimeOp::MemoryCopy, 0)),
+
+            ref other => match numeric(other) {
+                Some(op) => self.numeric(op),
+                None => return Ok(Outcome::Unsupported),
+            },
+        }
+        Ok(Outcome::More)
+    }
+
+    fn is_unchecked(&self, offset: u64, width: u32) -> bool {
+        self.unchecked
+            .is_some_and(|unchecked| unchecked(offset, width))
+    }
+
+    fn is_direct(&self) -> bool {
+        !self.module.memories()[0].memory64
+    }
+
+    fn load(&mut self, op: Op, offset: u64) -> Outcome {
+        let Effect::Load { width, .. } = op.effect() else {
+            return Outcome::Unsupported;
+        };
+        if !self.is_direct() {
+            return Outcome::Unsupported;
+        }
+        let unchecked = self.is_unchecked(offset, width);
+        self.apply(if unchecked { op.to_unchecked() } else { op }, offset);
+        Outcome::More
+    }
+
+    fn store(&mut self, op: StoreOp, offset: u64) -> Outcome {
+        if !self.is_direct() {
+            return Outcome::Unsupported;
+        }
+        let unchecked = self.is_unchecked(offset, op.width());
+        let root = Root::Store {
+            op: if unchecked { op.to_unchecked() } else { op },
+            offset,
+        };
+        let first = self.stack.len() - 2;
+        let mut operands = [self.stack[first], self.stack[first + 1]];
+        self.truncate(first);
+        self.emit(root, None, &mut operands);
+        Outcome::More
+    }
+
+    fn check_limits(&self) -> Result<(), Error> {
+        let slots = self.out.slots.max(self.next_home(self.stack.len()));
+        check_limits(slots, self.out.insts.len(), self.offset)
+    }
+}
