@@ -42,6 +42,15 @@ fn every_mode_that_the_host_allows_prints_the_same() {
 }
 
 #[test]
+fn a_program_prints_the_same_without_baseline_code() {
+    let run = palisade(&["run", &example("hello.wasm")]);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    let optimized = palisade(&["run", "--no-baseline", &example("hello.wasm")]);
+    assert_eq!(optimized.status, Some(0), "{optimized:?}");
+    assert_eq!(optimized.stdout, run.stdout);
+}
+
+#[test]
 fn token_with_guards_is_refused_naming_both() {
     let args = [
         "run",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use vm_interp::Hotness;
 use vm_memory::Layout;
 
 use crate::allocation::InstanceAllocationStrategy;
@@ -86,6 +87,7 @@ pub struct Config {
     pub(crate) signal_handlers: SignalHandlers,
     pub(crate) translation: Translation,
     pub(crate) profile: bool,
+    pub(crate) baseline: Option<Hotness>,
     pub(crate) max_wasm_stack: usize,
     pub(crate) layout: Layout,
     pub(crate) allocation: InstanceAllocationStrategy,
@@ -112,6 +114,7 @@ impl Config {
             signal_handlers: SignalHandlers::Install,
             translation: Translation::Lazy,
             profile: false,
+            baseline: Some(Hotness::default()),
             max_wasm_stack: DEFAULT_STACK,
             layout: Layout::FULL,
             allocation: InstanceAllocationStrategy::OnDemand,
@@ -154,6 +157,16 @@ impl Config {
     /// no.
     pub fn profile(&mut self, enable: bool) -> &mut Self {
         self.profile = enable;
+        self
+    }
+
+    /// When functions are hot: until then they run *baseline* code, which takes a third of the time to make and two to
+    /// three times as long to run. [`Translation::Eager`] then means baseline code too. With `None` every
+    /// function is translated to *optimized* code once, at its time. Default: [`Hotness::default`].
+    ///
+    /// Only direct threading has two tiers, and what is [profiled](Config::profile) has one.
+    pub fn baseline(&mut self, hot: Option<Hotness>) -> &mut Self {
+        self.baseline = hot;
         self
     }
 

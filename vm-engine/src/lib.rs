@@ -58,7 +58,7 @@ pub use types::{
 };
 pub use values::{ExternRef, Ref, V128, Val};
 
-pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, MAX_NATIVE_STACK_BYTES};
+pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, MAX_NATIVE_STACK_BYTES};
 pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.

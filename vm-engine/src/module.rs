@@ -279,6 +279,7 @@ impl Module {
             threading: self.0.engine.threading(),
             unchecked,
             profile: self.0.engine.config().profile,
+            baseline: self.0.engine.config().baseline,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)
     }

@@ -221,6 +221,7 @@ pub(crate) enum Callee {
     /// The host function whose code is the second argument. Temporaries are not preserved.
     Host,
     Resolve,
+    Continue,
     Evaluate,
     /// Answers two words: the second is in `S1`.
     TailCall,

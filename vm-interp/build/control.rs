@@ -141,6 +141,21 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.load(Width::W64, Reg::Ip, Src::Reg(Reg::S0));
             asm.dispatch_here();
         }
+        Fixed::Turn => {
+            let (left, hot) = (Reg::S0, asm.new_label());
+            asm.load(Width::W64, left, Src::Mem(Mem::Operand(24)));
+            asm.address_of(left, Mem::At(left, -1));
+            asm.store(Width::W64, Mem::At(Reg::Ip, 24), left);
+            asm.test(Width::W64, left);
+            asm.jump_if(Cond::Eq, hot);
+            asm.dispatch(32);
+
+            asm.bind(hot);
+            let arguments = [Reg::Context, Reg::Frame, Reg::Ip];
+            asm.call(Callee::Continue, &arguments, &[]);
+            asm.load(Width::W64, Reg::Ip, Src::Reg(Reg::S0));
+            asm.dispatch_here();
+        }
         Fixed::Br => asm.branch(8),
         Fixed::EnterLoop => {
             let bytes = crate::operands::cell_bytes(0);

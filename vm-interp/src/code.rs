@@ -45,6 +45,31 @@ pub struct CodeOptions {
     pub unchecked: Option<Layout>,
     /// Whether to count how often instructions run, for [`Code::profile`]. Direct threading only.
     pub profile: bool,
+    /// When functions are hot: until then they have baseline code. Without it all have optimized code at
+    /// once, as those do that are profiled, and all of token threading.
+    pub baseline: Option<Hotness>,
+}
+
+/// When a function is worth a better translation than the first.
+///
+/// Direct threading has two tiers of code. *Baseline* code takes a third of the time to make and two to three
+/// times as long to run; most functions are called too rarely for *optimized* code to be worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hotness {
+    /// After so many calls of its baseline code.
+    pub calls: u32,
+    /// After so many turns of a loop in it, even if that is still going on.
+    pub turns: u32,
+}
+
+impl Default for Hotness {
+    /// What a translation takes is about what so many calls or turns gain.
+    fn default() -> Hotness {
+        Hotness {
+            calls: 20,
+            turns: 200,
+        }
+    }
 }
 
 /// Why a module has no code.
@@ -196,6 +221,10 @@ impl Code {
                 direct_availability()?;
                 #[cfg(palisade_direct)]
                 {
+                    let options = CodeOptions {
+                        baseline: options.baseline.filter(|_| !options.profile),
+                        ..options
+                    };
                     let type_ids = types.iter().map(|(id, _)| *id).collect();
                     Backend::Direct(DirectCode::new(&module, layout, type_ids, options))
                 }

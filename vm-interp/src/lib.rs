@@ -13,7 +13,7 @@ mod token;
 mod value;
 
 pub use code::{
-    Code, CodeError, CodeOptions, CodeSize, SignalError, Threading, direct_availability,
+    Code, CodeError, CodeOptions, CodeSize, Hotness, SignalError, Threading, direct_availability,
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{

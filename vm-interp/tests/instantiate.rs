@@ -220,6 +220,7 @@ fn token_code_never_relies_on_a_guard() {
         threading: Threading::Token,
         unchecked: Some(Layout::FULL),
         profile: false,
+        baseline: None,
     };
     match Code::new(module, options) {
         Err(CodeError::TokenUnchecked) => {}

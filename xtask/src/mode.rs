@@ -10,13 +10,16 @@ use vm_engine::{Bounds, Config, Engine, Threading};
 pub(crate) enum Mode {
     DirectGuarded,
     DirectSoftware,
+    /// Guarded, and without baseline code.
+    DirectOptimized,
     TokenSoftware,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Mode; 3] = [
+    pub(crate) const ALL: [Mode; 4] = [
         Mode::DirectGuarded,
         Mode::DirectSoftware,
+        Mode::DirectOptimized,
         Mode::TokenSoftware,
     ];
 
@@ -24,13 +27,14 @@ impl Mode {
         match self {
             Mode::DirectGuarded => "direct-guarded",
             Mode::DirectSoftware => "direct-software",
+            Mode::DirectOptimized => "direct-optimized",
             Mode::TokenSoftware => "token-software",
         }
     }
 
     fn parts(self) -> (Threading, Bounds) {
         match self {
-            Mode::DirectGuarded => (Threading::Direct, Bounds::Guarded),
+            Mode::DirectGuarded | Mode::DirectOptimized => (Threading::Direct, Bounds::Guarded),
             Mode::DirectSoftware => (Threading::Direct, Bounds::Software),
             Mode::TokenSoftware => (Threading::Token, Bounds::Software),
         }
@@ -41,16 +45,23 @@ impl Mode {
         let (threading, bounds) = self.parts();
         let mut config = Config::new();
         config.threading(threading).bounds(bounds);
+        if self == Mode::DirectOptimized {
+            config.baseline(None);
+        }
         config
     }
 
     /// The options of the `palisade` command that ask for exactly this mode.
-    pub(crate) fn options(self) -> [String; 2] {
+    pub(crate) fn options(self) -> Vec<String> {
         let (threading, bounds) = self.parts();
-        [
+        let mut options = vec![
             format!("--threading={threading}"),
             format!("--bounds={bounds}"),
-        ]
+        ];
+        if self == Mode::DirectOptimized {
+            options.push("--no-baseline".to_owned());
+        }
+        options
     }
 
     /// An engine in this mode, or an error that says why this host cannot have it.
@@ -64,6 +75,7 @@ impl Mode {
 pub(crate) enum Modes {
     DirectGuarded,
     DirectSoftware,
+    DirectOptimized,
     TokenSoftware,
     All,
 }
@@ -74,6 +86,7 @@ impl Modes {
         match self {
             Modes::DirectGuarded => vec![Mode::DirectGuarded],
             Modes::DirectSoftware => vec![Mode::DirectSoftware],
+            Modes::DirectOptimized => vec![Mode::DirectOptimized],
             Modes::TokenSoftware => vec![Mode::TokenSoftware],
             Modes::All => Mode::ALL.to_vec(),
         }
@@ -85,6 +98,7 @@ impl From<Mode> for Modes {
         match mode {
             Mode::DirectGuarded => Modes::DirectGuarded,
             Mode::DirectSoftware => Modes::DirectSoftware,
+            Mode::DirectOptimized => Modes::DirectOptimized,
             Mode::TokenSoftware => Modes::TokenSoftware,
         }
     }

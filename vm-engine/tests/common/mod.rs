@@ -6,15 +6,19 @@ pub(crate) mod accesses;
 pub(crate) mod process;
 
 use vm_engine::{
-    Bounds, Config, ConfigError, Engine, Instance, Module, Store, Threading, WasmParams,
+    Bounds, Config, ConfigError, Engine, Hotness, Instance, Module, Store, Threading, WasmParams,
     WasmResults,
 };
 
-/// The valid combinations of threading and bounds checks.
-pub(crate) const MODES: [(Threading, Bounds); 3] = [
-    (Threading::Direct, Bounds::Guarded),
-    (Threading::Direct, Bounds::Software),
-    (Threading::Token, Bounds::Software),
+/// Few enough calls and turns for a test's functions to be hot.
+const SOON: Hotness = Hotness { calls: 1, turns: 3 };
+
+/// The valid combinations of threading and bounds checks, with and without baseline code.
+pub(crate) const MODES: [(Threading, Bounds, Option<Hotness>); 4] = [
+    (Threading::Direct, Bounds::Guarded, None),
+    (Threading::Direct, Bounds::Guarded, Some(SOON)),
+    (Threading::Direct, Bounds::Software, Some(SOON)),
+    (Threading::Token, Bounds::Software, None),
 ];
 
 /// An engine for each mode that this host supports, with the given further settings.
@@ -22,13 +26,14 @@ pub(crate) fn modes_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
     let mut engines = Vec::new();
     // Valgrind would report every fault of a guest as an error: `.ci/valgrind` sets this.
     let without_guards = std::env::var_os("PALISADE_TEST_WITHOUT_GUARDS").is_some();
-    for (threading, bounds) in MODES {
+    for (threading, bounds, baseline) in MODES {
         if without_guards && bounds == Bounds::Guarded {
             eprintln!("mode not tested: {threading}, {bounds}, as the environment asks");
             continue;
         }
         let mut config = Config::new();
         config.threading(threading).bounds(bounds);
+        config.baseline(baseline);
         configure(&mut config);
         match Engine::new(&config) {
             Ok(engine) => engines.push(engine),

@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_translate::{Op, Ty};
 
-use super::code::Inner;
+use super::code::{Entry, Inner};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use crate::context::{Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Word};
 use crate::machine;
 use crate::semantics;
 
-/// Translates the function whose stub is at `stub`, makes whoever called the stub call the
-/// function from now on, and answers its first cell; null if it cannot be translated.
+/// Translates the function whose stub is at `stub` and answers its first cell; null if it cannot be
+/// translated. If that is the best code that it will have, whoever called the stub calls it from now
+/// on.
 ///
 /// # Safety
 ///
@@ -33,10 +34,13 @@ pub(super) unsafe extern "C" fn resolve(
         let inner = std::ptr::with_exposed_provenance::<Inner>(stub.add(1).read() as usize);
         (&*inner, stub.add(2).read() as u32)
     };
-    match inner.translated(func) {
-        Ok(entry) => {
+    match inner.called(func) {
+        Ok(Entry { cell, settled }) => {
+            let entry = cell;
             let entry_cell = std::ptr::with_exposed_provenance_mut::<u8>(entry as usize);
-            if object.addr() == stub.addr() {
+            if !settled {
+                // The next call counts too.
+            } else if object.addr() == stub.addr() {
                 // SAFETY: a call cell has written its successor into the frame's header.
                 unsafe {
                     let after = frame.add(FRAME_RETURN).cast::<*const u8>().read();

@@ -1,17 +1,19 @@
-//! A module's cells: translated when a function is first called, and patched into its callers.
+//! A module's cells: translated when a function is first called, and again when it is hot, and then
+//! patched into its callers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use vm_memory::Layout;
-use vm_translate::{Function, Module, TranslateAllocations, TranslateOptions};
+use vm_translate::{BaselineTranslator, Function, Module, TranslateAllocations, TranslateOptions};
 
-use super::encode::{Cells, Surroundings, encode};
+use super::encode::{Cells, Surroundings, Tier, encode};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
+use super::tiers::Continuation;
 use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
 use crate::profile::FunctionProfile;
@@ -34,17 +36,36 @@ pub(super) struct Inner {
     options: CodeOptions,
     /// The stub of every defined function: the cell that calls [`super::calls::resolve`].
     stubs: OnceLock<Box<[AtomicU64]>>,
-    functions: Box<[OnceLock<Translated>]>,
-    /// Where each function's cells start, and which function it is.
-    places: RwLock<BTreeMap<usize, u32>>,
+    functions: Box<[FunctionCode]>,
+    /// Where each function's cells start, which function it is, and whether they are baseline code.
+    places: RwLock<BTreeMap<usize, (u32, bool)>>,
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
+}
+
+/// The code of a function.
+#[derive(Debug, Default)]
+struct FunctionCode {
+    /// Nothing in it if the function has to do without.
+    baseline: OnceLock<Option<Translated>>,
+    /// How often baseline code has been called.
+    calls: AtomicU32,
+    optimized: OnceLock<Translated>,
+}
+
+/// Where a call goes to.
+pub(super) struct Entry {
+    /// The first cell.
+    pub(super) cell: u64,
+    /// Whether later calls can go there at once.
+    pub(super) settled: bool,
 }
 
 /// Memory that translations use one after the other.
 #[derive(Debug, Default)]
 struct Scratch {
-    allocations: TranslateAllocations,
+    baseline: BaselineTranslator<DirectShapes>,
+    optimized: TranslateAllocations,
     cells: Cells,
 }
 
@@ -60,6 +81,10 @@ struct Translated {
     offsets: Box<[(u32, u32)]>,
     /// Of a function that is profiled, what is counted.
     counters: Box<[Counter]>,
+    /// Of baseline code, the offsets of its loops in the module.
+    loops: Box<[u32]>,
+    /// Of optimized code, how frames of baseline code go on in it.
+    continuation: Option<Continuation>,
 }
 
 /// How often what starts at an instruction has run, up to where control leaves or enters.
@@ -84,7 +109,7 @@ impl DirectCode {
             type_ids,
             options,
             stubs: OnceLock::new(),
-            functions: (0..defined).map(|_| OnceLock::new()).collect(),
+            functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
         });
@@ -99,7 +124,10 @@ impl DirectCode {
 
     /// Translates a function that the module defines, unless that has been done.
     pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
-        self.inner.translated(func).map(drop)
+        match self.inner.baseline(func) {
+            Some(_) => Ok(()),
+            None => self.inner.optimized(func).map(drop),
+        }
     }
 
     /// Frees the memory that is kept for further translations.
@@ -110,8 +138,13 @@ impl DirectCode {
     /// How many bytes of cells a function that the module defines has; `None` if it is not
     /// translated.
     pub(crate) fn size(&self, func: u32) -> Option<usize> {
-        let translated = self.inner.function(func).get()?;
-        Some(translated.words.len() * size_of::<u64>())
+        let function = self.inner.function(func);
+        let baseline = function.baseline.get().and_then(Option::as_ref);
+        let tiers = baseline.into_iter().chain(function.optimized.get());
+        let words = tiers.map(|translated| translated.words.len());
+        words
+            .reduce(|one, other| one + other)
+            .map(|words| words * size_of::<u64>())
     }
 
     /// The first cell of a function: its own, or the stub that translates it.
@@ -130,8 +163,12 @@ impl DirectCode {
             return Some((func, inner.module.func_offset(func)));
         }
         let places = inner.places.read().unwrap_or_else(PoisonError::into_inner);
-        let (start, func) = places.range(..=ip.addr()).next_back()?;
-        let translated = inner.function(*func).get()?;
+        let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
+        let function = inner.function(*func);
+        let translated = match is_baseline {
+            true => function.baseline.get()?.as_ref()?,
+            false => function.optimized.get()?,
+        };
         let at = ip.addr() - start;
         if at >= translated.words.len() * size_of::<u64>() {
             return None;
@@ -147,14 +184,14 @@ impl DirectCode {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
-            let translated = function.get()?;
+            let translated = function.optimized.get()?;
             (!translated.counters.is_empty()).then_some((func, &translated.counters))
         });
         profiled
             .map(|(func, counters)| {
                 // The same as when the cells were made: translation depends on nothing else.
                 let mut scratch = Scratch::default();
-                let function = inner.encoded(func, &mut scratch)?;
+                let function = inner.encoded_optimized(func, &mut scratch)?;
                 let mut cells = scratch.cells.cells;
                 for cell in &mut cells {
                     let after =
@@ -172,7 +209,7 @@ impl DirectCode {
     /// The IR and the cells of a function.
     pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
         let mut scratch = Scratch::default();
-        let function = self.inner.encoded(func, &mut scratch)?;
+        let function = self.inner.encoded_optimized(func, &mut scratch)?;
         let cells = &scratch.cells;
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
@@ -198,17 +235,42 @@ impl DirectCode {
     }
 }
 
+impl Translated {
+    /// What has been encoded, with the addresses of its own words in it.
+    fn new(cells: &mut Cells) -> Translated {
+        let counters = cells.counters.iter().map(|(at, inst)| {
+            let count = Box::new(AtomicU64::new(0));
+            let address = std::ptr::from_ref(&*count).expose_provenance() as u64;
+            cells.words.fill(*at, address);
+            Counter { inst: *inst, count }
+        });
+        let counters = counters.collect();
+        let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
+        let start = words.as_ptr().expose_provenance() as u64;
+        for branch in &cells.branches {
+            *words[branch.word].get_mut() += start;
+        }
+        Translated {
+            words,
+            offsets: cells.offsets[..].into(),
+            counters,
+            loops: Box::default(),
+            continuation: None,
+        }
+    }
+}
+
 impl Inner {
     fn stubs(&self) -> &[AtomicU64] {
         self.stubs.get().map_or(&[], |stubs| stubs)
     }
 
-    fn function(&self, func: u32) -> &OnceLock<Translated> {
+    fn function(&self, func: u32) -> &FunctionCode {
         &self.functions[(func - self.module.imported_funcs()) as usize]
     }
 
     fn entry(&self, func: u32) -> u64 {
-        let words = match self.function(func).get() {
+        let words = match self.function(func).optimized.get() {
             Some(translated) => &translated.words[..],
             None => {
                 let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
@@ -218,74 +280,171 @@ impl Inner {
         words.as_ptr().expose_provenance() as u64
     }
 
-    /// Translates a function to its IR, and to cells in the scratch.
-    fn encoded(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
-        let layout = self.options.unchecked;
-        let predicate = move |offset, width| {
-            layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
-        };
+    /// How many turns of a loop in baseline code make it hot.
+    pub(super) fn turns(&self) -> u64 {
+        let hot = self.options.baseline;
+        hot.map_or(u64::MAX, |hot| u64::from(hot.turns).max(1))
+    }
+
+    /// Translates a function to its IR and to optimized code in the scratch.
+    fn encoded_optimized(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
         let options = TranslateOptions {
             shapes: &DirectShapes,
-            unchecked: Some(&predicate),
+            unchecked: Some(&self.unchecked()),
         };
-        let allocations = &mut scratch.allocations;
-        let function = self.module.translate_with(func, &options, allocations)?;
+        let allocations = &mut scratch.optimized;
+        let function = (self.module).translate_with(func, &options, allocations)?;
+        let continues = self.options.baseline.is_some();
+        self.encode(&function, Tier::Optimized { continues }, scratch)?;
+        Ok(function)
+    }
+
+    /// Translates a function to its IR and to baseline code in the scratch, if it can have that.
+    fn encoded_baseline(
+        &self,
+        func: u32,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Function>, CodeError> {
+        let unchecked = self.unchecked();
+        let function = (scratch.baseline).translate(&self.module, func, Some(&unchecked))?;
+        if let Some(function) = &function {
+            let tier = Tier::Baseline {
+                code: std::ptr::from_ref(self).expose_provenance() as u64,
+                turns: self.turns(),
+            };
+            self.encode(function, tier, scratch)?;
+        }
+        Ok(function)
+    }
+
+    /// Which accesses of memory 0 need no check.
+    fn unchecked(&self) -> impl Fn(u64, u32) -> bool + use<> {
+        let layout = self.options.unchecked;
+        move |offset, width| layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
+    }
+
+    fn encode(
+        &self,
+        function: &Function,
+        tier: Tier,
+        scratch: &mut Scratch,
+    ) -> Result<(), CodeError> {
         let around = Surroundings {
             layout: self.layout,
             type_ids: &self.type_ids,
             guarded_stack: self.options.unchecked.is_some(),
             count: self.options.profile,
+            tier,
             entry: &|func| self.entry(func),
         };
-        encode(&function, &around, &mut scratch.cells).map_err(|e| CodeError::Limit {
+        encode(function, &around, &mut scratch.cells).map_err(|e| CodeError::Limit {
             func: function.index(),
             what: e.0,
-        })?;
-        Ok(function)
+        })
     }
 
     fn scratch(&self) -> MutexGuard<'_, Vec<Scratch>> {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Translates a function unless that has been done, and answers its first cell.
-    pub(super) fn translated(&self, func: u32) -> Result<u64, CodeError> {
-        let slot = self.function(func);
+    /// Where a call of a function goes to, which it counts if there is no better code yet.
+    pub(super) fn called(&self, func: u32) -> Result<Entry, CodeError> {
+        let function = self.function(func);
+        if function.optimized.get().is_none()
+            && let Some(hot) = self.options.baseline
+            && let Some(baseline) = self.baseline(func)
+        {
+            let calls = function.calls.fetch_add(1, Ordering::Relaxed);
+            if calls < hot.calls {
+                let cell = baseline.words.as_ptr().expose_provenance() as u64;
+                let settled = false;
+                return Ok(Entry { cell, settled });
+            }
+        }
+        self.optimized(func)?;
+        let cell = self.entry(func);
+        let settled = true;
+        Ok(Entry { cell, settled })
+    }
+
+    /// How a frame of baseline code that is in a loop goes on in optimized code: at which cell. Nothing if
+    /// it cannot. Loops are numbered as in baseline code.
+    pub(super) fn continuation(
+        &self,
+        func: u32,
+        number: usize,
+    ) -> Option<(&Continuation, *const u8)> {
+        let baseline = self.function(func).baseline.get()?.as_ref()?;
+        let optimized = self.optimized(func).ok()?;
+        let continuation = optimized.continuation.as_ref()?;
+        let entry = continuation.entry(baseline.loops[number])?;
+        let words = optimized.words.as_ptr().cast::<u8>();
+        Some((continuation, words.wrapping_add(entry as usize)))
+    }
+
+    /// The baseline code of a function, translated unless that has been done; nothing if the function has to
+    /// do without.
+    fn baseline(&self, func: u32) -> Option<&Translated> {
+        self.options.baseline?;
+        let slot = &self.function(func).baseline;
         if slot.get().is_none() {
             let mut scratch = self.scratch().pop().unwrap_or_default();
-            let function = self.encoded(func, &mut scratch)?;
-            let cells = &mut scratch.cells;
-            let counters = cells.counters.iter().map(|(at, inst)| {
-                let count = Box::new(AtomicU64::new(0));
-                let address = std::ptr::from_ref(&*count).expose_provenance() as u64;
-                cells.words.fill(*at, address);
-                Counter { inst: *inst, count }
-            });
-            let counters = counters.collect();
-            let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
-            let start = words.as_ptr().expose_provenance() as u64;
-            for branch in &cells.branches {
-                *words[branch.word].get_mut() += start;
-            }
-            let translated = Translated {
-                words,
-                offsets: cells.offsets[..].into(),
-                counters,
+            // If it is beyond a limit, optimized code may be within.
+            let function = self.encoded_baseline(func, &mut scratch);
+            let translated = match function {
+                Ok(Some(function)) => {
+                    let loops = function.loops().iter().map(|head| head.offset).collect();
+                    let mut translated = Translated::new(&mut scratch.cells);
+                    translated.loops = loops;
+                    scratch.baseline.recycle(function);
+                    Some(translated)
+                }
+                Ok(None) | Err(_) => None,
             };
-            scratch.allocations.recycle(function);
-            if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
-                self.scratch().push(scratch);
-            }
-            // Another thread may have been faster; then its cells are used. They can be located
-            // before anybody can run them.
+            self.put_back(scratch);
             slot.get_or_init(|| {
-                let place = translated.words.as_ptr().addr();
-                let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-                places.insert(place, func);
+                if let Some(translated) = &translated {
+                    self.add_place(translated, func, true);
+                }
                 translated
             });
         }
-        Ok(self.entry(func))
+        slot.get()?.as_ref()
+    }
+
+    /// The optimized code of a function, translated unless that has been done.
+    fn optimized(&self, func: u32) -> Result<&Translated, CodeError> {
+        let slot = &self.function(func).optimized;
+        if let Some(translated) = slot.get() {
+            return Ok(translated);
+        }
+        let mut scratch = self.scratch().pop().unwrap_or_default();
+        let function = self.encoded_optimized(func, &mut scratch)?;
+        let mut translated = Translated::new(&mut scratch.cells);
+        let entries = &scratch.cells.entries;
+        if !entries.is_empty() {
+            translated.continuation = Some(Continuation::new(&function, entries));
+        }
+        scratch.optimized.recycle(function);
+        self.put_back(scratch);
+        Ok(slot.get_or_init(|| {
+            self.add_place(&translated, func, false);
+            translated
+        }))
+    }
+
+    fn put_back(&self, scratch: Scratch) {
+        if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
+            self.scratch().push(scratch);
+        }
+    }
+
+    /// Makes it known where a function's cells are: another thread may have been faster with its own, and
+    /// nobody runs cells that cannot be located.
+    fn add_place(&self, translated: &Translated, func: u32, is_baseline: bool) {
+        let place = translated.words.as_ptr().addr();
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        places.insert(place, (func, is_baseline));
     }
 
     /// Makes the call cell that returns to `after` call `entry` from now on.

@@ -3,12 +3,15 @@
 //! One pass over the instructions: each becomes one cell, or shares one with its successor where
 //! a handler does both. Branches are filled in at the end.
 
-use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root, RuntimeOp, Slot};
+use std::ops::Range;
+
+use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Pin, Place, Root, RuntimeOp, Slot};
 use vm_translate::shape::{Cells as Runs, Found, Next, ShapeKey, Symbol, Traps};
 use vm_translate::{Function, Op};
 
 use super::fixed::{Fixed, Returned, Wide};
 use super::operands::operand_bytes;
+use super::tiers::pinned_slot;
 use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
@@ -24,8 +27,27 @@ pub(super) struct Surroundings<'a> {
     pub(super) guarded_stack: bool,
     /// Whether to count how often instructions run.
     pub(super) count: bool,
+    /// Which code it is to be.
+    pub(super) tier: Tier,
     /// The first cell of a function.
     pub(super) entry: &'a dyn Fn(u32) -> u64,
+}
+
+/// What is to be encoded for the way from baseline to optimized code.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tier {
+    /// Loops count their turns.
+    Baseline {
+        /// The address of the module's code.
+        code: u64,
+        /// After so many turns it is asked for better.
+        turns: u64,
+    },
+    /// There is nothing better.
+    Optimized {
+        /// Whether frames of baseline code go on in loops of this.
+        continues: bool,
+    },
 }
 
 /// About what an instruction's cell takes, for a first guess of a function's size.
@@ -48,6 +70,9 @@ pub(super) struct Cells {
     /// The words that are targets of branches: they hold byte offsets, to which the address of the
     /// first word is to be added.
     pub(super) branches: Vec<Branch>,
+    /// Where frames of baseline code go on: of each loop the offset of its `loop` in the module, and where its
+    /// cells start.
+    pub(super) entries: Vec<(u32, u32)>,
     /// While encoding: where each instruction's cell starts.
     starts: Vec<u32>,
 }
@@ -93,6 +118,7 @@ pub(super) fn encode(
     cells.counters.clear();
     cells.cells.clear();
     cells.branches.clear();
+    cells.entries.clear();
     cells.starts.clear();
     cells.starts.reserve(function.insts().len());
     let mut encoder = Encoder {
@@ -108,11 +134,24 @@ pub(super) fn encode(
     };
     encoder.enter();
     let insts = function.insts();
+    let turns = match around.tier {
+        Tier::Baseline { code, turns } => Some((code, turns)),
+        Tier::Optimized { .. } => None,
+    };
+    let mut loops = function.loops().iter().zip(0..).peekable();
     let mut n = 0;
     while n < insts.len() {
         let cell = encoder.at();
         if around.count && (n == 0 || runs.is_labelled(n)) {
             encoder.count(n);
+        }
+        // Of loops that begin together one is enough. One that begins inside a cell has no second turn.
+        let mut begins = None;
+        while let Some((head, number)) = loops.next_if(|(head, _)| head.inst as usize <= n) {
+            begins = (head.inst as usize == n).then_some(number);
+        }
+        if let (Some((code, turns)), Some(number)) = (turns, begins) {
+            encoder.turn(code, number, turns);
         }
         let sets_result = matches!(insts[n].root, Root::Set(Place::Slot(FRAME_HEADER)));
         let end = if sets_result
@@ -151,6 +190,9 @@ pub(super) fn encode(
         }
         n = end;
     }
+    if let Tier::Optimized { continues: true } = around.tier {
+        encoder.continuations(&runs);
+    }
     encoder.finish()
 }
 
@@ -176,7 +218,8 @@ fn alone(inst: &Inst) -> Option<u32> {
 pub(super) struct Branch {
     /// Where the operand stands, in words.
     pub(super) word: usize,
-    label: Label,
+    /// The index of the instruction whose cell is to stand there.
+    inst: u32,
 }
 
 struct Encoder<'a> {
@@ -225,8 +268,12 @@ impl Encoder<'_> {
     }
 
     fn put_label(&mut self, label: Label) {
+        self.put_target(self.function.labels()[label as usize]);
+    }
+
+    fn put_target(&mut self, inst: u32) {
         let word = self.at() / 8;
-        self.out.branches.push(Branch { word, label });
+        self.out.branches.push(Branch { word, inst });
         self.put(0);
     }
 
@@ -256,23 +303,54 @@ impl Encoder<'_> {
         self.put(0);
     }
 
+    /// Counts a turn of a loop, given by its number.
+    fn turn(&mut self, code: u64, number: u32, turns: u64) {
+        self.fixed(Fixed::Turn);
+        self.put(code);
+        self.put32(self.function.index());
+        self.put32(number);
+        self.put(turns);
+    }
+
+    /// The cells where frames of baseline code go on, for each loop.
+    fn continuations(&mut self, runs: &Runs<'_>) {
+        let function = self.function;
+        for head in function.loops() {
+            let inst = head.inst as usize;
+            let enters = function.insts().get(inst).map(|inst| inst.root) == Some(Root::EnterLoop);
+            // Otherwise the loop has no cell of its own; and it has no second turn.
+            if !enters && !runs.is_labelled(inst) {
+                continue;
+            }
+            let start = self.at() as u32;
+            self.out.entries.push((head.offset, start));
+            self.note(0, head.offset);
+            self.frame(0..0, |pin, _| Some(pinned_slot(function, pin)));
+            self.fixed(Fixed::Br);
+            self.put_target(head.inst);
+        }
+    }
+
     /// The cells that make a frame.
     fn enter(&mut self) {
         let function = self.function;
         self.note(0, function.start_offset());
-        let kind = |float: bool| {
-            let pins = function.pins().iter();
-            pins.filter(move |pin| matches!(pin.place, Place::Float(_)) == float)
-        };
-        let leading = |float| {
-            kind(float)
-                .map_while(|pin| pin.parameter)
-                .collect::<Vec<_>>()
-        };
         (self.ints, self.floats) = (function.saved_ints(), function.saved_floats());
+        self.frame(function.zeroed(), |_, pin| pin.parameter);
+    }
+
+    /// The cells that check for room, save registers, zero slots, and give every pinned local the value in
+    /// the slot that `from` says, or zero.
+    fn frame(&mut self, zeroed: Range<Slot>, from: impl Fn(usize, &Pin) -> Option<Slot>) {
+        let function = self.function;
+        let kind = |float: bool| {
+            let pins = function.pins().iter().enumerate();
+            let pins = pins.map(|(n, pin)| (pin.place, from(n, pin)));
+            pins.filter(move |(place, _)| matches!(place, Place::Float(_)) == float)
+        };
+        let leading = |float| kind(float).map_while(|(_, slot)| slot).collect::<Vec<_>>();
 
         let frame_bytes = slot_bytes(function.frame_slots());
-        let zeroed = function.zeroed();
         let params = leading(false);
         self.fixed(Fixed::Enter {
             touch: self.around.guarded_stack && frame_bytes as usize <= STACK_GUARD_BYTES,
@@ -299,9 +377,9 @@ impl Encoder<'_> {
         }
         // Entry sets parameters only up to the first pin that is none.
         for float in [false, true] {
-            for pin in kind(float).skip_while(|pin| pin.parameter.is_some()) {
-                if let Some(slot) = pin.parameter {
-                    let (root, from) = (Root::Set(pin.place), [Node::Place(Place::Slot(slot))]);
+            for (place, slot) in kind(float).skip_while(|(_, slot)| slot.is_some()) {
+                if let Some(slot) = slot {
+                    let (root, from) = (Root::Set(place), [Node::Place(Place::Slot(slot))]);
                     // The shapes promise a set of any place from a slot.
                     let key = ShapeKey::new().with_inst(&root, &from);
                     if let Some(key) = key
@@ -584,7 +662,7 @@ impl Encoder<'_> {
             return Err(TooLarge("its threaded code"));
         }
         for branch in &self.out.branches {
-            let to = self.out.starts[self.function.labels()[branch.label as usize] as usize];
+            let to = self.out.starts[branch.inst as usize];
             self.out.words.fill(8 * branch.word, to.into());
         }
         Ok(())

@@ -21,6 +21,9 @@ pub(crate) enum Fixed {
     Host,
     /// Translates the function and enters it. Operands: the module's code (8), the function (4).
     Resolve,
+    /// Counts a turn of a loop in baseline code, the last of them into optimized code. Operands: the
+    /// module's code (8), the function (4), the loop's number (4), how many turns are left (8).
+    Turn,
     /// Branches. Operand: the address of the target's cell (8).
     Br,
     /// Enters a loop: notes in the frame's header that it begins with the next cell.
@@ -148,6 +151,7 @@ impl Fixed {
             Fixed::Exit,
             Fixed::Host,
             Fixed::Resolve,
+            Fixed::Turn,
             Fixed::Br,
             Fixed::EnterLoop,
             Fixed::Loop,

@@ -19,6 +19,7 @@ mod run;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod words;
 
 use std::arch::is_x86_feature_detected;
@@ -49,10 +50,12 @@ core::arch::global_asm!(
     ".quad {resolve}",
     ".quad {evaluate}",
     ".quad {tail_call}",
+    ".quad {continue_optimized}",
     ".text",
     resolve = sym calls::resolve,
     evaluate = sym calls::evaluate,
     tail_call = sym calls::tail_call,
+    continue_optimized = sym tiers::continue_optimized,
 );
 
 /// The handler at an address, for listings.

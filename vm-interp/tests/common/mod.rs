@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vm_interp::{
-    CallError, Code, CodeOptions, Entities, FuncId, GlobalId, Host, HostError, InstanceId, Machine,
-    MachineConfig, MemoryId, Raw, TableId, Threading, Trap, Val, call,
+    CallError, Code, CodeOptions, Entities, FuncId, GlobalId, Host, HostError, Hotness, InstanceId,
+    Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Trap, Val, call,
 };
 use vm_memory::{Layout, LinearMemory};
 use vm_translate::{
@@ -22,19 +22,29 @@ use vm_translate::{
 pub struct Mode {
     pub threading: Threading,
     pub guarded: bool,
+    pub baseline: Option<Hotness>,
 }
 
 /// Every combination that this host supports.
 pub fn modes() -> Vec<Mode> {
     let module = Module::new(wat::parse_str("(module)").unwrap(), &Features::default()).unwrap();
     let module = Arc::new(module);
+    // Tests are short: with the default, hardly anything would be hot.
+    let soon = Hotness { calls: 1, turns: 3 };
     let all = [
-        (Threading::Token, false),
-        (Threading::Direct, false),
-        (Threading::Direct, true),
+        (Threading::Token, false, None),
+        (Threading::Direct, false, None),
+        (Threading::Direct, false, Some(soon)),
+        (Threading::Direct, true, None),
+        (Threading::Direct, true, Some(Hotness::default())),
+        (Threading::Direct, true, Some(soon)),
     ];
     all.into_iter()
-        .map(|(threading, guarded)| Mode { threading, guarded })
+        .map(|(threading, guarded, baseline)| Mode {
+            threading,
+            guarded,
+            baseline,
+        })
         .filter(|mode| {
             let guardable = !mode.guarded || vm_memory::probe(Layout::FULL).is_available();
             guardable && Code::new(module.clone(), mode.options()).is_ok()
@@ -48,6 +58,7 @@ impl Mode {
             threading: self.threading,
             unchecked: self.guarded.then_some(Layout::FULL),
             profile: false,
+            baseline: self.baseline,
         }
     }
 }

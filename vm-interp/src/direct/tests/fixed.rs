@@ -348,6 +348,20 @@ fn count(world: &mut World) {
     assert_eq!(std::hint::black_box(counter), [1 << 32, 7]);
 }
 
+fn turn(world: &mut World) {
+    let mut program = Program::default();
+    let mut operands = [0; 24];
+    operands[16..].copy_from_slice(&(1_u64 << 32).to_ne_bytes());
+    program.cell(fixed_handler(Fixed::Turn), &operands);
+    program.bytes.extend(mark(1).bytes);
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let words = program.words();
+    world.slots[MARK] = 0;
+    assert_eq!(world.run(&words), 0);
+    assert_eq!(std::hint::black_box(&words)[3], (1 << 32) - 1);
+    assert_eq!(world.slots[MARK], 1);
+}
+
 #[test]
 fn every_fixed_handler_is_tested() {
     let mut world = World::new();
@@ -370,6 +384,8 @@ fn every_fixed_handler_is_tested() {
             Fixed::EnterLoop => enter_loop(&mut world),
             Fixed::Loop => repeat(&mut world),
             Fixed::Count => count(&mut world),
+            // The last one, with a machine: `tests/tiers.rs`.
+            Fixed::Turn => turn(&mut world),
             Fixed::Unreachable => {
                 let cells = [fixed_handler(fixed)];
                 assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);
