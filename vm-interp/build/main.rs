@@ -277,16 +277,8 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 /// Checks what makes a handler of a shape fast: it calls nothing and leaves the native stack alone,
 /// and it has a dispatch of its own for each way it can go.
 fn check_text(shape: &Shape, handler: &Handler) {
-    let leaves = |root: &&RootShape| {
-        matches!(
-            root.root,
-            Symbol::BrIf
-                | Symbol::BrUnless
-                | Symbol::LoopIf
-                | Symbol::LoopUnless
-                | Symbol::CallIndirect
-        )
-    };
+    let leaves =
+        |root: &&RootShape| root.root.is_conditional() || root.root == Symbol::CallIndirect;
     let ways = 1 + shape.roots.iter().filter(leaves).count();
     let mut dispatches = 0;
     let lines = handler.pieces.iter().flat_map(|piece| piece.text.lines());

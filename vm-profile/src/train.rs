@@ -323,11 +323,8 @@ fn look(
         }
         // A call ends its cell, because the callee returns behind it.
         let last = function.insts()[run.end - 1].root;
-        let leaves = match last {
-            Root::BrIf(_) | Root::BrUnless(_) | Root::LoopIf(_) | Root::LoopUnless(_) => false,
-            Root::CallIndirect { .. } => true,
-            _ => last.branches(),
-        };
+        let leaves =
+            last.branches() && !last.is_conditional() || matches!(last, Root::CallIndirect { .. });
         before = (found.is_some() && !leaves).then(|| run.clone());
         next = run.end;
     }
@@ -343,8 +340,8 @@ fn repeating(function: &Function, branch: usize) -> Option<ShapeKey> {
         Root::BrUnless(label) => (Root::LoopUnless(label), label),
         _ => return None,
     };
-    let before = function.labels()[label as usize].checked_sub(1)? as usize;
-    let repeats = before < branch && function.insts()[before].root == Root::EnterLoop;
+    let repeats =
+        function.labels()[label as usize] as usize <= branch && function.is_entered(label);
     let key = ShapeKey::new().with_inst(&root, function.nodes(inst))?;
     repeats.then_some(key)
 }

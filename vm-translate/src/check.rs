@@ -1,7 +1,7 @@
 //! Checks that a translated function keeps what the IR promises.
 
 use crate::Module;
-use crate::ir::{Function, Inst, LoopHead, Node, Place, Root, Slot};
+use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot};
 use crate::shape::{Registers, ShapeKey, Shapes};
 
 /// Which promise a function breaks, and where.
@@ -64,18 +64,9 @@ impl Checker<'_> {
                 None => return Err(whole(format!("label {label} is nowhere"))),
             }
         }
-        match insts.last().map(|inst| inst.root) {
-            Some(
-                Root::Br(_)
-                | Root::Loop(_)
-                | Root::BrTable { .. }
-                | Root::Return
-                | Root::Unreachable
-                | Root::ReturnCall { .. }
-                | Root::ReturnCallImport { .. }
-                | Root::ReturnCallIndirect { .. },
-            ) => {}
-            _ => return Err(whole("control falls off the end".to_owned())),
+        let leaves = |inst: &Inst| inst.root.branches() && !inst.root.is_conditional();
+        if !insts.last().is_some_and(leaves) {
+            return Err(whole("control falls off the end".to_owned()));
         }
         let mut live = Live::default();
         for (index, inst) in insts.iter().enumerate() {
@@ -84,18 +75,18 @@ impl Checker<'_> {
             }
             self.inst(inst, &mut live).map_err(|what| (index, what))?;
             if let Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label) = inst.root {
-                let head = self.function.labels()[label as usize] as usize;
-                self.repeats(head, index).map_err(|what| (index, what))?;
+                self.repeats(label, index).map_err(|what| (index, what))?;
             }
         }
         Ok(())
     }
 
-    /// Checks that a branch to the loop that was entered last leads to `head`.
-    fn repeats(&self, head: usize, branch: usize) -> Result<(), String> {
+    /// Checks that a branch to the loop that was entered last leads to a label.
+    fn repeats(&self, label: Label, branch: usize) -> Result<(), String> {
         let insts = self.function.insts();
+        let head = self.function.labels()[label as usize] as usize;
         let enters = |inst: &Inst| inst.root == Root::EnterLoop;
-        if !(head.checked_sub(1)).is_some_and(|before| enters(&insts[before])) {
+        if !self.function.is_entered(label) {
             return Err("what it repeats is no loop that has been entered".to_owned());
         }
         if insts

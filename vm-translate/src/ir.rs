@@ -487,6 +487,12 @@ impl Function {
         &self.labels
     }
 
+    /// Whether a label stands where a loop begins that is entered: right behind its [`Root::EnterLoop`].
+    pub fn is_entered(&self, label: Label) -> bool {
+        let head = self.labels[label as usize] as usize;
+        (head.checked_sub(1)).is_some_and(|before| self.insts[before].root == Root::EnterLoop)
+    }
+
     /// The labels of all branch tables.
     pub fn tables(&self) -> &[Label] {
         &self.tables
@@ -592,6 +598,15 @@ impl Root {
             | Root::MemoryStore { .. }
             | Root::Runtime { .. } => false,
         }
+    }
+
+    /// Whether it branches on a condition, and else goes on with the next instruction.
+    #[inline]
+    pub const fn is_conditional(&self) -> bool {
+        matches!(
+            self,
+            Root::BrIf(_) | Root::BrUnless(_) | Root::LoopIf(_) | Root::LoopUnless(_)
+        )
     }
 
     /// The types of the trees that the root takes. A set moves 64 bits whatever they mean.

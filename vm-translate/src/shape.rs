@@ -285,6 +285,14 @@ impl Symbol {
         })
     }
 
+    /// Whether it is a root that branches on a condition, and else goes on with the next one.
+    pub const fn is_conditional(self) -> bool {
+        matches!(
+            self,
+            Symbol::BrIf | Symbol::BrUnless | Symbol::LoopIf | Symbol::LoopUnless
+        )
+    }
+
     /// How many trees it takes if it is a root.
     pub fn root_operands(self) -> Option<usize> {
         Some(match self {

@@ -140,15 +140,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
 
 /// Whether a root goes on with the next cell by itself, where it is the last.
 fn dispatches(root: Symbol) -> bool {
-    matches!(
-        root,
-        Symbol::BrIf
-            | Symbol::BrUnless
-            | Symbol::LoopIf
-            | Symbol::LoopUnless
-            | Symbol::BrTable
-            | Symbol::CallIndirect
-    )
+    root.is_conditional() || matches!(root, Symbol::BrTable | Symbol::CallIndirect)
 }
 
 impl<A: Assembler> Templates<'_, A> {

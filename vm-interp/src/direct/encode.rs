@@ -202,14 +202,8 @@ fn alone(inst: &Inst) -> Option<u32> {
     let found = inst.found();
     let simple = matches!(
         inst.root,
-        Root::Set(_)
-            | Root::Store { .. }
-            | Root::GlobalSet { .. }
-            | Root::BrIf(_)
-            | Root::BrUnless(_)
-            | Root::LoopIf(_)
-            | Root::LoopUnless(_)
-    );
+        Root::Set(_) | Root::Store { .. } | Root::GlobalSet { .. }
+    ) || inst.root.is_conditional();
     (simple && found.next == Next::NONE && found != Found::OTHERWISE).then_some(found.handler)
 }
 

@@ -61,9 +61,7 @@ impl Next {
             Some(Symbol::Set(SetSymbol::Int(_))) => some(6),
             Some(Symbol::Set(_)) => 6 + some(4),
             Some(Symbol::Store(_)) => 10 + some(2),
-            Some(Symbol::BrIf | Symbol::BrUnless | Symbol::LoopIf | Symbol::LoopUnless) => {
-                12 + some(3)
-            }
+            Some(root) if root.is_conditional() => 12 + some(3),
             _ => 15,
         };
         Next(1 << class)
