@@ -17,6 +17,22 @@ fn direct(baseline: Option<Hotness>) -> Vec<Mode> {
         .collect()
 }
 
+/// Nothing but turns of loops makes anything hot.
+fn hot_by_turns(turns: u32) -> Hotness {
+    Hotness {
+        calls: NEVER,
+        turns,
+    }
+}
+
+/// The same mode with baseline code only.
+fn never_hot(mode: Mode) -> Mode {
+    Mode {
+        baseline: Some(hot_by_turns(NEVER)),
+        ..mode
+    }
+}
+
 fn size(world: &World, id: InstanceId) -> CodeSize {
     world.machine.instance_code(id).size()
 }
@@ -41,17 +57,13 @@ const SUM: &str = r#"(module
 
 #[test]
 fn a_function_that_is_called_often_is_translated_again() {
-    let hot = |calls| Hotness {
-        calls,
+    let hot = Hotness {
+        calls: 3,
         turns: NEVER,
     };
-    for mode in direct(Some(hot(3))) {
-        let never = Mode {
-            baseline: Some(hot(NEVER)),
-            ..mode
-        };
+    for mode in direct(Some(hot)) {
         let calls = [("sum", 5); 5];
-        let cold = size_after(never, SUM, &calls);
+        let cold = size_after(never_hot(mode), SUM, &calls);
         assert_eq!(size_after(mode, SUM, &calls[..1]), cold);
         assert_eq!(size_after(mode, SUM, &calls[..3]), cold);
         let hot = size_after(mode, SUM, &calls[..4]);
@@ -66,16 +78,8 @@ fn a_function_that_is_called_often_is_translated_again() {
 
 #[test]
 fn a_loop_goes_on_in_optimized_code() {
-    let hot = |turns| Hotness {
-        calls: NEVER,
-        turns,
-    };
-    for mode in direct(Some(hot(100))) {
-        let never = Mode {
-            baseline: Some(hot(NEVER)),
-            ..mode
-        };
-        let cold = size_after(never, SUM, &[("sum", 1000)]);
+    for mode in direct(Some(hot_by_turns(100))) {
+        let cold = size_after(never_hot(mode), SUM, &[("sum", 1000)]);
         assert_eq!(size_after(mode, SUM, &[("sum", 99)]), cold);
         let hot = size_after(mode, SUM, &[("sum", 100)]);
         assert!(hot.code_bytes > cold.code_bytes, "{hot:?} {cold:?}");
@@ -97,10 +101,7 @@ fn a_loop_with_operands_below_it_has_optimized_code_at_once() {
                 i32.add
                 (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1))))
             end))"#;
-    for mode in direct(Some(Hotness {
-        calls: NEVER,
-        turns: NEVER,
-    })) {
+    for mode in direct(Some(hot_by_turns(NEVER))) {
         let optimized = Mode {
             baseline: None,
             ..mode
@@ -128,21 +129,13 @@ fn loops_that_begin_together_and_those_behind_them_count() {
                 (br_if $later (local.tee $n (i32.sub (local.get $n) (i32.const 1))))
             end
             local.get $sum))"#;
-    let hot = |turns| Hotness {
-        calls: NEVER,
-        turns,
-    };
-    for mode in direct(Some(hot(100))) {
-        let never = Mode {
-            baseline: Some(hot(NEVER)),
-            ..mode
-        };
-        let cold = size_after(never, MODULE, &[("both", 1)]);
+    for mode in direct(Some(hot_by_turns(100))) {
+        let cold = size_after(never_hot(mode), MODULE, &[("both", 1)]);
         assert_eq!(size_after(mode, MODULE, &[("both", 99)]), cold);
         let later = size_after(mode, MODULE, &[("both", 100)]);
         assert!(later.code_bytes > cold.code_bytes, "{later:?} {cold:?}");
         let first = Mode {
-            baseline: Some(hot(6)),
+            baseline: Some(hot_by_turns(6)),
             ..mode
         };
         assert_eq!(size_after(first, MODULE, &[("both", 1)]), later);
@@ -195,10 +188,7 @@ fn every_local_is_taken_over() {
         let expected: i32 = (1..=4 * each as i32).fold(0_i32, |sum, n| {
             sum.wrapping_mul(31).wrapping_add(n + n * 10)
         });
-        for mode in direct(Some(Hotness {
-            calls: NEVER,
-            turns,
-        })) {
+        for mode in direct(Some(hot_by_turns(turns))) {
             let mut world = World::new(mode);
             let id = world.instantiate(&module);
             for _ in 0..3 {
@@ -267,10 +257,7 @@ fn a_loop_stays_where_it_is_if_the_stack_has_no_room() {
                     (call $deep (local.get 0))))"#
         );
         let depth = STACK_SLOTS / LEAST_FRAME - above;
-        let hot = Hotness {
-            calls: NEVER,
-            turns: 6 * depth as u32,
-        };
+        let hot = hot_by_turns(6 * depth as u32);
         for mode in direct(Some(hot)) {
             let mut world = World::with_stack(mode, 8 * STACK_SLOTS);
             let id = world.instantiate(&module);
@@ -316,10 +303,7 @@ fn traps_are_located_in_both_tiers() {
     for name in ["divide", "load", "calls"] {
         let expected = frames(token, name);
         for turns in [1, 2, 4, NEVER] {
-            for mode in direct(Some(Hotness {
-                calls: NEVER,
-                turns,
-            })) {
+            for mode in direct(Some(hot_by_turns(turns))) {
                 assert_eq!(frames(mode, name), expected, "{name} {mode:?}");
             }
         }
@@ -349,10 +333,7 @@ fn arguments(count: i32, mut pattern: u32) -> (String, Vec<i32>) {
 #[test]
 fn arguments_do_not_overwrite_each_other() {
     const COUNT: i32 = 7;
-    let never = Hotness {
-        calls: NEVER,
-        turns: NEVER,
-    };
+    let never = hot_by_turns(NEVER);
     let params = "i32 ".repeat(COUNT as usize);
     let mix: String = (0..COUNT)
         .map(|n| format!("(i32.mul (i32.const 31)) (i32.add (local.get {n}))"))
@@ -403,10 +384,7 @@ fn floats_keep_their_bits() {
         Val::F32(0x7fa1_2345),
         Val::F64(0xfff4_5678_9abc_def0),
     ];
-    for mode in direct(Some(Hotness {
-        calls: NEVER,
-        turns: 3,
-    })) {
+    for mode in direct(Some(hot_by_turns(3))) {
         let mut world = World::new(mode);
         let id = world.instantiate(NAN);
         assert_eq!(world.call(id, "nan", &args).unwrap(), args[1..]);

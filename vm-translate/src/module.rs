@@ -162,12 +162,10 @@ impl Module {
     fn locate_hints(&mut self) -> Result<(), (String, u64)> {
         let mut hints = std::mem::take(&mut self.hints);
         for (func, own) in &mut hints {
-            let Some(range) = self.body(*func) else {
+            let Some(body) = self.function_body(*func) else {
                 return Err((format!("function {func} has no body"), 0));
             };
-            let (start, bytes) = (range.start as u64, &self.bytes[range]);
-            let reader = BinaryReader::new_features(bytes, start, self.features);
-            hints::locate(own, &FunctionBody::new(reader))?;
+            hints::locate(own, &body)?;
         }
         self.hints = hints;
         Ok(())
@@ -477,14 +475,17 @@ impl Module {
     }
 
     /// Where a function's body is in the module's bytes: local declarations, then code.
-    pub(crate) fn body(&self, func: u32) -> Option<Range<usize>> {
+    fn body(&self, func: u32) -> Option<Range<usize>> {
         let defined = func.checked_sub(self.imported_funcs())?;
         self.bodies.get(defined as usize).cloned()
     }
 
-    /// The features that it was validated with: bodies have to be read with the same.
-    pub(crate) fn features(&self) -> WasmFeatures {
-        self.features
+    /// The same, to be read with the features that it was validated with.
+    pub(crate) fn function_body(&self, func: u32) -> Option<FunctionBody<'_>> {
+        let range = self.body(func)?;
+        let start = range.start as u64;
+        let reader = BinaryReader::new_features(&self.bytes[range], start, self.features);
+        Some(FunctionBody::new(reader))
     }
 
     fn imports_of(&self, kind: ExternKind) -> u32 {

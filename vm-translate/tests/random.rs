@@ -67,7 +67,8 @@ fn random_shapes(seed: u64) -> RandomShapes {
     }
 }
 
-/// Answers how many functions there are, and how many of them the baseline tier has.
+/// Runs a program in both tiers with several sets of shapes. Answers how many functions it has, and how
+/// many of them the baseline tier has.
 fn run_seed(seed: u64, text: &str) -> (usize, usize) {
     let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
     let module = Module::new(bytes, &Features::default())
@@ -98,7 +99,7 @@ fn run_seed(seed: u64, text: &str) -> (usize, usize) {
             for function in &functions {
                 println!("{}", function.listing(&module));
             }
-            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}",);
+            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
             panic!(
                 "seed {seed}: expected {:?} at {trapped_at:x?}, found {:?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
                 expected.result,

@@ -35,8 +35,10 @@ pub(super) unsafe extern "C" fn resolve(
         (&*inner, stub.add(2).read() as u32)
     };
     match inner.called(func) {
-        Ok(Entry { cell, settled }) => {
-            let entry = cell;
+        Ok(Entry {
+            cell: entry,
+            settled,
+        }) => {
             let entry_cell = std::ptr::with_exposed_provenance_mut::<u8>(entry as usize);
             if !settled {
                 // The next call counts too.

@@ -33,8 +33,6 @@ mod registers;
 mod stack;
 mod vectors;
 
-use wasmparser::{BinaryReader, FunctionBody};
-
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
@@ -137,14 +135,9 @@ impl Module {
         options: &TranslateOptions<'_>,
         allocations: &mut TranslateAllocations,
     ) -> Result<Function, Error> {
-        let range = self.body(func).ok_or(Error::NoBody { func })?;
-        let start_offset = range.start as u32;
-        let reader = BinaryReader::new_features(
-            &self.bytes()[range.clone()],
-            range.start as u64,
-            self.features(),
-        );
-        let body = FunctionBody::new(reader);
+        let body = self.function_body(func).ok_or(Error::NoBody { func })?;
+        let start_offset = self.func_offset(func);
+        let bytes = self.func_size(func) as usize;
         let offered = options.shapes.registers();
         let ty = self.func_type(func);
         let product = WideProduct::of(ty, &body);
@@ -161,9 +154,9 @@ impl Module {
             mut out,
         } = std::mem::take(allocations);
         locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
-        let registers = Use::new(offered, &locals.pins, range.len());
+        let registers = Use::new(offered, &locals.pins, bytes);
         let base = locals.saves + registers.save_slots();
-        out.reserve_for_body(range.len());
+        out.reserve_for_body(bytes);
         out.slots = base;
         frames.clear();
         frames.push(Frame::function(self.func_type_index(func), ty.results()));

@@ -18,7 +18,7 @@ mod calls;
 mod control;
 mod values;
 
-use wasmparser::{BinaryReader, FunctionBody, Operator};
+use wasmparser::{FunctionBody, Operator};
 
 use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
@@ -35,7 +35,7 @@ use values::{Entry, Memo, Value};
 
 /// What translations leave for the next one.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+struct Kept {
     locals: Vec<Local>,
     stack: Vec<Entry>,
     frames: Vec<Frame>,
@@ -102,14 +102,8 @@ impl<S: Shapes> BaselineTranslator<S> {
         func: u32,
         unchecked: Option<&dyn Fn(u64, u32) -> bool>,
     ) -> Result<Option<Function>, Error> {
-        let range = module.body(func).ok_or(Error::NoBody { func })?;
-        let start_offset = range.start as u32;
-        let reader = BinaryReader::new_features(
-            &module.bytes()[range.clone()],
-            range.start as u64,
-            module.features(),
-        );
-        let body = FunctionBody::new(reader);
+        let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
+        let start_offset = module.func_offset(func);
         let ty = module.func_type(func);
         let Some(end) = self.kept.lay_out(ty, &body)? else {
             return Ok(None);
@@ -123,7 +117,7 @@ impl<S: Shapes> BaselineTranslator<S> {
             mut out,
         } = std::mem::take(&mut self.kept);
         // Twice as many instructions as with trees.
-        out.reserve_for_body(2 * range.len());
+        out.reserve_for_body(2 * module.func_size(func) as usize);
         out.slots = base;
         stack.clear();
         frames.clear();
