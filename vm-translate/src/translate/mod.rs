@@ -43,6 +43,7 @@ use emit::Output;
 use idiom::WideProduct;
 use locals::Locals;
 use lookahead::Lookahead;
+use operators::Unchecked;
 use registers::Use;
 use stack::Stack;
 
@@ -78,7 +79,7 @@ struct Translator<'a> {
     module: &'a Module,
     shapes: &'a dyn Shapes,
     registers: Use,
-    unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
+    unchecked: Unchecked<'a>,
     locals: Locals,
     stack: Stack,
     frames: Vec<Frame>,
@@ -164,7 +165,7 @@ impl Module {
             module: self,
             shapes: options.shapes,
             registers,
-            unchecked: options.unchecked,
+            unchecked: Unchecked(options.unchecked),
             stack: Stack::reuse(stack, base, registers),
             locals,
             frames,

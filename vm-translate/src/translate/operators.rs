@@ -2,9 +2,9 @@
 
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
-use crate::Error;
 use crate::ir::{Node, Place, Root, RuntimeOp};
 use crate::op::{Op, StoreOp, Ty};
+use crate::{Effect, Error};
 
 use super::Translator;
 use super::code::{Code, Kind, Step};
@@ -220,32 +220,19 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// The only place that decides whether an access is checked.
-    fn is_unchecked(&self, offset: u64, width: u32) -> bool {
-        self.unchecked
-            .is_some_and(|unchecked| unchecked(offset, width))
-    }
-
     pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
         if !self.is_direct(memory) {
             return self.memory_store(op, memory, offset);
         }
-        let unchecked = self.is_unchecked(offset, op.width());
-        self.store(Root::Store {
-            op: if unchecked { op.to_unchecked() } else { op },
-            offset,
-        });
+        let op = self.unchecked.store(op, offset);
+        self.store(Root::Store { op, offset });
     }
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
-        let crate::Effect::Load { width, .. } = op.effect() else {
-            return;
-        };
         if !self.is_direct(memory) {
             return self.memory_load(op, memory, offset);
         }
-        let unchecked = self.is_unchecked(offset, width);
-        self.apply(if unchecked { op.to_unchecked() } else { op }, offset);
+        self.apply(self.unchecked.load(op, offset), offset);
     }
 
     fn wide(&mut self, op: RuntimeOp, operands: usize) {
@@ -329,6 +316,34 @@ impl Translator<'_> {
             return self.apply_ordered(mirrored, 0, &[1, 0]);
         }
         self.apply(op, 0);
+    }
+}
+
+/// Which accesses of memory 0 need no check, see [`TranslateOptions::unchecked`](super::TranslateOptions). The
+/// only place that decides it.
+#[derive(Clone, Copy)]
+pub(super) struct Unchecked<'a>(pub(super) Option<&'a dyn Fn(u64, u32) -> bool>);
+
+impl Unchecked<'_> {
+    fn is(self, offset: u64, width: u32) -> bool {
+        self.0.is_some_and(|unchecked| unchecked(offset, width))
+    }
+
+    /// A load, given in its checked form, as it is to be done with this offset.
+    pub(super) fn load(self, op: Op, offset: u64) -> Op {
+        match op.effect() {
+            Effect::Load { width, .. } if self.is(offset, width) => op.to_unchecked(),
+            _ => op,
+        }
+    }
+
+    /// The same for a store.
+    pub(super) fn store(self, op: StoreOp, offset: u64) -> StoreOp {
+        if self.is(offset, op.width()) {
+            op.to_unchecked()
+        } else {
+            op
+        }
     }
 }
 

@@ -23,12 +23,12 @@ use wasmparser::{FunctionBody, Operator};
 use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::shape::Shapes;
-use crate::{Effect, Error, FuncType, Function, Module, ValType};
+use crate::{Error, FuncType, Function, Module, ValType};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
 use super::emit::Output;
-use super::operators::numeric;
+use super::operators::{Unchecked, numeric};
 
 use control::{Block, Frame};
 use values::{Entry, Memo, Value};
@@ -60,7 +60,7 @@ enum Outcome {
 struct Baseline<'a> {
     module: &'a Module,
     shapes: &'a dyn Shapes,
-    unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
+    unchecked: Unchecked<'a>,
     locals: Vec<Local>,
     stack: Vec<Entry>,
     /// So many entries from the first on are in their homes.
@@ -125,7 +125,7 @@ impl<S: Shapes> BaselineTranslator<S> {
         let mut baseline = Baseline {
             module,
             shapes: &self.shapes,
-            unchecked,
+            unchecked: Unchecked(unchecked),
             locals,
             stack,
             settled: 0,
@@ -388,24 +388,15 @@ impl<'a> Baseline<'a> {
         Ok(Outcome::More)
     }
 
-    fn is_unchecked(&self, offset: u64, width: u32) -> bool {
-        self.unchecked
-            .is_some_and(|unchecked| unchecked(offset, width))
-    }
-
     fn is_direct(&self) -> bool {
         !self.module.memories()[0].memory64
     }
 
     fn load(&mut self, op: Op, offset: u64) -> Outcome {
-        let Effect::Load { width, .. } = op.effect() else {
-            return Outcome::Unsupported;
-        };
         if !self.is_direct() {
             return Outcome::Unsupported;
         }
-        let unchecked = self.is_unchecked(offset, width);
-        self.apply(if unchecked { op.to_unchecked() } else { op }, offset);
+        self.apply(self.unchecked.load(op, offset), offset);
         Outcome::More
     }
 
@@ -413,11 +404,8 @@ impl<'a> Baseline<'a> {
         if !self.is_direct() {
             return Outcome::Unsupported;
         }
-        let unchecked = self.is_unchecked(offset, op.width());
-        let root = Root::Store {
-            op: if unchecked { op.to_unchecked() } else { op },
-            offset,
-        };
+        let op = self.unchecked.store(op, offset);
+        let root = Root::Store { op, offset };
         let first = self.stack.len() - 2;
         let mut operands = [self.stack[first], self.stack[first + 1]];
         self.truncate(first);
