@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::guest::{self, Kind};
+use crate::guest::{self, Clock, Kind};
 use crate::mode::Mode;
 use crate::programs::{self, Program};
 
@@ -17,6 +17,9 @@ const LEAST_TIME: Duration = Duration::from_millis(250);
 
 /// But not more often than this.
 const MOST_RUNS: u32 = 100;
+
+/// CoreMark is run so many times for a score.
+const MOST_TRIES: usize = 3;
 
 /// An engine, or one of Palisade's modes.
 #[derive(Clone, Debug)]
@@ -91,10 +94,19 @@ impl Contestant {
                 }
             }
             Kind::CoreMark => {
-                let output = programs::output(&mut self.command(program)?)?;
-                let score: f64 = output.parse().context("its score is not a number")?;
-                ensure!(score > 0.0, "its score is {score}: wrong results");
-                Ok(Figure(score))
+                // CoreMark runs as many iterations as should take ten seconds by a first short run, and
+                // gives no score if they took less, which happens when others disturbed the first run.
+                for _ in 0..MOST_TRIES {
+                    let output = programs::output(&mut self.command(program)?)?;
+                    let score: f64 = output.parse().context("its score is not a number")?;
+                    if score > 0.0 {
+                        return Ok(Figure(score));
+                    }
+                }
+                bail!(
+                    "no score {MOST_TRIES} times: its results are wrong (`cargo xtask programs` checks \
+                     them), or the machine is too busy"
+                )
             }
         }
     }
@@ -102,7 +114,7 @@ impl Contestant {
     fn command(&self, program: &Program) -> Result<Command> {
         match self {
             Contestant::Mode { mode, palisade } => match program.kind {
-                Kind::CoreMark => guest::command(*mode, &program.file),
+                Kind::CoreMark => guest::command(*mode, Clock::Cpu, &program.file),
                 Kind::Wasi => {
                     let mut command = Command::new(palisade);
                     command.arg("run").args(mode.options()).arg(&program.file);
