@@ -3,8 +3,8 @@
 //! Writes to the build's output folder:
 //!
 //! - `handlers.s`: the handlers' text, the list of where the fixed ones are, the table in which
-//!   translation finds those of shapes, and the set of trees in these;
-//! - `generated.rs`: how many there are of each.
+//!   translation finds those of shapes, the one with simple shapes only, and the set of trees in shapes;
+//! - `generated.rs`: how many there are of each, and the numbers of the fixed ones.
 
 mod asm;
 mod control;
@@ -20,6 +20,7 @@ mod operands;
 mod operators;
 #[path = "../src/shapes.rs"]
 mod shapes;
+mod simple;
 mod templates;
 mod trees;
 mod x86_64;
@@ -35,6 +36,7 @@ use asm::Exit;
 use fixed::Fixed;
 use layout::{Handler, Layout};
 use lines::Lines;
+use simple::Simple;
 use trees::Trees;
 use vm_translate::shape::table::{self, RootShape, Shape, Tree};
 use vm_translate::shape::{ShapeKey, Symbol};
@@ -181,6 +183,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     let fixed = Fixed::all();
     let number = |n: usize| fixed.len() + n;
     let lines = Lines::new(&keyed, number);
+    let simple = Simple::new(&keyed, number);
     let trees = Trees::new(keyed.iter().map(|(_, shape)| shape));
 
     let mut refused = Vec::new();
@@ -240,6 +243,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");
     asm.constants();
     lines.write(&mut asm.text);
+    simple.write(&mut asm.text);
     trees.write(&mut asm.text);
     global(&mut asm.text, "palisade_fixed");
     for n in 0..fixed.len() {
@@ -253,6 +257,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     let consts = [
         ("FIXED: usize", fixed.len()),
         ("SHAPE_LINES: usize", lines.count()),
+        ("SIMPLE_PLACES: usize", simple.count()),
         ("TREE_WORDS: usize", trees.words()),
         ("STATUS_FAULT: u32", STATUS_FAULT as usize),
         ("SITES: usize", sites.len()),
@@ -267,6 +272,15 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         "#[cfg(test)]\npub(super) const SHAPES: usize = {count};\n\
          #[cfg(test)]\npub(super) const TEXT_LINES: usize = {text_lines};"
     );
+    generated.push_str(
+        "\n#[rustfmt::skip]\nfn fixed_number(fixed: Fixed) -> usize {\n    \
+         use {Fixed::*, fixed::{Returned::*, Wide::*}, vm_translate::{Op::*, StoreOp::*}};\n    \
+         match fixed {\n",
+    );
+    for (n, fixed) in fixed.iter().enumerate() {
+        let _ = writeln!(generated, "        {fixed:?} => {n},");
+    }
+    generated.push_str("        fixed => unreachable!(\"no handler for {fixed:?}\"),\n    }\n}\n");
     let write = |name: &str, bytes: &[u8]| {
         fs::write(out.join(name), bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
     };

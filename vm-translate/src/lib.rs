@@ -26,7 +26,9 @@ pub use module::{Export, Import, Module};
 pub use op::{Effect, Op, StoreOp, Ty};
 pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
-pub use translate::{BaselineTranslator, TranslateAllocations, TranslateOptions};
+pub use translate::{
+    BaselineFrame, BaselineSink, BaselineTranslator, TranslateAllocations, TranslateOptions,
+};
 pub use types::{
     ExternKind, ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, ValType,
 };

@@ -244,8 +244,8 @@ impl Symbol {
     }
 
     /// The number of a root's symbol, see [`Symbol::root`].
-    #[inline]
-    pub(crate) fn root_number(root: &Root) -> Option<u16> {
+    #[inline(always)]
+    pub fn root_number(root: &Root) -> Option<u16> {
         match root {
             Root::Set(place) => Some(Symbol::set_number(*place)),
             root => Symbol::root(root).map(Symbol::number),
@@ -351,6 +351,7 @@ impl Symbol {
     }
 
     /// The symbol of a root, or nothing for a root that has no trees to choose a shape by.
+    #[inline]
     pub fn root(root: &Root) -> Option<Symbol> {
         Some(match *root {
             Root::Set(place) => Symbol::Set(SetSymbol::of(place)),

@@ -8,9 +8,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use common::shapes::RICH;
-use vm_translate::{
-    BaselineTranslator, Features, Module, PlainShapes, Shapes, TranslateOptions, check,
-};
+use vm_translate::{Features, Module, PlainShapes, Shapes, TranslateOptions, check};
 
 fn listing(module: &Module) -> String {
     let always = |_: u64, _: u32| true;
@@ -23,9 +21,10 @@ fn listing(module: &Module) -> String {
         ),
     ];
     let mut text = String::from(";; baseline\n\n");
-    let mut translator = BaselineTranslator::new(RICH);
+    let (shapes, unchecked) = (&RICH, Some(&always as &dyn Fn(u64, u32) -> bool));
+    let options = TranslateOptions { shapes, unchecked };
     for func in module.imported_funcs()..module.func_count() {
-        match translator.translate(module, func, Some(&always)).unwrap() {
+        match module.translate_baseline(func, &options).unwrap() {
             Some(function) => {
                 check(module, &function, &RICH).unwrap();
                 writeln!(text, "{}", function.listing(module)).unwrap();

@@ -5,10 +5,11 @@ mod common;
 use std::path::Path;
 
 use common::shapes::{RICH, RandomShapes};
-use vm_translate::ir::{Node, Root};
+use vm_translate::ir::{Label, Node, Root, Slot};
+use vm_translate::shape::Symbol;
 use vm_translate::{
-    BaselineTranslator, Features, Function, Module, Op, PlainShapes, Registers, Shapes,
-    TranslateAllocations, TranslateOptions, check,
+    BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Module, Op, PlainShapes,
+    Registers, Shapes, TranslateAllocations, TranslateOptions, check,
 };
 
 fn programs() -> Vec<(String, Module)> {
@@ -69,7 +70,6 @@ fn every_function_keeps_the_promises() {
 #[test]
 fn both_tiers_have_the_same_loops() {
     let some = |offset: u64, width: u32| offset + u64::from(width) < 64;
-    let mut translator = BaselineTranslator::new(RICH);
     let (mut functions, mut in_baseline, mut loops) = (0, 0, 0);
     for (path, module) in programs() {
         let options = TranslateOptions {
@@ -78,7 +78,7 @@ fn both_tiers_have_the_same_loops() {
         };
         for func in module.imported_funcs()..module.func_count() {
             functions += 1;
-            let Some(baseline) = (translator.translate(&module, func, Some(&some))).unwrap() else {
+            let Some(baseline) = module.translate_baseline(func, &options).unwrap() else {
                 continue;
             };
             in_baseline += 1;
@@ -94,7 +94,6 @@ fn both_tiers_have_the_same_loops() {
             // Locals are all that the other tier takes over.
             let locals = baseline.local_places().count();
             assert_eq!(optimized.local_places().count(), locals, "{path}: {func}");
-            translator.recycle(baseline);
         }
     }
     assert!(
@@ -122,6 +121,78 @@ fn memory_that_other_functions_have_left_changes_nothing() {
             }
         }
     }
+}
+
+/// Writes down what it gets.
+#[derive(Debug, Default, PartialEq)]
+struct Recorder(Vec<String>);
+
+impl BaselineSink for Recorder {
+    type Found = Symbol;
+
+    fn begin(&mut self, frame: &BaselineFrame) {
+        self.0.push(format!("{frame:?}"));
+    }
+
+    fn find(&mut self, root: &Root, _: &[Node]) -> Option<Symbol> {
+        Symbol::root(root)
+    }
+
+    fn inst(&mut self, root: &Root, nodes: &[Node], found: Option<Symbol>, offset: u32) {
+        assert_eq!(found, Symbol::root(root));
+        self.0.push(format!("{offset:x} {root:?} {nodes:?}"));
+    }
+
+    fn plain(&mut self, root: &Root, offset: u32) {
+        self.0.push(format!("{offset:x} {root:?}"));
+    }
+
+    fn return_value(&mut self, value: &Node, offset: u32) -> bool {
+        self.0.push(format!("{offset:x} return {value:?}"));
+        true
+    }
+
+    fn table(&mut self, labels: &[Label]) -> u32 {
+        self.0.push(format!("{labels:?}"));
+        0
+    }
+
+    fn loop_begins(&mut self, offset: u32) {
+        self.0.push(format!("{offset:x} loop"));
+    }
+
+    fn position(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
+        let here = self.position();
+        assert!(labels.iter().all(|label| *label <= here), "{labels:?}");
+        self.0.push(format!("{frame_slots} {labels:?}"));
+    }
+}
+
+#[test]
+fn memory_that_other_functions_have_left_changes_no_baseline_code() {
+    let mut reused = BaselineTranslator::default();
+    let mut instructions = 0;
+    for (path, module) in programs() {
+        for func in module.imported_funcs()..module.func_count() {
+            let record = |translator: &mut BaselineTranslator| {
+                let mut recorder = Recorder::default();
+                let done = (translator.translate(&module, func, None, &mut recorder)).unwrap();
+                done.then_some(recorder)
+            };
+            let found = record(&mut reused);
+            assert_eq!(
+                found,
+                record(&mut BaselineTranslator::default()),
+                "{path}: {func}"
+            );
+            instructions += found.map_or(0, |recorder| recorder.0.len());
+        }
+    }
+    assert!(instructions > 10_000, "{instructions}");
 }
 
 #[test]

@@ -5,8 +5,7 @@ mod common;
 use common::shapes::{RICH, RandomShapes};
 use common::{Outcome, eval, generate, oracle};
 use vm_translate::{
-    BaselineTranslator, Features, Function, Module, PlainShapes, Registers, Shapes,
-    TranslateOptions, check,
+    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
 };
 
 fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Function> {
@@ -35,9 +34,9 @@ fn to_baseline(
 ) -> Vec<Option<Function>> {
     let some = |offset: u64, _: u32| offset < 8;
     let unchecked = unchecked.then_some(&some as &dyn Fn(u64, u32) -> bool);
-    let mut translator = BaselineTranslator::new(shapes);
+    let options = TranslateOptions { shapes, unchecked };
     let optimized = functions.iter_mut().map(|function| {
-        let translated = translator.translate(module, function.index(), unchecked);
+        let translated = module.translate_baseline(function.index(), &options);
         let baseline = translated.unwrap()?;
         if let Err(broken) = check(module, &baseline, shapes) {
             panic!("{broken}\n{}", baseline.listing(module));

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use vm_memory::Layout;
 use vm_translate::{BaselineTranslator, Function, Module, TranslateAllocations, TranslateOptions};
 
-use super::encode::{Cells, Surroundings, Tier, encode};
+use super::baseline::BaselineWriter;
+use super::cells::{Cells, Surroundings, TooLarge};
+use super::encode::{Wanted, encode};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
@@ -64,7 +66,7 @@ pub(super) struct Entry {
 /// Memory that translations use one after the other.
 #[derive(Debug, Default)]
 struct Scratch {
-    baseline: BaselineTranslator<DirectShapes>,
+    baseline: BaselineTranslator,
     optimized: TranslateAllocations,
     cells: Cells,
 }
@@ -254,7 +256,7 @@ impl Translated {
             words,
             offsets: cells.offsets[..].into(),
             counters,
-            loops: Box::default(),
+            loops: cells.loops[..].into(),
             continuation: None,
         }
     }
@@ -294,27 +296,34 @@ impl Inner {
         };
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
-        let continues = self.options.baseline.is_some();
-        self.encode(&function, Tier::Optimized { continues }, scratch)?;
+        let wanted = Wanted {
+            count: self.options.profile,
+            continuations: self.options.baseline.is_some(),
+        };
+        let entry = |func| self.entry(func);
+        let encoded = encode(
+            &function,
+            &self.surroundings(&entry),
+            wanted,
+            &mut scratch.cells,
+        );
+        encoded.map_err(|e| too_large(func, &e))?;
         Ok(function)
     }
 
-    /// Translates a function to its IR and to baseline code in the scratch, if it can have that.
-    fn encoded_baseline(
-        &self,
-        func: u32,
-        scratch: &mut Scratch,
-    ) -> Result<Option<Function>, CodeError> {
+    /// Translates a function to baseline code in the scratch. Answers no if it has none.
+    fn encoded_baseline(&self, func: u32, scratch: &mut Scratch) -> Result<bool, CodeError> {
+        let Scratch {
+            baseline, cells, ..
+        } = scratch;
+        let code = std::ptr::from_ref(self).expose_provenance() as u64;
+        let entry = |func| self.entry(func);
+        let around = self.surroundings(&entry);
+        let mut writer = BaselineWriter::new(&around, cells, code, self.turns());
         let unchecked = self.unchecked();
-        let function = (scratch.baseline).translate(&self.module, func, Some(&unchecked))?;
-        if let Some(function) = &function {
-            let tier = Tier::Baseline {
-                code: std::ptr::from_ref(self).expose_provenance() as u64,
-                turns: self.turns(),
-            };
-            self.encode(function, tier, scratch)?;
-        }
-        Ok(function)
+        let done = baseline.translate(&self.module, func, Some(&unchecked), &mut writer)?;
+        writer.check_size().map_err(|e| too_large(func, &e))?;
+        Ok(done)
     }
 
     /// Which accesses of memory 0 need no check.
@@ -323,24 +332,13 @@ impl Inner {
         move |offset, width| layout.is_some_and(|layout: Layout| layout.unchecked(offset, width))
     }
 
-    fn encode(
-        &self,
-        function: &Function,
-        tier: Tier,
-        scratch: &mut Scratch,
-    ) -> Result<(), CodeError> {
-        let around = Surroundings {
+    fn surroundings<'a>(&'a self, entry: &'a dyn Fn(u32) -> u64) -> Surroundings<'a> {
+        Surroundings {
             layout: self.layout,
             type_ids: &self.type_ids,
             guarded_stack: self.options.unchecked.is_some(),
-            count: self.options.profile,
-            tier,
-            entry: &|func| self.entry(func),
-        };
-        encode(function, &around, &mut scratch.cells).map_err(|e| CodeError::Limit {
-            func: function.index(),
-            what: e.0,
-        })
+            entry,
+        }
     }
 
     fn scratch(&self) -> MutexGuard<'_, Vec<Scratch>> {
@@ -390,17 +388,8 @@ impl Inner {
         if slot.get().is_none() {
             let mut scratch = self.scratch().pop().unwrap_or_default();
             // If it is beyond a limit, optimized code may be within.
-            let function = self.encoded_baseline(func, &mut scratch);
-            let translated = match function {
-                Ok(Some(function)) => {
-                    let loops = function.loops().iter().map(|head| head.offset).collect();
-                    let mut translated = Translated::new(&mut scratch.cells);
-                    translated.loops = loops;
-                    scratch.baseline.recycle(function);
-                    Some(translated)
-                }
-                Ok(None) | Err(_) => None,
-            };
+            let done = self.encoded_baseline(func, &mut scratch);
+            let translated = matches!(done, Ok(true)).then(|| Translated::new(&mut scratch.cells));
             self.put_back(scratch);
             slot.get_or_init(|| {
                 if let Some(translated) = &translated {
@@ -468,4 +457,9 @@ impl Inner {
         // The callee's cells were written before: whoever sees the address sees them.
         target.store(entry, Ordering::Release);
     }
+}
+
+fn too_large(func: u32, limit: &TooLarge) -> CodeError {
+    let what = limit.0;
+    CodeError::Limit { func, what }
 }

@@ -4,6 +4,8 @@
 //! instruction that is translated, so what counts is how many cache lines and pages a lookup
 //! touches: mostly one.
 
+use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
+
 /// How many keys there are in a line of the table, which is a cache line.
 pub(crate) const KEYS: usize = 3;
 
@@ -40,3 +42,63 @@ fn mix(key: u128) -> u64 {
     let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 32)
 }
+
+/// Bits of a leaf's number in the key of a simple shape: slots and constants have the lowest.
+pub(crate) const LEAF_BITS: u32 = 2;
+
+/// The most leaves of a simple shape.
+const SIMPLE_LEAVES: u32 = 3;
+
+const SYMBOL_BITS: u32 = 10;
+
+/// The key of a shape of one root and one operator at most over slots and constants: by the numbers of the
+/// symbols of the root, of the operator if there is one, and of the leaves, the first lowest. Never 0.
+#[inline]
+pub(crate) fn simple_key(root: u16, op: u16, leaves: u32) -> u32 {
+    u32::from(root) << (SIMPLE_LEAVES * LEAF_BITS)
+        | u32::from(op) << (SIMPLE_LEAVES * LEAF_BITS + SYMBOL_BITS)
+        | leaves
+}
+
+/// The numbers of the leaves in such a key.
+#[inline]
+#[allow(dead_code, reason = "the generator reads no keys")]
+pub(crate) fn simple_leaves(key: u32) -> u32 {
+    key & ((1 << (SIMPLE_LEAVES * LEAF_BITS)) - 1)
+}
+
+/// The key of a shape if it is a simple one, without registers.
+#[allow(dead_code, reason = "for the generator and for tests")]
+pub(crate) fn simple_key_of(shape: ShapeKey) -> Option<u32> {
+    let mut symbols = shape.iter().peekable();
+    let root = symbols.next()?;
+    if let Symbol::Set(SetSymbol::Int(_) | SetSymbol::Float(_)) = root {
+        return None;
+    }
+    let op = symbols.next_if(|symbol| matches!(symbol, Symbol::Op(_)));
+    let mut leaves = 0;
+    for (n, symbol) in (0..).zip(symbols) {
+        let is_leaf = matches!(symbol, Symbol::Slot | Symbol::Const32 | Symbol::Const64);
+        if n == SIMPLE_LEAVES || !is_leaf {
+            return None;
+        }
+        leaves |= u32::from(symbol.number()) << (n * LEAF_BITS);
+    }
+    Some(simple_key(
+        root.number(),
+        op.map_or(0, Symbol::number),
+        leaves,
+    ))
+}
+
+/// The place from which on to look for a simple shape, in a table of so many.
+#[inline]
+pub(crate) fn simple_place(key: u32, places: usize) -> usize {
+    place(
+        u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        places - SPARE_PLACES,
+    )
+}
+
+/// Places at the end of the table of simple shapes that none belongs to: where others go on.
+pub(crate) const SPARE_PLACES: usize = 64;

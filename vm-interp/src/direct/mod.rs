@@ -2,32 +2,44 @@
 //! operands, and handlers as generated assembly that jump to each other.
 //!
 //! `shapes/default.shapes` lists what handlers there are; `build/` writes them. Here is what uses
-//! them: [`shapes`] finds the handler of an instruction, [`encode`] turns the IR into cells,
-//! [`code`] keeps a module's cells, [`calls`] is what handlers call, and [`run`] enters them.
+//! them:
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`shapes`], [`simple`], [`fixed`] | the handlers that there are, and how they are found |
+//! | [`cells`], [`frames`] | how cells are written |
+//! | [`encode`] | the IR as cells |
+//! | [`baseline`] | a body as cells, without IR between |
+//! | [`code`] | keeps a module's cells |
+//! | [`tiers`] | the way from baseline code to optimized code |
+//! | [`calls`] | what handlers call |
+//! | [`run`] | enters cells |
 //!
 //! Handlers keep no native frame: between the entry trampoline and any handler's instruction
 //! there is no frame of Rust, so the landing pad can end a run from wherever a fault happened.
 
+mod baseline;
 mod calls;
+mod cells;
 mod code;
 mod encode;
 mod fixed;
+mod frames;
 mod hash;
-mod numbers;
 mod operands;
 mod run;
 mod shapes;
+mod simple;
 #[cfg(test)]
 mod tests;
 mod tiers;
 mod words;
 
-use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::__cpuid;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use fixed::Fixed;
-use numbers::fixed_handler;
 use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::Shape;
 
@@ -58,6 +70,16 @@ core::arch::global_asm!(
     continue_optimized = sym tiers::continue_optimized,
 );
 
+unsafe extern "C" {
+    /// How far each fixed handler is from [`run::palisade_enter`].
+    safe static palisade_fixed: [u32; FIXED];
+}
+
+/// The address of a fixed handler.
+fn fixed_handler(fixed: Fixed) -> u64 {
+    run::text_base() + u64::from(palisade_fixed[fixed_number(fixed)])
+}
+
 /// The handler at an address, for listings.
 fn handler_name(address: u64) -> Option<String> {
     enum Handler {
@@ -85,27 +107,18 @@ fn is_call(address: u64) -> bool {
 }
 
 /// Whether this processor has the instructions that handlers use beyond the architecture's base:
-/// those of x86-64-v2, as the System V ABI supplement calls that level, as far as handlers use it.
+/// those of x86-64-v2, as the System V ABI supplement calls that level, as far as handlers use it. The bits
+/// are those of ECX after `CPUID` with leaf 1 (Intel's manual, volume 2, at `CPUID`).
 pub(crate) fn available() -> Result<(), &'static str> {
+    // Virtual machines answer a request in some microseconds, and the standard library makes a dozen.
+    let present = __cpuid(1).ecx;
     let needed = [
-        (
-            is_x86_feature_detected!("ssse3"),
-            "the processor lacks SSSE3 (x86-64-v2)",
-        ),
-        (
-            is_x86_feature_detected!("sse4.1"),
-            "the processor lacks SSE4.1 (x86-64-v2)",
-        ),
-        (
-            is_x86_feature_detected!("sse4.2"),
-            "the processor lacks SSE4.2 (x86-64-v2)",
-        ),
-        (
-            is_x86_feature_detected!("popcnt"),
-            "the processor lacks POPCNT (x86-64-v2)",
-        ),
+        (9, "the processor lacks SSSE3 (x86-64-v2)"),
+        (19, "the processor lacks SSE4.1 (x86-64-v2)"),
+        (20, "the processor lacks SSE4.2 (x86-64-v2)"),
+        (23, "the processor lacks POPCNT (x86-64-v2)"),
     ];
-    match needed.iter().find(|(present, _)| !present) {
+    match needed.iter().find(|(bit, _)| present & 1 << bit == 0) {
         None => Ok(()),
         Some((_, lacks)) => Err(lacks),
     }

@@ -11,6 +11,35 @@ pub(super) struct Words {
 /// How many bytes are added where there is no more room.
 const MORE: usize = 1024;
 
+/// The room for a cell that is written with [`Words::cell`], whose last number starts 8 bytes before its end at
+/// the latest.
+const CELL_BYTES: usize = 64;
+
+/// Takes the numbers of one cell. To look for room once takes less time than to do that for each of them.
+pub(super) struct Cell<'a> {
+    bytes: &'a mut [u8; CELL_BYTES],
+    at: usize,
+    /// Where the next cell goes to.
+    next: &'a mut usize,
+}
+
+impl Cell<'_> {
+    /// Writes a number's lower bytes, as [`Words::put_bytes`].
+    #[inline(always)]
+    pub(super) fn put(&mut self, number: u64, bytes: u8) {
+        self.bytes[self.at..][..8].copy_from_slice(&number.to_ne_bytes());
+        self.at += usize::from(bytes);
+    }
+
+    /// The cell is complete.
+    #[inline(always)]
+    pub(super) fn end(mut self) {
+        // Nothing behind the last number.
+        self.put(0, 0);
+        *self.next += self.at.next_multiple_of(8);
+    }
+}
+
 impl Words {
     /// Begins again, with room for so many words to begin with.
     pub(super) fn clear(&mut self, room: usize) {
@@ -64,6 +93,17 @@ impl Words {
         self.put_bytes(half.into(), 4);
     }
 
+    /// Begins a cell at the start of a word.
+    #[inline(always)]
+    pub(super) fn cell(&mut self) -> Option<Cell<'_>> {
+        if self.bytes.len() < self.at + CELL_BYTES {
+            self.grow();
+        }
+        let bytes = self.bytes[self.at..].first_chunk_mut()?;
+        let next = &mut self.at;
+        Some(Cell { bytes, at: 0, next })
+    }
+
     /// Goes on at the start of a word.
     #[inline]
     pub(super) fn pad(&mut self) {
@@ -86,19 +126,24 @@ impl Words {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Words;
+    use super::{CELL_BYTES, Words};
 
-    #[derive(Clone, Copy, Debug)]
+    /// The most numbers of a cell, whatever their sizes.
+    const MOST_NUMBERS: usize = CELL_BYTES / 8 - 1;
+
+    #[derive(Clone, Debug)]
     enum Step {
         Put(u64, u8),
         Pad,
+        Cell(Vec<(u64, u8)>),
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let put = (any::<u64>(), prop::sample::select(vec![0, 4, 8]));
+        let put = || (any::<u64>(), prop::sample::select(vec![0, 4, 8]));
         prop_oneof![
-            4 => put.prop_map(|(number, bytes)| Step::Put(number, bytes)),
+            4 => put().prop_map(|(number, bytes)| Step::Put(number, bytes)),
             1 => Just(Step::Pad),
+            2 => prop::collection::vec(put(), 0..=MOST_NUMBERS).prop_map(Step::Cell),
         ]
     }
 
@@ -120,6 +165,17 @@ mod tests {
                         }
                         Step::Pad => {
                             words.pad();
+                            model.resize(model.len().next_multiple_of(8), 0);
+                        }
+                        Step::Cell(numbers) => {
+                            words.pad();
+                            model.resize(model.len().next_multiple_of(8), 0);
+                            let mut cell = words.cell().expect("room");
+                            for (number, bytes) in numbers {
+                                cell.put(number, bytes);
+                                model.extend_from_slice(&number.to_le_bytes()[..bytes.into()]);
+                            }
+                            cell.end();
                             model.resize(model.len().next_multiple_of(8), 0);
                         }
                     }

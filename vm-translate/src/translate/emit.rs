@@ -119,66 +119,6 @@ impl Output {
         self.loops.push(LoopHead { inst, offset });
     }
 
-    /// Emits an instruction with these nodes, all of the same WebAssembly instruction.
-    #[inline]
-    pub(super) fn plain(
-        &mut self,
-        root: Root,
-        key: ShapeKey,
-        found: Found,
-        nodes: &[Node],
-        offset: u32,
-    ) {
-        if let Root::Set(Place::Slot(slot)) = root {
-            self.slots = self.slots.max(slot + 1);
-        }
-        let first_node = self.nodes.len() as u32;
-        let mut traps = Traps::of_root(&root);
-        if let Some(Node::Op(op, _)) = nodes.first() {
-            traps = traps.with_operator(*op);
-        }
-        self.nodes.extend_from_slice(nodes);
-        self.insts.push(Inst {
-            root,
-            first_node,
-            node_count: nodes.len() as u32,
-            key,
-            found,
-            traps,
-            offset,
-        });
-    }
-
-    /// The last instruction, if it sets this slot and comes first nowhere that something branches to the end of.
-    #[inline]
-    fn last_set(&mut self, slot: Slot) -> Option<&mut Inst> {
-        let bound = self.last_bound == self.insts.len();
-        let last = self.insts.last_mut();
-        last.filter(|last| !bound && last.root == Root::Set(Place::Slot(slot)))
-    }
-
-    /// Makes the last instruction, if it sets this slot, set another one.
-    #[inline]
-    pub(super) fn retarget(&mut self, slot: Slot, to: Slot) -> bool {
-        let Some(last) = self.last_set(slot) else {
-            return false;
-        };
-        last.root = Root::Set(Place::Slot(to));
-        self.slots = self.slots.max(to + 1);
-        true
-    }
-
-    /// Takes the last instruction back, if it sets this slot.
-    pub(super) fn take_set<const N: usize>(&mut self, slot: Slot) -> Option<(Inst, [Node; N])> {
-        let last = *self.last_set(slot)?;
-        let mut nodes = [Node::Const(0); N];
-        let first = last.first_node as usize;
-        nodes[..last.node_count as usize].copy_from_slice(&self.nodes[first..]);
-        self.nodes.truncate(first);
-        self.insts.pop();
-        Some((last, nodes))
-    }
-
     /// Emits an instruction that is a shape, with what the executor has for it. `offset` is that
     /// of what the instruction is for.
     #[inline]

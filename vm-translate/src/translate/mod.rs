@@ -36,7 +36,7 @@ mod vectors;
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
-pub use baseline::BaselineTranslator;
+pub use baseline::{BaselineFrame, BaselineSink, BaselineTranslator};
 use code::Code;
 use control::Frame;
 use emit::Output;

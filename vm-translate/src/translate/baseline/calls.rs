@@ -6,10 +6,11 @@ use crate::FuncType;
 use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
 use crate::op::Ty;
 
+use super::sink::BaselineSink;
 use super::values::{Entry, Value};
 use super::{Baseline, Outcome};
 
-impl Baseline<'_> {
+impl<K: BaselineSink> Baseline<'_, K> {
     /// Translates `call`.
     pub(super) fn call(&mut self, func: u32) -> Outcome {
         let module = self.module;
@@ -17,7 +18,7 @@ impl Baseline<'_> {
         let Some(base) = self.arguments(ty, None) else {
             return Outcome::Unsupported;
         };
-        self.emit_plain(if func < module.imported_funcs() {
+        self.plain(if func < module.imported_funcs() {
             Root::CallImport { func, base }
         } else {
             Root::Call { func, base }
@@ -37,7 +38,7 @@ impl Baseline<'_> {
             return Outcome::Unsupported;
         };
         let root = Root::CallIndirect { table, ty, base };
-        self.emit(root, None, &mut [index]);
+        self.emit(root, &mut [index]);
         self.push_slots(base + FRAME_HEADER, func_type.results());
         Outcome::More
     }
@@ -53,7 +54,7 @@ impl Baseline<'_> {
         let base = self.next_home(first);
         let target = base + FRAME_HEADER;
         let end = target + ty.slots();
-        self.out.slots = self.out.slots.max(end);
+        self.slots = self.slots.max(end);
         if let Some(above) = above
             && !matches!(above.value, Value::Local(_))
         {
@@ -115,8 +116,8 @@ impl Baseline<'_> {
             RuntimeOp::MemoryCopy => [memory, memory],
             _ => [memory, 0],
         };
-        self.emit_plain(Root::Runtime { op, base, imm });
-        self.out.slots = self.out.slots.max(base + 1);
+        self.plain(Root::Runtime { op, base, imm });
+        self.slots = self.slots.max(base + 1);
         if result {
             self.push(Value::Home, Ty::I32);
         }

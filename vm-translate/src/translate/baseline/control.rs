@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ir::{FRAME_HEADER, Inst, Label, Node, Root, Slot};
+use crate::ir::{FRAME_HEADER, Label, Node, Root, Slot};
 use crate::op::Op;
 use crate::{Error, ValType};
 
 use super::super::control;
 use super::Baseline;
-use super::values::{Entry, MOST_NODES, Value};
+use super::last::{MOST_LEAVES, Nodes, Set};
+use super::sink::BaselineSink;
+use super::values::{Entry, Value};
 
 /// A block that is open.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +30,17 @@ pub(super) struct Frame {
 pub(super) enum Block {
     Function,
     Plain,
-    /// With the index of its first instruction.
+    /// With the position of its first instruction.
     Loop(u32),
     /// With the label of its else branch.
     If(Label),
 }
 
 /// The condition of a branch.
-pub(super) struct Condition {
+pub(super) struct Condition<F> {
     top: Entry,
     /// What computes it, which has been taken back.
-    computed: Option<(Inst, [Node; MOST_NODES])>,
+    computed: Option<Set<F>>,
 }
 
 impl Frame {
@@ -53,7 +55,7 @@ impl Frame {
     }
 }
 
-impl<'a> Baseline<'a> {
+impl<'a, K: BaselineSink> Baseline<'a, K> {
     fn params(&self, ty: BlockType) -> &'a [ValType] {
         control::params(self.module, ty)
     }
@@ -101,11 +103,16 @@ impl<'a> Baseline<'a> {
     }
 
     fn label(&mut self, frame: usize) -> Label {
-        let frame = &mut self.frames[frame];
-        *frame.label.get_or_insert_with(|| match frame.kind {
-            Block::Loop(start) => self.out.label_at(start),
-            _ => self.out.label(),
-        })
+        let Frame { kind, label, .. } = self.frames[frame];
+        if let Some(label) = label {
+            return label;
+        }
+        let label = match kind {
+            Block::Loop(start) => self.label_at(start),
+            _ => self.new_label(),
+        };
+        self.frames[frame].label = Some(label);
+        label
     }
 
     pub(super) fn else_(&mut self) {
@@ -117,7 +124,7 @@ impl<'a> Baseline<'a> {
         }
         let frame = self.frames[top];
         if let Block::If(label) = frame.kind {
-            self.out.bind(label);
+            self.bind(label);
         }
         self.frames[top].kind = Block::Plain;
         self.arrive(&frame, self.params(frame.ty));
@@ -137,15 +144,15 @@ impl<'a> Baseline<'a> {
             self.move_operands(top);
         }
         if let (true, Some(label)) = (!matches!(frame.kind, Block::Loop(_)), frame.label) {
-            self.out.bind(label);
+            self.bind(label);
         }
         if let Block::If(label) = frame.kind {
-            self.out.bind(label);
+            self.bind(label);
         }
         self.frames.pop();
         if is_function {
             if reachable || joins {
-                self.emit_plain(Root::Return);
+                self.return_();
             }
         } else if joins {
             self.arrive(&frame, self.results(frame.ty));
@@ -183,11 +190,13 @@ impl<'a> Baseline<'a> {
 
     /// Goes on where branches to a block arrive.
     fn jump(&mut self, frame: usize) {
-        let root = match self.frames[frame].kind {
-            Block::Function => Root::Return,
-            _ => Root::Br(self.label(frame)),
-        };
-        self.emit_plain(root);
+        match self.frames[frame].kind {
+            Block::Function => self.return_(),
+            _ => {
+                let label = self.label(frame);
+                self.branch(label);
+            }
+        }
     }
 
     pub(super) fn br(&mut self, depth: u32) {
@@ -210,11 +219,11 @@ impl<'a> Baseline<'a> {
             self.branch_on(condition, true, label);
             return;
         }
-        let skip = self.out.label();
+        let skip = self.new_label();
         self.branch_on(condition, false, skip);
         self.copy_down(first, self.frames[frame].base);
         self.jump(frame);
-        self.out.bind(skip);
+        self.bind(skip);
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), Error> {
@@ -232,29 +241,29 @@ impl<'a> Baseline<'a> {
         // Labels of copies on the way to a block, by its depth.
         let mut ways: HashMap<u32, Label> = HashMap::new();
         let mut order = Vec::new();
-        let start = self.out.tables.len() as u32;
+        let mut labels = Vec::with_capacity(depths.len());
         for depth in &depths {
             let frame = self.target(*depth);
             let label = match ways.get(depth) {
                 Some(label) => *label,
                 None if self.in_place(frame, first) => self.label(frame),
                 None => {
-                    let label = self.out.label();
+                    let label = self.new_label();
                     order.push((*depth, label));
                     ways.insert(*depth, label);
                     label
                 }
             };
-            self.out.tables.push(label);
+            labels.push(label);
         }
         let root = Root::BrTable {
-            first: start,
-            count: depths.len() as u32,
+            first: self.sink.table(&labels),
+            count: labels.len() as u32,
         };
-        self.emit(root, None, &mut [index]);
+        self.emit(root, &mut [index]);
         for (depth, label) in order {
             let frame = self.target(depth);
-            self.out.bind(label);
+            self.bind(label);
             self.copy_down(first, self.frames[frame].base);
             self.jump(frame);
             self.check_limits()?;
@@ -273,49 +282,54 @@ impl<'a> Baseline<'a> {
     }
 
     /// Takes the condition from the top of the stack, with the operator that computes it if that comes last.
-    pub(super) fn condition(&mut self) -> Condition {
+    pub(super) fn condition(&mut self) -> Condition<K::Found> {
         let top = self.pop();
         let computed = match top.value {
-            Value::Home => self.out.take_set(top.home),
+            Value::Home => self.take_set(top.home),
             Value::Local(_) | Value::Const(_) => None,
         };
         Condition { top, computed }
     }
 
     /// Branches if the condition is not zero, or if it is, as `sense` says.
-    pub(super) fn branch_on(&mut self, condition: Condition, sense: bool, label: Label) {
+    pub(super) fn branch_on(&mut self, condition: Condition<K::Found>, sense: bool, label: Label) {
         let branch = |sense: bool| match sense {
             true => Root::BrIf(label),
             false => Root::BrUnless(label),
         };
         let Condition { mut top, computed } = condition;
-        match computed {
-            Some((inst, [Node::Op(op, immediate), leaves @ ..])) => {
-                let mut entries = leaves.map(Entry::of_leaf);
-                let entries = &mut entries[..inst.node_count as usize - 1];
+        match computed.as_ref().map(|set| (set, set.nodes.as_slice())) {
+            Some((set, [Node::Op(op, immediate), leaves @ ..])) => {
                 let (root, operator) = match op {
                     Op::I32Eqz => (branch(!sense), None),
                     _ => match op.inverted() {
-                        Some(inverted) if !sense => (branch(true), Some((inverted, immediate))),
-                        _ => (branch(sense), Some((op, immediate))),
+                        Some(inverted) if !sense => (branch(true), Some((inverted, *immediate))),
+                        _ => (branch(sense), Some((*op, *immediate))),
                     },
                 };
+                let mut entries = [Entry::NONE; MOST_LEAVES];
+                let entries = &mut entries[..leaves.len()];
+                for (entry, leaf) in entries.iter_mut().zip(leaves) {
+                    *entry = Entry::of_leaf(*leaf);
+                }
+                let mut nodes = Nodes::NONE;
+                nodes.fill(operator, entries);
                 // What traps is the operator.
-                let here = std::mem::replace(&mut self.offset, inst.offset);
-                let offered = self.offered(&root, operator, entries);
-                match offered {
-                    Some((key, found)) => self.emit_whole(root, operator, entries, key, found),
-                    None => self.emit(inst.root, Some((op, immediate)), entries),
+                let here = std::mem::replace(&mut self.offset, set.offset);
+                let found = self.sink.find(&root, nodes.as_slice());
+                match found {
+                    Some(_) => self.inst(&root, &nodes, found),
+                    None => self.set_again(*set),
                 }
                 self.offset = here;
-                if offered.is_some() {
+                if found.is_some() {
                     return;
                 }
             }
-            Some((_, [leaf, ..])) => top.value = Entry::of_leaf(leaf).value,
-            None => {}
+            Some((_, [leaf, ..])) => top.value = Entry::of_leaf(*leaf).value,
+            _ => {}
         }
         self.constants_home(std::slice::from_mut(&mut top));
-        self.emit(branch(sense), None, &mut [top]);
+        self.emit(branch(sense), &mut [top]);
     }
 }

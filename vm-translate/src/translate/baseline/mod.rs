@@ -1,37 +1,47 @@
-//! The baseline tier: code that is made in a third of the time, for functions that may never run often.
+//! The baseline tier: code that is made quickly, for functions that may never run often.
 //!
 //! An operator is an instruction, and every value has a slot: no trees, no registers, no look ahead, and few
-//! different shapes, which a small memo finds again. What stands on the operand stack without an instruction
+//! different shapes. What stands on the operand stack without an instruction
 //! of its own is a local or a constant, and a comparison goes into the branch on it.
 //!
 //! Where a loop begins the operand stack is empty, so that all values are in their locals' slots, and whoever
 //! runs the code can go over to better code there. Bodies of which that is not true, and those with
 //! instructions that are rare in what runs rarely, have no baseline code.
 //!
+//! What comes out goes to a [`BaselineSink`], instruction by instruction, so that an executor can write its code
+//! at once, and no instruction is read again. Only the one that came last is held back: what comes next may
+//! want its value elsewhere.
+//!
 //! | module | what |
 //! | --- | --- |
+//! | `sink` | what takes the code |
 //! | `values` | the operand stack, and instructions over what is on it |
+//! | `last` | the instruction that is held back |
 //! | `control` | blocks, branches, returns |
 //! | `calls` | calls and rare operations |
+//! | `listed` | the code as IR |
 
 mod calls;
 mod control;
+mod last;
+mod listed;
+mod sink;
 mod values;
 
 use wasmparser::{FunctionBody, Operator};
 
 use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
-use crate::shape::Shapes;
-use crate::{Error, FuncType, Function, Module, ValType};
+use crate::{Error, FuncType, Module, ValType};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
-use super::emit::Output;
 use super::operators::{Unchecked, numeric};
 
 use control::{Block, Frame};
-use values::{Entry, Memo, Value};
+use last::Last;
+pub use sink::{BaselineFrame, BaselineSink};
+use values::{Entry, Value};
 
 /// What translations leave for the next one.
 #[derive(Debug, Default)]
@@ -39,8 +49,7 @@ struct Kept {
     locals: Vec<Local>,
     stack: Vec<Entry>,
     frames: Vec<Frame>,
-    memo: Memo,
-    out: Output,
+    labels: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +66,8 @@ enum Outcome {
     Unsupported,
 }
 
-struct Baseline<'a> {
+struct Baseline<'a, K: BaselineSink> {
     module: &'a Module,
-    shapes: &'a dyn Shapes,
     unchecked: Unchecked<'a>,
     locals: Vec<Local>,
     stack: Vec<Entry>,
@@ -68,72 +76,77 @@ struct Baseline<'a> {
     /// The home of the lowest entry.
     base: Slot,
     frames: Vec<Frame>,
-    memo: Memo,
-    out: Output,
+    /// Where each label is bound, as the sink counts.
+    labels: Vec<u32>,
+    /// One past the highest slot used.
+    slots: Slot,
+    /// How many instructions there are.
+    insts: usize,
+    last: Last<K::Found>,
+    sink: &'a mut K,
     /// Offset of the WebAssembly instruction at hand.
     offset: u32,
     /// How many blocks deep we are in code that cannot be reached, if we are.
     unreachable: Option<u32>,
 }
 
-/// Makes baseline code for an executor that offers these shapes, in memory that earlier translations have left.
+/// Makes baseline code, in memory that earlier translations have left.
 #[derive(Debug, Default)]
-pub struct BaselineTranslator<S> {
-    shapes: S,
-    kept: Kept,
-}
+pub struct BaselineTranslator(Kept);
 
-impl<S: Shapes> BaselineTranslator<S> {
-    /// One that has translated nothing yet.
-    pub fn new(shapes: S) -> BaselineTranslator<S> {
-        let kept = Kept::default();
-        BaselineTranslator { shapes, kept }
-    }
-
-    /// Translates the body of a function, given by its index, or answers nothing if it has none in the
-    /// baseline tier. `unchecked` is that of [`TranslateOptions`](crate::TranslateOptions).
+impl BaselineTranslator {
+    /// Translates the body of a function, given by its index, into a sink. Answers no if it has no baseline
+    /// code; then what the sink has got is of no use. `unchecked` is that of
+    /// [`TranslateOptions`](crate::TranslateOptions).
     ///
     /// # Errors
     ///
     /// Those of [`Module::translate`].
-    pub fn translate(
+    pub fn translate<K: BaselineSink>(
         &mut self,
         module: &Module,
         func: u32,
         unchecked: Option<&dyn Fn(u64, u32) -> bool>,
-    ) -> Result<Option<Function>, Error> {
+        sink: &mut K,
+    ) -> Result<bool, Error> {
         let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
-        let start_offset = module.func_offset(func);
         let ty = module.func_type(func);
-        let Some(end) = self.kept.lay_out(ty, &body)? else {
-            return Ok(None);
+        let Some(end) = self.0.lay_out(ty, &body)? else {
+            return Ok(false);
         };
         let base = end.max(FRAME_HEADER + ty.result_slots());
         let Kept {
             locals,
             mut stack,
             mut frames,
-            memo,
-            mut out,
-        } = std::mem::take(&mut self.kept);
-        // Twice as many instructions as with trees.
-        out.reserve_for_body(2 * module.func_size(func) as usize);
-        out.slots = base;
+            mut labels,
+        } = std::mem::take(&mut self.0);
         stack.clear();
+        labels.clear();
         frames.clear();
         frames.push(Frame::function(module.func_type_index(func)));
+        let offset = module.func_offset(func);
+        sink.begin(&BaselineFrame {
+            func,
+            offset,
+            zeroed: FRAME_HEADER + ty.param_slots()..end,
+            base,
+            size: module.func_size(func),
+        });
         let mut baseline = Baseline {
             module,
-            shapes: &self.shapes,
             unchecked: Unchecked(unchecked),
             locals,
             stack,
             settled: 0,
             base,
             frames,
-            memo,
-            out,
-            offset: start_offset,
+            labels,
+            slots: base,
+            insts: 0,
+            last: Last::NOTHING,
+            sink,
+            offset,
             unreachable: None,
         };
         let mut code = Code::new(&body)?;
@@ -143,42 +156,19 @@ impl<S: Shapes> BaselineTranslator<S> {
                 outcome => break outcome,
             }
         };
+        baseline.flush();
         baseline.check_limits()?;
-        let out = baseline.out;
-        self.kept = Kept {
+        let done = outcome == Outcome::Done;
+        if done {
+            (baseline.sink).finish(baseline.slots, &baseline.labels);
+        }
+        self.0 = Kept {
             locals: baseline.locals,
             stack: baseline.stack,
             frames: baseline.frames,
-            memo: baseline.memo,
-            out: Output::default(),
+            labels: baseline.labels,
         };
-        let function = Function {
-            index: func,
-            param_slots: ty.param_slots(),
-            result_slots: ty.result_slots(),
-            zeroed: FRAME_HEADER + ty.param_slots()..end,
-            saves: base,
-            saved_ints: 0,
-            saved_floats: 0,
-            frame_slots: out.slots,
-            pins: Vec::new(),
-            insts: out.insts,
-            nodes: out.nodes,
-            labels: out.labels,
-            tables: out.tables,
-            loops: out.loops,
-            start_offset,
-        };
-        if outcome == Outcome::Unsupported {
-            self.recycle(function);
-            return Ok(None);
-        }
-        Ok(Some(function))
-    }
-
-    /// Takes the memory of a function that is no longer needed.
-    pub fn recycle(&mut self, function: Function) {
-        self.kept.out = Output::reuse(function);
+        Ok(done)
     }
 }
 
@@ -210,7 +200,7 @@ impl Kept {
     }
 }
 
-impl<'a> Baseline<'a> {
+impl<K: BaselineSink> Baseline<'_, K> {
     #[inline(always)]
     fn instruction(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
         self.offset = code.offset();
@@ -291,7 +281,7 @@ impl<'a> Baseline<'a> {
         match *operator {
             Operator::Nop => {}
             Operator::Unreachable => {
-                self.emit_plain(Root::Unreachable);
+                self.plain(Root::Unreachable);
                 self.unreachable = Some(0);
             }
             Operator::Block { blockty } => {
@@ -303,14 +293,14 @@ impl<'a> Baseline<'a> {
                 if !self.stack.is_empty() {
                     return Ok(Outcome::Unsupported);
                 }
-                self.out.loop_begins(self.offset);
-                let inst = self.out.here();
-                self.open(Block::Loop(inst), blockty, 0, self.base);
+                let start = self.here();
+                self.sink.loop_begins(self.offset);
+                self.open(Block::Loop(start), blockty, 0, self.base);
             }
             Operator::If { blockty } => {
                 let condition = self.condition();
                 let (height, base) = self.enter(blockty);
-                let label = self.out.label();
+                let label = self.new_label();
                 self.branch_on(condition, false, label);
                 self.open(Block::If(label), blockty, height, base);
             }
@@ -362,7 +352,7 @@ impl<'a> Baseline<'a> {
                     global: global_index,
                     kind,
                 };
-                self.emit(root, None, &mut [top]);
+                self.emit(root, &mut [top]);
             }
 
             Operator::F32Const { value } => {
@@ -409,12 +399,12 @@ impl<'a> Baseline<'a> {
         let first = self.stack.len() - 2;
         let mut operands = [self.stack[first], self.stack[first + 1]];
         self.truncate(first);
-        self.emit(root, None, &mut operands);
+        self.emit(root, &mut operands);
         Outcome::More
     }
 
     fn check_limits(&self) -> Result<(), Error> {
-        let slots = self.out.slots.max(self.next_home(self.stack.len()));
-        check_limits(slots, self.out.insts.len(), self.offset)
+        let slots = self.slots.max(self.next_home(self.stack.len()));
+        check_limits(slots, self.insts, self.offset)
     }
 }

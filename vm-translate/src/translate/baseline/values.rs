@@ -2,19 +2,16 @@
 //!
 //! An entry has a home: the slot above that of the entry below it, or where a call has left it, further up.
 
+use crate::ValType;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::shape::{Found, ShapeKey, Shapes, Symbol, Symbols};
-
-use crate::ValType;
 
 use super::Baseline;
+use super::last::{Leaves, Nodes};
+use super::sink::BaselineSink;
 
 /// The most entries above those that are settled: they are looked through whenever a local is set.
 const MOST_PENDING: usize = 32;
-
-/// The most nodes of an instruction: an operator and three operands.
-pub(super) const MOST_NODES: usize = 4;
 
 /// A value on the operand stack.
 #[derive(Clone, Copy, Debug)]
@@ -63,45 +60,17 @@ impl Entry {
         }
     }
 
-    fn node(self) -> Node {
+    #[inline]
+    pub(super) fn node(self) -> Node {
         match self.value {
             Value::Const(bits) => Node::Const(bits),
             Value::Local(slot) => Node::Place(Place::Slot(slot)),
             Value::Home => Node::Place(Place::Slot(self.home)),
         }
     }
-
-    fn symbol(self, wanted: Ty) -> Symbol {
-        match self.value {
-            Value::Const(bits) => Symbol::constant(bits, wanted),
-            Value::Local(_) | Value::Home => Symbol::Slot,
-        }
-    }
 }
 
-/// What the executor has for the shapes looked up last.
-#[derive(Debug, Default)]
-pub(super) struct Memo(Vec<(ShapeKey, Option<Found>)>);
-
-impl Memo {
-    const BITS: u32 = 9;
-
-    #[inline]
-    fn find(&mut self, shapes: &dyn Shapes, key: ShapeKey) -> Option<Found> {
-        if self.0.is_empty() {
-            self.0.resize(1 << Memo::BITS, (ShapeKey::new(), None));
-        }
-        // The keys have five symbols at most.
-        let hash = (key.bits() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let known = &mut self.0[(hash >> (u64::BITS - Memo::BITS)) as usize];
-        if known.0 != key {
-            *known = (key, shapes.find(key).map(Found::alone));
-        }
-        known.1
-    }
-}
-
-impl Baseline<'_> {
+impl<K: BaselineSink> Baseline<'_, K> {
     /// The home of an entry with so many below it.
     pub(super) fn next_home(&self, height: usize) -> Slot {
         match height.checked_sub(1) {
@@ -110,10 +79,10 @@ impl Baseline<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, value: Value, ty: Ty) {
         if self.stack.len() - self.settled >= MOST_PENDING {
-            self.settle(self.stack.len());
+            self.settle_all();
         }
         let home = self.next_home(self.stack.len());
         self.stack.push(Entry { value, home, ty });
@@ -148,6 +117,11 @@ impl Baseline<'_> {
         self.settled = self.settled.min(height);
     }
 
+    #[cold]
+    fn settle_all(&mut self) {
+        self.settle(self.stack.len());
+    }
+
     /// Puts all entries below `height` into their homes.
     pub(super) fn settle(&mut self, height: usize) {
         for index in self.settled..height {
@@ -178,7 +152,7 @@ impl Baseline<'_> {
     /// Puts a value that has just been popped into a slot, where it was computed to if possible.
     #[inline]
     pub(super) fn put(&mut self, entry: Entry, slot: Slot) {
-        if entry.value != Value::Home || !self.out.retarget(entry.home, slot) {
+        if entry.value != Value::Home || !self.retarget(entry.home, slot) {
             self.copy(entry, slot);
         }
     }
@@ -195,72 +169,24 @@ impl Baseline<'_> {
         if entry.slot() == Some(slot) {
             return;
         }
-        // Any set of a slot from a leaf is there.
-        self.emit(Root::Set(Place::Slot(slot)), None, &mut [entry]);
+        // From every leaf, as `Shapes` says.
+        self.prepare(None, Leaves::One(&entry));
+        self.hold(slot);
     }
 
-    /// Emits what has no operands.
-    pub(super) fn emit_plain(&mut self, root: Root) {
-        let key = Symbol::root_number(&root).and_then(|root| Symbols::default().below(root));
-        let (key, found) = match key {
-            Some(key) => (key, Found::UNKNOWN),
-            None => (ShapeKey::new(), Found::OTHERWISE),
-        };
-        self.out.plain(root, key, found, &[], self.offset);
-    }
-
-    /// Emits what is to be done, with constants in slots if they are in no shape.
-    #[inline]
-    pub(super) fn emit(&mut self, root: Root, operator: Option<(Op, u64)>, leaves: &mut [Entry]) {
-        let (key, found) = loop {
-            match self.offered(&root, operator, leaves) {
-                Some(offered) => break offered,
-                None if self.constants_home(leaves) => {}
-                // Over slots everything is there, as `Shapes` says.
-                None => break (ShapeKey::new(), Found::UNKNOWN),
+    /// Emits what is to be done with these operands at once, with constants in slots if the executor has nothing
+    /// for these constants.
+    pub(super) fn emit(&mut self, root: Root, leaves: &mut [Entry]) {
+        let mut nodes = Nodes::NONE;
+        let found = loop {
+            nodes.fill(None, leaves);
+            let found = self.sink.find(&root, nodes.as_slice());
+            // Over slots everything is there, as `Shapes` says.
+            if found.is_some() || !self.constants_home(leaves) {
+                break found;
             }
         };
-        self.emit_whole(root, operator, leaves, key, found);
-    }
-
-    /// What the executor has for a root over an operator over leaves, or over leaves alone.
-    #[inline]
-    pub(super) fn offered(
-        &mut self,
-        root: &Root,
-        operator: Option<(Op, u64)>,
-        leaves: &[Entry],
-    ) -> Option<(ShapeKey, Found)> {
-        let (mut symbols, types) = match operator {
-            Some((op, _)) => (Symbols::one(Symbol::Op(op)), op.params()),
-            None => (Symbols::default(), root.operands()),
-        };
-        for (leaf, ty) in leaves.iter().zip(types) {
-            symbols.push(leaf.symbol(*ty));
-        }
-        let key = symbols.below(Symbol::root_number(root)?)?;
-        Some((key, self.memo.find(self.shapes, key)?))
-    }
-
-    #[inline]
-    pub(super) fn emit_whole(
-        &mut self,
-        root: Root,
-        operator: Option<(Op, u64)>,
-        leaves: &[Entry],
-        key: ShapeKey,
-        found: Found,
-    ) {
-        let mut nodes = [Node::Const(0); MOST_NODES];
-        let first = usize::from(operator.is_some());
-        if let Some((op, immediate)) = operator {
-            nodes[0] = Node::Op(op, immediate);
-        }
-        for (node, leaf) in nodes[first..].iter_mut().zip(leaves) {
-            *node = leaf.node();
-        }
-        let nodes = &nodes[..first + leaves.len()];
-        self.out.plain(root, key, found, nodes, self.offset);
+        self.inst(&root, &nodes, found);
     }
 
     /// Puts constants into slots. Returns whether there are any.
@@ -270,6 +196,18 @@ impl Baseline<'_> {
             if let Value::Const(_) = leaf.value {
                 self.copy(*leaf, leaf.home);
                 leaf.value = Value::Home;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// The same for those on the stack from `first` up.
+    fn operands_home(&mut self, first: usize) -> bool {
+        let mut any = false;
+        for index in first..self.stack.len() {
+            if let Value::Const(_) = self.stack[index].value {
+                self.send_home(index);
                 any = true;
             }
         }
@@ -294,15 +232,15 @@ impl Baseline<'_> {
     /// Replaces the operands of an operator by its result.
     #[inline]
     pub(super) fn apply(&mut self, op: Op, immediate: u64) {
-        let arity = op.params().len();
-        let first = self.stack.len() - arity;
-        let mut leaves = [Entry::NONE; MOST_NODES - 1];
-        let leaves = &mut leaves[..arity];
-        leaves.copy_from_slice(&self.stack[first..]);
+        let first = self.stack.len() - op.params().len();
+        while !self.prepare(Some((op, immediate)), Leaves::From(first)) {
+            // Over slots everything is there, as `Shapes` says.
+            if !self.operands_home(first) {
+                break;
+            }
+        }
         self.truncate(first);
-        let home = self.next_home(first);
-        let operator = Some((op, immediate));
-        self.emit(Root::Set(Place::Slot(home)), operator, leaves);
+        self.hold(self.next_home(first));
         self.push(Value::Home, op.result());
     }
 }
