@@ -76,7 +76,10 @@ pub(crate) fn run_module(
     if args.verbose {
         explain(&instance, &store);
     }
-    match call.run(&instance, &mut store) {
+    let result = call.run(&instance, &mut store);
+    // The process is about to end, and the system takes everything back at once.
+    std::mem::forget((store, linker));
+    match result {
         Ok(results) => {
             print(&results)?;
             Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! Linkers: imports by name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub struct Linker<T: 'static> {
     engine: Engine,
     shadowing: bool,
     /// By module, then by name.
-    modules: HashMap<String, HashMap<String, Definition<T>>>,
+    modules: BTreeMap<String, BTreeMap<String, Definition<T>>>,
 }
 
 enum Definition<T: 'static> {
@@ -41,7 +42,7 @@ impl<T: 'static> Linker<T> {
         Linker {
             engine: engine.clone(),
             shadowing: false,
-            modules: HashMap::new(),
+            modules: BTreeMap::new(),
         }
     }
 
@@ -274,17 +275,26 @@ impl<T: 'static> Linker<T> {
     }
 
     fn insert(&mut self, module: &str, name: &str, item: Definition<T>) -> Result<&mut Self> {
-        if !self.shadowing && self.find(module, name).is_some() {
-            return Err(LinkError::Duplicate {
-                module: module.to_owned(),
-                name: name.to_owned(),
+        // Most often the module is known, and the name is new.
+        let items = match self.modules.get_mut(module) {
+            Some(items) => items,
+            None => self.modules.entry(module.to_owned()).or_default(),
+        };
+        match items.entry(name.to_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert(item);
             }
-            .into());
+            Entry::Occupied(mut entry) if self.shadowing => {
+                entry.insert(item);
+            }
+            Entry::Occupied(entry) => {
+                return Err(LinkError::Duplicate {
+                    module: module.to_owned(),
+                    name: entry.key().clone(),
+                }
+                .into());
+            }
         }
-        self.modules
-            .entry(module.to_owned())
-            .or_default()
-            .insert(name.to_owned(), item);
         Ok(self)
     }
 }
