@@ -118,6 +118,7 @@ mod tests {
                     note: None,
                 }],
             }],
+            seconds: "user CPU seconds",
             passes: 1,
         }
     }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use self::contestant::{Contestant, Figure};
+use self::contestant::{Contestant, CpuTime, Figure};
 use self::statistics::Sample;
 use self::table::{Group, Row, Table};
 use crate::mode::Modes;
@@ -60,6 +60,10 @@ pub(crate) struct Options {
     /// Also draw the programs' speed as a chart into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+
+    /// The CPU time that programs are measured by
+    #[arg(long, value_enum, default_value_t = CpuTime::User)]
+    time: CpuTime,
 
     /// How many times each program is run by each contestant
     #[arg(long, default_value_t = 3)]
@@ -125,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut failed = false;
     let mut groups = Vec::new();
     for (name, programs) in &sets {
-        let rows = measure(&contestants, programs, options.passes, &mut failed);
+        let rows = measure(&contestants, programs, options, &mut failed);
         groups.push(Group {
             name: name.clone(),
             programs: true,
@@ -148,6 +152,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .collect(),
         groups,
         passes: options.passes,
+        seconds: options.time.name(),
     };
     print!("{table}");
     if let Some(file) = &options.svg {
@@ -165,12 +170,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 fn measure(
     contestants: &[Contestant],
     programs: &[Program],
-    passes: usize,
+    options: &Options,
     failed: &mut bool,
 ) -> Vec<Row> {
     let mut figures: Vec<Vec<Vec<Figure>>> =
         vec![vec![Vec::new(); contestants.len()]; programs.len()];
     let mut notes: Vec<Option<String>> = vec![None; programs.len()];
+    let passes = options.passes;
     for pass in 1..=passes {
         for (program, (figures, note)) in programs.iter().zip(figures.iter_mut().zip(&mut notes)) {
             eprintln!("pass {pass} of {passes}: {}", program.name);
@@ -178,7 +184,7 @@ fn measure(
                 if pass > 1 && figures.is_empty() {
                     continue;
                 }
-                match contestant.run(program) {
+                match contestant.run(program, options.time) {
                     Ok(figure) => figures.push(figure),
                     Err(error) => {
                         *failed |= matches!(contestant, Contestant::Mode { .. });

@@ -11,6 +11,8 @@ pub(crate) struct Table {
     pub(crate) contestants: Vec<String>,
     pub(crate) groups: Vec<Group>,
     pub(crate) passes: usize,
+    /// What a program's seconds are.
+    pub(crate) seconds: &'static str,
 }
 
 /// Rows under one heading.
@@ -50,10 +52,10 @@ impl fmt::Display for Table {
         };
         writeln!(
             f,
-            "Medians of {} passes (least–greatest). Seconds are user CPU seconds; 1/s is CoreMark's \
+            "Medians of {} passes (least–greatest). Seconds are {}; 1/s is CoreMark's \
              score by CPU time. × is speed relative to {first}: more is faster, and less of what is no \
              speed.",
-            self.passes
+            self.passes, self.seconds
         )?;
         for group in &self.groups {
             writeln!(f)?;
@@ -199,6 +201,7 @@ mod tests {
                 rows: vec![missing, row("s", false, [3.0, 1.0])],
             }],
             passes: 1,
+            seconds: "user CPU seconds",
         };
         let text = table.to_string();
         assert!(
