@@ -2,48 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::ValueEnum;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 
-use crate::guest::{self, Clock, Kind};
+use super::clock::Clock;
+use crate::guest::{self, Kind};
 use crate::mode::Mode;
 use crate::programs::{self, Program};
 
-/// A program is run again until its runs together take as much user CPU time as this. Many systems
-/// tell user from system time by looking, every few milliseconds, which of the two it is.
-const LEAST_TIME: Duration = Duration::from_millis(250);
-
-/// A program that takes less than this each time ends after a few of these looks, or before the first.
-const SHORT_TIME: Duration = Duration::from_millis(10);
-
-/// So it is run so many times, which leaves a standard error of some 4 %.
-const SHORT_RUNS: u32 = 500;
-
 /// CoreMark is run so many times for a score.
 const MOST_TRIES: usize = 3;
-
-/// Which CPU time of a process counts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum CpuTime {
-    /// In user mode.
-    User,
-    /// In user mode and in the kernel: of short programs hosts know only the sum.
-    All,
-}
-
-impl CpuTime {
-    /// How the table names it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            CpuTime::User => "user CPU seconds",
-            CpuTime::All => "CPU seconds, user and system",
-        }
-    }
-}
 
 /// An engine, or one of Palisade's modes.
 #[derive(Clone, Debug)]
@@ -102,25 +70,12 @@ impl Contestant {
         }
     }
 
-    /// Runs `program` to its end, a short one several times, and checks what it prints.
-    pub(crate) fn run(&self, program: &Program, time: CpuTime) -> Result<Figure> {
+    /// Runs `program` to its end, several times unless it takes long, and checks what it prints.
+    pub(crate) fn run(&self, program: &Program, clock: Clock) -> Result<Figure> {
         match program.kind {
-            Kind::Wasi => {
-                let before = time.of_children()?;
-                let mut runs = 0;
-                loop {
-                    check_digest(program, &programs::output(&mut self.command(program)?)?)?;
-                    runs += 1;
-                    let spent = time.of_children()? - before;
-                    let enough = match spent / runs < SHORT_TIME {
-                        true => runs >= SHORT_RUNS,
-                        false => spent >= LEAST_TIME,
-                    };
-                    if enough {
-                        return Ok(Figure(spent.as_secs_f64() / f64::from(runs)));
-                    }
-                }
-            }
+            Kind::Wasi => clock
+                .measure(|| check_digest(program, &programs::output(&mut self.command(program)?)?))
+                .map(Figure),
             Kind::CoreMark => {
                 // CoreMark runs as many iterations as should take ten seconds by a first short run, and
                 // gives no score if they took less, which happens when others disturbed the first run.
@@ -142,7 +97,7 @@ impl Contestant {
     fn command(&self, program: &Program) -> Result<Command> {
         match self {
             Contestant::Mode { mode, palisade } => match program.kind {
-                Kind::CoreMark => guest::command(*mode, Clock::Cpu, &program.file),
+                Kind::CoreMark => guest::command(*mode, guest::Clock::Cpu, &program.file),
                 Kind::Wasi => {
                     let mut command = Command::new(palisade);
                     command.arg("run").args(mode.options()).arg(&program.file);
@@ -193,27 +148,6 @@ fn check_digest(program: &Program, output: &str) -> Result<()> {
         "prints {output:?}, which is not in programs/digests.txt"
     );
     Ok(())
-}
-
-/// The user CPU time of all child processes that have ended. Children run one at a time, so a
-/// difference is one child's.
-impl CpuTime {
-    /// That of the children that have ended.
-    fn of_children(self) -> Result<Duration> {
-        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
-            .context("asking for the CPU time of child processes")?;
-        let user = duration(usage.user_time())?;
-        Ok(match self {
-            CpuTime::User => user,
-            CpuTime::All => user + duration(usage.system_time())?,
-        })
-    }
-}
-
-fn duration(time: TimeVal) -> Result<Duration> {
-    let seconds = u64::try_from(time.tv_sec())?;
-    let microseconds = u64::try_from(time.tv_usec())?;
-    Ok(Duration::from_secs(seconds) + Duration::from_micros(microseconds))
 }
 
 #[cfg(test)]

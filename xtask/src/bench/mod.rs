@@ -8,6 +8,7 @@
 //! mean of many processes; CoreMark by its own score with the process's CPU time as its clock.
 
 mod chart;
+mod clock;
 mod contestant;
 pub(crate) mod figures;
 mod peers;
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use self::contestant::{Contestant, CpuTime, Figure};
+use self::clock::{Clock, CpuTime};
+use self::contestant::{Contestant, Figure};
 use self::statistics::Sample;
 use self::table::{Group, Row, Table};
 use crate::mode::Modes;
@@ -126,10 +128,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("no program has {:?} in its name", options.filter);
     }
 
+    let clock = Clock::new(options.time);
     let mut failed = false;
     let mut groups = Vec::new();
     for (name, programs) in &sets {
-        let rows = measure(&contestants, programs, options, &mut failed);
+        let rows = measure(&contestants, programs, clock, options.passes, &mut failed);
         groups.push(Group {
             name: name.clone(),
             programs: true,
@@ -152,7 +155,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .collect(),
         groups,
         passes: options.passes,
-        seconds: options.time.name(),
+        seconds: clock.name(),
     };
     print!("{table}");
     if let Some(file) = &options.svg {
@@ -170,13 +173,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 fn measure(
     contestants: &[Contestant],
     programs: &[Program],
-    options: &Options,
+    clock: Clock,
+    passes: usize,
     failed: &mut bool,
 ) -> Vec<Row> {
     let mut figures: Vec<Vec<Vec<Figure>>> =
         vec![vec![Vec::new(); contestants.len()]; programs.len()];
     let mut notes: Vec<Option<String>> = vec![None; programs.len()];
-    let passes = options.passes;
     for pass in 1..=passes {
         for (program, (figures, note)) in programs.iter().zip(figures.iter_mut().zip(&mut notes)) {
             eprintln!("pass {pass} of {passes}: {}", program.name);
@@ -184,7 +187,7 @@ fn measure(
                 if pass > 1 && figures.is_empty() {
                     continue;
                 }
-                match contestant.run(program, options.time) {
+                match contestant.run(program, clock) {
                     Ok(figure) => figures.push(figure),
                     Err(error) => {
                         *failed |= matches!(contestant, Contestant::Mode { .. });

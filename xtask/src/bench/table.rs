@@ -142,7 +142,8 @@ impl fmt::Display for Cell {
             return f.write_str("–");
         };
         let digits = match sample.median {
-            ..10.0 => 3,
+            ..0.1 => 5,
+            0.1..10.0 => 3,
             10.0..100.0 => 2,
             _ => 0,
         };
