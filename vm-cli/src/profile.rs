@@ -22,8 +22,6 @@ const BUDGET: Budget = Budget {
     operators: 4,
     roots: 3,
 };
-/// How much checked code counts beside code that relies on guards.
-const CHECKED_WEIGHT: f64 = 0.25;
 
 pub(crate) fn profile(args: &ProfileArgs) -> Result<ExitCode, Failure> {
     let mut config = args.run.mode.config();
@@ -53,7 +51,7 @@ fn shapes(module: &Module, profile: &[FunctionProfile]) -> Result<String, Failur
     let guarded = module.engine().strategy().bounds == Bounds::Guarded;
     let program = Program::new(parsed, guarded, profile);
     let programs = [
-        (program.with_guards(!guarded), CHECKED_WEIGHT),
+        (program.with_guards(!guarded), Program::CHECKED_WEIGHT),
         (program, 1.0),
     ];
     let table = format!("{TRAINED}\n{BASE}\n{VECTORS}");

@@ -33,6 +33,9 @@ pub(crate) struct Weighed {
 }
 
 impl Program {
+    /// How much checked code usually counts beside code that relies on guards.
+    pub const CHECKED_WEIGHT: f64 = 0.25;
+
     /// What the profile of a module tells.
     pub fn new(module: Arc<Module>, guarded: bool, profile: &[FunctionProfile]) -> Program {
         let functions = profile.iter().map(|profile| {

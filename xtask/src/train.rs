@@ -62,9 +62,6 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3)]
     roots: usize,
 }
-
-/// How much checked code counts beside code that relies on guards.
-const CHECKED_WEIGHT: f64 = 0.25;
 /// More than any program prints.
 const OUTPUT_BYTES: usize = 1 << 20;
 
@@ -99,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if out || options.evaluate.is_some() {
             held_out.push((program.name, run));
         } else {
-            corpus.push((run.with_guards(false), CHECKED_WEIGHT));
+            corpus.push((run.with_guards(false), Program::CHECKED_WEIGHT));
             corpus.push((run, 1.0));
         }
     }

@@ -35,9 +35,10 @@ pub(super) struct Cells {
     pub(super) counters: Vec<(usize, usize)>,
     /// If instructions are counted, which of them each cell does. No count yet.
     pub(super) cells: Vec<CellProfile>,
-    /// The words that are targets of branches: they hold byte offsets, to which the address of the
-    /// first word is to be added.
-    pub(super) branches: Vec<Branch>,
+    /// Branches whose targets are filled in when all cells have their places.
+    branches: Vec<Branch>,
+    /// The words that hold byte offsets of cells, to which the address of the first word is to be added.
+    pub(super) relocations: Vec<usize>,
     /// Of optimized code, where frames of baseline code go on: of each loop the offset of its `loop` in the
     /// module, and where its cells start.
     pub(super) entries: Vec<(u32, u32)>,
@@ -58,18 +59,18 @@ impl Cells {
         self.counters.clear();
         self.cells.clear();
         self.branches.clear();
+        self.relocations.clear();
         self.entries.clear();
         self.loops.clear();
         self.starts.clear();
-        self.starts.reserve(insts);
         self.tables.clear();
     }
 
     /// Fills in where branches lead, told where a label's cell starts.
     pub(super) fn fill_branches(&mut self, position: impl Fn(Label) -> u32) {
-        for branch in &self.branches {
-            self.words
-                .fill(8 * branch.word, position(branch.label).into());
+        for Branch { word, label } in self.branches.drain(..) {
+            self.words.fill(8 * word, position(label).into());
+            self.relocations.push(word);
         }
     }
 }
@@ -85,9 +86,9 @@ pub(super) struct TooLarge(pub(super) &'static str);
 
 /// An operand that is filled in when all cells have their places.
 #[derive(Debug)]
-pub(super) struct Branch {
+struct Branch {
     /// Where the operand stands, in words.
-    pub(super) word: usize,
+    word: usize,
     /// Where it leads.
     label: Label,
 }
@@ -178,11 +179,9 @@ impl Writer<'_> {
         self.put(0);
     }
 
-    /// Writes where a branch leads, a byte offset, which is known when all other branches are filled in.
+    /// Writes where a branch leads, a byte offset, which is known.
     pub(super) fn put_target(&mut self, target: u32) {
-        let word = self.at() / 8;
-        let label = Label::MAX;
-        self.out.branches.push(Branch { word, label });
+        self.out.relocations.push(self.at() / 8);
         self.put(target.into());
     }
 

@@ -249,8 +249,8 @@ impl Translated {
         let counters = counters.collect();
         let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
         let start = words.as_ptr().expose_provenance() as u64;
-        for branch in &cells.branches {
-            *words[branch.word].get_mut() += start;
+        for word in &cells.relocations {
+            *words[*word].get_mut() += start;
         }
         Translated {
             words,

@@ -35,6 +35,7 @@ pub(super) fn encode(
         return Err(TooLarge("its frame"));
     }
     cells.clear(function.insts().len());
+    cells.starts.reserve(function.insts().len());
     let mut encoder = Encoder {
         function,
         writer: Writer {

@@ -13,7 +13,7 @@ pub(crate) const PINNED_INTS: u8 = REGISTERS.pinned_ints;
 pub(crate) const PINNED_FLOATS: u8 = REGISTERS.pinned_floats;
 
 /// A handler with a template of its own. Operands are given in the order of the cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fixed {
     /// Leaves guest mode: the first frame of the run has returned.
     Exit,
@@ -121,7 +121,7 @@ pub(crate) enum Fixed {
 }
 
 /// An operation of the proposal wide-arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wide {
     Add,
     Sub,
@@ -132,7 +132,7 @@ pub(crate) enum Wide {
 }
 
 /// The value that a [`Fixed::ReturnValue`] returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Returned {
     /// A slot's.
     Slot,

@@ -100,8 +100,8 @@ impl<'a> Translator<'a> {
         let frame = &mut self.frames[frame];
         let kind = frame.kind;
         *frame.label.get_or_insert_with(|| match kind {
-            Kind::Loop { start, .. } => self.out.label_at(start),
-            _ => self.out.label(),
+            Kind::Loop { start, .. } => self.out.labels.label_at(start),
+            _ => self.out.labels.new_label(),
         })
     }
 
@@ -127,7 +127,7 @@ impl<'a> Translator<'a> {
 
     pub(super) fn if_(&mut self, ty: BlockType) {
         let (height, base) = self.enter(ty, 1);
-        let label = self.out.label();
+        let label = self.out.labels.new_label();
         self.branch_on_top(false, label, false);
         self.open(Kind::If(label), ty, height, base);
     }
@@ -346,7 +346,7 @@ impl<'a> Translator<'a> {
         } else {
             // What is in a temporary register would not survive the label.
             self.settle_temps(first);
-            let skip = self.out.label();
+            let skip = self.out.labels.new_label();
             self.branch_on_top(false, skip, false);
             self.copy_operands(frame, first);
             self.jump(frame);
@@ -399,7 +399,7 @@ impl<'a> Translator<'a> {
                 None if self.in_place(frame, first) => self.label(frame),
                 None => {
                     order.push(*depth);
-                    let label = self.out.label();
+                    let label = self.out.labels.new_label();
                     ways.insert(*depth, label);
                     label
                 }

@@ -8,6 +8,7 @@ use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
 use super::Translator;
 use super::expr::{self, Expr, Term};
+use super::labels::Labels;
 use super::registers::Temps;
 
 /// The shape of an instruction.
@@ -42,7 +43,7 @@ impl Shape {
 pub(super) struct Output {
     pub(super) insts: Vec<Inst>,
     pub(super) nodes: Vec<Node>,
-    pub(super) labels: Vec<u32>,
+    pub(super) labels: Labels,
     pub(super) tables: Vec<Label>,
     pub(super) loops: Vec<LoopHead>,
     /// One past the highest slot used.
@@ -59,20 +60,19 @@ impl Output {
         let Function {
             mut insts,
             mut nodes,
-            mut labels,
+            labels,
             mut tables,
             mut loops,
             ..
         } = old;
         insts.clear();
         nodes.clear();
-        labels.clear();
         tables.clear();
         loops.clear();
         Output {
             insts,
             nodes,
-            labels,
+            labels: Labels::reuse(labels),
             tables,
             loops,
             ..Output::default()
@@ -86,24 +86,13 @@ impl Output {
         renew(&mut self.nodes, bytes / 4 + 16);
     }
 
-    /// A label that is bound later.
-    pub(super) fn label(&mut self) -> Label {
-        self.label_at(u32::MAX)
-    }
-
-    /// A label before the instruction with index `at`.
-    pub(super) fn label_at(&mut self, at: u32) -> Label {
-        self.labels.push(at);
-        (self.labels.len() - 1) as Label
-    }
-
     /// Binds a label here.
     pub(super) fn bind(&mut self, label: Label) {
         let jumps_here = matches!(self.insts.last(), Some(inst) if inst.root == Root::Br(label));
         if jumps_here && self.last_bound != self.insts.len() {
             self.insts.pop();
         }
-        self.labels[label as usize] = self.insts.len() as u32;
+        self.labels.bind(label, self.insts.len() as u32);
         self.last_bound = self.insts.len();
     }
 

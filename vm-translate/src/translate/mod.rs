@@ -25,6 +25,7 @@ mod control;
 mod emit;
 mod expr;
 mod idiom;
+mod labels;
 mod locals;
 mod lookahead;
 mod operators;
@@ -211,7 +212,7 @@ impl Module {
             pins: std::mem::take(&mut locals.pins),
             insts: out.insts,
             nodes: out.nodes,
-            labels: out.labels,
+            labels: out.labels.into_positions(),
             tables: out.tables,
             loops: out.loops,
             start_offset,

@@ -147,26 +147,15 @@ mod tests {
             .ok()
     }
 
-    fn shell(script: &str) {
+    #[test]
+    fn a_busy_process_is_seen_in_user_mode() {
+        let Some(samples) = samples() else { return };
+        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done";
         let status = Command::new("sh").args(["-c", script]).status();
         assert!(status.expect("there is a shell").success());
-    }
-
-    /// Where the kernel looks often enough, both clocks say much the same.
-    #[test]
-    fn samples_agree_with_the_kernel_about_a_long_process() {
-        let clock = Clock {
-            time: CpuTime::User,
-            samples: true,
-        };
-        let Some(samples) = samples() else { return };
-        let before = clock.of_children().expect("there is a clock");
-        shell("i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done");
-        let sampled = samples.user_time().expect("samples can be read");
-        let counted = clock.of_children().expect("there is a clock") - before;
-        assert!(
-            sampled > counted / 2 && sampled < counted * 2,
-            "{sampled:?} by samples, {counted:?} by the kernel"
+        assert_ne!(
+            samples.user_time().expect("samples can be read"),
+            Duration::ZERO
         );
     }
 

@@ -20,8 +20,7 @@ pub(super) fn install() -> Result<()> {
     command.args(["install", "wasmi_cli", "--version", WASMI, "--locked"]);
     command.args(["--features", "simd", "--root"]).arg(&root);
     command.arg("--target-dir").arg(&build);
-    let status = command.status().context("starting cargo")?;
-    ensure!(status.success(), "installing wasmi ends with {status}");
+    succeed(&mut command, "installing wasmi")?;
     if build.exists() {
         std::fs::remove_dir_all(&build).context("removing what is only needed to build wasmi")?;
     }
@@ -35,8 +34,7 @@ pub(super) fn palisade() -> Result<PathBuf> {
     if cfg!(not(debug_assertions)) {
         command.arg("--release");
     }
-    let status = command.status().context("starting cargo")?;
-    ensure!(status.success(), "building vm-cli ends with {status}");
+    succeed(&mut command, "building vm-cli")?;
     let program = env::current_exe().context("finding this program")?;
     let palisade = program.with_file_name(format!("palisade{}", env::consts::EXE_SUFFIX));
     ensure!(
@@ -79,6 +77,13 @@ pub(super) fn run_with_linked_peers() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Runs Cargo; `task` is what it does.
+fn succeed(command: &mut Command, task: &str) -> Result<()> {
+    let status = command.status().context("starting cargo")?;
+    ensure!(status.success(), "{task} ends with {status}");
+    Ok(())
 }
 
 fn cargo() -> Command {

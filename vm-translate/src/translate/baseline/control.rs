@@ -108,8 +108,8 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             return label;
         }
         let label = match kind {
-            Block::Loop(start) => self.label_at(start),
-            _ => self.new_label(),
+            Block::Loop(start) => self.labels.label_at(start),
+            _ => self.labels.new_label(),
         };
         self.frames[frame].label = Some(label);
         label
@@ -219,7 +219,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             self.branch_on(condition, true, label);
             return;
         }
-        let skip = self.new_label();
+        let skip = self.labels.new_label();
         self.branch_on(condition, false, skip);
         self.copy_down(first, self.frames[frame].base);
         self.jump(frame);
@@ -248,7 +248,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
                 Some(label) => *label,
                 None if self.in_place(frame, first) => self.label(frame),
                 None => {
-                    let label = self.new_label();
+                    let label = self.labels.new_label();
                     order.push((*depth, label));
                     ways.insert(*depth, label);
                     label

@@ -201,24 +201,13 @@ impl<K: BaselineSink> Baseline<'_, K> {
         })
     }
 
-    /// A label that is bound later.
-    pub(super) fn new_label(&mut self) -> Label {
-        self.label_at(u32::MAX)
-    }
-
-    /// A label at a position.
-    pub(super) fn label_at(&mut self, position: u32) -> Label {
-        self.labels.push(position);
-        (self.labels.len() - 1) as Label
-    }
-
     /// Binds a label here.
     pub(super) fn bind(&mut self, label: Label) {
         match self.last.kind {
             Kind::Br(to, _) if to == label => self.last.kind = Kind::Nothing,
             _ => self.flush(),
         }
-        self.labels[label as usize] = self.sink.position();
+        self.labels.bind(label, self.sink.position());
     }
 
     /// The position of what comes next.

@@ -24,13 +24,16 @@ impl Module {
         let mut listed = Listed {
             shapes: options.shapes,
             out: Output::default(),
+            labels: Vec::new(),
             frame: None,
         };
         let mut translator = BaselineTranslator::default();
         if !translator.translate(self, func, options.unchecked, &mut listed)? {
             return Ok(None);
         }
-        let Listed { frame, out, .. } = listed;
+        let Listed {
+            frame, out, labels, ..
+        } = listed;
         let ty = self.func_type(func);
         Ok(frame.map(|frame| Function {
             index: func,
@@ -44,7 +47,7 @@ impl Module {
             pins: Vec::new(),
             insts: out.insts,
             nodes: out.nodes,
-            labels: out.labels,
+            labels,
             tables: out.tables,
             loops: out.loops,
             start_offset: frame.offset,
@@ -55,6 +58,7 @@ impl Module {
 struct Listed<'a> {
     shapes: &'a dyn Shapes,
     out: Output,
+    labels: Vec<u32>,
     frame: Option<BaselineFrame>,
 }
 
@@ -116,6 +120,6 @@ impl BaselineSink for Listed<'_> {
 
     fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
         self.out.slots = frame_slots;
-        self.out.labels.extend(labels);
+        self.labels.extend(labels);
     }
 }

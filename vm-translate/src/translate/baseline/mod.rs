@@ -36,6 +36,7 @@ use crate::{Error, FuncType, Module, ValType};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
+use super::labels::Labels;
 use super::operators::{Unchecked, numeric};
 
 use control::{Block, Frame};
@@ -76,8 +77,8 @@ struct Baseline<'a, K: BaselineSink> {
     /// The home of the lowest entry.
     base: Slot,
     frames: Vec<Frame>,
-    /// Where each label is bound, as the sink counts.
-    labels: Vec<u32>,
+    /// Their positions are as the sink counts.
+    labels: Labels,
     /// One past the highest slot used.
     slots: Slot,
     /// How many instructions there are.
@@ -119,10 +120,9 @@ impl BaselineTranslator {
             locals,
             mut stack,
             mut frames,
-            mut labels,
+            labels,
         } = std::mem::take(&mut self.0);
         stack.clear();
-        labels.clear();
         frames.clear();
         frames.push(Frame::function(module.func_type_index(func)));
         let offset = module.func_offset(func);
@@ -141,7 +141,7 @@ impl BaselineTranslator {
             settled: 0,
             base,
             frames,
-            labels,
+            labels: Labels::reuse(labels),
             slots: base,
             insts: 0,
             last: Last::NOTHING,
@@ -160,13 +160,13 @@ impl BaselineTranslator {
         baseline.check_limits()?;
         let done = outcome == Outcome::Done;
         if done {
-            (baseline.sink).finish(baseline.slots, &baseline.labels);
+            (baseline.sink).finish(baseline.slots, baseline.labels.positions());
         }
         self.0 = Kept {
             locals: baseline.locals,
             stack: baseline.stack,
             frames: baseline.frames,
-            labels: baseline.labels,
+            labels: baseline.labels.into_positions(),
         };
         Ok(done)
     }
@@ -300,7 +300,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::If { blockty } => {
                 let condition = self.condition();
                 let (height, base) = self.enter(blockty);
-                let label = self.new_label();
+                let label = self.labels.new_label();
                 self.branch_on(condition, false, label);
                 self.open(Block::If(label), blockty, height, base);
             }
