@@ -57,19 +57,21 @@ fn join<T: Lane<N>, const N: usize>(lanes: [T; N]) -> u128 {
     })
 }
 
-#[inline(always)]
+// What follows is not inlined: `eval` would save all registers for the sake of the largest of its operators.
+
+#[inline(never)]
 fn unary<T: Lane<N>, R: Lane<N>, const N: usize>(a: u128, f: impl Fn(T) -> R) -> u128 {
     join(split(a).map(f))
 }
 
-#[inline(always)]
+#[inline(never)]
 fn binary<T: Lane<N>, R: Lane<N>, const N: usize>(a: u128, b: u128, f: impl Fn(T, T) -> R) -> u128 {
     let (a, b) = (split(a), split(b));
     join(from_fn(|lane| f(a[lane], b[lane])))
 }
 
 /// All bits of a lane are set where the comparison holds.
-#[inline(always)]
+#[inline(never)]
 fn compare<T: Lane<N>, const N: usize>(a: u128, b: u128, f: impl Fn(T, T) -> bool) -> u128 {
     binary(a, b, |a, b| {
         T::from_bits(if f(a, b) { u64::MAX } else { 0 })
@@ -77,7 +79,7 @@ fn compare<T: Lane<N>, const N: usize>(a: u128, b: u128, f: impl Fn(T, T) -> boo
 }
 
 /// A lane, or one past the last if there is no such lane: validation allows none of these.
-#[inline(always)]
+#[inline(never)]
 fn extract<T: Lane<N>, R: Into<u128>, const N: usize>(
     a: u128,
     lane: usize,
@@ -86,7 +88,7 @@ fn extract<T: Lane<N>, R: Into<u128>, const N: usize>(
     f(split(a)[lane % N]).into()
 }
 
-#[inline(always)]
+#[inline(never)]
 fn replace<T: Lane<N>, const N: usize>(a: u128, lane: usize, value: T) -> u128 {
     let mut lanes = split(a);
     lanes[lane % N] = value;
@@ -98,12 +100,12 @@ fn splat<T: Lane<N>, const N: usize>(value: T) -> u128 {
     join([value; N])
 }
 
-#[inline(always)]
+#[inline(never)]
 fn all_true<T: Lane<N>, const N: usize>(a: u128) -> bool {
     split(a).into_iter().all(|lane: T| lane.into_bits() != 0)
 }
 
-#[inline(always)]
+#[inline(never)]
 fn bitmask<T: Lane<N> + PartialOrd + Default, const N: usize>(a: u128) -> u32 {
     let negative = |lane: T| u32::from(lane < T::default());
     (split(a).into_iter().enumerate()).fold(0, |mask, (n, lane)| mask | negative(lane) << n)
@@ -122,7 +124,7 @@ fn extend<T: Lane<M>, R: Lane<N>, const M: usize, const N: usize>(
     extend_both(a, a, high, |a, _| f(a))
 }
 
-#[inline(always)]
+#[inline(never)]
 fn extend_both<T: Lane<M>, R: Lane<N>, const M: usize, const N: usize>(
     a: u128,
     b: u128,
@@ -135,7 +137,7 @@ fn extend_both<T: Lane<M>, R: Lane<N>, const M: usize, const N: usize>(
 }
 
 /// The lanes of one vector and then those of the other, each made half as wide.
-#[inline(always)]
+#[inline(never)]
 fn narrow<T: Lane<N>, R: Lane<M>, const N: usize, const M: usize>(
     a: u128,
     b: u128,
@@ -148,7 +150,7 @@ fn narrow<T: Lane<N>, R: Lane<M>, const N: usize, const M: usize>(
 }
 
 /// Each two neighbours become one lane.
-#[inline(always)]
+#[inline(never)]
 fn pairs<T: Lane<M>, R: Lane<N>, const M: usize, const N: usize>(
     a: u128,
     f: impl Fn(T, T) -> R,
