@@ -118,7 +118,7 @@ macro_rules! operators {
                 Op::I64Load32SUnchecked => Ok(i64_load32_s(a)),
                 Op::I64Load32UUnchecked => Ok(i64_load32_u(a)),
                 // Operators on vectors, which slots do not hold: the result's low half.
-                _ => Ok(vectors::eval(op, operands.map(u128::from), 0).unwrap_or(0) as u64),
+                _ => Ok(vectors::eval(op, operands.map(u128::from), 0) as u64),
             }
         }
     };

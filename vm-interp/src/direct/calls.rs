@@ -162,7 +162,7 @@ pub(super) unsafe extern "C" fn evaluate(frame: *mut Word, cell: *const u32) -> 
                 operands[n] |= u128::from(unsafe { sources[n].add(1).read() }) << 64;
             }
         }
-        let value = semantics::vectors::eval(op, operands, lane as usize).unwrap_or(0);
+        let value = semantics::vectors::eval(op, operands, lane as usize);
         // SAFETY: the destination has as many slots as the operator's result.
         unsafe {
             to.write(value as u64);

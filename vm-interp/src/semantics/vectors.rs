@@ -237,13 +237,13 @@ fn relaxed_dot_add(a: u128, b: u128, c: u128) -> u128 {
     binary(sums, c, i32::wrapping_add)
 }
 
-/// The result of an operator on vectors; nothing for operators on numbers. An operator with fewer
+/// The result of an operator on vectors; zero for operators on numbers. An operator with fewer
 /// than three operands ignores the rest, and `lane` is the immediate of those that have one.
 ///
 /// The operand of a load is what it reads; that of reading a global is its value.
-pub fn eval(op: Op, operands: [u128; 3], lane: usize) -> Option<u128> {
+pub fn eval(op: Op, operands: [u128; 3], lane: usize) -> u128 {
     let [a, b, c] = operands;
-    Some(match op {
+    match op {
         Op::V128Load | Op::V128LoadUnchecked | Op::GlobalGetVector => a,
         Op::SelectVector => {
             if c as u32 != 0 {
@@ -517,6 +517,6 @@ pub fn eval(op: Op, operands: [u128; 3], lane: usize) -> Option<u128> {
         ),
         Op::I16x8RelaxedDotI8x16I7x16S => relaxed_dot(a, b),
         Op::I32x4RelaxedDotI8x16I7x16AddS => relaxed_dot_add(a, b, c),
-        _ => return None,
-    })
+        _ => 0,
+    }
 }

@@ -78,7 +78,7 @@ unsafe fn evaluate(fp: *mut Word, ip: *const u32) {
         let Some(op) = Op::from_number(op as u16) else {
             unreachable!("the encoder writes operators only")
         };
-        let value = semantics::vectors::eval(op, operands, lane as usize).unwrap_or(0);
+        let value = semantics::vectors::eval(op, operands, lane as usize);
         let to = fp.add(to as usize);
         *to = value as u64;
         if vectors & 8 != 0 {

@@ -152,13 +152,13 @@ impl Case<'_> {
                     }
                     Effect::Global if op.is_vector() => Ok(self.expected.global.1),
                     Effect::Global => Ok(u128::from(self.expected.global.1 as u64)),
-                    _ => match semantics::vectors::eval(*op, words, immediate as usize) {
-                        Some(vector) => Ok(vector),
-                        None => {
-                            let [a, b, c] = words.map(|word| word as u64);
-                            semantics::eval(*op, a, b, c).map(u128::from)
-                        }
-                    },
+                    _ if op.is_vector() => {
+                        Ok(semantics::vectors::eval(*op, words, immediate as usize))
+                    }
+                    _ => {
+                        let [a, b, c] = words.map(|word| word as u64);
+                        semantics::eval(*op, a, b, c).map(u128::from)
+                    }
                 }
             }
         }
