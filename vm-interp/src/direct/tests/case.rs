@@ -12,9 +12,8 @@ use super::super::fixed::Fixed;
 use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use super::super::{fixed_handler, shapes};
 use super::shape::{RootTrees, Tree, address_registers, operators};
-use super::values::{Corners, Kind, Random, payloads, same};
+use super::values::{Corners, Kind, Random, payloads, result, same};
 use super::world::*;
-use crate::semantics;
 
 /// One shape with operands.
 struct Case<'a> {
@@ -152,13 +151,7 @@ impl Case<'_> {
                     }
                     Effect::Global if op.is_vector() => Ok(self.expected.global.1),
                     Effect::Global => Ok(u128::from(self.expected.global.1 as u64)),
-                    _ if op.is_vector() => {
-                        Ok(semantics::vectors::eval(*op, words, immediate as usize))
-                    }
-                    _ => {
-                        let [a, b, c] = words.map(|word| word as u64);
-                        semantics::eval(*op, a, b, c).map(u128::from)
-                    }
+                    _ => result(*op, words, immediate as usize),
                 }
             }
         }

@@ -1,10 +1,12 @@
-//! Operands, and how results are compared.
+//! Operands, what results should be, and how they are compared.
 
 use std::collections::VecDeque;
 
 use vm_translate::{Op, Ty};
+use vm_trap::TrapCode;
 
 use super::shape::Tree;
+use crate::semantics;
 
 /// Values whose corners operators are known by: least and greatest of every width, and shift
 /// counts up to and beyond it.
@@ -246,6 +248,15 @@ impl Corners {
             lanes: Lanes::ALL.map(Lanes::corners),
         }
     }
+}
+
+/// What an operator makes of its operands, by the semantics that all executors share.
+pub(super) fn result(op: Op, operands: [u128; 3], lane: usize) -> Result<u128, TrapCode> {
+    if op.is_vector() {
+        return Ok(semantics::vectors::eval(op, operands, lane));
+    }
+    let [a, b, c] = operands.map(|operand| operand as u64);
+    semantics::eval(op, a, b, c).map(u128::from)
 }
 
 /// How values are compared.
