@@ -108,19 +108,12 @@ pub(super) fn adapter() -> *const u64 {
     cells().adapter.as_ptr()
 }
 
-/// The first cell of a host function's code.
-pub(crate) fn host_cell() -> u64 {
-    fixed_handler(Fixed::Host)
-}
-
-/// Runs a function of an instance; answers a status, see [`crate::context`].
+/// [`Executor::run`](crate::executor::Executor::run).
 ///
 /// # Safety
 ///
-/// The function belongs to an instance of the runtime's machine, whose code is of this executor.
-/// The frame is on the machine's value stack, nothing above it is in use, and the arguments
-/// stand behind its header.
-pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
+/// As there.
+pub(super) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
     // SAFETY: the caller's promise about the frame and the function.
     let (context, entry) = unsafe {
         let exit = cells().exit.as_ptr();

@@ -7,7 +7,7 @@ use vm_translate::{GlobalType, TableType, ValType};
 use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, MemoryCell, TableCell, Word};
-use crate::machine::{EntityError, Machine};
+use crate::machine::{EntityError, World};
 use crate::value::{FuncId, GlobalId, MemoryId, Raw, TableId, Val};
 
 /// Elements that a table may have at most, whatever its type says: the limit that the JavaScript
@@ -199,13 +199,13 @@ impl Global {
 
 impl Drop for Global {
     fn drop(&mut self) {
-        // SAFETY: boxed in `Machine::add_global`, freed only here, with the machine and all who
+        // SAFETY: boxed in `World::add_global`, freed only here, with the machine and all who
         // point to it.
         drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
     }
 }
 
-impl Machine {
+impl World {
     /// Adds a memory. From now on only the machine grows it.
     ///
     /// # Panics
@@ -404,7 +404,7 @@ impl Machine {
         slots[..count].copy_from_slice(&words.map(Raw)[..count]);
     }
 
-    /// Reads a value of a type from the first of some slots, as [`Machine::from_raw`] does.
+    /// Reads a value of a type from the first of some slots, as [`World::from_raw`] does.
     ///
     /// # Panics
     ///

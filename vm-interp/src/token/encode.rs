@@ -9,8 +9,8 @@ use std::ops::Range;
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
 use vm_translate::{Function, Op, StoreOp, Ty};
 
-use crate::code::CodeError;
 use crate::context::ContextLayout;
+use crate::options::CodeError;
 use crate::token::tokens::{self, Token};
 
 /// Words in front of a function's first token: slots in its frame, and the range of slots that

@@ -17,12 +17,11 @@ use vm_trap::TrapCode;
 use super::access;
 use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
-use crate::code::Backend;
 use crate::context::{
     Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, MemoryCell, Runtime,
     TableCell, Word,
 };
-use crate::machine::{self, Machine};
+use crate::machine::{self, World};
 use crate::semantics;
 
 /// Where the first function of a run returns to.
@@ -40,21 +39,14 @@ static ADAPTER: [Token; 1] = [Token::ReturnAdapter];
 #[cold]
 #[inline(never)]
 unsafe fn resolve(context: *mut Context, func: u32) -> Result<*const u32, u32> {
-    // SAFETY: the caller's promise; the machine's pointer is valid all through a run.
-    let (runtime, machine, instance): (_, &Machine, _) = unsafe {
-        let runtime = (*context).runtime;
-        (runtime, &*(*runtime).machine, (*context).instance)
-    };
-    let code = machine.code_of(instance);
-    let resolved = match code.backend() {
-        Backend::Token(code) => code.resolve(func),
-        #[allow(unreachable_patterns, reason = "not every build has another executor")]
-        _ => unreachable!("instances have code of their machine's executor"),
-    };
-    // SAFETY: as above; the reference to the machine has ended.
+    // SAFETY: the caller's promise.
+    let resolved = unsafe { World::code_of(context) }
+        .executor()
+        .translate(func);
     resolved
         .map(|entry| entry.cast_const().cast())
-        .map_err(|error| unsafe { machine::fail(runtime, error.into()) })
+        // SAFETY: as above; contexts live as long as the machine.
+        .map_err(|error| unsafe { machine::fail((*context).runtime, error.into()) })
 }
 
 /// Executes a [`Token::Vector`].
@@ -125,16 +117,12 @@ macro_rules! define_run {
         branches { $($branch:ident $br:ident $br_imm:ident $br_fn:ident;)* }
         float_branches { $($float:ident $float_br:ident $float_not:ident $float_fn:ident;)* }
     ) => {
-        /// Runs a function of an instance until it returns, traps, or the host ends it.
-        ///
-        /// Answers a status; if it is not 0, the runtime's exit fields say where the run ended.
+        /// [`Executor::run`](crate::executor::Executor::run).
         ///
         /// # Safety
         ///
-        /// `runtime` is that of the machine that has the function, and its `machine` is set and not
-        /// borrowed. `frame` is a frame on its value stack, with the header cleared and the
-        /// arguments behind it; nothing else above is in use.
-        pub(crate) unsafe fn run(
+        /// As there.
+        pub(super) unsafe fn run(
             runtime: *mut Runtime,
             func: *const FuncObject,
             frame: *mut Word,

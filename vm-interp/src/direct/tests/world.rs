@@ -52,6 +52,7 @@ impl World {
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
             machine: std::ptr::null_mut(),
+            world: std::ptr::null_mut(),
             regions: std::ptr::null_mut(),
         });
         let mut context = vec![0u64; size_of::<Context>() / 8 + 3];
