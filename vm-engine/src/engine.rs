@@ -220,12 +220,9 @@ impl Engine {
         self.0.config.translation
     }
 
-    pub(crate) fn machine_config(&self, guarded_stack: bool) -> low::MachineConfig {
-        low::MachineConfig {
-            threading: self.threading(),
-            guarded_stack,
-            stack_bytes: self.0.config.max_wasm_stack,
-        }
+    /// Usable bytes of a store's stack.
+    pub(crate) fn stack_bytes(&self) -> usize {
+        self.0.config.max_wasm_stack
     }
 }
 

@@ -3,7 +3,7 @@
 pub(crate) use vm_interp::{
     CallError, Code, CodeError, CodeOptions, CodeSize, Entities, EntityError, Frame, FuncId,
     FunctionProfile, GlobalId, Host, HostClosure, HostError, InstanceId, InstantiateError, Machine,
-    MachineConfig, MachineError, MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val, call,
+    MachineError, MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val, World,
     direct_availability, install_signal_handlers, register_access_sites, sanitizer,
 };
 pub(crate) use vm_translate::{
