@@ -17,6 +17,9 @@ mod code;
 mod decide;
 mod error;
 mod fault;
+pub mod native_stack;
+#[cfg(all(unix, not(miri)))]
+mod page;
 mod region;
 mod sites;
 mod sys;
