@@ -512,6 +512,31 @@ fn traps_nested_through_host_calls_end_their_own_call_only() {
     );
 }
 
+/// Workers that block every signal, because one thread waits for all of them with `sigwait`.
+#[test]
+fn threads_that_block_every_signal_trap() {
+    alone("threads_that_block_every_signal_trap", || {
+        // SAFETY: a valid set.
+        unsafe {
+            let mut all: libc::sigset_t = mem::zeroed();
+            libc::sigfillset(&mut all);
+            let status = libc::pthread_sigmask(libc::SIG_BLOCK, &all, ptr::null_mut());
+            assert_eq!(status, 0);
+        }
+        for engine in modes() {
+            // A thread that makes its store, and one that is given it.
+            let worker = thread::spawn(move || {
+                let (mut store, instance) = instantiate(&engine, no_host);
+                check_guest(&mut store, instance);
+                (store, instance)
+            });
+            let (mut store, instance) = worker.join().unwrap();
+            let worker = thread::spawn(move || check_guest(&mut store, instance));
+            worker.join().unwrap();
+        }
+    });
+}
+
 // Signals that arrive in the middle of guest code.
 
 /// How often the profiler's handler ran; whether it looks at the page that faults.

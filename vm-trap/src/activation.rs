@@ -53,8 +53,10 @@ impl Activation {
     /// everything is as before. What an earlier run left in
     /// [`fault`](Self::fault) is forgotten.
     ///
-    /// The first call on a thread gives the thread an alternate signal stack
-    /// if it has none of sufficient size; see [`prepare_thread`](crate::prepare_thread).
+    /// The first call on a thread that comes after access sites have been
+    /// registered makes the thread ready for faults: it unblocks their signals
+    /// and gives the thread an alternate signal stack if it has none of
+    /// sufficient size; see [`prepare_thread`](crate::prepare_thread).
     ///
     /// # Safety
     ///

@@ -17,6 +17,9 @@ mod code;
 mod decide;
 mod error;
 mod fault;
+pub mod native_stack;
+#[cfg(all(unix, not(miri)))]
+mod page;
 mod region;
 mod sites;
 mod sys;
@@ -95,17 +98,23 @@ pub unsafe fn try_handle(signal: c_int, info: *mut SigInfo, context: *mut c_void
     unsafe { sys::try_handle(signal, info, context) }
 }
 
-/// Gives the current thread what [`Activation::enter`] gives it on first use:
-/// an alternate signal stack, unless it has one that is large enough. It is
-/// taken away when the thread ends.
+/// Makes the current thread ready for faults, as [`Activation::enter`] does on the first entry of a thread
+/// once there are access sites:
 ///
-/// Entering a guest does this by itself and goes on if it fails (the signal
-/// handler then runs on the thread's ordinary stack). Call this first to learn
-/// of the failure, or to keep the system calls out of the first entry.
+/// - `SIGSEGV` and `SIGBUS` are unblocked in this thread, and stay so: POSIX does not define what a fault
+///   is whose signal is blocked, and Linux ends the process;
+/// - the thread gets an alternate signal stack, unless it has one that is large enough. It is taken away
+///   when the thread ends.
+///
+/// Call this first to learn of a failure (entering goes on without an alternate stack: the signal handler
+/// then runs on the thread's ordinary one), or to keep the system calls out of the first entry. And call it
+/// again in a thread that has run guests and has then been given another signal mask: entering does not
+/// look again, for a system call at each entry would cost several times what all the rest does.
 ///
 /// # Errors
 ///
-/// If the host refuses the memory, or the stack cannot be registered.
+/// If the host refuses the memory, or the stack cannot be registered. The signals are unblocked
+/// nevertheless.
 pub fn prepare_thread() -> Result<(), AltStackError> {
     thread::prepare()
 }

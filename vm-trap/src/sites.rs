@@ -123,6 +123,12 @@ fn is_registered(site: &AccessSites, filled: usize) -> bool {
     })
 }
 
+/// Whether there are any access sites: until then no fault of this process can be a guest's.
+#[inline]
+pub(crate) fn any() -> bool {
+    FILLED.load(Ordering::Relaxed) != 0
+}
+
 /// The classes that the instruction at `pc` may fault on, as a set of
 /// [`RegionClass::bit`]s; 0 if it is no access site.
 pub(crate) fn classes_at(pc: usize) -> u8 {

@@ -1,6 +1,6 @@
 //! What differs between operating systems and processors, behind one private
-//! interface: `availability`, `install`, `uninstall`, `try_handle`, `AltStack`
-//! and `SigInfo`.
+//! interface: `availability`, `install`, `uninstall`, `try_handle`, `unblock`,
+//! `AltStack` and `SigInfo`.
 
 #[cfg(all(
     not(miri),
@@ -21,4 +21,4 @@ mod imp;
 mod imp;
 
 pub use imp::SigInfo;
-pub(crate) use imp::{AltStack, availability, install, try_handle, uninstall};
+pub(crate) use imp::{AltStack, availability, install, try_handle, unblock, uninstall};

@@ -36,6 +36,9 @@ pub(crate) unsafe fn try_handle(_: c_int, _: *mut SigInfo, _: *mut c_void) -> bo
     false
 }
 
+/// No signal is waited for here.
+pub(crate) fn unblock() {}
+
 /// No thread needs an alternate signal stack here.
 pub(crate) enum AltStack {}
 

@@ -6,14 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::{io, mem, ptr};
 
 use super::context::MachineContext;
-use super::errno;
+use super::{SIGNALS, errno};
 use crate::decide::decide;
 use crate::{InstallError, UninstallError, thread};
-
-/// Linux reports an access to inaccessible pages as `SIGSEGV`, macOS as
-/// `SIGBUS`; on both, the other one means a mapping whose file is too short,
-/// or no mapping at all.
-const SIGNALS: [(c_int, &str); 2] = [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS")];
 
 /// What [`install`] found, one per signal. Null before the first install;
 /// afterwards never null again, because a handler may still be running, or be
