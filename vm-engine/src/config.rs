@@ -174,9 +174,9 @@ impl Config {
     ///
     /// It is a mapping of its own, not part of the thread's stack, and only what has been used of
     /// it takes memory. A guest that needs more traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). So does one that has its host functions
-    /// call it again so often that these calls, one inside the other, take more than
-    /// [`MAX_NATIVE_STACK_BYTES`](crate::MAX_NATIVE_STACK_BYTES) of the thread's stack.
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). So does one that has host functions
+    /// call guests again so often that these calls, one inside the other, leave less than
+    /// [`NATIVE_STACK_RESERVE_BYTES`](crate::NATIVE_STACK_RESERVE_BYTES) of the thread's own stack.
     pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
         self.max_wasm_stack = size;
         self

@@ -55,7 +55,7 @@ pub use types::{
 };
 pub use values::{Ref, V128, Val};
 
-pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, MAX_NATIVE_STACK_BYTES};
+pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES};
 pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.

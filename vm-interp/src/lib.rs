@@ -21,8 +21,8 @@ pub use executors::{
 };
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostClosure, HostError, InstantiateError,
-    InvalidCall, MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError,
-    MemoryMut, STACK_GUARD_BYTES, Trap, World,
+    InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
+    NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Trap, World,
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 
 use vm_translate::FuncType;
 use vm_translate::ir::FRAME_HEADER;
-use vm_trap::TrapCode;
+use vm_trap::{TrapCode, native_stack};
 
 use crate::context::{
     FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, HostCode, Runtime, STATUS_HOST, Word,
@@ -71,10 +71,27 @@ pub enum InvalidCall {
     },
 }
 
-/// Bytes of the native stack that nested runs of one machine may use, host functions between them
-/// included: 1 MiB. A guest that makes its host call it again and again runs into this, not into the
-/// end of the native stack, which would end the process.
-pub const MAX_NATIVE_STACK_BYTES: usize = 1 << 20;
+/// Bytes of the native stack that have to be left on a thread for guest code to be run: 192 KiB, or half of the
+/// thread's stack if that is less. A guest that makes its host call it again and again runs into this, not
+/// into the end of the native stack, which would end the process; so a host function may use about as much before it
+/// calls a guest or returns.
+pub const NATIVE_STACK_RESERVE_BYTES: usize = 192 << 10;
+
+/// Bytes of the native stack that nested runs of one machine may use where nobody knows how much there is.
+const UNKNOWN_STACK_BYTES: usize = 1 << 20;
+
+/// Whether the thread's native stack is too far used for one more run. `outermost` is where it was when the machine's
+/// outermost run started, or 0.
+fn stack_is_used_up(outermost: usize, here: usize) -> bool {
+    match native_stack::remaining() {
+        Some(bytes) if bytes >= NATIVE_STACK_RESERVE_BYTES => false,
+        Some(bytes) => {
+            let all = native_stack::bounds().map_or(0, |bounds| bounds.len());
+            bytes < all / 2
+        }
+        None => outermost != 0 && outermost.abs_diff(here) > UNKNOWN_STACK_BYTES,
+    }
+}
 
 impl<H> Machine<H> {
     /// Calls a function of the machine.
@@ -90,7 +107,7 @@ impl<H> Machine<H> {
     ///
     /// If the guest traps or a host function returns an error; then what guest code did so far stays
     /// done, and the machine can be used on. If the value stack is exhausted, also by nested calls, or if
-    /// nested calls use more than [`MAX_NATIVE_STACK_BYTES`], that is a trap.
+    /// the thread's native stack has less than [`NATIVE_STACK_RESERVE_BYTES`] left, that is a trap.
     ///
     /// # Panics
     ///
@@ -151,10 +168,10 @@ unsafe fn call_on(
 
     let here = std::ptr::from_ref(&got).addr();
     let outer_native_stack = before.native_stack;
-    let too_deep =
-        outer_native_stack != 0 && outer_native_stack.abs_diff(here) > MAX_NATIVE_STACK_BYTES;
     let frame = before.stack_top;
-    if too_deep || before.free_slots() < FRAME_HEADER as usize + count {
+    if stack_is_used_up(outer_native_stack, here)
+        || before.free_slots() < FRAME_HEADER as usize + count
+    {
         return Err(CallError::Trap(Trap {
             code: TrapCode::StackOverflow,
             frames: Vec::new(),

@@ -45,7 +45,7 @@ use closure::HostFunction;
 use host::Questions;
 
 pub use backtrace::{Frame, MAX_FRAMES};
-pub use call::{CallError, InvalidCall, MAX_NATIVE_STACK_BYTES, Trap};
+pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
