@@ -158,6 +158,65 @@ fn nested_runs_without_end_trap() {
     }
 }
 
+/// Runs start right above what is in use, so also at every distance from the stack's end: each is done, or is a trap
+/// and leaves the frames below alone.
+#[test]
+fn nested_runs_meet_the_stacks_end_at_every_distance() {
+    for mode in modes() {
+        for locals in 0..6 {
+            let mut world = World::with_stack(mode, 4096);
+            world.define_host("nest", ty("i64", "i64"), |machine, caller, slots| {
+                let leaf = func(machine, caller.unwrap(), "leaf");
+                let mut inner = [slots[0], Raw::from(3i64), Raw::from(4i64)];
+                machine.call(leaf, &mut inner)?;
+                slots[0] = inner[0];
+                Ok(())
+            });
+            let id = world.instantiate(&format!(
+                r#"(module
+                    (import "host" "nest" (func $nest (param i64) (result i64)))
+                    (memory 0 1)
+                    (table 0 1 funcref)
+                    (func (export "leaf") (param i64 i64 i64) (result i64)
+                        (i64.sub (local.get 0) (i64.mul (local.get 1) (local.get 2))))
+                    (func $f (export "f") (param i64) (result i64) (local {})
+                        (if (result i64) (i64.eqz (local.get 0))
+                            (then
+                                (i64.add (call $nest (i64.const 100)) (i64.extend_i32_s
+                                    (i32.sub (memory.grow (i32.const 7))
+                                        (table.grow (ref.null func) (i32.const 7))))))
+                            (else
+                                (i64.add (local.get 0)
+                                    (call $f (i64.sub (local.get 0) (i64.const 1))))))))"#,
+                "i64 ".repeat(locals)
+            ));
+            let mut overflown = false;
+            for depth in 0..200 {
+                match world.call(id, "f", &[Val::I64(depth)]) {
+                    Ok(results) => {
+                        assert!(!overflown, "{mode:?} {locals} {depth}");
+                        assert_eq!(results, [Val::I64(88 + depth * (depth + 1) / 2)]);
+                    }
+                    Err(CallError::Trap(trap)) => {
+                        assert_eq!(trap.code, TrapCode::StackOverflow);
+                        overflown = true;
+                    }
+                    Err(CallError::Host { error, .. }) => {
+                        let Ok(error) = error.downcast::<CallError>() else {
+                            panic!("not the nested run's")
+                        };
+                        assert!(matches!(&*error, CallError::Trap(trap)
+                            if trap.code == TrapCode::StackOverflow));
+                        overflown = true;
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert!(overflown);
+        }
+    }
+}
+
 #[test]
 fn traps_in_a_nested_run_can_be_caught_by_the_host() {
     for mode in modes() {
