@@ -230,13 +230,38 @@ fn a_handler_installed_after_ours_passes_on_what_is_not_its_own() {
             let (mut store, instance) = instantiate(&engine, faulting_host);
             check_who_gets_what(&mut store, instance);
         }
-        // Another engine does not install ours a second time, above it.
-        let before = current_handler(libc::SIGSEGV);
-        assert_eq!(before, above as Handler as usize);
+        // A thread that has run guests already, in which it stands first; another engine does not put
+        // ours above it a second time.
+        host_installs(libc::SIGSEGV, above as Handler as usize, 0);
         for engine in modes() {
-            assert_eq!(current_handler(libc::SIGSEGV), before);
+            let before = current_handler(libc::SIGSEGV);
+            assert_eq!(before, above as Handler as usize);
             let (mut store, instance) = instantiate(&engine, faulting_host);
             check_who_gets_what(&mut store, instance);
+        }
+    });
+}
+
+/// A crash reporter as Python's `faulthandler` is one: any fault is the end, whosever it is.
+extern "C" fn reporter(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(34) };
+}
+
+#[test]
+fn a_handler_installed_after_ours_may_pass_nothing_on() {
+    alone("a_handler_installed_after_ours_may_pass_nothing_on", || {
+        for engine in modes() {
+            let found = host_installs(libc::SIGSEGV, reporter as Handler as usize, 0);
+            let check = move || {
+                let (mut store, instance) = instantiate(&engine, no_host);
+                check_guest(&mut store, instance);
+            };
+            // Each thread's first guest sees to it.
+            thread::spawn(check).join().unwrap();
+            // SAFETY: the action that was found.
+            let status = unsafe { libc::sigaction(libc::SIGSEGV, &found, ptr::null_mut()) };
+            assert_eq!(status, 0);
         }
     });
 }

@@ -39,6 +39,33 @@ pub enum InstallError {
     },
 }
 
+/// Why a guest's fault may not come to our handlers first.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotFirst {
+    /// They are not installed.
+    #[error("the handlers are not installed")]
+    NotInstalled,
+    /// There are handlers above ours, again and again others.
+    #[error(
+        "another handler for {signal} was installed after ours, and ours has been put above others \
+         too often already: if it does not pass guests' faults on, they end the process; install it \
+         before the first engine, or use software bounds checks"
+    )]
+    Overtaken {
+        /// Name of the signal.
+        signal: &'static str,
+    },
+    /// The operating system refused.
+    #[error("sigaction refused to put the handler for {signal} first")]
+    Sigaction {
+        /// Name of the signal.
+        signal: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
 /// Why the handlers could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -189,10 +189,13 @@ impl Drop for Prepared {
 }
 
 /// Makes this thread ready for faults: gives it its record and, if it has no
-/// sufficient one, an alternate signal stack, and unblocks the signals.
+/// sufficient one, an alternate signal stack, unblocks the signals, and sees to
+/// it that they come to us first.
 pub(crate) fn prepare() -> Result<(), AltStackError> {
     LOCAL.with(|local| local.ready.set(true));
     sys::unblock();
+    // A handler above ours may pass guests' faults on: nothing to stop for.
+    let _ = sys::ensure_first();
     with_exit(|exit| {
         keep_record(exit);
         if let Some(alt_stack) = sys::AltStack::ensure()? {

@@ -1,6 +1,6 @@
 //! What differs between operating systems and processors, behind one private
-//! interface: `availability`, `install`, `uninstall`, `try_handle`, `unblock`,
-//! `AltStack` and `SigInfo`.
+//! interface: `availability`, `install`, `standing`, `ensure_first`, `uninstall`,
+//! `try_handle`, `unblock`, `AltStack` and `SigInfo`.
 
 #[cfg(all(
     not(miri),
@@ -21,4 +21,6 @@ mod imp;
 mod imp;
 
 pub use imp::SigInfo;
-pub(crate) use imp::{AltStack, availability, install, try_handle, unblock, uninstall};
+pub(crate) use imp::{
+    AltStack, availability, ensure_first, install, standing, try_handle, unblock, uninstall,
+};

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::{AltStackError, InstallError, Unavailable, UninstallError};
+use crate::{AltStackError, InstallError, NotFirst, Standing, Unavailable, UninstallError};
 
 /// What the kernel says about a signal: `siginfo_t` where there is one.
 #[cfg(unix)]
@@ -23,6 +23,14 @@ pub(crate) fn availability() -> Result<(), Unavailable> {
 
 pub(crate) fn install() -> Result<(), InstallError> {
     Ok(availability()?)
+}
+
+pub(crate) fn standing() -> Standing {
+    Standing::NotInstalled
+}
+
+pub(crate) fn ensure_first() -> Result<(), NotFirst> {
+    Err(NotFirst::NotInstalled)
 }
 
 pub(crate) fn uninstall() -> Result<(), UninstallError> {

@@ -1,15 +1,19 @@
 //! Linux and macOS.
 
+mod action;
 mod alt_stack;
 mod context;
 mod errno;
 mod handler;
+mod install;
 mod mask;
+mod previous;
 
 use std::ffi::c_int;
 
 pub(crate) use alt_stack::AltStack;
-pub(crate) use handler::{install, try_handle, uninstall};
+pub(crate) use handler::try_handle;
+pub(crate) use install::{ensure_first, install, standing, uninstall};
 pub(crate) use mask::unblock;
 
 /// The signals of faults. Linux reports an access to inaccessible pages as `SIGSEGV`, macOS as `SIGBUS`; on
