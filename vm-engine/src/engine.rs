@@ -216,6 +216,11 @@ impl Engine {
         self.0.config.bounds == Bounds::Auto
     }
 
+    /// Whether the signal handlers that it relies on for guards are ours.
+    pub(crate) fn installs_signal_handlers(&self) -> bool {
+        self.0.config.signal_handlers == SignalHandlers::Install
+    }
+
     pub(crate) fn translation(&self) -> Translation {
         self.0.config.translation
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::{Layout, MemoryError, ValueStack};
+use vm_trap::NotFirst;
 
 use crate::allocation::{Pools, StoreConfig, Supply};
 use crate::config::Bounds;
@@ -385,6 +386,13 @@ fn value_stack(engine: &Engine, supply: &mut Supply) -> Result<(ValueStack, Opti
     if supply.layout.is_none() {
         return Ok((plain_stack(bytes)?, None));
     }
+    if let Err(overtaken) = faults_reach_us(engine) {
+        if !engine.may_fall_back() {
+            return Err(Error::new(overtaken));
+        }
+        supply.layout = None;
+        return Ok((plain_stack(bytes)?, Some(overtaken.to_string())));
+    }
     let made = match &supply.pools {
         Some(pools) => match pools.stacks.stack() {
             // The embedder's own limit, not the host's: there is nothing to fall back to.
@@ -400,6 +408,15 @@ fn value_stack(engine: &Engine, supply: &mut Supply) -> Result<(ValueStack, Opti
             Ok((plain_stack(bytes)?, Some(no_stack(refused).to_string())))
         }
         Err(refused) => Err(no_stack(refused)),
+    }
+}
+
+/// Whether a guest's fault comes to our handlers: someone may have installed others since.
+fn faults_reach_us(engine: &Engine) -> Result<(), NotFirst> {
+    if engine.installs_signal_handlers() {
+        vm_trap::ensure_first()
+    } else {
+        Ok(())
     }
 }
 
