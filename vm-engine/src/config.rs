@@ -85,6 +85,7 @@ pub struct Config {
     pub(crate) threading: Threading,
     pub(crate) bounds: Bounds,
     pub(crate) signal_handlers: SignalHandlers,
+    pub(crate) interrupt_signal: i32,
     pub(crate) translation: Translation,
     pub(crate) profile: bool,
     pub(crate) baseline: Option<Hotness>,
@@ -112,6 +113,7 @@ impl Config {
             threading: Threading::Auto,
             bounds: Bounds::Auto,
             signal_handlers: SignalHandlers::Install,
+            interrupt_signal: vm_trap::DEFAULT_INTERRUPT_SIGNAL,
             translation: Translation::Lazy,
             profile: false,
             baseline: Some(Hotness::default()),
@@ -143,6 +145,17 @@ impl Config {
     /// Who catches the faults of guarded memory. Default: [`SignalHandlers::Install`].
     pub fn signal_handlers(&mut self, handlers: SignalHandlers) -> &mut Self {
         self.signal_handlers = handlers;
+        self
+    }
+
+    /// By which signal a thread is told to stop its guest, see [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+    /// Default: `SIGURG`, which programs ignore unless they have asked for it.
+    ///
+    /// There is one for the whole process: the first one that is used. A handler that it had before gets what is not
+    /// meant for a guest. A host that owns the handlers ([`SignalHandlers::HostOwned`]) passes it on to
+    /// [`try_handle`](crate::try_handle) as the others.
+    pub fn interrupt_signal(&mut self, signal: i32) -> &mut Self {
+        self.interrupt_signal = signal;
         self
     }
 

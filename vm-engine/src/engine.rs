@@ -221,6 +221,11 @@ impl Engine {
         self.0.config.signal_handlers == SignalHandlers::Install
     }
 
+    /// By which signal threads are told to stop their guests.
+    pub(crate) fn interrupt_signal(&self) -> i32 {
+        self.0.config.interrupt_signal
+    }
+
     pub(crate) fn translation(&self) -> Translation {
         self.0.config.translation
     }

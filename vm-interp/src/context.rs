@@ -6,7 +6,7 @@
 //! them, and all are written only while no guest code of their machine runs, or by functions that
 //! guest code calls.
 
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use vm_translate::FuncType;
 
@@ -160,6 +160,8 @@ pub(crate) struct Runtime {
     pub(crate) world: *mut (),
     /// The addresses at which a fault of the machine's guests is a trap.
     pub(crate) regions: *mut vm_trap::RegionSet,
+    /// Whether the run has been asked to end. Part of an [`vm_trap::Interrupt`] that lives as long as the machine.
+    pub(crate) asked_to_end: *const AtomicBool,
 }
 
 /// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.

@@ -140,13 +140,44 @@ pub fn register_access_sites() -> Result<(), SignalError> {
     Ok(())
 }
 
-/// Why faults cannot become traps.
+/// Sees to it that [`World::interrupt`](crate::World::interrupt) stops runs of direct threading, and wakes host functions
+/// that wait in system calls: by this signal, for which it installs a handler. The default is
+/// [`vm_trap::DEFAULT_INTERRUPT_SIGNAL`].
+///
+/// # Errors
+///
+/// If the platform has no such handlers, another signal has been chosen before, or the host refuses it.
+pub fn install_interrupt_signal(signal: i32) -> Result<(), SignalError> {
+    register_interruptible()?;
+    Ok(vm_trap::install_interrupt(signal)?)
+}
+
+/// The same for hosts that own the signal handlers, and forward this signal to [`vm_trap::try_handle`].
+///
+/// # Errors
+///
+/// If another signal has been chosen before, or there is no room for the executor's text.
+pub fn choose_interrupt_signal(signal: i32) -> Result<(), SignalError> {
+    register_interruptible()?;
+    Ok(vm_trap::choose_interrupt(signal)?)
+}
+
+fn register_interruptible() -> Result<(), SignalError> {
+    #[cfg(palisade_direct)]
+    direct::register_interruptible()?;
+    Ok(())
+}
+
+/// Why faults cannot become traps, or guests not be stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignalError {
     /// The handlers could not be installed.
     #[error(transparent)]
     Install(#[from] vm_trap::InstallError),
+    /// The signal that stops guests could not be had.
+    #[error(transparent)]
+    Interrupt(#[from] vm_trap::InterruptError),
     /// The access sites could not be registered.
     #[error(transparent)]
     Register(#[from] vm_trap::RegisterError),

@@ -17,7 +17,8 @@ mod value;
 
 pub use code::{Code, CodeSize};
 pub use executors::{
-    SignalError, direct_availability, install_signal_handlers, register_access_sites, sanitizer,
+    SignalError, choose_interrupt_signal, direct_availability, install_interrupt_signal,
+    install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostClosure, HostError, InstantiateError,
@@ -26,6 +27,6 @@ pub use machine::{
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};
-pub use vm_trap::TrapCode;
+pub use vm_trap::{Interrupt, TrapCode};
 
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

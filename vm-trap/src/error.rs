@@ -66,6 +66,34 @@ pub enum NotFirst {
     },
 }
 
+/// Why guests cannot be stopped by a signal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InterruptError {
+    /// There is no support for it here.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Another signal has been chosen in this process.
+    #[error(
+        "signal {signal} cannot stop guests: signal {chosen} does so already in this process, and there \
+         is one for all of it"
+    )]
+    OtherSignal {
+        /// The one that does.
+        chosen: std::ffi::c_int,
+        /// The one that was asked for.
+        signal: std::ffi::c_int,
+    },
+    /// The operating system refused the signal.
+    #[error("sigaction refused a handler for signal {signal}: is it a signal that can be handled?")]
+    Sigaction {
+        /// The signal.
+        signal: std::ffi::c_int,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
 /// Why the handlers could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -17,6 +17,7 @@ mod code;
 mod decide;
 mod error;
 mod fault;
+mod interrupt;
 pub mod native_stack;
 #[cfg(all(unix, not(miri)))]
 mod page;
@@ -27,10 +28,13 @@ mod thread;
 
 pub use activation::Activation;
 pub use code::TrapCode;
-pub use error::{AltStackError, InstallError, NotFirst, Unavailable, UninstallError};
+pub use error::{
+    AltStackError, InstallError, InterruptError, NotFirst, Unavailable, UninstallError,
+};
 pub use fault::{Fault, GPR_COUNT, gpr};
+pub use interrupt::{Interrupt, Thread};
 pub use region::{Region, RegionClass, RegionError, RegionSet};
-pub use sites::{AccessSites, MAX_SITES, RegisterError, register_sites};
+pub use sites::{AccessSites, MAX_SITES, RegisterError, register_interruptible, register_sites};
 pub use sys::SigInfo;
 
 use std::ffi::{c_int, c_void};
@@ -61,6 +65,33 @@ pub fn availability() -> Result<(), Unavailable> {
 /// handler is installed.
 pub fn install() -> Result<(), InstallError> {
     sys::install()
+}
+
+/// The signal that stops guests unless another one is chosen: `SIGURG`, which is ignored by default, and which other
+/// runtimes use to stop their threads. 0 where there is no support.
+pub const DEFAULT_INTERRUPT_SIGNAL: c_int = sys::INTERRUPT_SIGNAL;
+
+/// Installs a handler for the signal that tells a thread to stop its guest, see [`Interrupt`]. Does nothing if that
+/// has been done for this signal.
+///
+/// A signal that no guest can be stopped by goes to the handler that was there before. The handler stays: a request may
+/// be on its way at any time.
+///
+/// # Errors
+///
+/// If another signal has been chosen before, or `sigaction(2)` refuses this one.
+pub fn install_interrupt(signal: c_int) -> Result<(), InterruptError> {
+    sys::choose(signal, true)
+}
+
+/// The same for hosts that own the signal handlers: chooses the signal that is sent. The host's handler passes it on to
+/// [`try_handle`].
+///
+/// # Errors
+///
+/// If another signal has been chosen before.
+pub fn choose_interrupt(signal: c_int) -> Result<(), InterruptError> {
+    sys::choose(signal, false)
 }
 
 /// Where our handlers stand among all of the process.

@@ -20,6 +20,8 @@ struct Local {
     record: Cell<*const Record>,
     /// Whether the thread has been made ready for faults, see [`prepare`].
     ready: Cell<bool>,
+    /// Whether it receives the signal of requests to end a run.
+    receives: Cell<bool>,
 }
 
 thread_local! {
@@ -28,6 +30,7 @@ thread_local! {
             innermost: Cell::new(ptr::null()),
             record: Cell::new(ptr::null()),
             ready: Cell::new(false),
+            receives: Cell::new(false),
         }
     };
 
@@ -44,6 +47,15 @@ pub(crate) fn innermost() -> *const Activation {
     LOCAL
         .try_with(|local| local.innermost.get())
         .unwrap_or(ptr::null())
+}
+
+/// Lets this thread receive the signal of requests to end a run. Blocked, it would come when it is too late.
+pub(crate) fn receive_requests() {
+    LOCAL.with(|local| {
+        if !local.receives.get() {
+            local.receives.set(sys::unblock_notifications());
+        }
+    });
 }
 
 /// An activation being the innermost of its thread.

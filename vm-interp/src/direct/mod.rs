@@ -48,7 +48,7 @@ use crate::executor::Executor;
 use crate::options::Threading;
 
 pub(crate) use code::DirectCode;
-pub(crate) use run::register_sites;
+pub(crate) use run::{register_interruptible, register_sites};
 
 /// The direct executor.
 pub(crate) struct Direct;

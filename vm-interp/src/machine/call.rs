@@ -177,9 +177,11 @@ unsafe fn call_on(
             frames: Vec::new(),
         }));
     }
-    if outer_native_stack == 0 {
+    let is_outermost = outer_native_stack == 0;
+    if is_outermost {
         before.native_stack = here;
     }
+    let outer_thread = (before.is_interruptible).then(|| before.interrupt.enter());
     let runtime = before.runtime.as_ptr();
     let executor = before.executor;
     // SAFETY: the frame's header and `count` slots are inside the value stack, above everything in
@@ -202,6 +204,12 @@ unsafe fn call_on(
     // SAFETY: the run is over.
     let after = unsafe { &mut *world };
     after.native_stack = outer_native_stack;
+    match outer_thread {
+        Some(outer) => after.interrupt.leave(outer),
+        // It has become interruptible in the middle, see `World::interrupt`.
+        None if after.is_interruptible && is_outermost => after.interrupt.leave(None),
+        None => {}
+    }
     if status == 0 {
         return Ok(());
     }

@@ -29,10 +29,11 @@ use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use vm_memory::ValueStack;
 use vm_translate::FuncType;
-use vm_trap::{Region, RegionClass, RegionSet};
+use vm_trap::{Interrupt, Region, RegionClass, RegionSet};
 
 use crate::code::Code;
 use crate::context::{FuncObject, Runtime, Word};
@@ -108,6 +109,10 @@ pub struct World<Unsized: ?Sized = [()]> {
     questions: &'static Questions,
     /// Where the native stack was when the outermost run started; 0 if nothing runs.
     native_stack: usize,
+    /// By which its runs are asked to end.
+    interrupt: Arc<Interrupt>,
+    /// Whether anybody can ask: then its runs say on which thread they are.
+    is_interruptible: bool,
     /// What ended the innermost run, if its status is `STATUS_HOST`.
     pending: Option<Pending>,
     _unsized: Unsized,
@@ -175,6 +180,7 @@ impl<H: Host> Machine<H> {
             let class = RegionClass::Stack;
             regions.insert(Region { range, class })?;
         }
+        let interrupt = Arc::new(Interrupt::new());
         let runtime = Box::new(Runtime {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
@@ -182,6 +188,7 @@ impl<H: Host> Machine<H> {
             machine: std::ptr::null_mut(),
             world: std::ptr::null_mut(),
             regions: Box::into_raw(Box::new(regions)),
+            asked_to_end: interrupt.pending(),
         });
         let world = World {
             executor,
@@ -198,6 +205,8 @@ impl<H: Host> Machine<H> {
             globals: Vec::new(),
             questions: Questions::of::<H>(),
             native_stack: 0,
+            interrupt,
+            is_interruptible: false,
             pending: None,
             _unsized: [],
         };
@@ -316,6 +325,28 @@ impl World {
             host: None,
         });
         FuncId(id)
+    }
+
+    /// By what other threads ask the machine's runs to end: those that are going on, one inside the other, when the
+    /// request comes. Each ends with [`TrapCode::Interrupt`], as soon as it runs guest code; a host function that
+    /// waits in a system call is woken by `EINTR` where a signal is sent, and should return then.
+    ///
+    /// With token threading that needs nothing else; with direct threading, the signal:
+    /// [`install_interrupt_signal`](crate::install_interrupt_signal).
+    pub fn interrupt(&mut self) -> &Arc<Interrupt> {
+        if !self.is_interruptible {
+            self.is_interruptible = true;
+            if self.native_stack != 0 {
+                // In the middle of a run, which could not know.
+                self.interrupt.enter();
+            }
+        }
+        &self.interrupt
+    }
+
+    /// Whether the run that is going on has been asked to end, see [`World::interrupt`].
+    pub fn is_asked_to_end(&self) -> bool {
+        self.interrupt.is_pending()
     }
 
     /// The regions at which a fault of a guest of this machine is a trap.

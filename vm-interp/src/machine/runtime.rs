@@ -5,9 +5,9 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use vm_memory::GrowError;
+use vm_memory::{GrowError, OutOfBounds};
 use vm_translate::ir::RuntimeOp;
-use vm_trap::TrapCode;
+use vm_trap::{Interrupt, TrapCode};
 
 use crate::context::{Context, Runtime, RuntimeFn, Word};
 use crate::machine::call::end_run;
@@ -59,6 +59,34 @@ pub(crate) fn range(start: u64, len: u64, size: u64) -> Option<Range<usize>> {
     let end = start.checked_add(len).filter(|end| *end <= size)?;
     // Both are at most `size`, the length of something in memory.
     Some(start as usize..end as usize)
+}
+
+/// Long operations look after so many bytes whether the run has been asked to end: some tenths of a millisecond, most of
+/// it for pages that are touched the first time.
+const PIECE: u64 = 1 << 20;
+
+/// Does an operation on `len` bytes in pieces, given as parts of `0 .. len` in order. Answers a status.
+///
+/// That all of it can be done has been checked before; an error of a piece can therefore not come.
+fn in_pieces(
+    interrupt: &Interrupt,
+    len: u64,
+    mut piece: impl FnMut(Range<u64>) -> Result<(), OutOfBounds>,
+) -> u32 {
+    let mut done = 0;
+    loop {
+        let next = len.min(done + PIECE);
+        if piece(done..next).is_err() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        if next == len {
+            return 0;
+        }
+        done = next;
+        if interrupt.is_pending() {
+            return TrapCode::Interrupt.as_u8().into();
+        }
+    }
 }
 
 fn status(result: Result<(), TrapCode>) -> u32 {
@@ -224,11 +252,12 @@ unsafe extern "C" fn memory_fill(
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
         let linear = &mut scope.world.memories[id.index()].linear;
-        status(
-            linear
-                .fill(dst, len, byte)
-                .map_err(|_| TrapCode::MemoryOutOfBounds),
-        )
+        if range(dst, len, linear.byte_len()).is_none() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        in_pieces(&scope.world.interrupt, len, |piece| {
+            linear.fill(dst + piece.start, piece.end - piece.start, byte)
+        })
     }
 }
 
@@ -245,12 +274,33 @@ unsafe extern "C" fn memory_copy(
         let to = scope.memory_id(dst_memory).index();
         let from = scope.memory_id(src_memory).index();
         let memories = &mut scope.world.memories;
-        let copied = match memories.get_disjoint_mut([to, from]) {
-            Ok([to, from]) => vm_memory::copy(&mut to.linear, dst, &from.linear, src, len),
-            // The same memory.
-            Err(_) => memories[to].linear.copy_within(dst, src, len),
-        };
-        status(copied.map_err(|_| TrapCode::MemoryOutOfBounds))
+        let size = |memory: usize| memories[memory].linear.byte_len();
+        if range(dst, len, size(to)).is_none() || range(src, len, size(from)).is_none() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        // Within one memory, what is still to be read is not written before: from the end, if it moves up.
+        let backwards = to == from && dst > src;
+        in_pieces(&scope.world.interrupt, len, |piece| {
+            let len_of_piece = piece.end - piece.start;
+            let at = if backwards {
+                len - piece.end
+            } else {
+                piece.start
+            };
+            match memories.get_disjoint_mut([to, from]) {
+                Ok([to, from]) => vm_memory::copy(
+                    &mut to.linear,
+                    dst + at,
+                    &from.linear,
+                    src + at,
+                    len_of_piece,
+                ),
+                // The same memory.
+                Err(_) => memories[to]
+                    .linear
+                    .copy_within(dst + at, src + at, len_of_piece),
+            }
+        })
     }
 }
 

@@ -130,6 +130,7 @@ macro_rules! define_run {
             // SAFETY: for the whole function, see "What it relies on" above, and the caller's
             // promises.
             unsafe {
+                let asked_to_end = &*(*runtime).asked_to_end;
                 let mut context: *mut Context = (*func).context;
                 let mut fp: *mut Word = frame;
                 // The word of the token that is being executed.
@@ -186,11 +187,29 @@ macro_rules! define_run {
                         ip = ip.add($words)
                     };
                 }
+                /// Ends the run if someone has asked for it.
+                macro_rules! look {
+                    () => {
+                        if asked_to_end.load(Ordering::Relaxed) {
+                            trap!(TrapCode::Interrupt);
+                        }
+                    };
+                }
+                /// Branches by the distance in the nth word. Back, or to itself, is to a loop: every turn looks.
+                macro_rules! branch {
+                    ($n:literal) => {{
+                        let distance = word!($n) as i32;
+                        if distance <= 0 {
+                            look!();
+                        }
+                        ip = ip.offset(distance as isize);
+                    }};
+                }
                 /// Branches by the distance in the nth word, or goes on behind it.
                 macro_rules! branch_if {
                     ($condition:expr, $n:literal) => {
                         if $condition {
-                            ip = ip.offset(word!($n) as i32 as isize);
+                            branch!($n);
                         } else {
                             ip = ip.add($n + 1);
                         }
@@ -211,6 +230,7 @@ macro_rules! define_run {
                 macro_rules! enter_frame {
                     ($entry:expr, $frame:expr) => {{
                         let (entry, frame): (*const u32, *mut Word) = ($entry, $frame);
+                        look!();
                         let free = (*context).stack_limit.addr() - frame.addr();
                         let [slots, zero_from, zero_to] = *entry.cast::<[u32; HEADER]>();
                         if (free as u64) < u64::from(slots) * size_of::<Word>() as u64 {
@@ -378,7 +398,7 @@ macro_rules! define_run {
                             next!(2);
                         }
                         Token::Unreachable => trap!(TrapCode::Unreachable),
-                        Token::Br => ip = ip.offset(word!(1) as i32 as isize),
+                        Token::Br => branch!(1),
                         Token::BrIf => branch_if!(slot!(1) as u32 != 0, 2),
                         Token::BrUnless => branch_if!(slot!(1) as u32 == 0, 2),
                         Token::BrAnd => branch_if!((slot!(1) & slot!(2)) as u32 != 0, 3),
@@ -388,6 +408,9 @@ macro_rules! define_run {
                         Token::BrTable => {
                             let target = (slot!(1) as u32).min(word!(2) - 1);
                             let distance = *ip.add(3 + target as usize) as i32;
+                            if distance <= 0 {
+                                look!();
+                            }
                             ip = ip.offset(distance as isize);
                         }
                         Token::Return => {

@@ -6,7 +6,7 @@ use std::{mem, ptr};
 use super::action::set;
 use super::context::MachineContext;
 use super::previous::take_previous_action;
-use super::{SIGNALS, errno};
+use super::{SIGNALS, errno, interrupt};
 use crate::decide::decide;
 
 /// The signal handler that stands at a layer: they differ in whom they pass signals on to.
@@ -32,6 +32,10 @@ pub(crate) unsafe fn try_handle(
     info: *mut libc::siginfo_t,
     context: *mut c_void,
 ) -> bool {
+    if signal != 0 && signal == interrupt::signal() {
+        // SAFETY: the caller's promise.
+        return unsafe { interrupt::try_interrupt(context) };
+    }
     if !SIGNALS.iter().any(|(ours, _)| *ours == signal) || info.is_null() || context.is_null() {
         return false;
     }

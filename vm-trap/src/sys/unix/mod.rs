@@ -6,6 +6,7 @@ mod context;
 mod errno;
 mod handler;
 mod install;
+mod interrupt;
 mod mask;
 mod previous;
 
@@ -14,6 +15,9 @@ use std::ffi::c_int;
 pub(crate) use alt_stack::AltStack;
 pub(crate) use handler::try_handle;
 pub(crate) use install::{ensure_first, install, standing, uninstall};
+pub(crate) use interrupt::{
+    DEFAULT as INTERRUPT_SIGNAL, Thread, choose, notify, this_thread, unblock_notifications,
+};
 pub(crate) use mask::unblock;
 
 /// The signals of faults. Linux reports an access to inaccessible pages as `SIGSEGV`, macOS as `SIGBUS`; on
