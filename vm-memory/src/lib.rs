@@ -4,6 +4,7 @@ mod bounded;
 mod error;
 #[cfg(feature = "fault-injection")]
 pub mod faults;
+mod growable;
 mod guarded;
 mod heap;
 mod image;
