@@ -298,8 +298,8 @@ fn many_threads_interrupt_many_runs_at_random_times() {
                             random ^= random << 13;
                             random ^= random >> 7;
                             random ^= random << 17;
-                            let turns = 1 + (random % 3000) as i64;
-                            sender.send(random >> 32 & 0x1fff).unwrap();
+                            let turns = 1 + (random % 40_000) as i64;
+                            sender.send(random >> 32 & 0x1_ffff).unwrap();
                             match run.call(&mut store, turns) {
                                 Ok(result) => {
                                     assert_eq!(result, sum(turns));

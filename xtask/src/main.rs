@@ -44,6 +44,9 @@ enum Task {
     /// Measure figures of one engine (started by `bench`)
     #[command(hide = true)]
     Figures(bench::figures::Options),
+    /// Measure what a module costs one engine (started by `bench`)
+    #[command(hide = true)]
+    Cost(bench::costs::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,5 +67,6 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),
         Task::Figures(options) => bench::figures::run(options),
+        Task::Cost(options) => bench::costs::run(options),
     }
 }

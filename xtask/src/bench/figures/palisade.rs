@@ -6,7 +6,7 @@ use vm_engine::{Config, Instance, Linker, Module, PoolingAllocationConfig, Store
 use super::subject::{Engine, Export, Guest, Subject, Translation};
 use crate::mode::Mode;
 
-pub(super) struct Palisade(pub(super) Mode);
+pub(in crate::bench) struct Palisade(pub(in crate::bench) Mode);
 
 impl Subject for Palisade {
     fn engine(&self, translation: Translation) -> Result<Option<Box<dyn Engine>>> {
@@ -32,6 +32,11 @@ impl Subject for Palisade {
 struct Configured(vm_engine::Engine);
 
 impl Engine for Configured {
+    fn load(&self, module: &[u8]) -> Result<()> {
+        drop(Module::from_binary(&self.0, module)?);
+        Ok(())
+    }
+
     fn start(&self, module: &[u8], export: &str) -> Result<Box<dyn Guest>> {
         let module = Module::from_binary(&self.0, module)?;
         let mut linker = Linker::new(&self.0);
