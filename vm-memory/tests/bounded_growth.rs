@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use common::passes_in_child;
+use common::{passes_in_child, set_limit, status};
 use proptest::prelude::*;
 use vm_memory::faults::FailingHost;
 use vm_memory::{GrowError, LinearMemory, MemoryType, WASM_PAGE_SIZE};
@@ -13,23 +13,6 @@ mod common;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
-
-fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: bytes,
-    };
-    // SAFETY: the call only reads the limit; it affects this process alone, which is a test's child.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
-
-/// A line of `/proc/self/status` in bytes: `VmHWM`, the largest resident set so far, or `VmSize`.
-fn status(line: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let rest = text.lines().find_map(|l| l.strip_prefix(line)).unwrap();
-    let kib = rest.trim_start_matches(':').trim().trim_end_matches(" kB");
-    kib.parse::<u64>().unwrap() << 10
-}
 
 fn bounded(minimum: u64, maximum: Option<u64>) -> LinearMemory {
     LinearMemory::new_bounded(&MemoryType::new(minimum, maximum)).unwrap()
