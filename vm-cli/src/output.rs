@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::imports;
+
 /// It could not be run.
 const FAILED: u8 = 1;
 /// The command line is wrong.
@@ -22,6 +24,14 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::Usage(message.into())
+    }
+
+    /// The same, said of something.
+    pub(crate) fn context(self, what: &str) -> Failure {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{what}: {message}")),
+            Failure::Error(error) => Failure::Error(error.context(what.to_owned())),
+        }
     }
 
     /// Prints why, and returns the status to end with.
@@ -59,6 +69,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 fn stopped(error: &vm_engine::Error) -> ExitCode {
     let (reason, code) = match error.trap() {
         Some(trap) => (format!("wasm trap: {trap}"), TRAPPED),
+        None if imports::is_call_of_unknown(error) => (cause(error), TRAPPED),
         None => (cause(error), FAILED),
     };
     let mut text = format!("palisade: error: {reason}");
@@ -91,6 +102,10 @@ pub(crate) fn say(text: &str) {
 
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    // The guest's own errors at writing are the guest's.
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
