@@ -88,6 +88,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "HOST[::GUEST]", value_parser = preopen)]
     pub(crate) dir: Vec<Preopen>,
 
+    /// Gives the guest a socket that listens at an address, like 127.0.0.1:8080
+    ///
+    /// It is the descriptor after those of `--dir`: 3 if there are none. With port 0 the system chooses one, which
+    /// `--verbose` shows. Can be repeated.
+    #[cfg(unix)]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) tcplisten: Vec<String>,
+
     /// Sets a variable of the guest's environment
     ///
     /// A NAME alone passes the host's variable on, if there is one. Can be repeated. Nothing else of the host's

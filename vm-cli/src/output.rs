@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The guest did not get to its end, or not even to its start.
     Error(anyhow::Error),
+    /// Nobody is left to read what the guest writes.
+    BrokenPipe,
 }
 
 impl Failure {
@@ -31,6 +33,7 @@ impl Failure {
         match self {
             Failure::Usage(message) => Failure::Usage(format!("{what}: {message}")),
             Failure::Error(error) => Failure::Error(error.context(what.to_owned())),
+            Failure::BrokenPipe => Failure::BrokenPipe,
         }
     }
 
@@ -43,6 +46,7 @@ impl Failure {
                 ));
                 return ExitCode::from(USAGE);
             }
+            Failure::BrokenPipe => return end_by_broken_pipe(),
             Failure::Error(error) => error,
         };
         // Whoever read our output has had enough: no failure of ours.
@@ -63,6 +67,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::Error(error.into())
     }
+}
+
+/// Ends as a native program does that does not care about signals: by this one.
+///
+/// The standard library ignores the signal from the start, so whether the command was started with it ignored cannot
+/// be known.
+fn end_by_broken_pipe() -> ExitCode {
+    #[cfg(unix)]
+    {
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    }
+    // What a shell reports of that, where there is no such signal.
+    ExitCode::from(141)
 }
 
 /// The guest ran and was stopped: the reason on one line, then where.

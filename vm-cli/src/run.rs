@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
+#[cfg(unix)]
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +12,7 @@ use vm_engine::{
 };
 use vm_wasi::cap_std::ambient_authority;
 use vm_wasi::cap_std::fs::Dir;
-use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
+use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::cli::{RunArgs, Variable};
 use crate::limits::Limits;
@@ -132,6 +134,7 @@ fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCt
     let name = file.to_string_lossy();
     builder
         .inherit_stdio()
+        .end_on_broken_pipe(true)
         .arg(args.argv0.as_deref().unwrap_or(&name))
         .args(program_args)
         .envs(&environment(args)?);
@@ -139,6 +142,18 @@ fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCt
         let dir = Dir::open_ambient_dir(&preopen.host, ambient_authority())
             .with_context(|| format!("cannot open the directory `{}`", preopen.host))?;
         builder.preopened_dir(dir, &preopen.guest);
+    }
+    #[cfg(unix)]
+    for address in &args.tcplisten {
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("cannot listen at `{address}`"))?;
+        if args.verbose {
+            say(&format!(
+                "palisade: listening at {}",
+                listener.local_addr()?
+            ));
+        }
+        builder.preopened_socket(listener);
     }
     Ok(builder.build()?)
 }
@@ -183,6 +198,9 @@ fn explain(instance: &Instance, store: &Store<State>) {
 
 /// The guest came to an end other than by returning.
 pub(crate) fn ended(error: vm_engine::Error, file: &OsStr) -> Result<ExitCode, Failure> {
+    if error.is::<BrokenPipe>() {
+        return Err(Failure::BrokenPipe);
+    }
     match error.downcast_ref::<I32Exit>() {
         Some(exit) => Ok(ExitCode::from(exit.process_exit_code())),
         None if error.trap().is_some() || error.backtrace().is_some() => Err(error.into()),
