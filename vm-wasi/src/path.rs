@@ -218,7 +218,13 @@ pub(crate) fn path_remove_directory(
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
-    Ok(dir.remove_dir(path)?)
+    // Slashes at the end say that it is a directory, which it has to be. (cap-std would remove
+    // `.` in it, which is an error.)
+    let name = match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    };
+    Ok(dir.remove_dir(name)?)
 }
 
 /// `path_unlink_file`.

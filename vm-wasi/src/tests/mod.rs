@@ -1,6 +1,7 @@
 //! The calls against a real directory, without an engine: guest memory is an
 //! array here, and the calls are plain functions.
 
+mod conformance;
 mod files;
 mod poll;
 #[cfg(unix)]
