@@ -9,15 +9,15 @@ use cap_fs_ext::{
 };
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights};
+use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights, Version};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::fd::set_host_flags;
 use crate::memory::GuestMemory;
 use crate::stat;
-use crate::table::{Descriptor, Directory, Object};
+use crate::table::{Access, Descriptor, Directory, Object, OpenFile};
 
-/// The raw arguments of `path_open`, in the order of its signature.
+/// The raw arguments of `path_open`, in the order of its signature, but for the rights to pass on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathOpen {
     pub(crate) fd: u32,
@@ -26,7 +26,6 @@ pub(crate) struct PathOpen {
     pub(crate) path_len: u32,
     pub(crate) oflags: u32,
     pub(crate) rights_base: u64,
-    pub(crate) rights_inheriting: u64,
     pub(crate) fdflags: u32,
     pub(crate) opened: u32,
 }
@@ -45,35 +44,22 @@ pub(crate) fn path_open(
     let flags = FdFlags::from_guest(u16::try_from(args.fdflags).map_err(|_| Errno::Inval)?)?;
     memory.check(args.opened, 4)?;
 
-    // More than the directory passes on is not granted, and not an error: C
-    // libraries ask for all that an open mode may need.
-    let rights_base = Rights(args.rights_base).intersection(parent.rights_inheriting);
-    let rights_inheriting = Rights(args.rights_inheriting).intersection(parent.rights_inheriting);
+    // Of the rights asked for, those to read and to write say how to open; there are no others to be had or to be
+    // withheld, and so none to pass on.
+    let rights = Rights(args.rights_base);
     let request = Request {
         follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
         oflags,
         flags,
-        write: rights_base.intersects(
-            Rights::FD_WRITE
-                .union(Rights::FD_ALLOCATE)
-                .union(Rights::FD_FILESTAT_SET_SIZE),
-        ),
-        read: rights_base.intersects(Rights::FD_READ.union(Rights::FD_READDIR)),
+        access: Access {
+            read: rights.intersects(Rights::FD_READ.union(Rights::FD_READDIR)),
+            write: rights.intersects(Rights::WRITING),
+        },
     };
     let object = request.open(dir, path)?;
-    let (rights_base, rights_inheriting) = match &object {
-        Object::Directory(_) => (
-            rights_base.intersection(Rights::DIRECTORY),
-            rights_inheriting,
-        ),
-        _ => (rights_base.intersection(Rights::FILE), Rights::default()),
-    };
     let fd = ctx.table.push(Descriptor {
-        object,
         flags,
-        rights_base,
-        rights_inheriting,
-        preopen: None,
+        ..Descriptor::new(object, request.access)
     })?;
     memory.write_u32(args.opened, fd)
 }
@@ -83,8 +69,7 @@ struct Request {
     follow: bool,
     oflags: OFlags,
     flags: FdFlags,
-    read: bool,
-    write: bool,
+    access: Access,
 }
 
 impl Request {
@@ -96,7 +81,7 @@ impl Request {
         let metadata = file.metadata()?;
         let file = file.into_std();
         if metadata.is_dir() {
-            if self.write || self.oflags.contains(OFlags::TRUNC) {
+            if self.access.write || self.oflags.contains(OFlags::TRUNC) {
                 return Err(Errno::IsDir);
             }
             return Ok(Object::Directory(Directory {
@@ -109,7 +94,8 @@ impl Request {
         if self.flags.contains(FdFlags::APPEND) {
             set_host_flags(&file, self.flags)?;
         }
-        Ok(Object::File(file))
+        let regular = metadata.is_file();
+        Ok(Object::File(OpenFile { file, regular }))
     }
 
     fn open_directory(&self, dir: &Dir, path: &str) -> Result<Object, Errno> {
@@ -122,6 +108,10 @@ impl Request {
         } else {
             dir.open_dir_nofollow(path)?
         };
+        // What it is matters more: something else is `ENOTDIR`.
+        if self.access.write {
+            return Err(Errno::IsDir);
+        }
         Ok(Object::Directory(Directory { dir, listing: None }))
     }
 
@@ -129,11 +119,12 @@ impl Request {
         let create = self.oflags.contains(OFlags::CREAT);
         let exclusive = create && self.oflags.contains(OFlags::EXCL);
         let truncate = self.oflags.contains(OFlags::TRUNC);
+        let Access { read, write } = self.access;
         let mut options = OpenOptions::new();
         options
-            .write(self.write || truncate)
+            .write(write || truncate)
             // Without either, the descriptor still is good for its metadata.
-            .read(self.read || !(self.write || truncate))
+            .read(read || !(write || truncate))
             .truncate(truncate)
             .maybe_dir(true)
             .nonblock(self.flags.contains(FdFlags::NONBLOCK))
@@ -164,21 +155,19 @@ impl Request {
 pub(crate) fn path_filestat_get(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    fd: u32,
+    version: Version,
     lookup: u32,
-    path: u32,
-    path_len: u32,
+    at: At,
     result: u32,
 ) -> Result<(), Errno> {
-    let dir = ctx.table.get(fd)?.dir()?;
+    let (dir, path) = at.resolve(ctx, memory)?;
     let lookup = LookupFlags::from_guest(lookup)?;
-    let path = memory.string(path, path_len)?;
     let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
         dir.metadata(path)?
     } else {
         dir.symlink_metadata(path)?
     };
-    memory.write(result, &stat::of(&metadata).encode())
+    memory.write(result, &stat::of(&metadata).encode(version))
 }
 
 /// The raw arguments of `path_filestat_set_times`, in the order of its
@@ -229,7 +218,13 @@ pub(crate) fn path_remove_directory(
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
-    Ok(dir.remove_dir(path)?)
+    // Slashes at the end say that it is a directory, which it has to be. (cap-std would remove
+    // `.` in it, which is an error.)
+    let name = match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    };
+    Ok(dir.remove_dir(name)?)
 }
 
 /// `path_unlink_file`.

@@ -34,9 +34,10 @@ impl Listing {
             inode,
             file_type: FileType::Directory,
         };
-        // What `..` is lies outside of what the guest may see; C libraries
-        // accept a 0 here.
-        let mut entries = vec![own(".", stat::of(&dir.dir_metadata()?).inode), own("..", 0)];
+        // What `..` is lies outside of what the guest may see. It has the number of the
+        // directory itself: C libraries take a 0 for one that is unknown, and ask for `..`.
+        let inode = stat::of(&dir.dir_metadata()?).inode;
+        let mut entries = vec![own(".", inode), own("..", inode)];
         for entry in dir.entries()? {
             let entry = entry?;
             // A name that is no UTF-8 can't be passed in preview 1, so the
