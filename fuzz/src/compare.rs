@@ -60,57 +60,72 @@ struct Expected {
 ///
 /// The first difference, unless it is only in the bits of a NaN, which WebAssembly leaves open.
 pub fn check(case: &Case, counts: &mut Counts) -> Result<(), Difference> {
-    let Err(difference) = check_as_it_is(case, counts) else {
-        return Ok(());
-    };
-    let canonical = rewrite::canonical_nans(&case.wasm).map_err(|error| Difference {
-        mode: difference.mode.clone(),
-        text: format!(
-            "{} (and the module cannot be rewritten: {error})",
-            difference.text
-        ),
-    })?;
-    let canonical = Case {
-        wasm: canonical,
-        seed: case.seed,
-    };
-    match check_as_it_is(&canonical, &mut Counts::new()) {
-        Ok(()) => {
-            counts.add("differences in NaNs only", 1);
-            Ok(())
-        }
-        Err(_) => Err(difference),
+    match differences(case, counts, 1).pop() {
+        Some(difference) => Err(difference),
+        None => Ok(()),
     }
 }
 
-fn check_as_it_is(case: &Case, counts: &mut Counts) -> Result<(), Difference> {
-    let modes = modes::all().map_err(|error| Difference {
-        mode: "all".to_owned(),
-        text: format!("{error:#}"),
-    })?;
+/// Runs a module everywhere: how the first `most` modes differ that do, but for the bits of NaNs.
+pub fn differences(case: &Case, counts: &mut Counts, most: usize) -> Vec<Difference> {
+    let found = differences_as_it_is(case, counts, most);
+    if found.is_empty() {
+        return found;
+    }
+    let canonical = match rewrite::canonical_nans(&case.wasm) {
+        Ok(wasm) => Case {
+            wasm,
+            seed: case.seed,
+        },
+        // What cannot be read cannot have been accepted: this is a difference in itself.
+        Err(_) => return found,
+    };
+    if differences_as_it_is(&canonical, &mut Counts::new(), 1).is_empty() {
+        counts.add("differences in NaNs only", 1);
+        return Vec::new();
+    }
+    found
+}
+
+fn differences_as_it_is(case: &Case, counts: &mut Counts, most: usize) -> Vec<Difference> {
+    let everywhere = |text: String| {
+        vec![Difference {
+            mode: "all modes".to_owned(),
+            text,
+        }]
+    };
+    let modes = match modes::all() {
+        Ok(modes) => modes,
+        Err(error) => return everywhere(format!("{error:#}")),
+    };
     let theirs = match oracle::module(&case.wasm) {
         Ok(module) => module,
         Err(error) => {
             counts.add("modules refused by the oracle", 1);
             counts.example("refused by the oracle", || format!("{error:#}"));
-            return Ok(());
+            return Vec::new();
         }
     };
     counts.add("modules", 1);
-    let script = Script::new(&compile(&modes[0], &case.wasm)?, case.seed);
-    let Some(expected) = expect(&theirs, &script, counts) else {
-        return Ok(());
+    let script = match compile(&modes[0], &case.wasm) {
+        Ok(module) => Script::new(&module, case.seed),
+        Err(difference) => return vec![difference],
     };
-    for mode in modes {
+    let Some(expected) = expect(&theirs, &script, counts) else {
+        return Vec::new();
+    };
+    let check = |mode: &Mode| -> Result<(), Difference> {
         let module = compile(mode, &case.wasm)?;
         check_mode(mode, &module, &script, &expected, counts)?;
         // Once more: all code is there already, and hot.
         if fastrand::Rng::with_seed(case.seed).u8(..4) == 0 {
             check_mode(mode, &module, &script, &expected, counts)?;
         }
-        counts.mode(&mode.name).functions += module.code_size().functions as u64;
-    }
-    Ok(())
+        counts.mode(&mode.name).functions += u64::from(module.code_size().functions);
+        Ok(())
+    };
+    let found = modes.iter().map(check).filter_map(Result::err);
+    found.take(most).collect()
 }
 
 fn compile(mode: &Mode, wasm: &[u8]) -> Result<Module, Difference> {

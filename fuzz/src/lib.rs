@@ -11,6 +11,8 @@ pub mod modes;
 pub mod oracle;
 pub mod rewrite;
 pub mod script;
+#[cfg(feature = "shrink")]
+pub mod shrink;
 pub mod targets;
 pub mod value;
 pub mod vm;

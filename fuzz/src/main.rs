@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use palisade_fuzz::compare::Case;
+use palisade_fuzz::compare::{self, Case};
 use palisade_fuzz::counts::Counts;
 #[cfg(feature = "wasi")]
 use palisade_fuzz::csmith;
 use palisade_fuzz::drive::{self, Budget, Plan};
-use palisade_fuzz::targets::{self, Finding, Target, differential};
+#[cfg(feature = "shrink")]
+use palisade_fuzz::shrink;
+use palisade_fuzz::targets::{self, Finding, Target};
 
 /// Random cases for Palisade, against Wasmtime or a model.
 #[derive(Parser)]
@@ -84,6 +86,17 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Make a module smaller for as long as it still differs.
+    #[cfg(feature = "shrink")]
+    Shrink {
+        /// The file.
+        file: PathBuf,
+        /// The seed of calls and arguments.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Where the smaller module goes.
+        output: PathBuf,
+    },
 }
 
 fn main() -> Result<ExitCode> {
@@ -149,9 +162,19 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Module { file, seed } => {
             let wasm = wat::parse_file(&file)?;
             let mut counts = Counts::new();
-            let found = report(differential::check(&Case { wasm, seed }, &mut counts));
-            print!("{counts}\n{}", counts.details());
-            found
+            let found = compare::differences(&Case { wasm, seed }, &mut counts, usize::MAX);
+            for difference in &found {
+                println!("{difference}");
+            }
+            println!("{counts}");
+            found.len() as u64
+        }
+        #[cfg(feature = "shrink")]
+        Command::Shrink { file, seed, output } => {
+            let wasm = shrink::shrink(wat::parse_file(&file)?, seed)?;
+            std::fs::write(&output, wasm)
+                .with_context(|| format!("cannot write {}", output.display()))?;
+            0
         }
     };
     Ok(ExitCode::from(u8::from(found > 0)))
