@@ -2,115 +2,13 @@
 
 mod common;
 
-use common::shapes::{RICH, RandomShapes};
-use common::{Outcome, eval, generate, oracle};
-use vm_translate::{
-    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
-};
+use common::compare::{Program, Tiers};
+use common::generate;
 
-fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Function> {
-    let some = |offset: u64, _: u32| offset < 8;
-    let options = TranslateOptions {
-        shapes,
-        unchecked: unchecked.then_some(&some),
-    };
-    (module.imported_funcs()..module.func_count())
-        .map(|func| {
-            let function = module.translate(func, &options).unwrap();
-            if let Err(broken) = check(module, &function, shapes) {
-                panic!("{broken}\n{}", function.listing(module));
-            }
-            function
-        })
-        .collect()
-}
-
-/// Puts those functions into the baseline tier that it has, and answers what they were.
-fn to_baseline(
-    module: &Module,
-    shapes: &dyn Shapes,
-    unchecked: bool,
-    functions: &mut [Function],
-) -> Vec<Option<Function>> {
-    let some = |offset: u64, _: u32| offset < 8;
-    let unchecked = unchecked.then_some(&some as &dyn Fn(u64, u32) -> bool);
-    let options = TranslateOptions { shapes, unchecked };
-    let optimized = functions.iter_mut().map(|function| {
-        let translated = module.translate_baseline(function.index(), &options);
-        let baseline = translated.unwrap()?;
-        if let Err(broken) = check(module, &baseline, shapes) {
-            panic!("{broken}\n{}", baseline.listing(module));
-        }
-        Some(std::mem::replace(function, baseline))
-    });
-    optimized.collect()
-}
-
-/// What has to be the same: a trap has no results, but everything before it has happened.
-fn same(expected: &Outcome, found: &Outcome) -> bool {
-    expected == found
-}
-
-fn random_shapes(seed: u64) -> RandomShapes {
-    let mut random = generate::Random::new(seed ^ 0xabcd);
-    RandomShapes {
-        seed,
-        share: random.below(101) as u64,
-        operators: random.below(5),
-        registers: Registers {
-            pinned_ints: random.below(5) as u8,
-            temp_ints: random.below(4) as u8,
-            pinned_floats: random.below(4) as u8,
-            temp_floats: random.below(3) as u8,
-        },
-    }
-}
-
-/// Runs a program in both tiers with several sets of shapes. Answers how many functions it has, and how
-/// many of them the baseline tier has.
-fn run_seed(seed: u64, text: &str) -> (usize, usize) {
-    let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
-    let module = Module::new(bytes, &Features::default())
-        .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
-    let (expected, trapped_at) = oracle::run(&module, 2, &[]);
-    let chosen = [
-        random_shapes(seed),
-        random_shapes(seed.wrapping_add(1 << 40)),
-    ];
-    let sets: [&dyn Shapes; 4] = [&PlainShapes, &RICH, &chosen[0], &chosen[1]];
-    let unchecked = seed.is_multiple_of(2);
-    let mut tiers = (0, 0);
-    for (shapes, is_baseline) in sets.into_iter().flat_map(|set| [(set, false), (set, true)]) {
-        let registers = shapes.registers();
-        let mut functions = translate(&module, shapes, unchecked);
-        let (found, at) = if is_baseline {
-            let optimized = to_baseline(&module, shapes, unchecked, &mut functions);
-            tiers = (functions.len(), optimized.iter().flatten().count());
-            eval::run_tiers(&module, &functions, &optimized, registers, 2)
-        } else {
-            eval::run(&module, &functions, registers, 2)
-        };
-        let place = match (at, trapped_at) {
-            (Some(at), Some(expected)) => at == expected,
-            _ => true,
-        };
-        if !same(&expected, &found) || !place {
-            for function in &functions {
-                println!("{}", function.listing(&module));
-            }
-            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
-            panic!(
-                "seed {seed}: expected {:?} at {trapped_at:x?}, found {:?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
-                expected.result,
-                found.result,
-                expected.globals,
-                found.globals,
-                expected.host_calls,
-                found.host_calls,
-                expected.memories == found.memories,
-            );
-        }
-    }
+/// Runs a program by every translation.
+fn run_seed(seed: u64, text: &str) -> Tiers {
+    // The function without parameters comes after what is imported.
+    let (_, tiers) = Program::new(format!("seed {seed}"), text, seed).run(2);
     tiers
 }
 
@@ -134,13 +32,13 @@ fn random_programs_do_the_same_after_translation() {
 
 #[test]
 fn random_programs_do_the_same_in_both_tiers() {
-    let (mut functions, mut in_baseline) = (0, 0);
     for seed in seeds() {
-        let (all, baseline) = run_seed(seed, &generate::baseline_module(seed));
-        functions += all;
-        in_baseline += baseline;
+        let tiers = run_seed(seed, &generate::baseline_module(seed));
+        assert_eq!(
+            tiers.in_baseline, tiers.functions,
+            "seed {seed}: some have to do without a baseline"
+        );
     }
-    assert_eq!(in_baseline, functions, "some have to do without a baseline");
 }
 
 #[test]

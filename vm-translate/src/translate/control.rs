@@ -261,8 +261,10 @@ impl<'a> Translator<'a> {
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
         for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.given_up = self.frames[frame].height..index;
             self.emit_entry(index, place);
         }
+        self.given_up = 0..0;
     }
 
     /// The results of a function go to where its parameters and locals are: those that a later
@@ -287,8 +289,10 @@ impl<'a> Translator<'a> {
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
         for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.given_up = self.frames[frame].height..index;
             self.copy_entry(index, place);
         }
+        self.given_up = 0..0;
     }
 
     // Branches.
@@ -411,6 +415,7 @@ impl<'a> Translator<'a> {
             count: depths.len() as u32,
         };
         self.lower_entries(root, index..index + 1);
+        self.stack.truncate(index);
         for depth in order {
             let frame = self.target(depth);
             self.out.bind(ways[&depth]);

@@ -1,5 +1,7 @@
 //! From trees to instructions that the executor has a handler for.
 
+mod copy;
+
 use std::ops::Range;
 
 use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot};
@@ -7,9 +9,10 @@ use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
 use super::Translator;
-use super::expr::{self, Expr, Term};
+use super::expr::{self, Term};
 use super::labels::Labels;
 use super::registers::Temps;
+use copy::Expr;
 
 /// The shape of an instruction.
 #[derive(Clone, Copy)]
@@ -175,10 +178,25 @@ impl Translator<'_> {
         self.out.whole(root, &[], Shape::unknown(key), self.offset);
     }
 
+    /// Emits `root` on the values of some adjacent entries, which stay on the stack, by way of a copy of
+    /// their trees that is taken apart.
+    pub(super) fn lower_copy(&mut self, root: Root, entries: Range<usize>) {
+        let mut expr = Expr::new();
+        for (index, wanted) in entries.clone().zip(root.operands()) {
+            let symbols = self.stack.symbols(index, *wanted);
+            expr.add(self.stack.terms(index), symbols, *wanted);
+        }
+        self.scratch = self.stack.end().max(self.reserved);
+        let live = self.stack.temps_except(entries.clone());
+        let before = self.out.insts.len();
+        self.lower(root, &mut expr, live);
+        self.check_undisturbed(self.out.insts.len() - before, entries);
+    }
+
     /// Emits what `root` does with the values of `expr`, in as few instructions as the shapes
     /// allow. `live` are the temporaries that other entries still need; slots from
     /// `self.scratch` up are free.
-    pub(super) fn lower(&mut self, root: Root, expr: &mut Expr, live: Temps) {
+    fn lower(&mut self, root: Root, expr: &mut Expr, live: Temps) {
         loop {
             if let Some(key) = expr.key(&root)
                 && let Some(found) = self.shapes.find(key)
@@ -198,7 +216,7 @@ impl Translator<'_> {
     }
 
     /// Emits a part of what no shape does whole. Returns whether anything is left.
-    pub(super) fn lower_part(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
+    fn lower_part(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
         !self.via_other_place(root, expr, live)
             && (self.split(root, expr, live) || self.move_leaf(root, expr, live))
     }

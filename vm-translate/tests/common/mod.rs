@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+pub mod compare;
 pub mod eval;
 pub mod generate;
 pub mod numeric;
@@ -99,8 +100,16 @@ impl State {
                 }
             }
         }
+        let mut memories: Vec<Vec<u8>> = pages.map(|pages| vec![0; pages * PAGE]).collect();
+        for segment in module.data_segments() {
+            if let vm_translate::DataMode::Active { memory, offset } = &segment.mode {
+                let start = constant(offset) as usize;
+                let bytes = &module.bytes()[segment.bytes.clone()];
+                memories[*memory as usize][start..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
         State {
-            memories: pages.map(|pages| vec![0; pages * PAGE]).collect(),
+            memories,
             memory64: module.memories().iter().map(|ty| ty.memory64).collect(),
             globals: globals
                 .map(|global| constant(module.global_init(global).unwrap()))
