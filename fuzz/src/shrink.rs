@@ -22,10 +22,7 @@ pub fn shrink(wasm: Vec<u8>, seed: u64) -> Result<Vec<u8>> {
     };
     let first = modes(&wasm);
     ensure!(!first.is_empty(), "there is no difference");
-    let mut shrinking = WasmShrink::default();
-    shrinking.attempts(ATTEMPTS).allow_empty(false);
-    let shrunk = shrinking.run(wasm, &mut |wasm: &[u8]| {
-        Ok(modes(wasm).iter().any(|mode| first.contains(mode)))
-    });
+    let predicate = |wasm: &[u8]| Ok(modes(wasm).iter().any(|mode| first.contains(mode)));
+    let shrunk = WasmShrink::default().attempts(ATTEMPTS).run(wasm, predicate);
     Ok(shrunk.map_err(|error| anyhow!("{error:#}"))?.output)
 }
