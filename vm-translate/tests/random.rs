@@ -1,9 +1,22 @@
 //! Random programs mean the same before and after translation, whatever the shapes.
+//!
+//! What they find tells whether they are any good. Translation once had two faults that they missed; now they
+//! find each in seconds (one core, a release build, four ranges of seeds):
+//!
+//! - a value that was on the stack at a label and then teed was not saved when the local was set: after 34 to 87
+//!   programs, 0.2 to 0.4 s;
+//! - a vector that waited in a register, for the address of what is loaded into one of its lanes: after 96 to 829
+//!   programs, 0.4 to 2.7 s.
+//!
+//! So a change here that makes them miss either (undo `Stack::set_leaf`'s widening of the window; truncate the
+//! vector before the address is computed in `load_lane`) makes them worse.
 
 mod common;
 
+use std::collections::HashSet;
+
 use common::compare::{Program, Tiers};
-use common::generate;
+use common::{generate, oracle};
 
 /// Runs a program by every translation.
 fn run_seed(seed: u64, text: &str) -> Tiers {
@@ -12,7 +25,7 @@ fn run_seed(seed: u64, text: &str) -> Tiers {
     tiers
 }
 
-/// Those to try: more with PALISADE_SEEDS=first..last.
+/// The numbers of those to try. For a longer run: PALISADE_SEEDS=first..last, some hundred a second in a release build.
 fn seeds() -> std::ops::Range<u64> {
     match std::env::var("PALISADE_SEEDS") {
         Ok(range) => {
@@ -43,16 +56,14 @@ fn random_programs_do_the_same_in_both_tiers() {
 
 #[test]
 fn programs_have_instructions_of_every_proposal() {
-    let all: String = (0..200).map(generate::module).collect();
+    let all: String = (0..400).map(generate::module).collect();
     for text in [
         "v128.load ",
         "v128.store ",
-        "v128.load16_lane",
         "i8x16.shuffle",
-        "i32x4.mul",
-        "v128.any_true",
         "return_call ",
         "return_call_indirect",
+        "call_indirect 1",
         "i64.add128",
         "i64.mul_wide_s",
         "(memory i64 1)",
@@ -61,8 +72,32 @@ fn programs_have_instructions_of_every_proposal() {
         "memory.grow 2",
         "i32.store 1",
         "i64.load 2",
+        "v128.load64_lane 2",
         "(i32.mul (i32.const 3)",
     ] {
         assert!(all.contains(text), "no program has {text}");
     }
+    for bits in [8, 16, 32, 64] {
+        for access in ["load", "store"] {
+            let text = format!("v128.{access}{bits}_lane 0 ");
+            assert!(all.contains(&text), "no program has {text}");
+        }
+    }
+    let words: HashSet<&str> = all.split_whitespace().collect();
+    let missing: Vec<&str> = generate::operators()
+        .filter(|text| !words.contains(text))
+        .collect();
+    assert!(missing.is_empty(), "no program has {missing:?}");
+}
+
+/// What comes after a trap is not compared.
+#[test]
+fn programs_seldom_trap() {
+    let trapped = (0..200).filter(|seed| {
+        let text = generate::module(*seed);
+        let program = Program::new(format!("seed {seed}"), &text, *seed);
+        oracle::run(&program.module, 2, &[]).0.result.is_err()
+    });
+    let trapped = trapped.count();
+    assert!((5..40).contains(&trapped), "{trapped} of 200");
 }

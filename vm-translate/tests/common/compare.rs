@@ -114,18 +114,30 @@ impl Program<'_> {
             let (name, text, chosen) = (&self.name, self.text, &self.chosen);
             println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
             panic!(
-                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
+                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {:x?}",
                 expected.result,
                 found.result,
                 expected.globals,
                 found.globals,
                 expected.host_calls,
                 found.host_calls,
-                expected.memories == found.memories,
+                difference(&expected, &found),
             );
         }
         (expected, tiers)
     }
+}
+
+/// The first byte of memory that is different: which memory, its address, what it should be and what it is.
+fn difference(expected: &Outcome, found: &Outcome) -> Option<(usize, usize, u8, u8)> {
+    let memories = expected.memories.iter().zip(&found.memories).enumerate();
+    memories
+        .into_iter()
+        .find_map(|(memory, (expected, found))| {
+            let mut bytes = expected.iter().zip(found).enumerate();
+            let (at, (expected, found)) = bytes.find(|(_, (expected, found))| expected != found)?;
+            Some((memory, at, *expected, *found))
+        })
 }
 
 fn random_shapes(seed: u64) -> RandomShapes {

@@ -347,9 +347,9 @@ impl Eval<'_> {
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
-            Root::CallIndirect { ty, base, .. } => {
+            Root::CallIndirect { table, ty, base } => {
                 let index = self.tree(&mut nodes, Ty::I32, frame)?;
-                let func = self.indirect(ty, index)?;
+                let func = self.indirect(table, ty, index)?;
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
@@ -392,11 +392,16 @@ impl Eval<'_> {
                     args: args as usize,
                 })
             }
-            Root::ReturnCallIndirect { ty, base, args, .. } => {
+            Root::ReturnCallIndirect {
+                table,
+                ty,
+                base,
+                args,
+            } => {
                 let from = frame + (base + FRAME_HEADER) as usize;
                 let index = clean(self.get(from + args as usize, Ty::I32), Ty::I32);
                 Flow::Tail(Tail {
-                    func: self.indirect(ty, index)?,
+                    func: self.indirect(table, ty, index)?,
                     from,
                     args: args as usize,
                 })
@@ -438,7 +443,7 @@ impl Eval<'_> {
                 return self.state.copy(imm[0], imm[1], args);
             }
             RuntimeOp::RefFunc => Value::from(imm[0]) + 1,
-            RuntimeOp::TableSize => self.state.table.len() as Value,
+            RuntimeOp::ClampIndex => arg(0, Ty::I64).min(u32::MAX.into()),
             RuntimeOp::I64Add128 | RuntimeOp::I64Sub128 => {
                 let (a, b) = (self.get(at, Ty::V128), self.get(at + 2, Ty::V128));
                 let sum = match op {
@@ -471,8 +476,8 @@ impl Eval<'_> {
         }
     }
 
-    fn indirect(&self, ty: u32, index: Value) -> Result<u32, Trap> {
-        let entry = self.state.table.get(index as usize);
+    fn indirect(&self, table: u32, ty: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.tables[table as usize].get(index as usize);
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;

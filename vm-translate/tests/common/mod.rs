@@ -79,7 +79,7 @@ pub struct State {
     /// Of every memory, whether its addresses have 64 bits.
     pub memory64: Vec<bool>,
     pub globals: Vec<Value>,
-    pub table: Vec<Option<u32>>,
+    pub tables: Vec<Vec<Option<u32>>>,
     pub host_calls: Vec<Vec<Value>>,
 }
 
@@ -90,13 +90,13 @@ impl State {
     pub fn new(module: &vm_translate::Module) -> State {
         let pages = module.memories().iter().map(|ty| ty.minimum as usize);
         let globals = 0..module.globals().len() as u32;
-        let size = module.tables().first().map_or(0, |ty| ty.minimum);
-        let mut table = vec![None; size as usize];
+        let sizes = module.tables().iter().map(|ty| ty.minimum as usize);
+        let mut tables: Vec<Vec<Option<u32>>> = sizes.map(|size| vec![None; size]).collect();
         for segment in module.elem_segments() {
-            if let vm_translate::ElemMode::Active { offset, .. } = &segment.mode {
+            if let vm_translate::ElemMode::Active { table, offset } = &segment.mode {
                 let start = constant(offset) as usize;
                 for (at, item) in segment.items.iter().enumerate() {
-                    table[start + at] = (constant(item) as u32).checked_sub(1);
+                    tables[*table as usize][start + at] = (constant(item) as u32).checked_sub(1);
                 }
             }
         }
@@ -114,7 +114,7 @@ impl State {
             globals: globals
                 .map(|global| constant(module.global_init(global).unwrap()))
                 .collect(),
-            table,
+            tables,
             host_calls: Vec::new(),
         }
     }

@@ -215,8 +215,8 @@ impl Oracle<'_> {
         Ok(stack.split_off(stack.len() - results))
     }
 
-    fn indirect(&self, type_index: u32, index: Value) -> Result<u32, Trap> {
-        let entry = self.state.table.get(index as usize);
+    fn indirect(&self, table: u32, type_index: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.tables[table as usize].get(index as usize);
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;
@@ -309,8 +309,11 @@ impl Oracle<'_> {
                     stack.extend(self.call(function_index, args)?);
                     Some(Exit::Branch(u32::MAX / 2))
                 }
-                Operator::ReturnCallIndirect { type_index, .. } => {
-                    let func = self.indirect(type_index, stack.pop().unwrap())?;
+                Operator::ReturnCallIndirect {
+                    type_index,
+                    table_index,
+                } => {
+                    let func = self.indirect(table_index, type_index, stack.pop().unwrap())?;
                     let params = self.module.func_type(func).params().len();
                     let args = stack.split_off(stack.len() - params);
                     stack.extend(self.call(func, args)?);
@@ -454,14 +457,16 @@ impl Oracle<'_> {
                 let args = [args[0], args[1], args[2]];
                 self.state.copy(dst_mem, src_mem, args)?;
             }
-            Operator::TableSize { .. } => stack.push(self.state.table.len() as Value),
             Operator::Call { function_index } => {
                 let params = self.module.func_type(function_index).params().len();
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(function_index, args)?);
             }
-            Operator::CallIndirect { type_index, .. } => {
-                let func = self.indirect(type_index, stack.pop().unwrap())?;
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => {
+                let func = self.indirect(table_index, type_index, stack.pop().unwrap())?;
                 let params = self.module.func_type(func).params().len();
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(func, args)?);
