@@ -235,11 +235,10 @@ impl Initializer<'_> {
         for index in 0..self.module.tables().len() as u32 {
             if let Some(expr) = self.module.table_init(index) {
                 let value = self.eval(expr)?;
-                let id = self.world.instance_table(self.id, index);
-                for element in 0..self.world.table_size(id) {
-                    self.world
-                        .table_set(id, element, value)
-                        .map_err(Error::new)?;
+                // What is null is so already, and takes no memory.
+                if value != low::Val::zero(value.ty()) {
+                    let id = self.world.instance_table(self.id, index);
+                    self.world.table_fill(id, value).map_err(Error::new)?;
                 }
             }
         }
