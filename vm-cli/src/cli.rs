@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -165,6 +166,12 @@ pub(crate) struct LimitArgs {
     /// The most elements that a table of the guest may have
     #[arg(long, value_name = "N")]
     pub(crate) max_table_elements: Option<usize>,
+
+    /// Stops the guest after so long: 10, 10s, 500ms, 2m or 1h
+    ///
+    /// It counts from when the guest begins to run. The guest ends as by a trap.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Options of `palisade profile`.
@@ -353,6 +360,24 @@ fn preload(text: &str) -> Result<Preload, String> {
     }
 }
 
+/// A length of time: a number of seconds, or one with a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [
+        ("ms", 0.001),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("", 1.0),
+    ];
+    let found = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    found
+        .and_then(|(number, seconds)| Some(number.parse::<f64>().ok()? * seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a length of time, like 10s, 500ms, 2m or 1h".to_owned())
+}
+
 /// A number of bytes, with K, M or G for a power of 1024.
 fn size(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.char_indices().last() {
@@ -414,6 +439,27 @@ mod tests {
             ("1G", 1 << 30),
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, milliseconds) in [
+            ("10", 10_000),
+            ("2s", 2000),
+            ("1.5s", 1500),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "s", "-1", "1d", "nan", "inf", "1e300h", "1 s s"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

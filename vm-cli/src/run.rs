@@ -17,6 +17,7 @@ use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 use crate::cli::{RunArgs, Variable};
 use crate::limits::Limits;
 use crate::output::{Failure, print, say};
+use crate::timer::Timer;
 use crate::{host, imports, invoke};
 
 /// The function by which a WASI program starts, and what some linkers call it.
@@ -87,6 +88,13 @@ pub(crate) fn run_module(
     vm_wasi::add_to_linker(&mut linker, |state: &mut State| &mut state.wasi)?;
     let mut store = Store::try_new(engine, state)?;
     store.limiter(|state| &mut state.limits);
+    let _timer = match args.limits.timeout {
+        Some(limit) => {
+            let timer = Timer::start(store.interrupt_handle()?, limit);
+            Some(timer.context("--timeout needs a thread")?)
+        }
+        None => None,
+    };
     if let Some(code) =
         imports::define_all(&mut linker, &mut store, &preloaded, args.unknown_imports)?
     {

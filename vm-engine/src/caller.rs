@@ -31,10 +31,6 @@ impl<'a, T: 'static> Caller<'a, T> {
         self.store.engine()
     }
 
-    pub(crate) fn is_asked_to_end(&self) -> bool {
-        self.store.opaque().world().is_asked_to_end()
-    }
-
     /// An export of the instance that called. `None` if it has none of that name, or if the host
     /// function was called by the host itself.
     pub fn get_export(&mut self, name: &str) -> Option<Extern> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::error::{ConfigError, Error, Result};
 use crate::low::{self, Interrupt};
-use crate::store::{AsContextMut, Store, StoreContextMut};
+use crate::store::{AsContext, AsContextMut, Store, StoreContextMut};
 
 /// Stops what a store's guests are doing, from any thread: see [`Store::interrupt_handle`].
 #[derive(Clone)]
@@ -19,7 +19,8 @@ impl InterruptHandle {
     /// What the guest has done until then stays done, and the store can be used as before. A call that begins
     /// later is not meant. Of calls one inside the other, through host functions, all are: each ends as soon as it
     /// runs guest code again. A host function is not cut through, but a system call in which it waits is
-    /// ended (`EINTR`) where a signal is sent; [`Caller::is_interrupted`] tells it why.
+    /// ended (`EINTR`) where a signal is sent; [`Caller::is_interrupted`] tells it why. One that is just about to
+    /// begin to wait is not: who has to be sure asks again as long as the answer is that there is a call.
     pub fn interrupt(&self) -> bool {
         self.0.request()
     }
@@ -28,6 +29,26 @@ impl InterruptHandle {
 impl fmt::Debug for InterruptHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InterruptHandle").finish_non_exhaustive()
+    }
+}
+
+/// Whether the call that a host function is part of has been asked to end: for host functions that wait, and may be woken
+/// when it is. See [`Caller::interruption`].
+#[derive(Clone)]
+pub struct Interruption(Arc<Interrupt>);
+
+impl Interruption {
+    /// Whether it has.
+    pub fn is_requested(&self) -> bool {
+        self.0.is_pending()
+    }
+}
+
+impl fmt::Debug for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Interruption")
+            .field(&self.is_requested())
+            .finish()
     }
 }
 
@@ -85,7 +106,14 @@ impl<T> Caller<'_, T> {
     /// Whether the call that this host function is part of has been asked to end: it ends when the host function returns.
     /// One that waits for something should return then, with any error.
     pub fn is_interrupted(&self) -> bool {
-        self.is_asked_to_end()
+        self.as_context().opaque().world().is_asked_to_end()
+    }
+
+    /// The same, to be asked while the store is borrowed by something else.
+    pub fn interruption(&self) -> Interruption {
+        Interruption(Arc::clone(
+            self.as_context().opaque().world().interruption(),
+        ))
     }
 }
 

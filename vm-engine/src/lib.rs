@@ -41,7 +41,7 @@ pub use error::{
 pub use externs::{Export, Extern};
 pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
 pub use host::{IntoFunc, WasmRet};
-pub use interrupt::InterruptHandle;
+pub use interrupt::{InterruptHandle, Interruption};
 pub use limits::{
     DEFAULT_INSTANCE_LIMIT, DEFAULT_MEMORY_LIMIT, DEFAULT_TABLE_LIMIT, ResourceLimiter,
     StoreLimits, StoreLimitsBuilder,

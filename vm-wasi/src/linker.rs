@@ -166,11 +166,6 @@ fn define<T: 'static>(
         path_unlink_file(fd: u32, path: u32, path_len: u32)
             |ctx, memory| path::path_unlink_file(ctx, memory, At { fd, path, path_len });
 
-        poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
-            |ctx, memory| poll::poll_oneoff(ctx, memory, version, PollOneoff {
-                subscriptions, events, count, result,
-            });
-
         sock_recv(fd: u32, vecs: u32, count: u32, flags: u32, len: u32, out: u32)
             |ctx, memory| {
                 sock::sock_recv(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len, out)
@@ -178,6 +173,30 @@ fn define<T: 'static>(
         sock_send(fd: u32, vecs: u32, count: u32, flags: u32, len: u32)
             |ctx, memory| sock::sock_send(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len);
     }
+
+    // It waits, and is woken when the host wants the guest to end.
+    linker.func_wrap(
+        version.module(),
+        "poll_oneoff",
+        move |mut caller: Caller<'_, T>,
+              subscriptions: u32,
+              events: u32,
+              count: u32,
+              result: u32| {
+            let interruption = caller.interruption();
+            with_memory("poll_oneoff", &mut caller, get, |ctx, memory| {
+                ctx.waiter.set_interruption(interruption);
+                let args = PollOneoff {
+                    subscriptions,
+                    events,
+                    count,
+                    result,
+                };
+                poll::poll_oneoff(ctx, memory, version, args)
+            })
+            .map(status)
+        },
+    )?;
 
     /// The same for functions that take no pointer, and so need no memory.
     macro_rules! functions_without_memory {

@@ -94,6 +94,9 @@ impl List {
             if plan.is_over || !found.is_empty() {
                 return Ok(found);
             }
+            if ctx.waiter.is_interrupted() {
+                return Err(Errno::Intr);
+            }
             // Only now does time pass for a clock that has none of its own.
             let timeout = plan.next.map(|(timer, left)| ctx.clocks.wait(&timer, left));
             let found = ctx.waiter.ask(&mut ctx.table, &plan.interests, timeout)?;

@@ -349,6 +349,12 @@ impl World {
         self.interrupt.is_pending()
     }
 
+    /// What [`World::is_asked_to_end`] looks at. By this alone nobody can be sure to reach a run: that takes
+    /// [`World::interrupt`].
+    pub fn interruption(&self) -> &Arc<Interrupt> {
+        &self.interrupt
+    }
+
     /// The regions at which a fault of a guest of this machine is a trap.
     fn regions(&mut self) -> &mut RegionSet {
         // SAFETY: allocated in `with_executor`, freed when the world is dropped, and reached only from here
