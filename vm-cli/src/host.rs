@@ -37,8 +37,16 @@ pub(crate) fn with_enough_stack(run: fn() -> ExitCode) -> ExitCode {
 /// What the command itself needs besides what a module needs, in bytes.
 pub(crate) const START: usize = 4 << 20;
 
-/// How many bytes of memory a module may take for each of its own: parsed, validated, translated for speed.
-const PER_BYTE: usize = 48;
+/// How many bytes of memory a module may take for each of its own: parsed, validated, translated for speed. (Text of
+/// many small functions takes 9, a binary of such that are all hot 14.)
+const PER_BYTE: usize = 16;
+
+/// What listings take besides, in bytes: the names of all handlers.
+pub(crate) const LISTING: usize = 64 << 20;
+/// What counting takes besides, in bytes.
+pub(crate) const COUNTING: usize = 16 << 20;
+/// What choosing shapes takes besides, in bytes.
+pub(crate) const CHOOSING: usize = 256 << 20;
 
 /// How many bytes a module of that size may take, besides its memories and tables.
 pub(crate) fn needed_for(module: &[u8]) -> usize {

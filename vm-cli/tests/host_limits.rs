@@ -51,20 +51,23 @@ fn loads(shell: &str) -> bool {
     output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("not found")
 }
 
-/// Runs a file in every mode after a shell command: it ends well, or with one line that says why not.
+/// Runs a command line after a shell command: it ends well, or with one line that says why not.
+fn ends_well(shell: &str, args: &[&str], expected: &str) {
+    let output = after(shell, args);
+    let signal = output.status.signal();
+    let run = Run::of(output);
+    let what = format!("{shell}: {args:?}: {run:?}");
+    assert_eq!(signal, None, "{what}");
+    match run.status {
+        Some(0) => assert!(run.stdout.starts_with(expected), "{what}"),
+        Some(1) => run.assert_one_line(1),
+        _ => panic!("{what}"),
+    }
+}
+
 fn ends_well_in_every_mode(shell: &str, file: &str, expected: &str) {
     for mode in MODES {
-        let args = [&["run"][..], &mode, &[file]].concat();
-        let output = after(shell, &args);
-        let signal = output.status.signal();
-        let run = Run::of(output);
-        let what = format!("{shell}: {mode:?}: {run:?}");
-        assert_eq!(signal, None, "{what}");
-        match run.status {
-            Some(0) => assert!(run.stdout.starts_with(expected), "{what}"),
-            Some(1) => run.assert_one_line(1),
-            _ => panic!("{what}"),
-        }
+        ends_well(shell, &[&["run"][..], &mode, &[file]].concat(), expected);
     }
 }
 
@@ -190,7 +193,22 @@ fn processes() {
     sweep(&example("hello.wasm"), "Hello", limits.map(pair));
 }
 
-/// The limits of the command line and of the host mean growth that fails, and programs that are not begun.
+#[test]
+fn other_commands() {
+    let hello = example("hello.wasm");
+    let limits = [
+        1100, 2000, 4400, 5000, 9000, 14_000, 30_000, 50_000, 60_000, 75_000, 200_000,
+    ];
+    for (shell, control) in memory("d", limits) {
+        if loads(&control) {
+            ends_well(&shell, &["strategy"], "");
+            ends_well(&shell, &["--help"], "");
+            ends_well(&shell, &["explore", &hello], "; ");
+            ends_well(&shell, &["profile", &hello], "Hello");
+        }
+    }
+}
+
 #[test]
 fn what_is_refused_is_said() {
     let output = after("ulimit -d 4000", &["run", &example("hello.wasm")]);

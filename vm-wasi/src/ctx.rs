@@ -167,7 +167,7 @@ impl WasiCtxBuilder {
     ///
     /// They are used as they are, without buffers: the guest takes from standard input what it asks for and no more,
     /// and what it writes is written at once. So what the host has written to [`std::io::stdout`] and not yet flushed
-    /// may come later than what the guest writes.
+    /// may come later than what the guest writes, and what [`std::io::stdin`] has read ahead is the host's.
     pub fn inherit_stdio(&mut self) -> &mut WasiCtxBuilder {
         self.inherit_stdin().inherit_stdout().inherit_stderr()
     }

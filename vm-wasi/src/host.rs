@@ -309,10 +309,16 @@ fn kind(fd: BorrowedFd<'_>) -> Kind {
         Ok(_) => FileType::SocketStream,
         Err(_) => return Kind::Stream,
     };
-    match sockopt::socket_acceptconn(fd) {
-        Ok(true) => Kind::Listener(file_type),
-        _ => Kind::Socket(file_type),
+    if listens(fd) {
+        Kind::Listener(file_type)
+    } else {
+        Kind::Socket(file_type)
     }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn listens(socket: BorrowedFd<'_>) -> bool {
+    sockopt::socket_acceptconn(socket) == Ok(true)
 }
 
 #[cfg(not(target_vendor = "apple"))]
@@ -323,6 +329,14 @@ fn accept(listener: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
 #[cfg(not(target_vendor = "apple"))]
 fn no_signal() -> SendFlags {
     SendFlags::NOSIGNAL
+}
+
+/// A socket that was given to a guest and is not connected: what else could it be for?
+#[cfg(target_vendor = "apple")]
+fn listens(socket: BorrowedFd<'_>) -> bool {
+    let stream = sockopt::socket_type(socket) == Ok(rustix::net::SocketType::STREAM);
+    stream
+        && rustix::net::getpeername(socket).is_err_and(|error| error == rustix::io::Errno::NOTCONN)
 }
 
 #[cfg(target_vendor = "apple")]

@@ -190,20 +190,22 @@ impl GuestMemory<'_> {
         let mut done = 0u32;
         let mut index = 0;
         while index < vecs.count {
-            let mut parts: Vec<IoSlice<'_>> = Vec::new();
+            let mut parts: [IoSlice<'_>; GATHERED] = std::array::from_fn(|_| IoSlice::new(&[]));
+            let mut used = 0;
             let mut wanted = 0;
-            while index < vecs.count && parts.len() < GATHERED {
+            while index < vecs.count && used < GATHERED {
                 let slice = self.io_slice(&self.io_vec(vecs, index)?);
                 index += 1;
                 if !slice.is_empty() {
                     wanted += slice.len();
-                    parts.push(IoSlice::new(slice));
+                    parts[used] = IoSlice::new(slice);
+                    used += 1;
                 }
             }
-            if parts.is_empty() {
+            if used == 0 {
                 break;
             }
-            let len = match write(&parts) {
+            let len = match write(&parts[..used]) {
                 Ok(len) => len.min(wanted),
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error.into()),

@@ -57,6 +57,11 @@ pub(crate) fn path_open(
         },
     };
     let object = request.open(dir, path)?;
+    // They are about reading and writing, which directories are not for.
+    let flags = match object {
+        Object::Directory(_) => FdFlags::default(),
+        _ => flags,
+    };
     let fd = ctx.table.push(Descriptor {
         flags,
         ..Descriptor::new(object, request.access)
@@ -81,7 +86,8 @@ impl Request {
         let metadata = file.metadata()?;
         let file = file.into_std();
         if metadata.is_dir() {
-            if self.access.write || self.oflags.contains(OFlags::TRUNC) {
+            let for_files = OFlags::TRUNC.union(OFlags::CREAT);
+            if self.access.write || self.oflags.intersects(for_files) {
                 return Err(Errno::IsDir);
             }
             return Ok(Object::Directory(Directory {
@@ -137,8 +143,9 @@ impl Request {
                 FollowSymlinks::No
             });
         // The standard library creates only what is opened for writing, which
-        // fails on an existing file that may only be read.
-        if create && !exclusive {
+        // fails on an existing file that may only be read. What is called a
+        // directory is not created, nor is it opened then.
+        if create && !exclusive && !is_called_directory(path) {
             match dir.open_with(path, &options) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 result => return Ok(result?),
@@ -148,6 +155,19 @@ impl Request {
             options.write(true).create(true).create_new(exclusive);
         }
         Ok(dir.open_with(path, &options)?)
+    }
+}
+
+/// Whether a path ends so that it can only mean a directory. cap-std does not always mind.
+fn is_called_directory(path: &str) -> bool {
+    path.ends_with('/') || path.ends_with("/.")
+}
+
+/// A path without the slashes at its end, unless it has nothing else.
+fn without_slashes(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
     }
 }
 
@@ -162,11 +182,15 @@ pub(crate) fn path_filestat_get(
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
     let lookup = LookupFlags::from_guest(lookup)?;
-    let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+    let called_directory = is_called_directory(path);
+    let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) || called_directory {
         dir.metadata(path)?
     } else {
         dir.symlink_metadata(path)?
     };
+    if called_directory && !metadata.is_dir() {
+        return Err(Errno::NotDir);
+    }
     memory.write(result, &stat::of(&metadata).encode(version))
 }
 
@@ -218,13 +242,8 @@ pub(crate) fn path_remove_directory(
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
-    // Slashes at the end say that it is a directory, which it has to be. (cap-std would remove
-    // `.` in it, which is an error.)
-    let name = match path.trim_end_matches('/') {
-        "" => path,
-        name => name,
-    };
-    Ok(dir.remove_dir(name)?)
+    // That it is a directory is a matter of course. (cap-std would remove `.` in it, which is an error.)
+    Ok(dir.remove_dir(without_slashes(path))?)
 }
 
 /// `path_unlink_file`.
@@ -265,6 +284,12 @@ pub(crate) fn path_rename(
 ) -> Result<(), Errno> {
     let (from_dir, from) = from.resolve(ctx, memory)?;
     let (to_dir, to) = to.resolve(ctx, memory)?;
+    if is_called_directory(from) || is_called_directory(to) {
+        let name = without_slashes(from);
+        if !from_dir.symlink_metadata(name)?.is_dir() {
+            return Err(Errno::NotDir);
+        }
+    }
     Ok(from_dir.rename(from, to_dir, to)?)
 }
 

@@ -530,6 +530,44 @@ fn slashes_behind_names() {
     guest.unlink("file").unwrap();
 }
 
+/// As on the host: found by comparing random calls with another implementation.
+#[test]
+fn what_is_called_a_directory_is_one() {
+    let mut guest = Guest::new();
+    guest.create("file");
+    guest.make("dir").unwrap();
+    guest.point("dir", "to_dir").unwrap();
+    guest.point("file", "to_file").unwrap();
+    for end in ["/", "//", "/.", "/./"] {
+        for lookup in 0..2 {
+            let mut file_type = |name: &str| {
+                guest
+                    .stat_path(&format!("{name}{end}"), lookup)
+                    .map(|stat| stat.file_type())
+            };
+            assert_eq!(file_type("file"), Err(Errno::NotDir), "{end} {lookup}");
+            assert_eq!(file_type("to_file"), Err(Errno::NotDir), "{end} {lookup}");
+            assert_eq!(file_type("dir"), Ok(3), "{end} {lookup}");
+            assert_eq!(file_type("to_dir"), Ok(3), "{end} {lookup}");
+            assert_eq!(file_type("none"), Err(Errno::NoEnt), "{end} {lookup}");
+        }
+    }
+    assert_eq!(guest.rename("file", "other/"), Err(Errno::NotDir));
+    assert_eq!(guest.rename("file/", "other"), Err(Errno::NotDir));
+    assert_eq!(guest.rename("none/", "other"), Err(Errno::NoEnt));
+    assert_eq!(guest.rename("dir/", "other/"), Ok(()));
+
+    assert_eq!(guest.open("other", CREATE, NOTHING), Err(Errno::IsDir));
+    assert_eq!(guest.open(".", CREATE, READ), Err(Errno::IsDir));
+    assert_eq!(guest.open("new/", CREATE, READ), Err(Errno::IsDir));
+    assert_eq!(guest.open("file/", CREATE, READ), Err(Errno::IsDir));
+    assert_eq!(guest.open("none/new", CREATE, READ), Err(Errno::NoEnt));
+    // Flags of reading and writing mean nothing for a directory.
+    let flags = |open: &mut crate::path::PathOpen| open.fdflags = u32::from(FdFlags::APPEND.0);
+    let fd = guest.open_with("other", flags).unwrap();
+    assert_eq!(guest.fdstat(fd).1, 0);
+}
+
 #[test]
 fn a_file_is_cut_without_rights_that_name_that() {
     let mut guest = Guest::new();
