@@ -7,6 +7,7 @@ use crate::abi::FileType;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVecs};
 use crate::stream::{InputStream, OutputStream, Readiness};
+use crate::until::Until;
 
 /// A stream that the guest reads.
 pub(crate) struct Input(Box<dyn InputStream>);
@@ -41,7 +42,8 @@ impl Input {
         if nonblocking && self.readiness(Waker::noop()).is_none() {
             return Err(Errno::Again);
         }
-        memory.scatter(vecs, |buffer| retry(|| self.0.read(buffer)))
+        let until = memory.until();
+        memory.scatter(vecs, |buffer| until.retry(|| self.0.read(buffer)))
     }
 }
 
@@ -72,6 +74,7 @@ impl Output {
         if let Some(error) = self.error.take() {
             return Err(error.into());
         }
+        let until = memory.until();
         let written = memory.gather(vecs, |parts| {
             let mut done = 0;
             for part in parts {
@@ -82,7 +85,7 @@ impl Output {
                         Err(io::ErrorKind::WouldBlock.into())
                     };
                 }
-                match retry(|| self.stream.write(part)) {
+                match until.retry(|| self.stream.write(part)) {
                     // A guest that counts on progress would try for ever.
                     Ok(0) if done == 0 => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(len) if len < part.len() => return Ok(done + len),
@@ -94,7 +97,7 @@ impl Output {
             Ok(done)
         })?;
         if written > 0 {
-            self.error = retry(|| self.stream.flush()).err();
+            self.error = Until::default().retry(|| self.stream.flush()).err();
         }
         Ok(written)
     }
@@ -102,7 +105,7 @@ impl Output {
     pub(crate) fn flush(&mut self) -> Result<(), Errno> {
         match self.error.take() {
             Some(error) => Err(error.into()),
-            None => Ok(retry(|| self.stream.flush())?),
+            None => Ok(Until::default().retry(|| self.stream.flush())?),
         }
     }
 }
@@ -121,16 +124,5 @@ pub(crate) fn stream_type(terminal: bool) -> FileType {
         FileType::CharacterDevice
     } else {
         FileType::Unknown
-    }
-}
-
-/// Repeats what a signal of the host interrupted: the guest has no signals and
-/// so no reason to expect `EINTR`.
-pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }

@@ -8,7 +8,6 @@ use cap_std::fs::OpenOptions;
 
 use crate::abi::{FdFlags, FileStat, FstFlags, Version};
 use crate::ctx::WasiCtx;
-use crate::embedder::retry;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVec, IoVecs};
 use crate::stat;
@@ -25,6 +24,7 @@ pub(crate) fn fd_read(
     let descriptor = ctx.table.get_mut(fd)?;
     check_transfer(descriptor, Way::In, memory, vecs, read)?;
     let nonblocking = descriptor.is_nonblocking();
+    let until = memory.until();
     let len = match &mut descriptor.object {
         Object::Input(input) => input.read(memory, vecs, nonblocking)?,
         #[cfg(unix)]
@@ -33,11 +33,11 @@ pub(crate) fn fd_read(
             file,
             regular: true,
         }) => transfer(memory, vecs, |memory, vec, _| {
-            retry(|| file.read(memory.io_slice_mut(vec)))
+            until.retry(|| file.read(memory.io_slice_mut(vec)))
         })?,
         // A second read might wait, although the guest already has something to work with.
         Object::File(OpenFile { file, .. }) => {
-            memory.scatter(vecs, |buffer| retry(|| file.read(buffer)))?
+            memory.scatter(vecs, |buffer| until.retry(|| file.read(buffer)))?
         }
         Object::Output(_) | Object::Directory(_) => return Err(Errno::Badf),
     };
@@ -57,8 +57,9 @@ pub(crate) fn fd_pread(
     check_transfer(descriptor, Way::In, memory, vecs, read)?;
     let file = descriptor.file(Errno::Spipe)?;
     check_offset(offset, u64::from(u32::MAX))?;
+    let until = memory.until();
     let len = transfer(memory, vecs, |memory, vec, done| {
-        retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
+        until.retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
     })?;
     memory.write_u32(read, len)
 }
@@ -74,12 +75,13 @@ pub(crate) fn fd_write(
     let descriptor = ctx.table.get_mut(fd)?;
     check_transfer(descriptor, Way::Out, memory, vecs, written)?;
     let nonblocking = descriptor.is_nonblocking();
+    let until = memory.until();
     let len = match &mut descriptor.object {
         Object::Output(output) => output.write(memory, vecs, nonblocking)?,
         #[cfg(unix)]
         Object::Host(stream) => stream.write(memory, vecs)?,
         Object::File(OpenFile { file, .. }) => {
-            memory.gather(vecs, |parts| retry(|| file.write_vectored(parts)))?
+            memory.gather(vecs, |parts| until.retry(|| file.write_vectored(parts)))?
         }
         Object::Input(_) | Object::Directory(_) => return Err(Errno::Badf),
     };
@@ -99,8 +101,9 @@ pub(crate) fn fd_pwrite(
     check_transfer(descriptor, Way::Out, memory, vecs, written)?;
     let file = descriptor.file(Errno::Spipe)?;
     check_offset(offset, u64::from(u32::MAX))?;
+    let until = memory.until();
     let len = transfer(memory, vecs, |memory, vec, done| {
-        retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
+        until.retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
     })?;
     memory.write_u32(written, len)
 }

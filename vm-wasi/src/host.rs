@@ -13,10 +13,11 @@ use rustix::net::sockopt;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags};
 
 use crate::abi::{FdFlags, FileType, RiFlags};
-use crate::embedder::{retry, stream_type};
+use crate::embedder::stream_type;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVecs};
 use crate::stream::Readiness;
+use crate::until::Until;
 
 /// What a write may be long if it is not to wait: so much fits into a pipe that says it has room.
 const PIPE_BUF: usize = 4096;
@@ -134,8 +135,9 @@ impl HostStream {
                 .receive(memory, vecs, RiFlags::default())
                 .map(|(len, _)| len);
         }
+        let until = memory.until();
         memory.scatter(vecs, |buffer| {
-            self.wait(PollFlags::IN, || {
+            self.wait(&until, PollFlags::IN, || {
                 Ok(rustix::io::read(&self.fd, &mut *buffer)?)
             })
         })
@@ -145,8 +147,9 @@ impl HostStream {
         if self.is_socket() {
             return self.send(memory, vecs);
         }
+        let until = memory.until();
         memory.gather(vecs, |parts| {
-            self.wait(PollFlags::OUT, || match (self.waiting, &parts[0]) {
+            self.wait(&until, PollFlags::OUT, || match (self.waiting, &parts[0]) {
                 (Waiting::Never, part) => Ok(rustix::io::write(
                     &self.fd,
                     &part[..part.len().min(PIPE_BUF)],
@@ -168,8 +171,9 @@ impl HostStream {
         flags.set(RecvFlags::WAITALL, how.contains(RiFlags::WAITALL));
         flags.set(RecvFlags::DONTWAIT, self.waiting == Waiting::Never);
         let mut cut_off = false;
+        let until = memory.until();
         let len = memory.scatter(vecs, |buffer| {
-            self.wait(PollFlags::IN, || {
+            self.wait(&until, PollFlags::IN, || {
                 let mut parts = [io::IoSliceMut::new(buffer)];
                 let mut none = RecvAncillaryBuffer::default();
                 let message = rustix::net::recvmsg(&self.fd, &mut parts, &mut none, flags)?;
@@ -184,8 +188,9 @@ impl HostStream {
     pub(crate) fn send(&self, memory: &GuestMemory<'_>, vecs: IoVecs) -> Result<u32, Errno> {
         let mut flags = no_signal();
         flags.set(SendFlags::DONTWAIT, self.waiting == Waiting::Never);
+        let until = memory.until();
         memory.gather(vecs, |parts| {
-            self.wait(PollFlags::OUT, || {
+            self.wait(&until, PollFlags::OUT, || {
                 let mut none = SendAncillaryBuffer::default();
                 Ok(rustix::net::sendmsg(&self.fd, parts, &mut none, flags)?)
             })
@@ -193,8 +198,8 @@ impl HostStream {
     }
 
     /// `sock_accept`.
-    pub(crate) fn accept(&self, nonblocking: bool) -> Result<HostStream, Errno> {
-        let fd = self.wait(PollFlags::IN, || Ok(accept(self.as_fd())?))?;
+    pub(crate) fn accept(&self, until: &Until, nonblocking: bool) -> Result<HostStream, Errno> {
+        let fd = self.wait(until, PollFlags::IN, || Ok(accept(self.as_fd())?))?;
         let mut stream = HostStream::owned(fd);
         stream.set_nonblocking(nonblocking);
         Ok(stream)
@@ -216,20 +221,22 @@ impl HostStream {
     /// Makes a call that may wait, and lets it wait if and only if the guest wants it to.
     fn wait<T>(
         &self,
+        until: &Until,
         for_what: PollFlags,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        if self.waiting == Waiting::Never && !is_ready(self.as_fd(), for_what, Some(&ZERO))? {
+        if self.waiting == Waiting::Never && !is_ready(until, self.as_fd(), for_what, Some(&ZERO))?
+        {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         loop {
-            match retry(&mut call) {
+            match until.retry(&mut call) {
                 // The host would not have waited, but the guest wants to.
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
                         && self.waiting == Waiting::Always =>
                 {
-                    is_ready(self.as_fd(), for_what, None)?;
+                    is_ready(until, self.as_fd(), for_what, None)?;
                 }
                 result => return result,
             }
@@ -244,12 +251,13 @@ const ZERO: Timespec = Timespec {
 
 /// Waits for so long until reading or writing would not wait.
 fn is_ready(
+    until: &Until,
     fd: BorrowedFd<'_>,
     for_what: PollFlags,
     timeout: Option<&Timespec>,
 ) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(fd, for_what)];
-    retry(|| Ok(poll(&mut fds, timeout)? > 0))
+    until.retry(|| Ok(poll(&mut fds, timeout)? > 0))
 }
 
 /// What the host says of a descriptor after `poll`, if it is ready.

@@ -21,6 +21,7 @@ mod stat;
 mod stream;
 mod strings;
 mod table;
+mod until;
 mod waiter;
 
 pub use clocks::{Clock, ClockId, VirtualClock};

@@ -12,6 +12,7 @@ use crate::path::{self, At, PathOpen, PathTimes};
 use crate::poll::{self, PollOneoff};
 use crate::readdir;
 use crate::sock;
+use crate::until::Until;
 
 /// The guest called `proc_exit`: not a failure, but the end of its run.
 ///
@@ -166,6 +167,11 @@ fn define<T: 'static>(
         path_unlink_file(fd: u32, path: u32, path_len: u32)
             |ctx, memory| path::path_unlink_file(ctx, memory, At { fd, path, path_len });
 
+        poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
+            |ctx, memory| poll::poll_oneoff(ctx, memory, version, PollOneoff {
+                subscriptions, events, count, result,
+            });
+
         sock_recv(fd: u32, vecs: u32, count: u32, flags: u32, len: u32, out: u32)
             |ctx, memory| {
                 sock::sock_recv(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len, out)
@@ -173,30 +179,6 @@ fn define<T: 'static>(
         sock_send(fd: u32, vecs: u32, count: u32, flags: u32, len: u32)
             |ctx, memory| sock::sock_send(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len);
     }
-
-    // It waits, and is woken when the host wants the guest to end.
-    linker.func_wrap(
-        version.module(),
-        "poll_oneoff",
-        move |mut caller: Caller<'_, T>,
-              subscriptions: u32,
-              events: u32,
-              count: u32,
-              result: u32| {
-            let interruption = caller.interruption();
-            with_memory("poll_oneoff", &mut caller, get, |ctx, memory| {
-                ctx.waiter.set_interruption(interruption);
-                let args = PollOneoff {
-                    subscriptions,
-                    events,
-                    count,
-                    result,
-                };
-                poll::poll_oneoff(ctx, memory, version, args)
-            })
-            .map(status)
-        },
-    )?;
 
     /// The same for functions that take no pointer, and so need no memory.
     macro_rules! functions_without_memory {
@@ -288,8 +270,12 @@ fn with_memory<T: 'static>(
         .get_export("memory")
         .and_then(vm_engine::Extern::into_memory)
         .ok_or_else(|| Error::new(NoMemory { function }))?;
+    let until = Until::interrupted(caller.interruption());
     let (bytes, data) = memory.data_and_store_mut(caller);
-    Ok(call(get(data), &mut GuestMemory::new(bytes)))
+    Ok(call(
+        get(data),
+        &mut GuestMemory::new(bytes).wait_until(until),
+    ))
 }
 
 fn status(result: Result<(), Errno>) -> u32 {

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use crate::errno::Errno;
+use crate::until::Until;
 
 /// The most that one call of the host reads into several elements of a list.
 const SCATTERED: usize = 1 << 16;
@@ -17,6 +18,8 @@ const GATHERED: usize = 16;
 /// POSIX.
 pub(crate) struct GuestMemory<'a> {
     bytes: &'a mut [u8],
+    /// How long its guest may wait.
+    until: Until,
 }
 
 /// A scatter/gather list of the guest's.
@@ -32,7 +35,20 @@ pub(crate) struct IoVec(Range<usize>);
 
 impl<'a> GuestMemory<'a> {
     pub(crate) fn new(bytes: &'a mut [u8]) -> GuestMemory<'a> {
-        GuestMemory { bytes }
+        GuestMemory {
+            bytes,
+            until: Until::default(),
+        }
+    }
+
+    /// The same of a guest that waits so long.
+    pub(crate) fn wait_until(self, until: Until) -> GuestMemory<'a> {
+        GuestMemory { until, ..self }
+    }
+
+    /// How long the guest may wait.
+    pub(crate) fn until(&self) -> Until {
+        self.until.clone()
     }
 
     /// The host's range of `len` bytes at `ptr`, if all of it lies inside. A

@@ -94,7 +94,7 @@ impl List {
             if plan.is_over || !found.is_empty() {
                 return Ok(found);
             }
-            if ctx.waiter.is_interrupted() {
+            if memory.until().is_over() {
                 return Err(Errno::Intr);
             }
             // Only now does time pass for a clock that has none of its own.

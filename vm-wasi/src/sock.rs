@@ -36,7 +36,7 @@ mod unix {
             return Err(Errno::Inval);
         }
         memory.check(accepted, 4)?;
-        let stream = listener.accept(flags.contains(FdFlags::NONBLOCK))?;
+        let stream = listener.accept(&memory.until(), flags.contains(FdFlags::NONBLOCK))?;
         let fd = ctx
             .table
             .push(Descriptor::new(Object::Host(stream), Access::BOTH))?;

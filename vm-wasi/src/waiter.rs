@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use vm_engine::Interruption;
-
 use crate::errno::Errno;
 use crate::stream::Readiness;
 use crate::table::{Object, Table};
@@ -34,22 +32,9 @@ impl Found {
 #[derive(Default)]
 pub(crate) struct Waiter {
     sleeper: Option<host::Sleeper>,
-    interruption: Option<Interruption>,
 }
 
 impl Waiter {
-    /// By what to find out whether the guest is to end.
-    pub(crate) fn set_interruption(&mut self, interruption: Interruption) {
-        self.interruption = Some(interruption);
-    }
-
-    /// Whether the guest is to end, and so should not wait.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interruption
-            .as_ref()
-            .is_some_and(Interruption::is_requested)
-    }
-
     /// Waits for so long, or for ever, until something is possible of what is wanted. May return earlier with
     /// nothing.
     pub(crate) fn ask(
