@@ -11,10 +11,11 @@ use crate::embedder::{Input, Output};
 use crate::errno::Errno;
 #[cfg(unix)]
 use crate::host::HostStream;
+use crate::memory_dir::MemoryDir;
 use crate::random::Random;
 use crate::stream::{InputStream, OutputStream, Reader, Writer};
 use crate::strings::StringArray;
-use crate::table::{Access, Descriptor, Object, Table};
+use crate::table::{Access, Descriptor, Object, Table, Tree};
 use crate::waiter::Waiter;
 
 /// Everything that a guest can reach through WASI: its arguments, environment,
@@ -100,7 +101,7 @@ pub struct WasiCtxBuilder {
     stdin: Descriptor,
     stdout: Descriptor,
     stderr: Descriptor,
-    preopens: Vec<(Dir, String)>,
+    preopens: Vec<(Tree, String)>,
     #[cfg(unix)]
     sockets: Vec<OwnedFd>,
     clocks: Clocks,
@@ -260,7 +261,21 @@ impl WasiCtxBuilder {
     /// Gives the guest a directory, with all that is below it, under the name
     /// `guest_path` (`/`, `.`, `/data` …). The first one is descriptor 3.
     pub fn preopened_dir(&mut self, dir: Dir, guest_path: impl AsRef<str>) -> &mut WasiCtxBuilder {
-        self.preopens.push((dir, guest_path.as_ref().to_owned()));
+        let guest_path = guest_path.as_ref().to_owned();
+        self.preopens.push((Tree::Host(dir), guest_path));
+        self
+    }
+
+    /// Gives the guest files in memory, to read, under the name `guest_path`: a directory like those of
+    /// [`preopened_dir`](WasiCtxBuilder::preopened_dir), and among them in order.
+    pub fn preopened_memory_dir(
+        &mut self,
+        dir: MemoryDir,
+        guest_path: impl AsRef<str>,
+    ) -> &mut WasiCtxBuilder {
+        let guest_path = guest_path.as_ref().to_owned();
+        self.preopens
+            .push((Tree::Memory(dir.into_root()), guest_path));
         self
     }
 
@@ -324,9 +339,9 @@ impl WasiCtxBuilder {
 
         let mut table = Table::default();
         let mut descriptors = vec![builder.stdin, builder.stdout, builder.stderr];
-        for (dir, guest_path) in builder.preopens {
+        for (tree, guest_path) in builder.preopens {
             no_nul("the guest path", &guest_path)?;
-            descriptors.push(Descriptor::preopened(dir, guest_path));
+            descriptors.push(Descriptor::preopened(tree, guest_path));
         }
         #[cfg(unix)]
         for socket in builder.sockets {

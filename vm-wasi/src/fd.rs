@@ -1,7 +1,7 @@
 //! Calls on open descriptors: `fd_*` but for listing directories.
 
 use std::fs::{File, FileTimes};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use cap_fs_ext::OpenOptionsMaybeDirExt;
 use cap_std::fs::OpenOptions;
@@ -11,7 +11,7 @@ use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVec, IoVecs};
 use crate::stat;
-use crate::table::{Descriptor, Object, OpenFile};
+use crate::table::{Descriptor, Object, OpenFile, Tree};
 
 /// `fd_read`.
 pub(crate) fn fd_read(
@@ -39,6 +39,14 @@ pub(crate) fn fd_read(
         Object::File(OpenFile { file, .. }) => {
             memory.scatter(vecs, |buffer| until.retry(|| file.read(buffer)))?
         }
+        Object::MemoryFile(file) => {
+            let start = file.position;
+            let len = transfer(memory, vecs, |memory, vec, done| {
+                Ok(file.read_at(memory.io_slice_mut(vec), start.saturating_add(done)))
+            })?;
+            file.position = start.saturating_add(u64::from(len));
+            len
+        }
         Object::Output(_) | Object::Directory(_) => return Err(Errno::Badf),
     };
     memory.write_u32(read, len)
@@ -55,12 +63,19 @@ pub(crate) fn fd_pread(
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
     check_transfer(descriptor, Way::In, memory, vecs, read)?;
-    let file = descriptor.file(Errno::Spipe)?;
     check_offset(offset, u64::from(u32::MAX))?;
     let until = memory.until();
-    let len = transfer(memory, vecs, |memory, vec, done| {
-        until.retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
-    })?;
+    let len = match &descriptor.object {
+        Object::MemoryFile(file) => transfer(memory, vecs, |memory, vec, done| {
+            Ok(file.read_at(memory.io_slice_mut(vec), offset + done))
+        })?,
+        _ => {
+            let file = descriptor.file(Errno::Spipe)?;
+            transfer(memory, vecs, |memory, vec, done| {
+                until.retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
+            })?
+        }
+    };
     memory.write_u32(read, len)
 }
 
@@ -83,7 +98,9 @@ pub(crate) fn fd_write(
         Object::File(OpenFile { file, .. }) => {
             memory.gather(vecs, |parts| until.retry(|| file.write_vectored(parts)))?
         }
-        Object::Input(_) | Object::Directory(_) => return Err(Errno::Badf),
+        Object::Input(_) | Object::MemoryFile(_) | Object::Directory(_) => {
+            return Err(Errno::Badf);
+        }
     };
     memory.write_u32(written, len)
 }
@@ -227,9 +244,16 @@ pub(crate) fn fd_seek(
     whence: u32,
     position: u32,
 ) -> Result<(), Errno> {
-    let mut file = seekable(ctx.table.get(fd)?)?;
+    let descriptor = ctx.table.get_mut(fd)?;
     memory.check(position, 8)?;
-    let now = file.seek(version.seek(offset, whence)?)?;
+    let target = version.seek(offset, whence);
+    let now = match &mut descriptor.object {
+        Object::MemoryFile(file) => {
+            file.position = moved(file.position, file.size(), target?)?;
+            file.position
+        }
+        _ => seekable(descriptor)?.seek(target?)?,
+    };
     memory.write_u64(position, now)
 }
 
@@ -240,8 +264,24 @@ pub(crate) fn fd_tell(
     fd: u32,
     position: u32,
 ) -> Result<(), Errno> {
-    let now = seekable(ctx.table.get(fd)?)?.stream_position()?;
+    let descriptor = ctx.table.get(fd)?;
+    let now = match &descriptor.object {
+        Object::MemoryFile(file) => file.position,
+        _ => seekable(descriptor)?.stream_position()?,
+    };
     memory.write_u64(position, now)
+}
+
+/// Where a position goes in a file of that size.
+fn moved(now: u64, size: u64, target: SeekFrom) -> Result<u64, Errno> {
+    let position = match target {
+        SeekFrom::Start(position) => Some(position),
+        SeekFrom::Current(offset) => now.checked_add_signed(offset),
+        SeekFrom::End(offset) => size.checked_add_signed(offset),
+    };
+    let position = position.ok_or(Errno::Inval)?;
+    check_offset(position, 0)?;
+    Ok(position)
 }
 
 fn seekable(descriptor: &Descriptor) -> Result<&File, Errno> {
@@ -284,11 +324,15 @@ fn sync(
 ) -> Result<(), Errno> {
     match &mut ctx.table.get_mut(fd)?.object {
         Object::File(file) => Ok(how(&file.file)?),
+        Object::MemoryFile(_) => Ok(()),
         Object::Directory(directory) => {
+            let Tree::Host(dir) = &directory.tree else {
+                return Ok(());
+            };
             // The descriptor of a directory itself may be good for nothing but paths.
             let mut options = OpenOptions::new();
             options.read(true).maybe_dir(true);
-            let opened = directory.dir.open_with(".", &options)?;
+            let opened = dir.open_with(".", &options)?;
             Ok(how(&opened.into_std())?)
         }
         #[cfg(unix)]
@@ -312,7 +356,7 @@ pub(crate) fn fd_advise(
         return Err(Errno::Inval);
     }
     match &descriptor.object {
-        Object::Directory(_) => Ok(()),
+        Object::Directory(_) | Object::MemoryFile(_) => Ok(()),
         _ => {
             let file = descriptor.file(Errno::Spipe)?;
             check_offset(offset, len)?;
@@ -452,7 +496,11 @@ pub(crate) fn fd_filestat_get(
     let descriptor = ctx.table.get(fd)?;
     let stat = match &descriptor.object {
         Object::File(file) => stat::of_file(&file.file)?,
-        Object::Directory(directory) => stat::of(&directory.dir.dir_metadata()?),
+        Object::MemoryFile(file) => file.stat(),
+        Object::Directory(directory) => match &directory.tree {
+            Tree::Host(dir) => stat::of(&dir.dir_metadata()?),
+            Tree::Memory(node) => node.stat(),
+        },
         _ => FileStat::of_type(descriptor.file_type()?),
     };
     memory.write(result, &stat.encode(version))
@@ -491,8 +539,12 @@ pub(crate) fn fd_filestat_set_times(
         }
         Object::Directory(directory) => {
             use cap_fs_ext::DirExt;
-            Ok(directory.dir.set_times(".", accessed, modified)?)
+            match &directory.tree {
+                Tree::Host(dir) => Ok(dir.set_times(".", accessed, modified)?),
+                Tree::Memory(_) => Err(Errno::Rofs),
+            }
         }
+        Object::MemoryFile(_) => Err(Errno::Rofs),
         _ => Err(Errno::Badf),
     }
 }

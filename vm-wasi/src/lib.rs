@@ -11,6 +11,7 @@ mod fd;
 mod host;
 mod linker;
 mod memory;
+mod memory_dir;
 mod path;
 pub mod pipe;
 mod poll;
@@ -27,6 +28,7 @@ mod waiter;
 pub use clocks::{Clock, ClockId, VirtualClock};
 pub use ctx::{BuildError, WasiCtx, WasiCtxBuilder};
 pub use linker::{BrokenPipe, I32Exit, add_to_linker};
+pub use memory_dir::{MemoryDir, MemoryDirError};
 pub use stream::{InputStream, OutputStream, Readiness};
 
 /// The library whose [`Dir`](cap_std::fs::Dir) the builder takes.

@@ -14,8 +14,9 @@ use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::fd::set_host_flags;
 use crate::memory::GuestMemory;
+use crate::memory_dir::Opened;
 use crate::stat;
-use crate::table::{Access, Descriptor, Directory, Object, OpenFile};
+use crate::table::{Access, Descriptor, Object, OpenFile, Tree};
 
 /// The raw arguments of `path_open`, in the order of its signature, but for the rights to pass on.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ pub(crate) fn path_open(
     args: &PathOpen,
 ) -> Result<(), Errno> {
     let parent = ctx.table.get(args.fd)?;
-    let dir = parent.dir()?;
+    let tree = parent.tree()?;
     let path = memory.string(args.path, args.path_len)?;
     let lookup = LookupFlags::from_guest(args.lookup)?;
     let oflags = OFlags::from_guest(u16::try_from(args.oflags).map_err(|_| Errno::Inval)?)?;
@@ -56,7 +57,13 @@ pub(crate) fn path_open(
             write: rights.intersects(Rights::WRITING),
         },
     };
-    let object = request.open(dir, path)?;
+    let object = match tree {
+        Tree::Host(dir) => request.open(dir, path)?,
+        Tree::Memory(node) => match node.open(path, oflags, request.access.write)? {
+            Opened::File(file) => Object::MemoryFile(file),
+            Opened::Directory(node) => Tree::Memory(node).into(),
+        },
+    };
     // They are about reading and writing, which directories are not for.
     let flags = match object {
         Object::Directory(_) => FdFlags::default(),
@@ -90,10 +97,7 @@ impl Request {
             if self.access.write || self.oflags.intersects(for_files) {
                 return Err(Errno::IsDir);
             }
-            return Ok(Object::Directory(Directory {
-                dir: Dir::from_std_file(file),
-                listing: None,
-            }));
+            return Ok(Tree::Host(Dir::from_std_file(file)).into());
         }
         // Set afterwards because opening for appending and cutting to no
         // length at once is a contradiction to the standard library.
@@ -118,7 +122,7 @@ impl Request {
         if self.access.write {
             return Err(Errno::IsDir);
         }
-        Ok(Object::Directory(Directory { dir, listing: None }))
+        Ok(Tree::Host(dir).into())
     }
 
     fn open_file(&self, dir: &Dir, path: &str) -> Result<cap_std::fs::File, Errno> {
@@ -180,8 +184,15 @@ pub(crate) fn path_filestat_get(
     at: At,
     result: u32,
 ) -> Result<(), Errno> {
-    let (dir, path) = at.resolve(ctx, memory)?;
+    let (tree, path) = at.resolve_in_tree(ctx, memory)?;
     let lookup = LookupFlags::from_guest(lookup)?;
+    let dir = match tree {
+        Tree::Host(dir) => dir,
+        Tree::Memory(node) => {
+            let stat = node.find(path)?.stat();
+            return memory.write(result, &stat.encode(version));
+        }
+    };
     let called_directory = is_called_directory(path);
     let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) || called_directory {
         dir.metadata(path)?
@@ -273,6 +284,15 @@ impl At {
         let dir = ctx.table.get(self.fd)?.dir()?;
         Ok((dir, memory.string(self.path, self.path_len)?))
     }
+
+    fn resolve_in_tree<'a>(
+        &self,
+        ctx: &'a WasiCtx,
+        memory: &'a GuestMemory<'_>,
+    ) -> Result<(&'a Tree, &'a str), Errno> {
+        let tree = ctx.table.get(self.fd)?.tree()?;
+        Ok((tree, memory.string(self.path, self.path_len)?))
+    }
 }
 
 /// `path_rename`.
@@ -335,7 +355,12 @@ pub(crate) fn path_readlink(
     used: u32,
 ) -> Result<(), Errno> {
     memory.check(used, 4)?;
-    let (dir, path) = link.resolve(ctx, memory)?;
+    let (tree, path) = link.resolve_in_tree(ctx, memory)?;
+    let dir = match tree {
+        Tree::Host(dir) => dir,
+        // There are no links in memory.
+        Tree::Memory(node) => return node.find(path).and(Err(Errno::Inval)),
+    };
     let target = dir.read_link(path)?.into_os_string();
     let target = target.into_string().map_err(|_| Errno::Ilseq)?;
     let out = memory.slice_mut(buffer, buffer_len)?;

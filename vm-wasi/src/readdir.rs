@@ -8,8 +8,9 @@ use crate::abi::{DirEntHead, FileType};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::memory::GuestMemory;
+use crate::memory_dir::Node;
 use crate::stat;
-use crate::table::Object;
+use crate::table::{Object, Tree};
 
 /// The entries of a directory at one moment.
 ///
@@ -28,7 +29,27 @@ struct Entry {
 }
 
 impl Listing {
-    fn read(dir: &Dir) -> io::Result<Listing> {
+    fn read(tree: &Tree) -> io::Result<Listing> {
+        match tree {
+            Tree::Host(dir) => Listing::of_host(dir),
+            Tree::Memory(node) => Ok(Listing::of_memory(node)),
+        }
+    }
+
+    fn of_memory(node: &Node) -> Listing {
+        let entry = |name: &str, node: &Node| Entry {
+            name: name.to_owned(),
+            inode: node.inode(),
+            file_type: node.file_type(),
+        };
+        let own = [".", ".."].map(|name| entry(name, node));
+        let entries = node.entries().map(|(name, node)| entry(name, node));
+        Listing {
+            entries: own.into_iter().chain(entries).collect(),
+        }
+    }
+
+    fn of_host(dir: &Dir) -> io::Result<Listing> {
         let own = |name: &str, inode| Entry {
             name: name.to_owned(),
             inode,
@@ -96,7 +117,7 @@ pub(crate) fn fd_readdir(
     }
     let listing = match &mut directory.listing {
         Some(listing) => listing,
-        none => none.insert(Listing::read(&directory.dir)?),
+        none => none.insert(Listing::read(&directory.tree)?),
     };
 
     let first = usize::try_from(cookie).unwrap_or(usize::MAX);

@@ -2,6 +2,7 @@
 //! each.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
 
@@ -10,6 +11,7 @@ use crate::embedder::{Input, Output};
 use crate::errno::Errno;
 #[cfg(unix)]
 use crate::host::HostStream;
+use crate::memory_dir::{MemoryFile, Node};
 use crate::readdir::Listing;
 use crate::stat;
 
@@ -23,6 +25,7 @@ pub(crate) enum Object {
     /// Anything that was opened by path and is no directory. It came out of a
     /// [`Dir`], so it lies inside a preopened directory.
     File(OpenFile),
+    MemoryFile(MemoryFile),
     Directory(Directory),
 }
 
@@ -35,8 +38,23 @@ pub(crate) struct OpenFile {
 
 /// An open directory, and how far listing it has come.
 pub(crate) struct Directory {
-    pub(crate) dir: Dir,
+    pub(crate) tree: Tree,
     pub(crate) listing: Option<Listing>,
+}
+
+/// Where a directory is.
+pub(crate) enum Tree {
+    Host(Dir),
+    Memory(Arc<Node>),
+}
+
+impl From<Tree> for Object {
+    fn from(tree: Tree) -> Object {
+        Object::Directory(Directory {
+            tree,
+            listing: None,
+        })
+    }
 }
 
 /// What a descriptor was opened for.
@@ -81,11 +99,10 @@ impl Descriptor {
         }
     }
 
-    pub(crate) fn preopened(dir: Dir, guest_path: String) -> Descriptor {
-        let directory = Directory { dir, listing: None };
+    pub(crate) fn preopened(tree: Tree, guest_path: String) -> Descriptor {
         Descriptor {
             preopen: Some(guest_path),
-            ..Descriptor::new(Object::Directory(directory), Access::READ)
+            ..Descriptor::new(tree.into(), Access::READ)
         }
     }
 
@@ -96,6 +113,7 @@ impl Descriptor {
             #[cfg(unix)]
             Object::Host(stream) => Ok(stream.file_type()),
             Object::File(file) => Ok(stat::of_file(&file.file)?.file_type),
+            Object::MemoryFile(_) => Ok(FileType::RegularFile),
             Object::Directory(_) => Ok(FileType::Directory),
         }
     }
@@ -143,7 +161,7 @@ impl Descriptor {
             Object::Host(host) if host.is_socket() => Rights::SOCKET,
             #[cfg(unix)]
             Object::Host(_) => stream,
-            Object::File(_) => {
+            Object::File(_) | Object::MemoryFile(_) => {
                 let mut rights = Rights::FILE;
                 if !self.access.read {
                     rights = rights.without(Rights::FD_READ);
@@ -157,20 +175,29 @@ impl Descriptor {
         (base, Rights::default())
     }
 
-    /// The file, for a call that needs one: a directory is `EISDIR`, a stream
-    /// `wrong_stream`.
+    /// The host's file, for a call that needs one: a directory is `EISDIR`, a stream
+    /// `wrong_stream`, a file in memory `EROFS`.
     pub(crate) fn file(&self, wrong_stream: Errno) -> Result<&File, Errno> {
         match &self.object {
             Object::File(file) => Ok(&file.file),
             Object::Directory(_) => Err(Errno::IsDir),
+            Object::MemoryFile(_) => Err(Errno::Rofs),
             _ => Err(wrong_stream),
         }
     }
 
-    pub(crate) fn dir(&self) -> Result<&Dir, Errno> {
+    pub(crate) fn tree(&self) -> Result<&Tree, Errno> {
         match &self.object {
-            Object::Directory(directory) => Ok(&directory.dir),
+            Object::Directory(directory) => Ok(&directory.tree),
             _ => Err(Errno::NotDir),
+        }
+    }
+
+    /// The host's directory, for a call that may change it.
+    pub(crate) fn dir(&self) -> Result<&Dir, Errno> {
+        match self.tree()? {
+            Tree::Host(dir) => Ok(dir),
+            Tree::Memory(_) => Err(Errno::Rofs),
         }
     }
 

@@ -47,8 +47,15 @@ impl Waiter {
         let mut pending = false;
         for (&fd, interest) in interests {
             let object = &mut table.get_mut(fd)?.object;
-            if !matches!(object, Object::Input(_) | Object::Output(_)) {
-                continue;
+            match object {
+                Object::Input(_) | Object::Output(_) => {}
+                Object::MemoryFile(file) => {
+                    let left = file.size().saturating_sub(file.position);
+                    let read = Some(Ok(Readiness::bytes(left)));
+                    found.insert(fd, Found { read, write: None });
+                    continue;
+                }
+                _ => continue,
             }
             let own;
             let waker = if timeout == Some(Duration::ZERO) {
@@ -159,7 +166,10 @@ mod host {
             let host = match &table.get(fd)?.object {
                 Object::Host(stream) => stream.as_fd(),
                 Object::File(file) => file.file.as_fd(),
-                Object::Input(_) | Object::Output(_) | Object::Directory(_) => continue,
+                Object::Input(_)
+                | Object::Output(_)
+                | Object::MemoryFile(_)
+                | Object::Directory(_) => continue,
             };
             let mut wanted = PollFlags::empty();
             if interest.read {

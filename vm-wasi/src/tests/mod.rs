@@ -3,6 +3,7 @@
 
 mod conformance;
 mod files;
+mod memory_dir;
 mod poll;
 #[cfg(unix)]
 mod sockets;
