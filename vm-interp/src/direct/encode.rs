@@ -182,7 +182,7 @@ impl Encoder<'_> {
                     writer.note(sites, inst.offset);
                     sites += u32::from(count);
                 }
-                Traps::Otherwise => writer.note(sites, inst.offset),
+                Traps::Otherwise(_) => writer.note(sites, inst.offset),
             }
         }
         if (writer.out.offsets.last()).is_none_or(|(noted, _)| (*noted as usize) < cell) {
