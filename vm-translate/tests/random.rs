@@ -4,6 +4,7 @@ mod common;
 
 use common::shapes::{RICH, RandomShapes};
 use common::{Outcome, eval, generate, oracle};
+use vm_translate::ir::Root;
 use vm_translate::{
     Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
 };
@@ -141,6 +142,32 @@ fn random_programs_do_the_same_in_both_tiers() {
         in_baseline += baseline;
     }
     assert_eq!(in_baseline, functions, "some have to do without a baseline");
+}
+
+#[test]
+fn programs_copy_many_values_at_once_in_both_tiers_and_directions() {
+    let copies = |functions: &[Function], counts: &mut [usize; 2]| {
+        for inst in functions.iter().flat_map(Function::insts) {
+            if let Root::Copy { from, to, count } = inst.root {
+                assert!(from != to && count > 1);
+                counts[usize::from(from < to)] += 1;
+            }
+        }
+    };
+    let (mut baseline, mut optimized) = ([0; 2], [0; 2]);
+    for seed in 0..200 {
+        let module = wat::parse_str(generate::baseline_module(seed)).unwrap();
+        let module = Module::new(module, &Features::default()).unwrap();
+        for shapes in [&PlainShapes as &dyn Shapes, &RICH, &random_shapes(seed)] {
+            let mut functions = translate(&module, shapes, false);
+            copies(&functions, &mut optimized);
+            to_baseline(&module, shapes, false, &mut functions);
+            copies(&functions, &mut baseline);
+        }
+    }
+    for counts in [optimized, baseline] {
+        assert!(counts.iter().all(|count| *count > 4), "{counts:?}");
+    }
 }
 
 #[test]

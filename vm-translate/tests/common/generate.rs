@@ -91,7 +91,7 @@ fn generate(seed: u64, baseline: bool) -> String {
         },
     ];
     let types = |random: &mut Random, most: usize| -> Vec<Ty> {
-        let count = random.below(most + 1);
+        let count = few_or_many(random, most + 1);
         (0..count).map(|_| chosen(random)).collect()
     };
     let defined = 1 + random.below(5);
@@ -123,6 +123,14 @@ fn generate(seed: u64, baseline: bool) -> String {
     };
     generator.module();
     generator.text
+}
+
+/// How many values: mostly fewer than that, but now and then so many that they are worth an instruction of their own.
+fn few_or_many(random: &mut Random, bound: usize) -> usize {
+    match random.chance(8) {
+        true => 8 + random.below(5),
+        false => random.below(bound),
+    }
 }
 
 /// The type, or one that is no vector if it has to be.
@@ -697,7 +705,17 @@ impl Generator {
 
     /// A block, loop or if with some of the operands at hand as parameters.
     fn nested(&mut self) {
-        let count = self.random.below(3);
+        // Sometimes what another function takes.
+        let callees = self.at + 1..self.funcs.len();
+        let callee = (!callees.is_empty() && self.random.chance(25))
+            .then(|| callees.start + self.random.below(callees.len()));
+        if let Some(func) = callee {
+            let params = self.funcs[func].params.clone();
+            self.nested_to(&params);
+            let indirect = self.random.chance(30);
+            return self.call(func, indirect);
+        }
+        let count = few_or_many(&mut self.random, 3);
         let results: Vec<Ty> = (0..count).map(|_| self.ty()).collect();
         self.nested_to(&results);
         // A result that goes straight to a local.
@@ -722,7 +740,7 @@ impl Generator {
             return;
         }
         let kind = self.random.of(&["block", "loop", "if"]);
-        let mut count = self.random.below(3).min(self.stack.len());
+        let mut count = few_or_many(&mut self.random, 3).min(self.stack.len());
         if self.baseline && kind == "loop" {
             // Loops begin with nothing on the stack.
             count = 0;
