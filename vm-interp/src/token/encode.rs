@@ -141,6 +141,7 @@ impl<'a> Encoder<'a> {
                 let dst = self.slot(place)?;
                 self.tree(dst, nodes)?;
             }
+            Root::Copy { from, to, count } => self.token(Token::CopySlots, &[to, from, count]),
             Root::Store { op, offset } => self.store(op, offset, nodes)?,
             Root::GlobalSet { global, kind } => {
                 let value = self.value(nodes)?;

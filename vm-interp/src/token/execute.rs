@@ -533,6 +533,11 @@ macro_rules! define_run {
                             vector!(1).write(vector!(2).read());
                             next!(3);
                         }
+                        Token::CopySlots => {
+                            let (to, from) = (word!(1) as usize, word!(2) as usize);
+                            fp.add(to).copy_from(fp.add(from), word!(3) as usize);
+                            next!(4);
+                        }
                         Token::GlobalGetVector => {
                             let cell = context.byte_add(word!(2) as usize);
                             *vector!(1) = *cell.cast::<*mut [Word; 2]>().read();

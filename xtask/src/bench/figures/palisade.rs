@@ -91,7 +91,9 @@ impl Guest for Running {
         });
         let trap = self.export(name)?(0);
         let ended = Instant::now();
-        let asked = other.join().map_err(|_| anyhow!("the other thread panicked"))?;
+        let asked = other
+            .join()
+            .map_err(|_| anyhow!("the other thread panicked"))?;
         ensure!(trap.is_none(), "`{name}` never returns");
         Ok(Some(ended.saturating_duration_since(asked)))
     }
