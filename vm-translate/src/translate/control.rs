@@ -281,8 +281,8 @@ impl<'a> Translator<'a> {
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
         if self.are_many(self.arity(frame)) {
-            let base = self.frames[frame].base;
-            return self.emit_entries(first..self.stack.len(), base);
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.leave_with_entries(first..self.stack.len(), base, height);
         }
         for (index, place) in (first..).zip(self.destinations(frame)) {
             self.given_up = self.frames[frame].height..index;
@@ -314,8 +314,8 @@ impl<'a> Translator<'a> {
     fn copy_operands(&mut self, frame: usize, first: usize) {
         let arity = self.arity(frame);
         if self.are_many(arity) {
-            let base = self.frames[frame].base;
-            return self.copy_entries(first..first + arity, base);
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.copy_entries(first..first + arity, base, height);
         }
         for (index, place) in (first..).zip(self.destinations(frame)) {
             self.given_up = self.frames[frame].height..index;
