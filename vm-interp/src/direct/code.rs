@@ -45,6 +45,9 @@ pub(super) struct Inner {
     places: RwLock<BTreeMap<usize, (u32, bool)>>,
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
+    /// Optimized code of more words is beyond a limit.
+    #[cfg(test)]
+    most_words: Arc<AtomicU64>,
 }
 
 /// The code of a function.
@@ -54,7 +57,26 @@ struct FunctionCode {
     baseline: OnceLock<Option<Translated>>,
     /// How often baseline code has been called.
     calls: AtomicU32,
-    optimized: OnceLock<Translated>,
+    /// Or which limit it is beyond. Nobody tries again.
+    optimized: OnceLock<Result<Translated, CodeError>>,
+}
+
+impl FunctionCode {
+    fn baseline(&self) -> Option<&Translated> {
+        self.baseline.get()?.as_ref()
+    }
+
+    fn optimized(&self) -> Option<&Translated> {
+        self.optimized.get()?.as_ref().ok()
+    }
+
+    /// The best code that it will ever have, if it has that: baseline code if there can be no better.
+    fn settled(&self) -> Option<&Translated> {
+        match self.optimized.get()? {
+            Ok(optimized) => Some(optimized),
+            Err(_) => self.baseline(),
+        }
+    }
 }
 
 /// Where a call goes to.
@@ -116,6 +138,8 @@ impl DirectCode {
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
+            #[cfg(test)]
+            most_words: Arc::new(AtomicU64::new(u64::MAX)),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -124,6 +148,13 @@ impl DirectCode {
             .flat_map(|n| [resolve, address, u64::from(first + n)].map(AtomicU64::new));
         inner.stubs.get_or_init(|| stubs.collect());
         DirectCode { inner }
+    }
+
+    /// The same, where optimized code of more words is beyond a limit, which may change.
+    #[cfg(test)]
+    pub(super) fn limited(mut self, words: Arc<AtomicU64>) -> DirectCode {
+        self.inner.most_words = words;
+        self
     }
 }
 
@@ -146,8 +177,7 @@ impl ExecutorCode for DirectCode {
 
     fn size(&self, func: u32) -> Option<usize> {
         let function = self.inner.function(func);
-        let baseline = function.baseline.get().and_then(Option::as_ref);
-        let tiers = baseline.into_iter().chain(function.optimized.get());
+        let tiers = function.baseline().into_iter().chain(function.optimized());
         let words = tiers.map(|translated| translated.words.len());
         words
             .reduce(|one, other| one + other)
@@ -167,8 +197,8 @@ impl ExecutorCode for DirectCode {
         let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
         let function = inner.function(*func);
         let translated = match is_baseline {
-            true => function.baseline.get()?.as_ref()?,
-            false => function.optimized.get()?,
+            true => function.baseline()?,
+            false => function.optimized()?,
         };
         let at = ip.addr() - start;
         if at >= translated.words.len() * size_of::<u64>() {
@@ -184,7 +214,7 @@ impl ExecutorCode for DirectCode {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
-            let translated = function.optimized.get()?;
+            let translated = function.optimized()?;
             (!translated.counters.is_empty()).then_some((func, &translated.counters))
         });
         profiled
@@ -269,7 +299,7 @@ impl Inner {
     }
 
     fn entry(&self, func: u32) -> u64 {
-        let words = match self.function(func).optimized.get() {
+        let words = match self.function(func).settled() {
             Some(translated) => &translated.words[..],
             None => {
                 let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
@@ -305,6 +335,10 @@ impl Inner {
             &mut scratch.cells,
         );
         encoded.map_err(|e| too_large(func, &e))?;
+        #[cfg(test)]
+        if scratch.cells.words.len() as u64 > self.most_words.load(Ordering::Relaxed) {
+            return Err(too_large(func, &TooLarge("a limit of tests")));
+        }
         Ok(function)
     }
 
@@ -356,7 +390,11 @@ impl Inner {
                 return Ok(Entry { cell, settled });
             }
         }
-        self.optimized(func)?;
+        match self.optimized(func) {
+            // It goes on in what it has: it runs, though no faster.
+            Err(_) if function.baseline().is_some() => {}
+            optimized => drop(optimized?),
+        }
         let cell = self.entry(func);
         let settled = true;
         Ok(Entry { cell, settled })
@@ -369,7 +407,7 @@ impl Inner {
         func: u32,
         number: usize,
     ) -> Option<(&Continuation, *const u8)> {
-        let baseline = self.function(func).baseline.get()?.as_ref()?;
+        let baseline = self.function(func).baseline()?;
         let optimized = self.optimized(func).ok()?;
         let continuation = optimized.continuation.as_ref()?;
         let entry = continuation.entry(baseline.loops[number])?;
@@ -398,12 +436,25 @@ impl Inner {
         slot.get()?.as_ref()
     }
 
-    /// The optimized code of a function, translated unless that has been done.
+    /// The optimized code of a function, translated unless that has been done or tried.
     fn optimized(&self, func: u32) -> Result<&Translated, CodeError> {
         let slot = &self.function(func).optimized;
-        if let Some(translated) = slot.get() {
-            return Ok(translated);
-        }
+        let translated = match slot.get() {
+            Some(translated) => translated,
+            None => {
+                let translated = self.translate_optimized(func);
+                slot.get_or_init(|| {
+                    if let Ok(translated) = &translated {
+                        self.add_place(translated, func, false);
+                    }
+                    translated
+                })
+            }
+        };
+        translated.as_ref().map_err(CodeError::clone)
+    }
+
+    fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
         let function = self.encoded_optimized(func, &mut scratch)?;
         let mut translated = Translated::new(&mut scratch.cells);
@@ -413,10 +464,7 @@ impl Inner {
         }
         scratch.optimized.recycle(function);
         self.put_back(scratch);
-        Ok(slot.get_or_init(|| {
-            self.add_place(&translated, func, false);
-            translated
-        }))
+        Ok(translated)
     }
 
     fn put_back(&self, scratch: Scratch) {
