@@ -18,6 +18,6 @@ pub mod value;
 pub mod vm;
 
 /// The generator of random programs that vm-translate's tests have.
-#[path = "../../vm-translate/tests/common/generate.rs"]
+#[path = "../../vm-translate/tests/common/generate/mod.rs"]
 #[allow(missing_docs, dead_code, unreachable_pub, reason = "written for tests")]
 mod generate;
