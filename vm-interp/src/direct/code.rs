@@ -243,13 +243,17 @@ impl ExecutorCode for DirectCode {
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
         let _ = writeln!(text, "  threaded code: {} bytes", written.len() * 8);
-        for (n, (start, offset)) in cells.offsets.iter().enumerate() {
-            let end = cells
-                .offsets
-                .get(n + 1)
-                .map_or(written.len(), |(next, _)| *next as usize / 8);
-            let words = &written[*start as usize / 8..end];
-            let _ = write!(text, "  +{start:04x} {offset:06x}");
+        // The places of what may trap in one cell stand in one line.
+        let same_cell = |a: &(u32, u32), b: &(u32, u32)| a.0 / 8 == b.0 / 8;
+        let mut noted = cells.offsets.chunk_by(same_cell).peekable();
+        while let Some(places) = noted.next() {
+            let start = places[0].0 as usize / 8;
+            let end = (noted.peek()).map_or(written.len(), |next| next[0].0 as usize / 8);
+            let words = &written[start..end];
+            let _ = write!(text, "  +{:04x}", 8 * start);
+            for (_, offset) in places {
+                let _ = write!(text, " {offset:06x}");
+            }
             for (n, word) in words.iter().enumerate() {
                 // Addresses differ from run to run.
                 let _ = match super::handler_name(*word) {
