@@ -86,7 +86,7 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Make a module smaller for as long as it still differs.
+    /// Make a module smaller for as long as it still differs, and print it.
     #[cfg(feature = "shrink")]
     Shrink {
         /// The file.
@@ -172,6 +172,7 @@ fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "shrink")]
         Command::Shrink { file, seed, output } => {
             let wasm = shrink::shrink(wat::parse_file(&file)?, seed)?;
+            println!("{}", wasmprinter::print_bytes(&wasm)?);
             std::fs::write(&output, wasm)
                 .with_context(|| format!("cannot write {}", output.display()))?;
             0

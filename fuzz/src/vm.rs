@@ -47,6 +47,29 @@ pub enum Stop {
     Refused(String),
 }
 
+impl Stop {
+    /// Whether it is the same end; with `places`, at the same place.
+    pub fn is_like(&self, other: &Stop, places: bool) -> bool {
+        let same = |ours: &[Frame], theirs: &[Frame]| match places {
+            true => ours == theirs,
+            false => {
+                let functions = |frames: &[Frame]| -> Vec<u32> {
+                    frames.iter().map(|frame| frame.function).collect()
+                };
+                functions(ours) == functions(theirs)
+            }
+        };
+        match (self, other) {
+            (Stop::Trap(trap, frames), Stop::Trap(other, others)) => {
+                trap == other && same(frames, others)
+            }
+            (Stop::Host(frames), Stop::Host(others)) => same(frames, others),
+            (Stop::Refused(_), Stop::Refused(_)) => true,
+            (this, other) => this == other,
+        }
+    }
+}
+
 /// A guest's active call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {

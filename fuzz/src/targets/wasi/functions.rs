@@ -9,6 +9,9 @@ use arbitrary::{Result, Unstructured};
 pub(super) enum Param {
     /// A descriptor.
     Fd,
+    /// A descriptor that is closed, or a number for one: seldom the directory's, and none of the standard streams',
+    /// whose numbers Wasmtime does not use again.
+    Closable,
     /// A path: where it is, and its length.
     Path,
     /// Buffers: where their list is, and its length.
@@ -17,7 +20,7 @@ pub(super) enum Param {
     Buffer,
     /// Where a result goes.
     Result,
-    /// A flag word with so many bits in use.
+    /// Any of these flags.
     Flags(u32),
     /// One of so many numbers.
     OneOf(u32),
@@ -52,53 +55,55 @@ const fn function(name: &'static str, weight: u32, params: &'static [Param]) -> 
 
 use Param::*;
 
+const APPEND: u32 = 1 << 0;
+const NONBLOCK: u32 = 1 << 2;
+
 /// All functions but those that answer what no two runs share (clocks, randomness), wait, or end the guest.
 pub(super) const FUNCTIONS: &[Function] = &[
     function("args_sizes_get", 1, &[Result, Result]),
     function("args_get", 1, &[Result, Result]),
     function("environ_sizes_get", 1, &[Result, Result]),
     function("environ_get", 1, &[Result, Result]),
-    function("clock_res_get", 1, &[OneOf(5), Result]),
-    function("fd_advise", 1, &[Fd, Size, Size, OneOf(7)]),
-    function("fd_allocate", 1, &[Fd, Size, Size]),
-    function("fd_close", 2, &[Fd]),
+    function("clock_res_get", 1, &[OneOf(2), Result]),
+    function("fd_advise", 1, &[Fd, Size, Size, OneOf(6)]),
+    function("fd_close", 2, &[Closable]),
     function("fd_datasync", 1, &[Fd]),
     function("fd_fdstat_get", 3, &[Fd, Result]),
-    function("fd_fdstat_set_flags", 2, &[Fd, Flags(5)]),
+    function("fd_fdstat_set_flags", 2, &[Fd, Flags(APPEND | NONBLOCK)]),
     function("fd_fdstat_set_rights", 1, &[Fd, Rights, Rights]),
     function("fd_filestat_get", 3, &[Fd, Result]),
     function("fd_filestat_set_size", 3, &[Fd, Size]),
-    function("fd_filestat_set_times", 1, &[Fd, Time, Time, Flags(4)]),
+    function("fd_filestat_set_times", 1, &[Fd, Time, Time, Flags(0b1111)]),
     function("fd_pread", 4, &[Fd, Buffers, Size, Result]),
     function("fd_prestat_dir_name", 1, &[Fd, Buffer]),
     function("fd_prestat_get", 1, &[Fd, Result]),
     function("fd_pwrite", 4, &[Fd, Buffers, Size, Result]),
     function("fd_read", 6, &[Fd, Buffers, Result]),
     function("fd_readdir", 2, &[Fd, Buffer, Cookie, Result]),
-    function("fd_renumber", 2, &[Fd, Fd]),
-    function("fd_seek", 4, &[Fd, Delta, OneOf(4), Result]),
+    function("fd_renumber", 2, &[Closable, Closable]),
+    function("fd_seek", 4, &[Fd, Delta, OneOf(3), Result]),
     function("fd_sync", 1, &[Fd]),
     function("fd_tell", 3, &[Fd, Result]),
     function("fd_write", 6, &[Fd, Buffers, Result]),
     function("path_create_directory", 3, &[Fd, Path]),
-    function("path_filestat_get", 4, &[Fd, Flags(1), Path, Result]),
+    function("path_filestat_get", 4, &[Fd, Flags(0b1), Path, Result]),
     function(
         "path_filestat_set_times",
         1,
-        &[Fd, Flags(1), Path, Time, Time, Flags(4)],
+        &[Fd, Flags(0b1), Path, Time, Time, Flags(0b1111)],
     ),
-    function("path_link", 3, &[Fd, Flags(1), Path, Fd, Path]),
+    function("path_link", 3, &[Fd, Flags(0b1), Path, Fd, Path]),
     function(
         "path_open",
         16,
         &[
             Fd,
-            Flags(1),
+            Flags(0b1),
             Path,
-            Flags(4),
+            Flags(0b1111),
             Rights,
             Rights,
-            Flags(5),
+            Flags(APPEND | NONBLOCK),
             Result,
         ],
     ),
@@ -121,7 +126,9 @@ impl Param {
     /// The types of its words: whether each has 64 bits.
     pub(super) fn wide(self) -> &'static [bool] {
         match self {
-            Param::Fd | Param::Result | Param::Flags(_) | Param::OneOf(_) => &[false],
+            Param::Fd | Param::Closable | Param::Result | Param::Flags(_) | Param::OneOf(_) => {
+                &[false]
+            }
             Param::Path | Param::Buffers | Param::Buffer => &[false, false],
             Param::Size | Param::Delta | Param::Rights | Param::Time | Param::Cookie => &[true],
         }
@@ -146,6 +153,9 @@ const BUFFERS: usize = 0x3000;
 const DATA: u32 = 0x4000;
 const RESULTS: u32 = 0x8000;
 const MEMORY: u32 = 0x10000;
+
+/// Every right that there is: Wasmtime traps at others.
+const ALL_RIGHTS: u64 = (1 << 30) - 1;
 
 const NAMES: &[&[u8]] = &[
     b"file",
@@ -230,11 +240,16 @@ impl Call {
                 };
                 words.push(Word::I32(fd));
             }
+            Param::Closable => words.push(Word::I32(match u.int_in_range(0..=19)? {
+                0 => 3,
+                1 => *u.choose(&[10, 100, 1 << 31, u32::MAX])?,
+                _ => u.int_in_range(4..=9)?,
+            })),
             Param::Path => {
                 let name = *u.choose(NAMES)?;
                 let at = PATHS + PATH_ROOM * self.paths.len();
                 self.paths.push(name);
-                match u.ratio(1, 60)? {
+                match u.ratio(1, 200)? {
                     true => words.extend([Word::I32(MEMORY - 2), Word::I32(name.len() as u32)]),
                     false => words.extend([Word::I32(at as u32), Word::I32(name.len() as u32)]),
                 }
@@ -242,7 +257,7 @@ impl Call {
             Param::Buffers => {
                 // At most one that is not empty: see `differences`.
                 let len = *u.choose(&[0, 1, 3, 10, 64, 1000, 5000])?;
-                let at = match u.ratio(1, 40)? {
+                let at = match u.ratio(1, 100)? {
                     true => *u.choose(&[MEMORY - 1, MEMORY, u32::MAX])?,
                     false => DATA + u.int_in_range(0..=64)?,
                 };
@@ -250,7 +265,7 @@ impl Call {
                 self.buffers = vec![(DATA, 0); before];
                 self.buffers.push((at, len));
                 self.buffers.extend(vec![(DATA, 0); u.int_in_range(0..=1)?]);
-                let list = match u.ratio(1, 60)? {
+                let list = match u.ratio(1, 200)? {
                     true => *u.choose(&[MEMORY - 4, u32::MAX])?,
                     false => BUFFERS as u32,
                 };
@@ -258,7 +273,7 @@ impl Call {
             }
             Param::Buffer => {
                 let len = *u.choose(&[0, 1, 4, 24, 30, 100, 4096, 4096])?;
-                let at = match u.ratio(1, 40)? {
+                let at = match u.ratio(1, 100)? {
                     true => *u.choose(&[MEMORY - 1, MEMORY, u32::MAX])?,
                     false => RESULTS + 0x1000,
                 };
@@ -266,24 +281,18 @@ impl Call {
             }
             Param::Result => {
                 let at = RESULTS + 0x100 * words.len() as u32;
-                words.push(Word::I32(match u.int_in_range(0..=59)? {
+                words.push(Word::I32(match u.int_in_range(0..=199)? {
                     0 => *u.choose(&[MEMORY - 1, MEMORY, u32::MAX])?,
                     1 => at + u.int_in_range(1..=7)?,
                     _ => at,
                 }));
             }
-            Param::Flags(bits) => {
-                let most = (1 << bits) - 1;
-                words.push(Word::I32(match u.int_in_range(0..=19)? {
-                    0 => 1 << u.int_in_range(bits..=31)?,
-                    1..=9 => u.int_in_range(0..=most)?,
-                    _ => *u.choose(&[0, 0, 1])?,
-                }));
-            }
-            Param::OneOf(count) => words.push(Word::I32(match u.ratio(1, 20)? {
-                true => u.int_in_range(count - 1..=count + 1)?,
-                false => u.int_in_range(0..=count - 2)?,
+            // Wasmtime traps at flags and numbers that there are not.
+            Param::Flags(flags) => words.push(Word::I32(match u.ratio(1, 2)? {
+                true => u.arbitrary::<u32>()? & flags,
+                false => *u.choose(&[0, 0, 1])? & flags,
             })),
+            Param::OneOf(count) => words.push(Word::I32(u.int_in_range(0..=count - 1)?)),
             Param::Size => {
                 words.push(Word::I64(*u.choose(&[
                     0,
@@ -308,8 +317,8 @@ impl Call {
             Param::Rights => {
                 // All, to read, to write, those of a directory, none, any.
                 let rights = [
-                    u64::MAX,
-                    u64::MAX,
+                    ALL_RIGHTS,
+                    ALL_RIGHTS,
                     0x1fff_ffff,
                     1 << 1,
                     1 << 6,
@@ -364,6 +373,22 @@ impl Call {
             Word::I32(word) => word,
             Word::I64(word) => word as u32,
         }
+    }
+
+    /// The first path among the arguments; empty if there is none.
+    pub(super) fn path(&self) -> &'static [u8] {
+        self.paths.first().copied().unwrap_or(b"")
+    }
+
+    /// Whether a result goes to an odd place.
+    pub(super) fn is_unaligned(&self) -> bool {
+        let mut params = self.function.params.iter().enumerate();
+        params.any(|(at, param)| matches!(param, Param::Result) && self.int(at) % 8 != 0)
+    }
+
+    /// Whether it changes nothing but memory.
+    pub(super) fn only_asks(&self) -> bool {
+        self.function.name.ends_with("_get") || self.function.name == "fd_tell"
     }
 
     /// Where the result of the parameter of this number goes.
