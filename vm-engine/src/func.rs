@@ -49,7 +49,7 @@ impl Func {
     /// # Errors
     ///
     /// [`TypeError`] if number or types of the arguments, or the number of results, are not those
-    /// of the function; [`WrongStore`]; a [`Trap`](crate::Trap), or what a host function returned.
+    /// of the function; [`WrongStore`](crate::WrongStore); a [`Trap`](crate::Trap), or what a host function returned.
     /// The store can be used as before.
     pub fn call(
         &self,
@@ -92,7 +92,7 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// [`TypeError`] if these are not its types; [`WrongStore`].
+    /// [`TypeError`] if these are not its types; [`WrongStore`](crate::WrongStore).
     pub fn typed<Params, Results>(
         &self,
         store: impl AsContext,

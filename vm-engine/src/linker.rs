@@ -88,7 +88,7 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(Arc::new(func.into_func())))
     }
 
-    /// Defines a host function whose type is known only when the program runs: see [`Func::new`].
+    /// Defines a host function whose type is known only when the program runs: see [`Func::new`](crate::Func::new).
     ///
     /// # Errors
     ///

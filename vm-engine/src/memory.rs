@@ -58,7 +58,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`MemoryAccessError`] if the memory ends before; then `buffer` is unchanged. [`WrongStore`].
+    /// [`MemoryAccessError`] if the memory ends before; then `buffer` is unchanged. [`WrongStore`](crate::WrongStore).
     pub fn read(&self, store: impl AsContext, offset: usize, buffer: &mut [u8]) -> Result<()> {
         let store = store.as_context();
         let id = self.id_in(store.opaque())?;
@@ -73,7 +73,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`MemoryAccessError`] if the memory ends before; then nothing was written. [`WrongStore`].
+    /// [`MemoryAccessError`] if the memory ends before; then nothing was written. [`WrongStore`](crate::WrongStore).
     pub fn write(&self, mut store: impl AsContextMut, offset: usize, buffer: &[u8]) -> Result<()> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
@@ -109,7 +109,7 @@ impl Memory {
     /// # Errors
     ///
     /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the memory
-    /// is unchanged then. [`WrongStore`].
+    /// is unchanged then. [`WrongStore`](crate::WrongStore).
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;

@@ -48,7 +48,7 @@ impl Table {
     /// # Errors
     ///
     /// [`TableError::OutOfBounds`] past the end; [`TypeError`](crate::TypeError) if `value` has
-    /// another type; [`WrongStore`].
+    /// another type; [`WrongStore`](crate::WrongStore).
     pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Ref) -> Result<()> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
@@ -70,7 +70,7 @@ impl Table {
     /// # Errors
     ///
     /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the table is
-    /// unchanged then. [`TypeError`](crate::TypeError) if `init` has another type; [`WrongStore`].
+    /// unchanged then. [`TypeError`](crate::TypeError) if `init` has another type; [`WrongStore`](crate::WrongStore).
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Ref) -> Result<u64> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;

@@ -30,7 +30,7 @@ pub struct CodeOptions {
     /// The least layout of memory 0 of every instance, if its guard shall check bounds; nothing if
     /// code shall. Only direct threading can rely on a guard.
     pub unchecked: Option<Layout>,
-    /// Whether to count how often instructions run, for [`Code::profile`]. Direct threading only.
+    /// Whether to count how often instructions run, for [`Code::profile`](crate::Code::profile). Direct threading only.
     pub profile: bool,
     /// When functions are hot: until then they have baseline code. Without it all have optimized code at
     /// once, as those do that are profiled, and all of token threading.

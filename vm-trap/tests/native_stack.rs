@@ -43,8 +43,8 @@ fn threads_have_what_they_were_given() {
         let bytes = kib << 10;
         let thread = thread::Builder::new().stack_size(bytes);
         let found = thread.spawn(all_of_it).unwrap().join().unwrap();
-        // What the C library and the standard library keep there is not left.
-        assert!(found < bytes + 4096, "{found} of {bytes}");
+        // What the C library and the standard library keep there is not left. It may be more: glibc gives a thread
+        // the stack of one that has ended, if that is large enough. That it is not too much, going to its end says.
         assert!(found + (16 << 10) > bytes, "{found} of {bytes}");
     }
 }

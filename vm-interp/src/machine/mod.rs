@@ -328,7 +328,7 @@ impl World {
     }
 
     /// By what other threads ask the machine's runs to end: those that are going on, one inside the other, when the
-    /// request comes. Each ends with [`TrapCode::Interrupt`], as soon as it runs guest code; a host function that
+    /// request comes. Each ends with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt), as soon as it runs guest code; a host function that
     /// waits in a system call is woken by `EINTR` where a signal is sent, and should return then.
     ///
     /// With token threading that needs nothing else; with direct threading, the signal:

@@ -17,6 +17,7 @@ use vm_trap::TrapCode;
 use super::access;
 use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
+use super::wide;
 use crate::context::{
     Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, MemoryCell, Runtime,
     TableCell, Word,
@@ -420,7 +421,7 @@ macro_rules! define_run {
                             leave!();
                         }
                         Token::Call => {
-                            let cell = ip.add(3).cast::<u64>().read_unaligned() as usize;
+                            let cell = wide::read(ip.add(3)) as usize;
                             let cell: *const AtomicPtr<u8> =
                                 std::ptr::with_exposed_provenance(cell);
                             let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
@@ -442,7 +443,7 @@ macro_rules! define_run {
                             call_object!(object, fp.add(word!(2) as usize), 5);
                         }
                         Token::ReturnCall => {
-                            let cell = ip.add(4).cast::<u64>().read_unaligned() as usize;
+                            let cell = wide::read(ip.add(4)) as usize;
                             let cell: *const AtomicPtr<u8> =
                                 std::ptr::with_exposed_provenance(cell);
                             let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
@@ -474,7 +475,7 @@ macro_rules! define_run {
                         Token::MemoryLoad => {
                             let cell = context.byte_add(word!(2) as usize);
                             let cell = cell.cast::<*const MemoryCell>().read();
-                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            let offset = wide::read(ip.add(4));
                             match access::load(cell, word!(3), slot!(1), offset) {
                                 Ok(value) => slot!(1) = value,
                                 Err(code) => trap!(code),
@@ -484,7 +485,7 @@ macro_rules! define_run {
                         Token::MemoryStore => {
                             let cell = context.byte_add(word!(2) as usize);
                             let cell = cell.cast::<*const MemoryCell>().read();
-                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            let offset = wide::read(ip.add(4));
                             let value = *fp.add(word!(1) as usize + 1);
                             let stored = access::store(cell, word!(3), slot!(1), offset, value);
                             if let Err(code) = stored {
@@ -515,7 +516,7 @@ macro_rules! define_run {
                             next!(3);
                         }
                         Token::Const64 => {
-                            slot!(1) = u64::from(word!(2)) | u64::from(word!(3)) << 32;
+                            slot!(1) = wide::read(ip.add(2));
                             next!(4);
                         }
                         Token::GlobalGet => {

@@ -4,6 +4,7 @@ mod access;
 mod encode;
 mod execute;
 mod tokens;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
