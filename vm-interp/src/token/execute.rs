@@ -139,10 +139,13 @@ macro_rules! define_run {
                 let mut memory: *mut u8;
                 let mut memory_len: u64;
 
-                /// Leaves the loop.
+                /// Leaves the loop, at the token that is being executed or at `$ip`.
                 macro_rules! exit {
-                    ($status:expr) => {{
-                        (*runtime).exit_ip = ip.cast();
+                    ($status:expr) => {
+                        exit!($status, ip)
+                    };
+                    ($status:expr, $ip:expr) => {{
+                        (*runtime).exit_ip = $ip.cast();
                         (*runtime).exit_frame = fp;
                         (*runtime).exit_context = context;
                         return $status;
@@ -304,8 +307,7 @@ macro_rules! define_run {
                             if status != 0 {
                                 // The frame is the host function's, which is at none of the guest's
                                 // instructions; who called it is in the header.
-                                ip = std::ptr::null();
-                                exit!(status);
+                                exit!(status, std::ptr::null::<u32>());
                             }
                             reload!();
                             leave!();
