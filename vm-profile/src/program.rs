@@ -84,8 +84,8 @@ impl Program {
         let unchecked = |_: u64, _: u32| true;
         self.functions.iter().filter_map(move |counted| {
             let options = TranslateOptions {
-                shapes,
                 unchecked: self.guarded.then_some(&unchecked),
+                ..TranslateOptions::new(shapes)
             };
             // It has been translated before, for shapes that are not very different.
             let function = self.module.translate(counted.func, &options).ok()?;

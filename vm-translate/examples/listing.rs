@@ -7,10 +7,7 @@ use vm_translate::{Features, Module, PlainShapes, TranslateOptions};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).ok_or("usage: listing FILE")?;
     let module = Module::new(wat::parse_file(path)?, &Features::default())?;
-    let options = TranslateOptions {
-        shapes: &PlainShapes,
-        unchecked: None,
-    };
+    let options = TranslateOptions::new(&PlainShapes);
     for func in module.imported_funcs()..module.func_count() {
         println!("{}", module.translate(func, &options)?.listing(&module));
     }

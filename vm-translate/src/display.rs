@@ -137,6 +137,8 @@ impl Listing<'_> {
             Root::GlobalSet { global, kind } => {
                 write!(f, "global.set {global}, {}", trees.next(kind))
             }
+            Root::ConsumeFuel { cost } => write!(f, "consume_fuel {cost}"),
+            Root::CheckEpoch => f.write_str("check_epoch"),
             Root::Br(label) => write!(f, "br {}", at(label)),
             Root::BrIf(label) => write!(f, "br_if {} {}", trees.next(Ty::I32), at(label)),
             Root::BrUnless(label) => write!(f, "br_unless {} {}", trees.next(Ty::I32), at(label)),

@@ -132,6 +132,15 @@ pub enum Root {
         /// [`Ty::V128`].
         kind: Ty,
     },
+    /// Takes fuel for what comes next, up to the next such instruction; the run ends, with nothing taken, if there is less. Only
+    /// where it is asked for, see [`Metering`](crate::Metering).
+    ConsumeFuel {
+        /// How much: not 0.
+        cost: u32,
+    },
+    /// Looks whether the deadline in epochs has come: at the beginning of functions and loops, where no temporary
+    /// registers are in use. Only where it is asked for, see [`Metering`](crate::Metering).
+    CheckEpoch,
     /// Branches.
     Br(Label),
     /// Branches if the tree's i32 value is not zero.
@@ -624,7 +633,9 @@ impl Root {
             | Root::ReturnCall { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. } => true,
-            Root::EnterLoop
+            Root::ConsumeFuel { .. }
+            | Root::CheckEpoch
+            | Root::EnterLoop
             | Root::Set(_)
             | Root::Copy { .. }
             | Root::Store { .. }
@@ -670,6 +681,8 @@ impl Root {
             Root::Copy { .. }
             | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
+            | Root::ConsumeFuel { .. }
+            | Root::CheckEpoch
             | Root::Br(_)
             | Root::EnterLoop
             | Root::Loop(_)

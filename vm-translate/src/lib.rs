@@ -5,6 +5,7 @@ mod check;
 mod display;
 mod error;
 mod features;
+mod fuel;
 mod hints;
 pub mod ir;
 mod missing;
@@ -21,6 +22,7 @@ mod validate;
 pub use check::{Broken, check};
 pub use error::Error;
 pub use features::{FeatureError, Features};
+pub use fuel::{FuelCosts, UnknownOperator};
 pub use hints::{BranchHint, CustomSectionError};
 pub use ir::Function;
 pub use missing::missing_features;
@@ -29,7 +31,8 @@ pub use op::{Effect, Op, StoreOp, Ty};
 pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
 pub use translate::{
-    BaselineFrame, BaselineSink, BaselineTranslator, TranslateAllocations, TranslateOptions,
+    BaselineFrame, BaselineSink, BaselineTranslator, Metering, TranslateAllocations,
+    TranslateOptions,
 };
 pub use types::{
     ExternKind, ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, ValType,

@@ -380,6 +380,8 @@ impl Symbol {
             Root::CallIndirect { .. } => Symbol::CallIndirect,
             Root::Return => Symbol::Return,
             Root::Copy { .. }
+            | Root::ConsumeFuel { .. }
+            | Root::CheckEpoch
             | Root::Br(_)
             | Root::EnterLoop
             | Root::Loop(_)

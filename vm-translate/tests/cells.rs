@@ -17,10 +17,7 @@ const LOOP: &str = r#"(module
 
 fn function() -> Function {
     let module = Module::new(wat::parse_str(LOOP).unwrap(), &Features::default()).unwrap();
-    let options = TranslateOptions {
-        shapes: &PlainShapes,
-        unchecked: None,
-    };
+    let options = TranslateOptions::new(&PlainShapes);
     module.translate(0, &options).unwrap()
 }
 

@@ -118,10 +118,7 @@ fn many_values_take_few_instructions() {
         let module = Module::new(wat::parse_str(text).unwrap(), &Features::default()).unwrap();
         let most = 3 * module.func_size(0) as usize;
         for shapes in [&PlainShapes as &dyn Shapes, &RICH] {
-            let options = TranslateOptions {
-                shapes,
-                unchecked: None,
-            };
+            let options = TranslateOptions::new(shapes);
             let optimized = module.translate(0, &options).unwrap();
             let baseline = module.translate_baseline(0, &options).unwrap();
             in_baseline += usize::from(baseline.is_some());

@@ -22,7 +22,10 @@ fn listing(module: &Module) -> String {
     ];
     let mut text = String::from(";; baseline\n\n");
     let (shapes, unchecked) = (&RICH, Some(&always as &dyn Fn(u64, u32) -> bool));
-    let options = TranslateOptions { shapes, unchecked };
+    let options = TranslateOptions {
+        unchecked,
+        ..TranslateOptions::new(shapes)
+    };
     for func in module.imported_funcs()..module.func_count() {
         match module.translate_baseline(func, &options).unwrap() {
             Some(function) => {
@@ -34,7 +37,10 @@ fn listing(module: &Module) -> String {
     }
     for (name, shapes, unchecked) in sets {
         writeln!(text, ";; {name}\n").unwrap();
-        let options = TranslateOptions { shapes, unchecked };
+        let options = TranslateOptions {
+            unchecked,
+            ..TranslateOptions::new(shapes)
+        };
         for func in module.imported_funcs()..module.func_count() {
             let function = module.translate(func, &options).unwrap();
             check(module, &function, shapes).unwrap();

@@ -147,10 +147,7 @@ fn every_section_is_read() {
 #[test]
 fn functions_without_a_body_are_not_translated() {
     let module = parse(EVERYTHING).unwrap();
-    let options = TranslateOptions {
-        shapes: &PlainShapes,
-        unchecked: None,
-    };
+    let options = TranslateOptions::new(&PlainShapes);
     for func in [0, 3, u32::MAX] {
         assert_eq!(
             module.translate(func, &options).err(),
@@ -348,10 +345,7 @@ fn a_section_that_ends_early_is_an_error_with_an_offset() {
 #[test]
 fn changed_bytes_never_panic() {
     let bytes = wat::parse_str(EVERYTHING).unwrap();
-    let options = TranslateOptions {
-        shapes: &PlainShapes,
-        unchecked: None,
-    };
+    let options = TranslateOptions::new(&PlainShapes);
     let mut valid = 0;
     for at in 0..bytes.len() {
         for change in [1, 0x40, 0x80, 0xff] {
@@ -468,10 +462,7 @@ fn many_locals_and_deep_nesting_are_fine() {
         ")".repeat(blocks),
     );
     let module = parse(&text).unwrap();
-    let options = TranslateOptions {
-        shapes: &PlainShapes,
-        unchecked: None,
-    };
+    let options = TranslateOptions::new(&PlainShapes);
     let function = module.translate(0, &options).unwrap();
     assert!(function.frame_slots() >= 50_000);
     vm_translate::check(&module, &function, &PlainShapes).unwrap();

@@ -8,8 +8,8 @@ use common::shapes::{RICH, RandomShapes};
 use vm_translate::ir::{Label, Node, Root, Slot};
 use vm_translate::shape::Symbol;
 use vm_translate::{
-    BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Module, Op, PlainShapes,
-    Registers, Shapes, TranslateAllocations, TranslateOptions, check,
+    BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Metering, Module, Op,
+    PlainShapes, Registers, Shapes, TranslateAllocations, TranslateOptions, check,
 };
 
 fn programs() -> Vec<(String, Module)> {
@@ -54,8 +54,8 @@ fn every_function_keeps_the_promises() {
     for (path, module) in programs() {
         for shapes in sets {
             let options = TranslateOptions {
-                shapes,
                 unchecked: Some(&some),
+                ..TranslateOptions::new(shapes)
             };
             for func in module.imported_funcs()..module.func_count() {
                 let function = module.translate(func, &options).unwrap();
@@ -73,8 +73,8 @@ fn both_tiers_have_the_same_loops() {
     let (mut functions, mut in_baseline, mut loops) = (0, 0, 0);
     for (path, module) in programs() {
         let options = TranslateOptions {
-            shapes: &RICH,
             unchecked: Some(&some),
+            ..TranslateOptions::new(&RICH)
         };
         for func in module.imported_funcs()..module.func_count() {
             functions += 1;
@@ -107,10 +107,7 @@ fn both_tiers_have_the_same_loops() {
 fn memory_that_other_functions_have_left_changes_nothing() {
     let mut allocations = TranslateAllocations::default();
     for (path, module) in programs() {
-        let options = TranslateOptions {
-            shapes: &RICH,
-            unchecked: None,
-        };
+        let options = TranslateOptions::new(&RICH);
         // Of functions that are not recycled some memory stays as well.
         for func in module.imported_funcs()..module.func_count() {
             let reused = (module.translate_with(func, &options, &mut allocations)).unwrap();
@@ -180,7 +177,9 @@ fn memory_that_other_functions_have_left_changes_no_baseline_code() {
         for func in module.imported_funcs()..module.func_count() {
             let record = |translator: &mut BaselineTranslator| {
                 let mut recorder = Recorder::default();
-                let done = (translator.translate(&module, func, None, &mut recorder)).unwrap();
+                let metering = Metering::default();
+                let done = translator.translate(&module, func, None, metering, &mut recorder);
+                let done = done.unwrap();
                 done.then_some(recorder)
             };
             let found = record(&mut reused);
@@ -200,8 +199,8 @@ fn the_predicate_alone_decides_what_is_checked() {
     let small = |offset: u64, width: u32| offset < 16 && width == 4;
     for (path, module) in programs() {
         let options = TranslateOptions {
-            shapes: &RICH,
             unchecked: Some(&small),
+            ..TranslateOptions::new(&RICH)
         };
         let mut seen = [0; 2];
         for func in module.imported_funcs()..module.func_count() {

@@ -322,8 +322,8 @@ impl Inner {
     /// Translates a function to its IR and to optimized code in the scratch.
     fn encoded_optimized(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
         let options = TranslateOptions {
-            shapes: &DirectShapes,
             unchecked: Some(&self.unchecked()),
+            ..TranslateOptions::new(&DirectShapes)
         };
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;

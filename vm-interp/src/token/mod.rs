@@ -91,10 +91,7 @@ impl TokenCode {
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
-        let options = TranslateOptions {
-            shapes: &PlainShapes,
-            unchecked: None,
-        };
+        let options = TranslateOptions::new(&PlainShapes);
         Ok(self.module.translate(func, &options)?)
     }
 

@@ -11,7 +11,7 @@ use wasmparser::{BlockType, BrTable};
 
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
-use crate::{Error, Module, ValType};
+use crate::{Error, FuelCosts, Module, ValType};
 
 use super::Translator;
 use super::expr::{Effects, Term, subtree_end};
@@ -136,6 +136,7 @@ impl<'a> Translator<'a> {
         }
         let start = self.out.here();
         self.open(Kind::Loop { start, kept }, ty, height, base);
+        self.check_epoch();
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) {
@@ -166,7 +167,8 @@ impl<'a> Translator<'a> {
         // Without results of its own a block may still leave others to its surroundings.
         let returns = around
             .is_some_and(|frame| frame.returns && self.results(frame.ty).len() == results)
-            && (place.is_some() || results == 0);
+            && (place.is_some() || results == 0)
+            && (self.metering.fuel).is_none_or(FuelCosts::returning_is_free);
         self.frames.push(Frame {
             number,
             kind,

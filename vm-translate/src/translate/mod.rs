@@ -8,6 +8,7 @@
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack, and the rules that keep its entries' values |
 //! | `lookahead` | what has to be known in advance |
+//! | `metering` | what is charged where, for hosts that bound how long code runs |
 //! | `locals` | where locals live |
 //! | `registers` | which registers hold locals, and which are temporary |
 //! | `emit` | from trees to instructions that the executor has; `emit/copy` has copies of trees |
@@ -29,6 +30,7 @@ mod idiom;
 mod labels;
 mod locals;
 mod lookahead;
+mod metering;
 mod moves;
 mod operators;
 mod pending;
@@ -39,16 +41,19 @@ mod vectors;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::ir::{FRAME_HEADER, Label, Slot};
+use crate::ir::{FRAME_HEADER, Label, Root, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
 pub use baseline::{BaselineFrame, BaselineSink, BaselineTranslator};
 use code::Code;
 use control::Frame;
 use emit::Output;
+use expr::Effects;
 use idiom::WideProduct;
 use locals::Locals;
 use lookahead::Lookahead;
+pub use metering::Metering;
+use metering::Pieces;
 use operators::Unchecked;
 use registers::Use;
 use stack::Stack;
@@ -62,6 +67,19 @@ pub struct TranslateOptions<'a> {
     /// check, because every address it can reach is in the memory's reservation. Without it
     /// every access is checked.
     pub unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
+    /// What is added to code so that its host can bound how long it runs.
+    pub metering: Metering<'a>,
+}
+
+impl<'a> TranslateOptions<'a> {
+    /// For these shapes: every access is checked, and nothing is metered.
+    pub fn new(shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
+        TranslateOptions {
+            shapes,
+            unchecked: None,
+            metering: Metering::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for TranslateOptions<'_> {
@@ -69,6 +87,7 @@ impl std::fmt::Debug for TranslateOptions<'_> {
         f.debug_struct("TranslateOptions")
             .field("registers", &self.shapes.registers())
             .field("unchecked", &self.unchecked.is_some())
+            .field("metering", &self.metering)
             .finish_non_exhaustive()
     }
 }
@@ -94,6 +113,8 @@ struct Translator<'a> {
     stack: Stack,
     frames: Vec<Frame>,
     lookahead: Lookahead,
+    metering: Metering<'a>,
+    pieces: Pieces,
     /// How many blocks have begun, those that cannot be reached included.
     blocks: usize,
     out: Output,
@@ -113,6 +134,7 @@ struct Translator<'a> {
 #[derive(Debug, Default)]
 pub struct TranslateAllocations {
     lookahead: Lookahead,
+    pieces: Pieces,
     locals: Locals,
     stack: Stack,
     frames: Vec<Frame>,
@@ -161,12 +183,14 @@ impl Module {
         };
         let TranslateAllocations {
             mut lookahead,
+            mut pieces,
             mut locals,
             stack,
             mut frames,
             mut out,
         } = std::mem::take(allocations);
         locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
+        pieces.look(&body, options.metering)?;
         let registers = Use::new(offered, &locals.pins, bytes);
         let base = locals.saves + registers.save_slots();
         out.reserve_for_body(bytes);
@@ -185,6 +209,8 @@ impl Module {
             locals,
             frames,
             lookahead,
+            metering: options.metering,
+            pieces,
             blocks: 0,
             out,
             scratch: 0,
@@ -193,11 +219,17 @@ impl Module {
             offset: start_offset,
             unreachable: None,
         };
+        translator.check_epoch();
         match &product {
-            Some(product) => product.translate(&mut translator),
+            Some(product) => {
+                let cost = translator.pieces.whole();
+                translator.consume_fuel(cost);
+                product.translate(&mut translator);
+            }
             None => {
                 let mut code = Code::new(&body)?;
                 while translator.instruction(&mut code)? {}
+                translator.pieces.check_passed();
             }
         }
         translator.check_limits()?;
@@ -206,6 +238,7 @@ impl Module {
             mut locals,
             frames,
             lookahead,
+            pieces,
             out,
             ..
         } = translator;
@@ -235,6 +268,7 @@ impl Module {
         };
         *allocations = TranslateAllocations {
             lookahead,
+            pieces,
             locals,
             stack,
             frames,
@@ -245,6 +279,22 @@ impl Module {
 }
 
 impl Translator<'_> {
+    /// Fuel is taken here. What a guest has begun to compute before is done before.
+    #[cold]
+    fn consume_fuel(&mut self, cost: u32) {
+        if cost > 0 {
+            self.compute(Effects::TRAPS | Effects::GLOBAL, self.stack.len());
+            self.emit_plain(Root::ConsumeFuel { cost });
+        }
+    }
+
+    /// A function or a loop begins here.
+    fn check_epoch(&mut self) {
+        if self.metering.epochs {
+            self.emit_plain(Root::CheckEpoch);
+        }
+    }
+
     /// Checks that the function still is what the IR can hold.
     fn check_limits(&self) -> Result<(), Error> {
         let slots = self.out.slots.max(self.stack.end());

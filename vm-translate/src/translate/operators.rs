@@ -18,6 +18,10 @@ impl Translator<'_> {
         if self.unreachable.is_some() {
             return self.skip(code);
         }
+        if self.offset == self.pieces.next() {
+            let cost = self.pieces.charge();
+            self.consume_fuel(cost);
+        }
         let Some(kind) = code.kind() else {
             return Ok(false);
         };

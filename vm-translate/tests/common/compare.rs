@@ -1,9 +1,10 @@
 //! Runs a program before and after translation, for several sets of shapes and in both tiers, and compares.
 
 use super::shapes::{RICH, RandomShapes};
-use super::{Outcome, eval, generate, oracle};
+use super::{Outcome, Trap, eval, generate, oracle};
 use vm_translate::{
-    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
+    Features, FuelCosts, Function, Metering, Module, PlainShapes, Registers, Shapes,
+    TranslateOptions, check,
 };
 
 /// A module in the text format, and how it is translated.
@@ -16,6 +17,9 @@ pub struct Program<'a> {
     chosen: [RandomShapes; 2],
     /// Whether accesses with small offsets need no check.
     unchecked: bool,
+    pub costs: FuelCosts,
+    /// Whether epochs are looked at.
+    epochs: bool,
 }
 
 /// How many functions a program has, and how many of them the baseline tier has.
@@ -40,13 +44,19 @@ impl Program<'_> {
                 random_shapes(number.wrapping_add(1 << 40)),
             ],
             unchecked: number.is_multiple_of(2),
+            costs: random_costs(number),
+            epochs: number.is_multiple_of(5),
         }
     }
 
-    fn options<'a>(&self, shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
+    fn options<'a>(&'a self, shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
         TranslateOptions {
             shapes,
             unchecked: (self.unchecked).then_some(&|offset, _| offset < 8),
+            metering: Metering {
+                fuel: Some(&self.costs),
+                epochs: self.epochs,
+            },
         }
     }
 
@@ -88,9 +98,44 @@ impl Program<'_> {
         }
     }
 
-    /// Runs a function of no parameters by every translation. Answers what the specification says of it.
+    /// Runs a function of no parameters by every translation, with more fuel than it needs and then with less. Answers
+    /// what the specification says of it.
     pub fn run(&self, func: u32) -> (Outcome, Tiers) {
-        let (expected, trapped_at) = oracle::run(&self.module, func, &[]);
+        let (mut expected, trapped_at) = oracle::run(&self.module, &self.costs, func, &[]);
+        let executed = expected.fuel;
+        let mut fuel = None;
+        let tiers = self.run_with(u64::MAX, func, |found, at| {
+            // Where it traps, the rest of the piece is paid for.
+            let same_fuel = match found.result {
+                Ok(_) => found.fuel == executed,
+                Err(_) => *fuel.get_or_insert(found.fuel) == found.fuel && found.fuel >= executed,
+            };
+            let known = std::mem::replace(&mut expected.fuel, found.fuel);
+            let same = *found == expected && at == trapped_at && same_fuel;
+            expected.fuel = known;
+            same.then_some(()).ok_or((expected.clone(), trapped_at))
+        });
+        if executed > 0 {
+            let mut first = None;
+            let less = generate::Random::new(executed).below(executed as usize) as u64;
+            self.run_with(less, func, |found, at| {
+                let (expected, trapped_at) = first.get_or_insert_with(|| (found.clone(), at));
+                let same = found == expected && at == *trapped_at;
+                // It needs more up to where it ends, even if that is a trap.
+                let same = same && found.result == Err(Trap::OutOfFuel) && found.fuel <= less;
+                same.then_some(()).ok_or((expected.clone(), *trapped_at))
+            });
+        }
+        (expected, tiers)
+    }
+
+    /// Runs a function by every translation, with so much fuel; `check` answers what else should have come out.
+    fn run_with(
+        &self,
+        fuel: u64,
+        func: u32,
+        mut check: impl FnMut(&Outcome, Option<u32>) -> Result<(), (Outcome, Option<u32>)>,
+    ) -> Tiers {
         let mut tiers = Tiers::default();
         let sets = self.shapes().into_iter();
         for (shapes, is_baseline) in sets.flat_map(|set| [(set, false), (set, true)]) {
@@ -102,22 +147,24 @@ impl Program<'_> {
                     functions: functions.len(),
                     in_baseline: optimized.iter().flatten().count(),
                 };
-                eval::run_tiers(&self.module, &functions, &optimized, registers, func)
+                eval::run_tiers(&self.module, &functions, &optimized, registers, func, fuel)
             } else {
-                eval::run(&self.module, &functions, registers, func)
+                eval::run(&self.module, &functions, registers, func, fuel)
             };
-            if expected == found && at == trapped_at {
+            let Err((expected, trapped_at)) = check(&found, at) else {
                 continue;
-            }
+            };
             for function in &functions {
                 println!("{}", function.listing(&self.module));
             }
             let (name, text, chosen) = (&self.name, self.text, &self.chosen);
             println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
             panic!(
-                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {:x?}",
+                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; fuel {} {}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {:x?}",
                 expected.result,
                 found.result,
+                expected.fuel,
+                found.fuel,
                 expected.globals,
                 found.globals,
                 expected.host_calls,
@@ -125,8 +172,21 @@ impl Program<'_> {
                 difference(&expected, &found),
             );
         }
-        (expected, tiers)
+        tiers
     }
+}
+
+/// Those by default, or others, where structure costs something too.
+fn random_costs(seed: u64) -> FuelCosts {
+    let mut random = generate::Random::new(seed ^ 0xf0e1);
+    let mut costs = FuelCosts::default();
+    if random.chance(50) {
+        let names: Vec<_> = costs.operators().map(|(name, _)| name).collect();
+        for name in names {
+            costs.set_operator(name, random.below(4) as u32).unwrap();
+        }
+    }
+    costs
 }
 
 /// The first byte of memory that is different: which memory, its address, what it should be and what it is.

@@ -17,6 +17,8 @@ pub struct Eval<'a> {
     turns: u64,
     registers: Registers,
     state: State,
+    /// How much fuel there is.
+    fuel: u64,
     slots: Vec<u64>,
     ints: [u64; 16],
     floats: [u64; 16],
@@ -34,9 +36,10 @@ pub fn run(
     functions: &[Function],
     registers: Registers,
     func: u32,
+    fuel: u64,
 ) -> (Outcome, Option<u32>) {
     let optimized = vec![None; functions.len()];
-    run_tiers(module, functions, &optimized, registers, func)
+    run_tiers(module, functions, &optimized, registers, func, fuel)
 }
 
 /// The same with functions in the baseline tier, of which `optimized` has what they are in the other. Every
@@ -47,6 +50,7 @@ pub fn run_tiers(
     optimized: &[Option<Function>],
     registers: Registers,
     func: u32,
+    fuel: u64,
 ) -> (Outcome, Option<u32>) {
     let mut eval = Eval {
         module,
@@ -55,6 +59,7 @@ pub fn run_tiers(
         turns: 0,
         registers,
         state: State::new(module),
+        fuel,
         slots: vec![0; 100_000],
         ints: [0; 16],
         floats: [0; 16],
@@ -320,6 +325,19 @@ impl Eval<'_> {
                 let value = self.tree(&mut nodes, kind, frame)?;
                 let ty = self.module.globals()[global as usize].content.ty();
                 self.state.globals[global as usize] = clean(value, ty);
+                Flow::Next
+            }
+            Root::ConsumeFuel { cost } => {
+                let consumed = self.state.fuel + u64::from(cost);
+                if consumed > self.fuel {
+                    return Err(Trap::OutOfFuel);
+                }
+                self.state.fuel = consumed;
+                Flow::Next
+            }
+            Root::CheckEpoch => {
+                // Whoever has to do with the epoch may use them.
+                self.spoil_temps();
                 Flow::Next
             }
             Root::EnterLoop => Flow::Next,

@@ -22,6 +22,7 @@ pub enum Trap {
     TableOutOfBounds,
     NullFunction,
     BadSignature,
+    OutOfFuel,
 }
 
 /// The value of a constant expression over numbers and functions.
@@ -68,6 +69,8 @@ pub struct Outcome {
     pub globals: Vec<Value>,
     /// The arguments of every call of the host, in order.
     pub host_calls: Vec<Vec<Value>>,
+    /// How much fuel has been taken.
+    pub fuel: u64,
 }
 
 /// A value's bits: of a number, what is above them is zero.
@@ -81,6 +84,7 @@ pub struct State {
     pub globals: Vec<Value>,
     pub tables: Vec<Vec<Option<u32>>>,
     pub host_calls: Vec<Vec<Value>>,
+    pub fuel: u64,
 }
 
 pub const PAGE: usize = 65536;
@@ -116,6 +120,7 @@ impl State {
                 .collect(),
             tables,
             host_calls: Vec::new(),
+            fuel: 0,
         }
     }
 
@@ -227,6 +232,7 @@ impl State {
             memories: self.memories,
             globals: self.globals,
             host_calls: self.host_calls,
+            fuel: self.fuel,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Outcome, State, Trap, Value, numeric};
 use std::collections::HashMap;
-use vm_translate::{Effect, Module, Op, StoreOp};
+use vm_translate::{Effect, FuelCosts, Module, Op, StoreOp};
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
 
 pub struct Oracle<'a> {
@@ -15,8 +15,8 @@ pub struct Oracle<'a> {
 
 struct Body<'a> {
     locals: Vec<Value>,
-    /// With their offsets.
-    code: Vec<(Step<'a>, u32)>,
+    /// With their offsets, and what each costs.
+    code: Vec<(Step<'a>, u32, u32)>,
     /// For each block's start, its else (or end) and its end.
     ends: HashMap<usize, (usize, usize)>,
 }
@@ -110,8 +110,7 @@ impl Names {
 
     fn named<'a>(&self, operator: Operator<'a>) -> Step<'a> {
         let text = format!("{operator:?}");
-        let mut words = text.split([' ', ',']);
-        let name = words.next().unwrap_or_default();
+        let name = &*name(&operator);
         let access = |operator: &Operator<'a>| {
             let mut memarg = None;
             macro_rules! find {
@@ -147,13 +146,26 @@ impl Names {
     }
 }
 
+/// The name of an instruction.
+fn name(operator: &Operator<'_>) -> String {
+    let text = format!("{operator:?}");
+    let name = text.split([' ', ',']).next();
+    name.unwrap_or_default().to_owned()
+}
+
 /// How a sequence of instructions was left.
 enum Exit {
     Fallthrough,
     Branch(u32),
 }
 
-pub fn run(module: &Module, func: u32, args: &[Value]) -> (Outcome, Option<u32>) {
+/// Of what the run has consumed, it counts each operator as it is executed.
+pub fn run(
+    module: &Module,
+    costs: &FuelCosts,
+    func: u32,
+    args: &[Value],
+) -> (Outcome, Option<u32>) {
     let mut bodies = Vec::new();
     let names = Names::new();
     for payload in Parser::new(0).parse_all(module.bytes()) {
@@ -167,11 +179,14 @@ pub fn run(module: &Module, func: u32, args: &[Value]) -> (Outcome, Option<u32>)
                 .unwrap()
                 .into_iter_with_offsets()
                 .map(|op| op.unwrap())
-                .map(|(op, offset)| (names.step(op), offset as u32))
+                .map(|(op, offset)| {
+                    let cost = costs.operator(&name(&op)).unwrap();
+                    (names.step(op), offset as u32, cost)
+                })
                 .collect();
             let mut open = Vec::new();
             let mut ends = HashMap::new();
-            for (at, (op, _)) in code.iter().enumerate() {
+            for (at, (op, ..)) in code.iter().enumerate() {
                 let Step::Other(op) = op else { continue };
                 match op {
                     Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
@@ -255,7 +270,8 @@ impl Oracle<'_> {
     ) -> Result<Exit, Trap> {
         let mut at = start;
         while at < end {
-            let (step, offset) = self.bodies[body].code[at].clone();
+            let (step, offset, cost) = self.bodies[body].code[at].clone();
+            self.state.fuel += u64::from(cost);
             let op = match step {
                 Step::Other(op) => op,
                 step => {
@@ -275,7 +291,7 @@ impl Oracle<'_> {
                         if stack.pop().unwrap() != 0 {
                             to = else_;
                         } else {
-                            from = if else_ == close { close } else { else_ + 1 };
+                            from = if else_ == close { close + 1 } else { else_ + 1 };
                         }
                     }
                     at = close + 1;
@@ -283,6 +299,10 @@ impl Oracle<'_> {
                     let height = stack.len() - params;
                     loop {
                         let exit = self.sequence(body, from, to, locals, stack)?;
+                        if let (Exit::Fallthrough, true) = (&exit, from <= to) {
+                            // The `else` or the `end` behind it, unless the condition leads behind that.
+                            self.state.fuel += u64::from(self.bodies[body].code[to].2);
+                        }
                         let (again, keep) = match (exit, &op) {
                             (Exit::Branch(0), Operator::Loop { .. }) => (true, params),
                             (Exit::Branch(0) | Exit::Fallthrough, _) => (false, results),

@@ -41,6 +41,7 @@ use crate::{Error, FuncType, Module, ValType};
 use super::check_limits;
 use super::code::{Code, Kind, Step};
 use super::labels::Labels;
+use super::metering::{Metering, Pieces};
 use super::operators::{Unchecked, numeric};
 
 use control::{Block, Frame};
@@ -55,6 +56,7 @@ struct Kept {
     stack: Vec<Entry>,
     frames: Vec<Frame>,
     labels: Vec<u32>,
+    pieces: Pieces,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +76,8 @@ enum Outcome {
 struct Baseline<'a, K: BaselineSink> {
     module: &'a Module,
     unchecked: Unchecked<'a>,
+    metering: Metering<'a>,
+    pieces: Pieces,
     /// See [`BaselineSink::least_copy`].
     least_copy: usize,
     /// Ways to blocks, given by their numbers, for many operands that start in a slot.
@@ -107,7 +111,7 @@ pub struct BaselineTranslator(Kept);
 
 impl BaselineTranslator {
     /// Translates the body of a function, given by its index, into a sink. Answers no if it has no baseline
-    /// code; then what the sink has got is of no use. `unchecked` is that of
+    /// code; then what the sink has got is of no use. `unchecked` and `metering` are those of
     /// [`TranslateOptions`](crate::TranslateOptions).
     ///
     /// # Errors
@@ -118,6 +122,7 @@ impl BaselineTranslator {
         module: &Module,
         func: u32,
         unchecked: Option<&dyn Fn(u64, u32) -> bool>,
+        metering: Metering<'_>,
         sink: &mut K,
     ) -> Result<bool, Error> {
         let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
@@ -131,11 +136,13 @@ impl BaselineTranslator {
             mut stack,
             mut frames,
             labels,
+            mut pieces,
         } = std::mem::take(&mut self.0);
         stack.clear();
         frames.clear();
         frames.push(Frame::function(module.func_type_index(func)));
         let offset = module.func_offset(func);
+        pieces.look(&body, metering)?;
         sink.begin(&BaselineFrame {
             func,
             offset,
@@ -146,6 +153,8 @@ impl BaselineTranslator {
         let mut baseline = Baseline {
             module,
             unchecked: Unchecked(unchecked),
+            metering,
+            pieces,
             // One may be put elsewhere by what computes it.
             least_copy: sink.least_copy().max(2),
             ways: HashMap::new(),
@@ -163,6 +172,7 @@ impl BaselineTranslator {
             offset,
             unreachable: None,
         };
+        baseline.check_epoch();
         let mut code = Code::new(&body)?;
         let outcome = loop {
             match baseline.instruction(&mut code)? {
@@ -174,6 +184,7 @@ impl BaselineTranslator {
         baseline.check_limits()?;
         let done = outcome == Outcome::Done;
         if done {
+            baseline.pieces.check_passed();
             (baseline.sink).finish(baseline.slots, baseline.labels.positions());
         }
         self.0 = Kept {
@@ -181,6 +192,7 @@ impl BaselineTranslator {
             stack: baseline.stack,
             frames: baseline.frames,
             labels: baseline.labels.into_positions(),
+            pieces: baseline.pieces,
         };
         Ok(done)
     }
@@ -220,6 +232,10 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.offset = code.offset();
         if self.unreachable.is_some() {
             return self.skip(code);
+        }
+        if self.offset == self.pieces.next() {
+            let cost = self.pieces.charge();
+            self.plain(Root::ConsumeFuel { cost });
         }
         let Some(kind) = code.kind() else {
             return Ok(Outcome::Done);
@@ -310,6 +326,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
                 let start = self.here();
                 self.sink.loop_begins(self.offset);
                 self.open(Block::Loop(start), blockty, 0, self.base);
+                self.check_epoch();
             }
             Operator::If { blockty } => {
                 let condition = self.condition();
@@ -390,6 +407,13 @@ impl<K: BaselineSink> Baseline<'_, K> {
             },
         }
         Ok(Outcome::More)
+    }
+
+    /// A function or a loop begins here.
+    fn check_epoch(&mut self) {
+        if self.metering.epochs {
+            self.plain(Root::CheckEpoch);
+        }
     }
 
     fn is_direct(&self) -> bool {
