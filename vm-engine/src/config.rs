@@ -1,8 +1,9 @@
 //! What an embedder can choose.
 
 use std::fmt;
+use std::sync::Arc;
 
-use vm_interp::Hotness;
+use vm_interp::{FuelCosts, Hotness};
 use vm_memory::Layout;
 
 use crate::allocation::InstanceAllocationStrategy;
@@ -93,6 +94,9 @@ pub struct Config {
     pub(crate) layout: Layout,
     pub(crate) allocation: InstanceAllocationStrategy,
     pub(crate) init_cow: bool,
+    consume_fuel: bool,
+    fuel_costs: Arc<FuelCosts>,
+    pub(crate) epochs: bool,
     /// Proposals switched on or off, in the order of the calls.
     pub(crate) features: Vec<(&'static str, bool)>,
 }
@@ -121,6 +125,9 @@ impl Config {
             layout: Layout::FULL,
             allocation: InstanceAllocationStrategy::OnDemand,
             init_cow: true,
+            consume_fuel: false,
+            fuel_costs: Arc::default(),
+            epochs: false,
             features: Vec::new(),
         }
     }
@@ -221,6 +228,34 @@ impl Config {
     pub fn memory_init_cow(&mut self, enable: bool) -> &mut Self {
         self.init_cow = enable;
         self
+    }
+
+    /// Whether guests consume fuel, see [`Store::set_fuel`](crate::Store::set_fuel). Default: no, and then fuel costs
+    /// nothing.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.consume_fuel = enable;
+        self
+    }
+
+    /// What guests consume, if they do. Default: [`FuelCosts::default`].
+    pub fn fuel_costs(&mut self, costs: FuelCosts) -> &mut Self {
+        self.fuel_costs = Arc::new(costs);
+        self
+    }
+
+    /// Whether guests look at the deadline in epochs as functions and turns of loops begin, see
+    /// [`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline). Default: no, and then epochs cost nothing.
+    ///
+    /// [`Store::interrupt_handle`](crate::Store::interrupt_handle) stops guests at no cost, but by a signal; epochs are for hosts that want
+    /// none, or stop many stores at once.
+    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
+        self.epochs = enable;
+        self
+    }
+
+    /// The costs of fuel, if guests consume it.
+    pub(crate) fn fuel(&self) -> Option<&Arc<FuelCosts>> {
+        self.consume_fuel.then_some(&self.fuel_costs)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine: settings that have been checked against each other and against the host.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use vm_memory::Layout;
 
@@ -21,6 +22,7 @@ struct EngineInner {
     strategy: Strategy,
     features: low::Features,
     supply: Supply,
+    epoch: Arc<AtomicU64>,
 }
 
 /// Whether faults of guarded memory of this layout become traps here; if not, why.
@@ -129,6 +131,7 @@ impl Engine {
             strategy,
             features,
             supply,
+            epoch: Arc::default(),
         })))
     }
 
@@ -224,6 +227,16 @@ impl Engine {
     /// By which signal threads are told to stop their guests.
     pub(crate) fn interrupt_signal(&self) -> i32 {
         self.0.config.interrupt_signal
+    }
+
+    /// What counts epochs.
+    pub(crate) fn epoch_counter(&self) -> &Arc<AtomicU64> {
+        &self.0.epoch
+    }
+
+    /// The same, if guests look at it.
+    pub(crate) fn epoch(&self) -> Option<&Arc<AtomicU64>> {
+        (self.0.config.epochs).then_some(&self.0.epoch)
     }
 
     pub(crate) fn translation(&self) -> Translation {

@@ -281,6 +281,9 @@ pub enum ConfigError {
         /// Why there are no guards.
         reason: String,
     },
+    /// Fuel, in a store whose guests do not consume any.
+    #[error("guests of this engine consume no fuel: make it with Config::consume_fuel(true)")]
+    NoFuel,
     /// A profile, and token threading.
     #[error("a profile was asked for, which only threading = direct makes, but {reason}")]
     Profile {

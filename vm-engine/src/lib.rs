@@ -21,6 +21,7 @@ mod linker;
 mod low;
 mod matching;
 mod memory;
+mod metering;
 mod module;
 mod store;
 mod strategy;
@@ -44,7 +45,7 @@ pub use host::{IntoFunc, WasmRet};
 pub use interrupt::{InterruptHandle, Interruption};
 pub use limits::{
     DEFAULT_INSTANCE_LIMIT, DEFAULT_MEMORY_LIMIT, DEFAULT_TABLE_LIMIT, ResourceLimiter,
-    StoreLimits, StoreLimitsBuilder,
+    StoreLimits, StoreLimitsBuilder, UpdateDeadline,
 };
 pub use linker::Linker;
 pub use module::Module;
@@ -57,7 +58,10 @@ pub use types::{
 };
 pub use values::{Ref, V128, Val};
 
-pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES};
+pub use vm_interp::{
+    CellProfile, CodeSize, FuelCosts, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES,
+    UnknownOperator,
+};
 pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.

@@ -66,6 +66,21 @@ pub trait ResourceLimiter: Send {
 pub(crate) type Limiter<T> =
     Box<dyn FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static>;
 
+/// What happens when a deadline in epochs has come, see
+/// [`Store::epoch_deadline_callback`](crate::Store::epoch_deadline_callback).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateDeadline {
+    /// The guest goes on, and the next deadline is so many epochs from now.
+    Continue(u64),
+    /// The guest ends with [`Trap::Interrupt`](crate::Trap::Interrupt).
+    Interrupt,
+}
+
+/// Says what happens when a deadline has come.
+pub(crate) type EpochCallback<T> =
+    Box<dyn FnMut(&mut T) -> Result<UpdateDeadline> + Send + Sync + 'static>;
+
 /// Fixed limits, made by [`StoreLimitsBuilder`]. Without a setting, sizes are not limited, and
 /// numbers are as in [`ResourceLimiter`].
 #[derive(Clone, Debug)]

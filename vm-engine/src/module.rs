@@ -280,6 +280,8 @@ impl Module {
             unchecked,
             profile: self.0.engine.config().profile,
             baseline: self.0.engine.config().baseline,
+            fuel: self.0.engine.config().fuel().cloned(),
+            epochs: self.0.engine.config().epochs,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)
     }

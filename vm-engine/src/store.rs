@@ -14,7 +14,7 @@ use crate::allocation::{Pools, StoreConfig, Supply};
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, LimitError, Result};
-use crate::limits::{Limiter, ResourceLimiter};
+use crate::limits::{EpochCallback, Limiter, ResourceLimiter, UpdateDeadline};
 use crate::low::{self, FuncId, HostError, InstanceId, Raw, World};
 use crate::module::Module;
 use crate::strategy::Strategy;
@@ -50,6 +50,8 @@ pub(crate) struct StoreHost<T: 'static> {
     /// here, so an address means one function.
     linked: HashMap<usize, (FuncId, Arc<dyn Any + Send + Sync>)>,
     limiter: Option<Limiter<T>>,
+    /// Without one, guests stop at the deadline.
+    epoch_callback: Option<EpochCallback<T>>,
     /// How many memories and tables have been made.
     memories: usize,
     tables: usize,
@@ -145,14 +147,18 @@ impl<T> Store<T> {
             },
             linked: HashMap::new(),
             limiter: None,
+            epoch_callback: None,
             memories: 0,
             tables: 0,
             data,
         };
         let machine = low::Machine::with_stack(engine.threading(), stack, host);
-        Ok(Store {
-            inner: machine.map_err(Error::new)?,
-        })
+        let mut inner = machine.map_err(Error::new)?;
+        if let Some(epoch) = engine.epoch() {
+            inner.set_epoch(Arc::clone(epoch));
+            inner.set_epoch_deadline(0);
+        }
+        Ok(Store { inner })
     }
 
     /// The host's data.
@@ -342,6 +348,11 @@ impl<T> StoreHost<T> {
         }
     }
 
+    /// Says what happens at deadlines; without a callback, guests stop.
+    pub(crate) fn set_epoch_callback(&mut self, callback: Option<EpochCallback<T>>) {
+        self.epoch_callback = callback;
+    }
+
     /// Whether one more instance may be made.
     pub(crate) fn count_instance(&mut self) -> Result<()> {
         let count = self.facts.instances.len();
@@ -457,6 +468,16 @@ impl<T: 'static> low::Host for StoreHost<T> {
 
     fn table_grow_failed(&mut self, error: low::EntityError) -> Result<(), HostError> {
         Ok(StoreHost::table_grow_failed(self, || Error::new(error))?)
+    }
+
+    fn epoch_deadline(&mut self) -> Result<Option<u64>, HostError> {
+        let Some(callback) = &mut self.epoch_callback else {
+            return Ok(None);
+        };
+        Ok(match callback(&mut self.data)? {
+            UpdateDeadline::Continue(epochs) => Some(epochs),
+            UpdateDeadline::Interrupt => None,
+        })
     }
 }
 

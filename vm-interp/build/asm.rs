@@ -205,6 +205,7 @@ pub(crate) enum Exit {
     IntegerOverflow,
     InvalidConversion,
     StackOverflow,
+    OutOfFuel,
     /// Someone has asked the run to end.
     Interrupt,
     /// A function could not be translated; the machine knows why.
@@ -225,6 +226,7 @@ pub(crate) enum Callee {
     Resolve,
     Continue,
     Evaluate,
+    EpochDeadline,
     /// Answers two words: the second is in `S1`.
     TailCall,
     /// The function whose address is in the cell at this operand.

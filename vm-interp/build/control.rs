@@ -11,6 +11,11 @@ use vm_translate::{Effect, Ty};
 
 /// The offset of the stack's limit in a context.
 const STACK_LIMIT: i32 = 16;
+/// The offset in a context of the machine's part that executors use, and offsets in that.
+const RUNTIME: i32 = 24;
+const FUEL: i32 = 24;
+const EPOCH: i32 = 32;
+const EPOCH_DEADLINE: i32 = 40;
 /// The offset of a frame's first slot after the header.
 const FIRST_SLOT: i32 = 8 * FRAME_HEADER as i32;
 
@@ -170,6 +175,44 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(16)));
             copy_words(asm, if down { -8 } else { 8 });
             asm.dispatch(crate::operands::cell_bytes(12));
+        }
+        Fixed::ConsumeFuel => {
+            let (runtime, cost, left) = (Reg::S0, Reg::S1, Reg::S2);
+            asm.load(
+                Width::W64,
+                runtime,
+                Src::Mem(Mem::At(Reg::Context, RUNTIME)),
+            );
+            asm.load(Width::W32, cost, Src::Mem(Mem::Operand(8)));
+            asm.load(Width::W64, left, Src::Mem(Mem::At(runtime, FUEL)));
+            asm.alu(Alu::Sub, Width::W64, left, Src::Reg(cost));
+            // Below its part: it has wrapped around.
+            asm.exit_if(Cond::LtU, Exit::OutOfFuel);
+            asm.store(Width::W64, Mem::At(runtime, FUEL), left);
+            asm.dispatch(crate::operands::cell_bytes(4));
+        }
+        Fixed::CheckEpoch => {
+            let (runtime, epoch, over) = (Reg::S0, Reg::S1, asm.new_label());
+            let bytes = crate::operands::cell_bytes(0);
+            asm.load(
+                Width::W64,
+                runtime,
+                Src::Mem(Mem::At(Reg::Context, RUNTIME)),
+            );
+            asm.load(Width::W64, epoch, Src::Mem(Mem::At(runtime, EPOCH)));
+            asm.load(Width::W64, epoch, Src::Mem(Mem::At(epoch, 0)));
+            asm.compare(
+                Width::W64,
+                epoch,
+                Src::Mem(Mem::At(runtime, EPOCH_DEADLINE)),
+            );
+            asm.jump_if(Cond::GeU, over);
+            asm.dispatch(bytes);
+
+            asm.bind(over);
+            asm.call(Callee::EpochDeadline, &[Reg::Context], &[]);
+            check_status(asm);
+            asm.dispatch(bytes);
         }
         Fixed::Unreachable => asm.exit(Exit::Unreachable),
         Fixed::Count => {

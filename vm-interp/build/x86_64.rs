@@ -889,6 +889,7 @@ impl Assembler for X86_64 {
             Callee::Evaluate => self.line(format_args!("call [rip + palisade_callees + 8]")),
             Callee::TailCall => self.line(format_args!("call [rip + palisade_callees + 16]")),
             Callee::Continue => self.line(format_args!("call [rip + palisade_callees + 24]")),
+            Callee::EpochDeadline => self.line(format_args!("call [rip + palisade_callees + 32]")),
             Callee::Operand(operand) => self.line(format_args!("call [rbx + {operand}]")),
         }
         self.line(format_args!("mov rcx, [rsp + {FLAG}]"));

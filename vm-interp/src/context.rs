@@ -6,7 +6,7 @@
 //! them, and all are written only while no guest code of their machine runs, or by functions that
 //! guest code calls.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 
 use vm_translate::FuncType;
 
@@ -153,6 +153,12 @@ pub(crate) struct Runtime {
     pub(crate) exit_frame: *mut Word,
     /// The context in which it stopped.
     pub(crate) exit_context: *mut Context,
+    /// How much fuel is left.
+    pub(crate) fuel: u64,
+    /// Counts epochs; the machine keeps it.
+    pub(crate) epoch: *const AtomicU64,
+    /// The epoch in which the host wants to be asked.
+    pub(crate) epoch_deadline: u64,
     /// The machine whose run this is, with its host's type forgotten. Only the machine knows what
     /// these two point to.
     pub(crate) machine: *mut (),

@@ -58,7 +58,7 @@ impl Code {
                 {
                     let tiers = CodeOptions {
                         baseline: options.baseline.filter(|_| !options.profile),
-                        ..options
+                        ..options.clone()
                     };
                     let code = Code::with_executor(module, options, |module, layout, types| {
                         DirectCode::new(module, layout, types, tiers)
@@ -70,7 +70,12 @@ impl Code {
             }
             Threading::Token if options.unchecked.is_some() => Err(CodeError::TokenUnchecked),
             Threading::Token if options.profile => Err(CodeError::TokenProfile),
-            Threading::Token => Ok(Code::with_executor(module, options, TokenCode::new)),
+            Threading::Token => {
+                let own = options.clone();
+                let make =
+                    |module: &_, layout, types: &[_]| TokenCode::new(module, layout, types, own);
+                Ok(Code::with_executor(module, options, make))
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ pub use machine::{
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};
+pub use vm_translate::{FuelCosts, UnknownOperator};
 pub use vm_trap::{Interrupt, TrapCode};
 
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

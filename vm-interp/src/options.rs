@@ -1,8 +1,10 @@
 //! How modules are to be translated and run, and why that may not be possible.
 
 use std::fmt;
+use std::sync::Arc;
 
 use vm_memory::Layout;
+use vm_translate::{FuelCosts, Metering};
 
 /// How an executor gets from one instruction to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +25,7 @@ impl fmt::Display for Threading {
 }
 
 /// How a module is to be translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeOptions {
     /// By which executor it will run.
     pub threading: Threading,
@@ -35,6 +37,35 @@ pub struct CodeOptions {
     /// When functions are hot: until then they have baseline code. Without it all have optimized code at
     /// once, as those do that are profiled, and all of token threading.
     pub baseline: Option<Hotness>,
+    /// What code consumes of [`World::fuel`](crate::World::fuel), if it does: then it ends with
+    /// [`TrapCode::OutOfFuel`](crate::TrapCode::OutOfFuel) where there is not enough.
+    pub fuel: Option<Arc<FuelCosts>>,
+    /// Whether functions and loops look at the deadline as they begin, see
+    /// [`World::set_epoch_deadline`](crate::World::set_epoch_deadline).
+    pub epochs: bool,
+}
+
+impl CodeOptions {
+    /// By this executor; the rest as it is by default: checked accesses, no profile, tiers where there are
+    /// some, nothing metered.
+    pub fn new(threading: Threading) -> CodeOptions {
+        CodeOptions {
+            threading,
+            unchecked: None,
+            profile: false,
+            baseline: Some(Hotness::default()),
+            fuel: None,
+            epochs: false,
+        }
+    }
+
+    /// What translation has to know of fuel and epochs.
+    pub(crate) fn metering(&self) -> Metering<'_> {
+        Metering {
+            fuel: self.fuel.as_deref(),
+            epochs: self.epochs,
+        }
+    }
 }
 
 /// When a function is worth a better translation than the first.

@@ -224,10 +224,8 @@ fn token_code_never_relies_on_a_guard() {
     let world = World::new(modes()[0]);
     let module = world.code("(module)").module().clone();
     let options = CodeOptions {
-        threading: Threading::Token,
         unchecked: Some(Layout::FULL),
-        profile: false,
-        baseline: None,
+        ..CodeOptions::new(Threading::Token)
     };
     match Code::new(module, options) {
         Err(CodeError::TokenUnchecked) => {}

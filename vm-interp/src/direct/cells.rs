@@ -231,6 +231,12 @@ impl Writer<'_> {
                 self.put_slot(to + first);
                 self.put32(count);
             }
+            Root::ConsumeFuel { cost } => {
+                self.fixed(Fixed::ConsumeFuel);
+                self.put32(cost);
+                self.pad();
+            }
+            Root::CheckEpoch => self.fixed(Fixed::CheckEpoch),
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
                 self.restore_floats();

@@ -322,8 +322,9 @@ impl Inner {
     /// Translates a function to its IR and to optimized code in the scratch.
     fn encoded_optimized(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
         let options = TranslateOptions {
+            shapes: &DirectShapes,
             unchecked: Some(&self.unchecked()),
-            ..TranslateOptions::new(&DirectShapes)
+            metering: self.options.metering(),
         };
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
@@ -356,7 +357,13 @@ impl Inner {
         let around = self.surroundings(&entry);
         let mut writer = BaselineWriter::new(&around, cells, code, self.turns());
         let unchecked = self.unchecked();
-        let done = baseline.translate(&self.module, func, Some(&unchecked), &mut writer)?;
+        let done = baseline.translate(
+            &self.module,
+            func,
+            Some(&unchecked),
+            self.options.metering(),
+            &mut writer,
+        )?;
         writer.check_size().map_err(|e| too_large(func, &e))?;
         Ok(done)
     }

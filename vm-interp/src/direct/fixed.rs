@@ -35,6 +35,10 @@ pub(crate) enum Fixed {
         /// Whether from the last one down: the operands are the last slots then.
         down: bool,
     },
+    /// Takes fuel. Operand: how much (4).
+    ConsumeFuel,
+    /// Looks whether the deadline in epochs has come.
+    CheckEpoch,
     /// Traps with the code `unreachable`.
     Unreachable,
     /// Adds one to the word at an address. Operand: the address (8).
@@ -162,6 +166,8 @@ impl Fixed {
             Fixed::Loop,
             Fixed::Copy { down: false },
             Fixed::Copy { down: true },
+            Fixed::ConsumeFuel,
+            Fixed::CheckEpoch,
             Fixed::Unreachable,
             Fixed::Count,
             Fixed::Call,

@@ -85,11 +85,13 @@ core::arch::global_asm!(
     ".quad {evaluate}",
     ".quad {tail_call}",
     ".quad {continue_optimized}",
+    ".quad {epoch_deadline}",
     ".text",
     resolve = sym calls::resolve,
     evaluate = sym calls::evaluate,
     tail_call = sym calls::tail_call,
     continue_optimized = sym tiers::continue_optimized,
+    epoch_deadline = sym crate::machine::epoch_deadline,
 );
 
 unsafe extern "C" {

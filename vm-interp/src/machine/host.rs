@@ -21,7 +21,7 @@ pub trait Host: 'static {
     ///
     /// # Errors
     ///
-    /// In this and the other three questions: any error, and a panic too, ends the run, as in a
+    /// In this and the other questions: any error, and a panic too, ends the run, as in a
     /// [`HostClosure`](crate::HostClosure).
     fn memory_growing(
         &mut self,
@@ -57,6 +57,13 @@ pub trait Host: 'static {
         let _ = error;
         Ok(())
     }
+
+    /// The deadline has come that [`World::set_epoch_deadline`](crate::World::set_epoch_deadline) has set. Answers in how
+    /// many epochs the next one is; without one the run ends with
+    /// [`TrapCode::Interrupt`](crate::TrapCode::Interrupt).
+    fn epoch_deadline(&mut self) -> Result<Option<u64>, HostError> {
+        Ok(None)
+    }
 }
 
 /// A host with nothing of its own, which allows all growth.
@@ -69,6 +76,7 @@ pub(crate) struct Questions {
     pub(crate) memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
     pub(crate) table_growing: Growing,
     pub(crate) table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
+    pub(crate) epoch_deadline: unsafe fn(*mut ()) -> Result<Option<u64>, HostError>,
 }
 
 type Growing = unsafe fn(*mut (), u64, u64, Option<u64>) -> Result<bool, HostError>;
@@ -100,6 +108,8 @@ impl<H: Host> Of<H> {
         },
         // SAFETY: see above.
         table_grow_failed: |machine, error| unsafe { Self::host(machine).table_grow_failed(error) },
+        // SAFETY: see above.
+        epoch_deadline: |machine| unsafe { Self::host(machine).epoch_deadline() },
     };
 }
 

@@ -23,6 +23,7 @@ mod entities;
 mod error;
 mod host;
 mod instance;
+mod metering;
 mod runtime;
 
 use std::any::Any;
@@ -30,6 +31,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use vm_memory::ValueStack;
 use vm_translate::FuncType;
@@ -54,6 +56,7 @@ pub use host::{Host, HostError};
 pub use instance::Entities;
 
 pub(crate) use call::fail;
+pub(crate) use metering::{epoch_deadline, is_epoch_over};
 pub(crate) use runtime::RUNTIME;
 
 /// How a machine runs guest code.
@@ -113,6 +116,8 @@ pub struct World<Unsized: ?Sized = [()]> {
     interrupt: Arc<Interrupt>,
     /// Whether anybody can ask: then its runs say on which thread they are.
     is_interruptible: bool,
+    /// What counts epochs, if somebody has said it: the runtime points to it.
+    epoch: Option<Arc<AtomicU64>>,
     /// What ended the innermost run, if its status is `STATUS_HOST`.
     pending: Option<Pending>,
     _unsized: Unsized,
@@ -182,6 +187,9 @@ impl<H: Host> Machine<H> {
         }
         let interrupt = Arc::new(Interrupt::new());
         let runtime = Box::new(Runtime {
+            fuel: 0,
+            epoch: &raw const metering::NO_EPOCH,
+            epoch_deadline: u64::MAX,
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
@@ -207,6 +215,7 @@ impl<H: Host> Machine<H> {
             native_stack: 0,
             interrupt,
             is_interruptible: false,
+            epoch: None,
             pending: None,
             _unsized: [],
         };

@@ -133,6 +133,16 @@ impl Scope<'_> {
     fn table_id(&self, table: u32) -> TableId {
         self.instance().tables[table as usize]
     }
+
+    /// Takes the fuel for an operation on so many bytes, which it may begin then.
+    fn consume_fuel(&mut self, bytes: u64) -> Result<(), TrapCode> {
+        self.world.consume_fuel(self.instance, bytes)
+    }
+
+    /// The same for elements of tables.
+    fn consume_fuel_for_elements(&mut self, elements: u64) -> Result<(), TrapCode> {
+        self.consume_fuel(elements.saturating_mul(size_of::<Word>() as u64))
+    }
 }
 
 /// An operand; one of 32 bits has a clear upper half.
@@ -146,14 +156,14 @@ unsafe fn operand(slots: *mut Word, n: usize) -> Word {
     unsafe { slots.add(n).read() }
 }
 
-/// Asks the host about growth. If the host answers with an error or panics, the run has to end with the
+/// Asks the host. If the host answers with an error or panics, the run has to end with the
 /// status.
 ///
 /// # Safety
 ///
 /// As for [`RUNTIME`]; no reference to the machine is in use. The question is asked of the machine that it
 /// is given.
-unsafe fn ask<R>(
+pub(super) unsafe fn ask<R>(
     context: *mut Context,
     question: impl FnOnce(&Questions, *mut ()) -> Result<R, HostError>,
 ) -> Result<R, u32> {
@@ -193,7 +203,7 @@ unsafe extern "C" fn memory_grow(
     // SAFETY: the caller keeps the promises of `RUNTIME`; the scope ends before the host is asked.
     unsafe {
         let delta = operand(slots, 0);
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.memory_id(memory);
         let linear = &scope.world.memories[id.index()].linear;
         let ty = *linear.ty();
@@ -203,6 +213,9 @@ unsafe extern "C" fn memory_grow(
         let desired = pages.checked_add(delta).filter(|p| *p <= limit);
         let grown = match desired.and_then(|pages| ty.bytes(pages)) {
             Some(desired) => {
+                if let Err(code) = scope.consume_fuel(desired - current) {
+                    return code.as_u8().into();
+                }
                 let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
                 let allowed = ask(context, |host, machine| {
                     (host.memory_growing)(machine, current, desired, maximum)
@@ -249,12 +262,16 @@ unsafe extern "C" fn memory_fill(
             operand(slots, 1) as u8,
             operand(slots, 2),
         );
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.memory_id(memory);
-        let linear = &mut scope.world.memories[id.index()].linear;
-        if range(dst, len, linear.byte_len()).is_none() {
+        let size = scope.world.memories[id.index()].linear.byte_len();
+        if range(dst, len, size).is_none() {
             return TrapCode::MemoryOutOfBounds.as_u8().into();
         }
+        if let Err(code) = scope.consume_fuel(len) {
+            return code.as_u8().into();
+        }
+        let linear = &mut scope.world.memories[id.index()].linear;
         in_pieces(&scope.world.interrupt, len, |piece| {
             linear.fill(dst + piece.start, piece.end - piece.start, byte)
         })
@@ -270,14 +287,18 @@ unsafe extern "C" fn memory_copy(
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let to = scope.memory_id(dst_memory).index();
         let from = scope.memory_id(src_memory).index();
-        let memories = &mut scope.world.memories;
+        let memories = &scope.world.memories;
         let size = |memory: usize| memories[memory].linear.byte_len();
         if range(dst, len, size(to)).is_none() || range(src, len, size(from)).is_none() {
             return TrapCode::MemoryOutOfBounds.as_u8().into();
         }
+        if let Err(code) = scope.consume_fuel(len) {
+            return code.as_u8().into();
+        }
+        let memories = &mut scope.world.memories;
         // Within one memory, what is still to be read is not written before: from the end, if it moves up.
         let backwards = to == from && dst > src;
         in_pieces(&scope.world.interrupt, len, |piece| {
@@ -313,8 +334,18 @@ unsafe extern "C" fn memory_init(
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.id();
+        let size = scope.world.memories[scope.memory_id(memory).index()]
+            .linear
+            .byte_len();
+        let initial = scope.instance().data(segment).len() as u64;
+        if range(dst, len, size).is_some()
+            && range(src, len, initial).is_some()
+            && let Err(code) = scope.consume_fuel(len)
+        {
+            return code.as_u8().into();
+        }
         status(scope.world.memory_init(id, memory, segment, dst, src, len))
     }
 }
@@ -383,13 +414,16 @@ unsafe extern "C" fn table_grow(
     // validation has checked the value's type.
     unsafe {
         let (init, delta) = (operand(slots, 0), operand(slots, 1));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.table_id(table);
         let table = &scope.world.tables[id.index()];
         let failed = failed(table.ty.table64);
         let (current, maximum) = (table.len(), table.ty.maximum);
         let grown = match table.grown(delta) {
             Ok(desired) => {
+                if let Err(code) = scope.consume_fuel_for_elements(delta) {
+                    return code.as_u8().into();
+                }
                 let allowed = ask(context, |host, machine| {
                     (host.table_growing)(machine, current, desired, maximum)
                 });
@@ -427,13 +461,16 @@ unsafe extern "C" fn table_fill(
     // SAFETY: the caller keeps the promises of `RUNTIME`; validation has checked the value's type.
     unsafe {
         let (start, word, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.table_id(table);
-        let table = &mut scope.world.tables[id.index()];
-        match range(start, len, table.len()) {
-            Some(range) => table.elements_mut()[range].fill(word),
-            None => return TrapCode::TableOutOfBounds.as_u8().into(),
+        let size = scope.world.tables[id.index()].len();
+        let Some(range) = range(start, len, size) else {
+            return TrapCode::TableOutOfBounds.as_u8().into();
+        };
+        if let Err(code) = scope.consume_fuel_for_elements(len) {
+            return code.as_u8().into();
         }
+        scope.world.tables[id.index()].elements_mut()[range].fill(word);
     }
     0
 }
@@ -448,15 +485,19 @@ unsafe extern "C" fn table_copy(
     // have the same type of elements.
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let to = scope.table_id(dst_table).index();
         let from = scope.table_id(src_table).index();
-        let tables = &mut scope.world.tables;
+        let tables = &scope.world.tables;
         let dst = range(dst, len, tables[to].len());
         let src = range(src, len, tables[from].len());
         let (Some(dst), Some(src)) = (dst, src) else {
             return TrapCode::TableOutOfBounds.as_u8().into();
         };
+        if let Err(code) = scope.consume_fuel_for_elements(len) {
+            return code.as_u8().into();
+        }
+        let tables = &mut scope.world.tables;
         match tables.get_disjoint_mut([to, from]) {
             Ok([to, from]) => to.elements_mut()[dst].copy_from_slice(&from.elements()[src]),
             // The same table.
@@ -475,8 +516,17 @@ unsafe extern "C" fn table_init(
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
-        let scope = Scope::new(context);
+        let mut scope = Scope::new(context);
         let id = scope.id();
+        let size = scope.world.tables[scope.table_id(table).index()].len();
+        let items = scope.instance().elements.get(segment as usize);
+        let items = items.map_or(0, |items| items.len() as u64);
+        if range(dst, len, size).is_some()
+            && range(src, len, items).is_some()
+            && let Err(code) = scope.consume_fuel_for_elements(len)
+        {
+            return code.as_u8().into();
+        }
         status(scope.world.table_init(id, table, segment, dst, src, len))
     }
 }

@@ -155,6 +155,8 @@ impl<'a> Encoder<'a> {
             }
             // Its shapes do not ask for heads of loops to be kept, so these are what others are.
             Root::EnterLoop => {}
+            Root::ConsumeFuel { cost } => self.token(Token::ConsumeFuel, &[cost]),
+            Root::CheckEpoch => self.token(Token::CheckEpoch, &[]),
             Root::Br(label) | Root::Loop(label) => self.branch(Token::Br, &[], label),
             Root::BrIf(label) | Root::LoopIf(label) => self.br_if(nodes, true, label)?,
             Root::BrUnless(label) | Root::LoopUnless(label) => self.br_if(nodes, false, label)?,

@@ -544,6 +544,22 @@ macro_rules! define_run {
                             fp.add(to).copy_from(fp.add(from), word!(3) as usize);
                             next!(4);
                         }
+                        Token::ConsumeFuel => {
+                            match (*runtime).fuel.checked_sub(word!(1).into()) {
+                                Some(left) => (*runtime).fuel = left,
+                                None => trap!(TrapCode::OutOfFuel),
+                            }
+                            next!(2);
+                        }
+                        Token::CheckEpoch => {
+                            if machine::is_epoch_over(context) {
+                                let status = machine::epoch_deadline(context);
+                                if status != 0 {
+                                    exit!(status);
+                                }
+                            }
+                            next!(1);
+                        }
                         Token::GlobalGetVector => {
                             let cell = context.byte_add(word!(2) as usize);
                             *vector!(1) = *cell.cast::<*mut [Word; 2]>().read();

@@ -16,7 +16,7 @@ use vm_translate::{Function, Module, PlainShapes, TranslateOptions};
 
 use crate::context::{ContextLayout, FuncObject, Runtime, Word};
 use crate::executor::{Executor, ExecutorCode};
-use crate::options::{CodeError, Threading};
+use crate::options::{CodeError, CodeOptions, Threading};
 use crate::registry::RegisteredType;
 use encode::{Encoded, Links, encode};
 
@@ -43,6 +43,7 @@ impl Executor for Token {
 pub(crate) struct TokenCode {
     module: Arc<Module>,
     layout: ContextLayout,
+    options: CodeOptions,
     /// The numbers of the module's types.
     types: Vec<u32>,
     /// Of every function of the module, its code once it is translated. Calls read these cells.
@@ -78,11 +79,13 @@ impl TokenCode {
         module: &Arc<Module>,
         layout: ContextLayout,
         types: &[RegisteredType],
+        options: CodeOptions,
     ) -> TokenCode {
         let functions = 0..module.func_count();
         TokenCode {
             module: Arc::clone(module),
             layout,
+            options,
             types: types.iter().map(RegisteredType::number).collect(),
             entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
             functions: functions.map(|_| OnceLock::new()).collect(),
@@ -91,7 +94,10 @@ impl TokenCode {
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
-        let options = TranslateOptions::new(&PlainShapes);
+        let options = TranslateOptions {
+            metering: self.options.metering(),
+            ..TranslateOptions::new(&PlainShapes)
+        };
         Ok(self.module.translate(func, &options)?)
     }
 

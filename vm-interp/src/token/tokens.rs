@@ -315,6 +315,10 @@ macro_rules! define_tokens {
             CopyVector,
             /// Destination, source, how many slots.
             CopySlots,
+            /// How much.
+            ConsumeFuel,
+            /// Nothing.
+            CheckEpoch,
             /// Destination, offset in the context.
             GlobalGetVector,
             /// Source, offset in the context.
@@ -353,7 +357,7 @@ macro_rules! define_tokens {
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
             "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
             "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
-            "CopySlots",            "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
+            "CopySlots", "ConsumeFuel", "CheckEpoch", "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
             "V128StoreAt", "Vector",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*

@@ -55,10 +55,9 @@ pub fn modes() -> Vec<Mode> {
 impl Mode {
     pub fn options(self) -> CodeOptions {
         CodeOptions {
-            threading: self.threading,
             unchecked: self.guarded.then_some(Layout::FULL),
-            profile: false,
             baseline: self.baseline,
+            ..CodeOptions::new(self.threading)
         }
     }
 }

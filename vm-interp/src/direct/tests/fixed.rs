@@ -3,6 +3,8 @@
 //! What needs a machine around it (calls, the host, growth) is tested with one, in the crate's
 //! `tests/` and in `vm-engine`; which handlers these are, `every_fixed_handler_is_tested` says.
 
+use std::sync::atomic::Ordering;
+
 use vm_translate::ir::FRAME_HEADER;
 use vm_translate::op::Effect;
 use vm_translate::{Op, StoreOp, Ty};
@@ -374,6 +376,39 @@ fn count(world: &mut World) {
     assert_eq!(std::hint::black_box(counter), [1 << 32, 7]);
 }
 
+fn consume_fuel(world: &mut World) {
+    let mut program = Program::default();
+    let cost = u32::MAX;
+    program.cell(fixed_handler(Fixed::ConsumeFuel), &cost.to_ne_bytes());
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let words = program.words();
+    let cost = u64::from(cost);
+    let out = TrapCode::OutOfFuel as u32;
+    for (fuel, left, status) in [
+        (cost, 0, 0),
+        (cost - 1, cost - 1, out),
+        (0, 0, out),
+        (u64::MAX, u64::MAX - cost, 0),
+    ] {
+        world.runtime.fuel = fuel;
+        assert_eq!(world.run(&words), status, "with {fuel}");
+        assert_eq!(std::hint::black_box(&world.runtime).fuel, left);
+    }
+}
+
+/// Where the deadline has come, the machine is asked: `tests/metering.rs`.
+fn check_epoch(world: &mut World) {
+    let mut program = Program::default();
+    program.cell(fixed_handler(Fixed::CheckEpoch), &[]);
+    program.bytes.extend(mark(1).bytes);
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let words = program.words();
+    world.slots[MARK] = 0;
+    world.runtime.epoch_deadline = EPOCH.load(Ordering::Relaxed) + 1;
+    assert_eq!(world.run(&words), 0);
+    assert_eq!(world.slots[MARK], 1);
+}
+
 fn turn(world: &mut World) {
     let mut program = Program::default();
     let mut operands = [0; 24];
@@ -413,6 +448,8 @@ fn every_fixed_handler_is_tested() {
             Fixed::Count => count(&mut world),
             // The last one, with a machine: `tests/tiers.rs`.
             Fixed::Turn => turn(&mut world),
+            Fixed::ConsumeFuel => consume_fuel(&mut world),
+            Fixed::CheckEpoch => check_epoch(&mut world),
             Fixed::Unreachable => {
                 let cells = [fixed_handler(fixed)];
                 assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);

@@ -41,15 +41,17 @@ impl World {
     fn new(baseline: Hotness) -> World {
         let module = Module::new(wat::parse_str(MODULE).unwrap(), &Features::default()).unwrap();
         let options = CodeOptions {
-            threading: Threading::Direct,
-            unchecked: None,
-            profile: false,
             baseline: Some(baseline),
+            ..CodeOptions::new(Threading::Direct)
         };
         let limit = Arc::new(AtomicU64::new(0));
-        let code = Code::with_executor(Arc::new(module), options, |module, layout, types| {
-            DirectCode::new(module, layout, types, options).limited(Arc::clone(&limit))
-        });
+        let code = Code::with_executor(
+            Arc::new(module),
+            options.clone(),
+            |module, layout, types| {
+                DirectCode::new(module, layout, types, options.clone()).limited(Arc::clone(&limit))
+            },
+        );
         crate::install_signal_handlers().unwrap();
         let config = MachineConfig {
             threading: Threading::Direct,

@@ -1,6 +1,6 @@
 //! A world for cells to run in: a frame, a memory, a context, all laid out as executors expect.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 
 use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 
@@ -31,7 +31,7 @@ pub(super) struct World {
     pub(super) global: Box<[u64; 2]>,
     /// The context and the words behind it: a global, a table, a memory.
     pub(super) context: Vec<u64>,
-    _runtime: Box<Runtime>,
+    pub(super) runtime: Box<Runtime>,
     _table: Box<(TableCell, [u64; 2])>,
     _cell: Box<MemoryCell>,
     _function: Box<(FuncObject, [u64; 2])>,
@@ -45,6 +45,9 @@ pub(super) const TYPE_ID: u32 = 77;
 /// Nobody asks a run of a test to end.
 static NOT_ASKED: AtomicBool = AtomicBool::new(false);
 
+/// The epoch of the tests.
+pub(super) static EPOCH: AtomicU64 = AtomicU64::new(7);
+
 impl World {
     pub(super) fn new() -> World {
         let mut slots = vec![0; SLOTS];
@@ -54,6 +57,9 @@ impl World {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
+            fuel: 0,
+            epoch: &EPOCH,
+            epoch_deadline: 0,
             machine: std::ptr::null_mut(),
             world: std::ptr::null_mut(),
             regions: std::ptr::null_mut(),
@@ -102,7 +108,7 @@ impl World {
             memory,
             global,
             context,
-            _runtime: runtime,
+            runtime,
             _table: table,
             _cell: cell,
             _function: function,
