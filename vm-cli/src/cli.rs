@@ -172,6 +172,13 @@ pub(crate) struct LimitArgs {
     /// It counts from when the guest begins to run. The guest ends as by a trap.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// Stops the guest after so much work, in units of fuel
+    ///
+    /// Most instructions consume one. How much a program needs does not depend on the mode or the machine, and
+    /// `--verbose` says it. The guest ends as by a trap.
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
 }
 
 /// Options of `palisade profile`.
@@ -208,6 +215,10 @@ pub(crate) struct ExploreArgs {
     /// functions too. Without it, all functions are printed.
     #[arg(long, value_name = "NAME|INDEX")]
     pub(crate) func: Option<String>,
+
+    /// The code that `run --fuel` makes
+    #[arg(long)]
+    pub(crate) fuel: bool,
 
     #[command(flatten)]
     pub(crate) mode: ModeArgs,

@@ -11,7 +11,9 @@ use crate::output::{Failure, print};
 use crate::run::load;
 
 pub(crate) fn explore(args: &ExploreArgs) -> Result<ExitCode, Failure> {
-    let engine = Engine::new(&args.mode.config())?;
+    let mut config = args.mode.config();
+    config.consume_fuel(args.fuel);
+    let engine = Engine::new(&config)?;
     let module = load(&engine, &args.file)?;
     let needed = host::needed_for(module.binary());
     host::require_memory(host::LISTING + needed, "list its code")?;

@@ -32,7 +32,9 @@ pub(crate) struct State {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let (module, guest_args) = prepare(args, &args.mode.config())?;
+    let mut config = args.mode.config();
+    config.consume_fuel(args.limits.fuel.is_some());
+    let (module, guest_args) = prepare(args, &config)?;
     run_module(args, &module, guest_args)
 }
 
@@ -88,6 +90,9 @@ pub(crate) fn run_module(
     vm_wasi::add_to_linker(&mut linker, |state: &mut State| &mut state.wasi)?;
     let mut store = Store::try_new(engine, state)?;
     store.limiter(|state| &mut state.limits);
+    if let Some(fuel) = args.limits.fuel {
+        store.set_fuel(fuel)?;
+    }
     let _timer = match args.limits.timeout {
         Some(limit) => {
             let timer = Timer::start(store.interrupt_handle()?, limit);
@@ -111,6 +116,10 @@ pub(crate) fn run_module(
     }
     host::require_memory(needed, "run it")?;
     let result = call.run(module, &instance, &mut store);
+    if let Some(fuel) = args.limits.fuel.filter(|_| args.verbose) {
+        let consumed = fuel.saturating_sub(store.get_fuel()?);
+        say(&format!("palisade: {consumed} units of fuel consumed"));
+    }
     // The process is about to end, and the system takes everything back at once.
     std::mem::forget((store, linker));
     match result {

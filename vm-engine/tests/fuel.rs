@@ -91,10 +91,13 @@ fn operators_cost_one_and_structure_nothing() {
             "(drop (i32.const 1)) unreachable (drop (i32.const 1))",
             [1, 1, 1],
         ),
-        ("(call $g (local.get 0)) (call $g (i32.const 0))", [6, 8, 8]),
+        (
+            "(call $g (local.get 0)) (call $g (i32.const 0))",
+            [8, 10, 10],
+        ),
         (
             "(call_indirect (param i32) (local.get 0) (i32.const 0)) (drop (i32.const 0))",
-            [5, 7, 7],
+            [6, 8, 8],
         ),
     ];
     for engine in engines() {

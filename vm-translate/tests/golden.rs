@@ -8,9 +8,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use common::shapes::RICH;
-use vm_translate::{Features, Module, PlainShapes, Shapes, TranslateOptions, check};
+use vm_translate::{
+    Features, FuelCosts, Metering, Module, PlainShapes, Shapes, TranslateOptions, check,
+};
 
-fn listing(module: &Module) -> String {
+fn listing(module: &Module, metering: Metering<'_>) -> String {
     let always = |_: u64, _: u32| true;
     let sets: [(&str, &dyn Shapes, _); 2] = [
         ("plain shapes, checked", &PlainShapes, None),
@@ -23,8 +25,9 @@ fn listing(module: &Module) -> String {
     let mut text = String::from(";; baseline\n\n");
     let (shapes, unchecked) = (&RICH, Some(&always as &dyn Fn(u64, u32) -> bool));
     let options = TranslateOptions {
+        shapes,
         unchecked,
-        ..TranslateOptions::new(shapes)
+        metering,
     };
     for func in module.imported_funcs()..module.func_count() {
         match module.translate_baseline(func, &options).unwrap() {
@@ -38,8 +41,9 @@ fn listing(module: &Module) -> String {
     for (name, shapes, unchecked) in sets {
         writeln!(text, ";; {name}\n").unwrap();
         let options = TranslateOptions {
+            shapes,
             unchecked,
-            ..TranslateOptions::new(shapes)
+            metering,
         };
         for func in module.imported_funcs()..module.func_count() {
             let function = module.translate(func, &options).unwrap();
@@ -64,7 +68,15 @@ fn listings_are_as_expected() {
     for input in inputs {
         let bytes = wat::parse_file(&input).unwrap();
         let module = Module::new(bytes, &Features::default()).unwrap();
-        let found = listing(&module);
+        let costs = FuelCosts::default();
+        let metering = match input.file_stem().is_some_and(|stem| stem == "metered") {
+            true => Metering {
+                fuel: Some(&costs),
+                epochs: true,
+            },
+            false => Metering::default(),
+        };
+        let found = listing(&module, metering);
         let output = input.with_extension("ir");
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&output, &found).unwrap();

@@ -12,7 +12,7 @@ use std::{env, process};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use nix::time::{ClockId, clock_gettime};
-use vm_engine::{Engine, Linker, Module, Store};
+use vm_engine::{Engine, Linker, Module, Store, Translation};
 use vm_translate::Features;
 use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -28,6 +28,18 @@ pub(crate) struct Options {
     /// What CoreMark is told for the time
     #[arg(long, value_enum, default_value_t = Clock::Cpu)]
     clock: Clock,
+
+    /// Translate all of it before it runs
+    #[arg(long)]
+    eager: bool,
+
+    /// Say at the end on standard error how much fuel it has consumed
+    #[arg(long)]
+    fuel: bool,
+
+    /// Have it look at epochs, which do not end
+    #[arg(long)]
+    epochs: bool,
 
     file: PathBuf,
 
@@ -97,6 +109,50 @@ pub(crate) fn wasmi_command(file: &Path) -> Result<Command> {
     Ok(command)
 }
 
+impl Options {
+    fn engine(&self, mode: Mode) -> Result<Engine> {
+        let mut config = mode.config();
+        config
+            .consume_fuel(self.fuel)
+            .epoch_interruption(self.epochs);
+        if self.eager {
+            config.translation(Translation::Eager);
+        }
+        mode.engine_with(&config)
+    }
+
+    fn store<T>(&self, engine: &Engine, data: T) -> Result<Store<T>> {
+        let mut store = Store::try_new(engine, data)?;
+        store.set_epoch_deadline(1);
+        if self.fuel {
+            store.set_fuel(u64::MAX)?;
+        }
+        Ok(store)
+    }
+
+    fn say_fuel<T>(&self, store: &Store<T>) -> Result<()> {
+        if self.fuel {
+            eprintln!("fuel {}", u64::MAX - store.get_fuel()?);
+        }
+        Ok(())
+    }
+}
+
+/// The command that runs `file` and says on standard error how much fuel it has consumed.
+pub(crate) fn fuel_command(mode: Mode, eager: bool, file: &Path) -> Result<Command> {
+    let mut command = Command::new(env::current_exe().context("finding this program")?);
+    command.args([
+        "guest",
+        "--mode",
+        mode.name(),
+        "--clock",
+        Clock::Counted.name(),
+        "--fuel",
+    ]);
+    command.args(eager.then_some("--eager")).arg(file);
+    Ok(command)
+}
+
 /// Runs the program and exits as it does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let file = &options.file;
@@ -105,7 +161,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let modes = options.mode.map(Modes::list);
     match (modes.as_deref(), kind) {
         (Some([mode]), Kind::Wasi) => wasi(*mode, &module, options),
-        (Some([mode]), Kind::CoreMark) => coremark(*mode, options.clock, &module),
+        (Some([mode]), Kind::CoreMark) => coremark(*mode, &module, options),
         (Some(_), _) => bail!("a program runs in one mode at a time"),
         (None, Kind::CoreMark) => wasmi_coremark(&module),
         (None, Kind::Wasi) => bail!("WASI programs run on a peer by its own command line"),
@@ -113,19 +169,23 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
-    let engine = mode.engine()?;
+    let engine = options.engine(mode)?;
     let module = Module::new(&engine, module)?;
     let mut linker: Linker<WasiCtx> = Linker::new(&engine);
     vm_wasi::add_to_linker(&mut linker, |context| context)?;
     let mut context = WasiCtxBuilder::new();
+    // Where the program is may not change what it does.
+    let name = options.file.file_name().unwrap_or_default();
     context
         .inherit_stdio()
-        .arg(options.file.to_string_lossy())
+        .arg(name.to_string_lossy())
         .args(&options.arguments);
-    let mut store = Store::new(&engine, context.build()?);
+    let mut store = options.store(&engine, context.build()?)?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-    match start.call(&mut store, ()) {
+    let result = start.call(&mut store, ());
+    options.say_fuel(&store)?;
+    match result {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(code)) => process::exit(*code),
@@ -134,15 +194,16 @@ fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
     }
 }
 
-fn coremark(mode: Mode, clock: Clock, module: &[u8]) -> Result<ExitCode> {
-    let engine: Engine = mode.engine()?;
+fn coremark(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
+    let engine = options.engine(mode)?;
     let module = Module::new(&engine, module)?;
     let mut linker: Linker<()> = Linker::new(&engine);
-    linker.func_wrap("env", "clock_ms", clock.milliseconds())?;
-    let mut store = Store::new(&engine, ());
+    linker.func_wrap("env", "clock_ms", options.clock.milliseconds())?;
+    let mut store = options.store(&engine, ())?;
     let instance = linker.instantiate(&mut store, &module)?;
     let run = instance.get_typed_func::<(), f32>(&mut store, "run")?;
     println!("{}", run.call(&mut store, ())?);
+    options.say_fuel(&store)?;
     Ok(ExitCode::SUCCESS)
 }
 

