@@ -284,6 +284,11 @@ pub enum ConfigError {
     /// Fuel, in a store whose guests do not consume any.
     #[error("guests of this engine consume no fuel: make it with Config::consume_fuel(true)")]
     NoFuel,
+    /// An interval that is none.
+    #[error(
+        "asynchronous calls cannot yield after 0 units of fuel: give an interval of at least 1, or None"
+    )]
+    ZeroInterval,
     /// A profile, and token threading.
     #[error("a profile was asked for, which only threading = direct makes, but {reason}")]
     Profile {

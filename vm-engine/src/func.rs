@@ -8,7 +8,7 @@ use crate::low::{self, Raw};
 use crate::store::{AsContext, AsContextMut};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::{FuncType, ValType};
-use crate::values::Val;
+use crate::values::{Val, lift_all, lower_all};
 
 /// So many slots are taken from the host's stack, more from the heap.
 const STACK_SLOTS: usize = 16;
@@ -60,31 +60,27 @@ impl Func {
         let mut store = store.as_context_mut();
         let opaque = store.opaque();
         let id = self.id_in(opaque)?;
-        check_call(opaque.world().func_type(id), params, results)?;
+        let ty = opaque.world().func_type(id);
+        check_call(ty, params, results)?;
 
         let mut few = [Raw::default(); STACK_SLOTS];
         let mut many = Vec::new();
-        let count = opaque.world().func_type(id).slots() as usize;
+        let count = ty.slots() as usize;
         let slots = if count <= STACK_SLOTS {
             &mut few[..count]
         } else {
             many.resize(count, Raw::default());
             &mut many[..]
         };
-        let mut slot = 0;
-        for param in params {
-            let param = param.lower(opaque)?;
-            opaque.world().write_raw(&param, &mut slots[slot..]);
-            slot += param.ty().slots() as usize;
-        }
+        lower_all(params, slots, opaque)?;
         store.call(id, slots)?;
         let opaque = store.opaque();
-        let types = opaque.world().func_type(id).results();
-        let mut slot = 0;
-        for (result, ty) in results.iter_mut().zip(types) {
-            *result = Val::lift(opaque.world().read_raw(*ty, &slots[slot..]), opaque);
-            slot += ty.slots() as usize;
-        }
+        lift_all(
+            results,
+            opaque.world().func_type(id).results(),
+            slots,
+            opaque,
+        );
         Ok(())
     }
 
@@ -118,7 +114,11 @@ impl Func {
     }
 }
 
-fn check_call(ty: &low::FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
+pub(crate) fn check_call(
+    ty: &low::FuncType,
+    params: &[Val],
+    results: &[Val],
+) -> Result<(), TypeError> {
     let (expected, found) = (ty.params().len(), params.len());
     if expected != found {
         return Err(TypeError::ParamCount {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
 use crate::handles::Func;
-use crate::low::{self, HostClosure, HostError, Raw};
+use crate::low::{self, HostClosure, HostError, InstanceId, Raw};
 use crate::store::{StoreContextMut, StoreHost, StoreInner, StoreOpaque};
 use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
-use crate::values::Val;
+use crate::values::{Val, lower_all};
 
 /// So many values of a function of dynamic type are kept on the stack, more on the heap.
 const STACK_VALUES: usize = 16;
@@ -41,6 +41,20 @@ impl<T: 'static> HostFunc<T> {
         Func::new_in(store.opaque(), id)
     }
 
+    /// A function of this type that does something to its slots.
+    pub(crate) fn raw(
+        ty: FuncType,
+        body: impl Fn(&mut StoreInner<T>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> HostFunc<T> {
+        HostFunc {
+            ty,
+            body: HostClosure::new(body),
+        }
+    }
+
     /// A function whose type is known only now.
     pub(crate) fn new(
         ty: FuncType,
@@ -59,13 +73,7 @@ impl<T: 'static> HostFunc<T> {
                 &mut many[..]
             };
             let (params, results) = values.split_at_mut(param_count);
-            let mut slot = 0;
-            for (param, ty) in params.iter_mut().zip(types.params()) {
-                let ty = low::ValType::from(ty);
-                let value = store.opaque().world().read_raw(ty, &slots[slot..]);
-                *param = Val::lift(value, store.opaque());
-                slot += ty.slots() as usize;
-            }
+            lift_params(&types, params, slots, store.opaque());
             for (result, ty) in results.iter_mut().zip(types.results()) {
                 *result = Val::default_for_ty(ty);
             }
@@ -74,21 +82,7 @@ impl<T: 'static> HostFunc<T> {
                 params,
                 results,
             )?;
-            let mut slot = 0;
-            for (index, (expected, value)) in types.results().zip(results.iter()).enumerate() {
-                if value.ty() != expected {
-                    return Err(TypeError::HostResult {
-                        index,
-                        expected,
-                        found: value.ty(),
-                    }
-                    .into());
-                }
-                let value = value.lower(store.opaque())?;
-                let world = store.opaque().world();
-                world.write_raw(&value, &mut slots[slot..]);
-                slot += value.ty().slots() as usize;
-            }
+            lower_results(&types, results, slots, store.opaque())?;
             Ok(())
         };
         HostFunc {
@@ -96,6 +90,42 @@ impl<T: 'static> HostFunc<T> {
             body: HostClosure::new(body),
         }
     }
+}
+
+/// Reads the parameters of a function of this type from their slots.
+pub(crate) fn lift_params(
+    ty: &FuncType,
+    params: &mut [Val],
+    slots: &[Raw],
+    store: StoreOpaque<'_>,
+) {
+    let mut slot = 0;
+    for (param, ty) in params.iter_mut().zip(ty.params()) {
+        let ty = low::ValType::from(ty);
+        *param = Val::lift(store.world().read_raw(ty, &slots[slot..]), store);
+        slot += ty.slots() as usize;
+    }
+}
+
+/// Writes the results of a function of this type to their slots, if they are of its types.
+pub(crate) fn lower_results(
+    ty: &FuncType,
+    results: &[Val],
+    slots: &mut [Raw],
+    store: StoreOpaque<'_>,
+) -> Result<()> {
+    for (index, (expected, value)) in ty.results().zip(results.iter()).enumerate() {
+        let found = value.ty();
+        if found != expected {
+            return Err(TypeError::HostResult {
+                index,
+                expected,
+                found,
+            }
+            .into());
+        }
+    }
+    Ok(lower_all(results, slots, store)?)
 }
 
 /// What a host function may return: nothing, a [`WasmTy`], a tuple of them, or a `Result` with one

@@ -20,6 +20,19 @@ pub(crate) fn instantiate<T: 'static>(
     module: &Module,
     imports: &[Extern],
 ) -> Result<Instance> {
+    let (instance, start) = without_start(store, module, imports)?;
+    if let Some(start) = start {
+        store.call(start, &mut [])?;
+    }
+    Ok(instance)
+}
+
+/// The same up to the start function, which is still to be called.
+pub(crate) fn without_start<T: 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<(Instance, Option<FuncId>)> {
     if !Engine::same(store.engine(), module.engine()) {
         return Err(InstantiateError::EngineMismatch.into());
     }
@@ -57,11 +70,8 @@ pub(crate) fn instantiate<T: 'static>(
     init.tables()?;
     init.elements()?;
     init.data()?;
-    if let Some(start) = module.low().start() {
-        let start = store.world_mut().instance_func(id, start);
-        store.call(start, &mut [])?;
-    }
-    Ok(Instance::new_in(store.opaque(), id))
+    let start = (module.low().start()).map(|start| store.world_mut().instance_func(id, start));
+    Ok((Instance::new_in(store.opaque(), id), start))
 }
 
 /// Checks what was given against what the module imports, and sorts it by kind.

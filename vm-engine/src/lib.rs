@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod allocation;
+mod asynchronous;
 mod backtrace;
 mod caller;
 mod config;
@@ -23,6 +24,7 @@ mod matching;
 mod memory;
 mod metering;
 mod module;
+mod resumable;
 mod store;
 mod strategy;
 mod table;
@@ -49,6 +51,10 @@ pub use limits::{
 };
 pub use linker::Linker;
 pub use module::Module;
+pub use resumable::{
+    ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, TypedResumableCall,
+    TypedResumableCallHostTrap, TypedResumableCallOutOfFuel,
+};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};

@@ -73,6 +73,8 @@ pub(crate) type Limiter<T> =
 pub enum UpdateDeadline {
     /// The guest goes on, and the next deadline is so many epochs from now.
     Continue(u64),
+    /// The same, but first an asynchronous call lets others run; any other call goes on at once.
+    Yield(u64),
     /// The guest ends with [`Trap::Interrupt`](crate::Trap::Interrupt).
     Interrupt,
 }

@@ -249,6 +249,16 @@ impl<T: 'static> Linker<T> {
         module: &Module,
     ) -> Result<Instance> {
         let mut store = store.as_context_mut();
+        let imports = self.imports_of(&mut store, module)?;
+        instantiate::instantiate(&mut store, module, &imports)
+    }
+
+    /// What a module imports, in its order, in this store.
+    pub(crate) fn imports_of(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        module: &Module,
+    ) -> Result<Vec<Extern>> {
         let mut imports = Vec::with_capacity(module.imports().len());
         // Nothing is put into the store before everything is known to be there and to fit.
         for import in module.imports() {
@@ -262,11 +272,18 @@ impl<T: 'static> Linker<T> {
             matching::check(&import, found)?;
             imports.push(item);
         }
-        let imports: Vec<Extern> = imports
-            .into_iter()
-            .map(|item| realize(item, &mut store))
-            .collect();
-        instantiate::instantiate(&mut store, module, &imports)
+        let imports = imports.into_iter();
+        Ok(imports.map(|item| realize(item, store)).collect())
+    }
+
+    /// Defines a host function.
+    pub(crate) fn insert_host(
+        &mut self,
+        module: &str,
+        name: &str,
+        func: HostFunc<T>,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::Host(Arc::new(func)))
     }
 
     fn find(&self, module: &str, name: &str) -> Option<&Definition<T>> {

@@ -1,5 +1,6 @@
 //! Bounding how long guests run: fuel, and deadlines in epochs.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use crate::caller::Caller;
@@ -57,6 +58,16 @@ impl<T> Store<T> {
         self.as_context().get_fuel()
     }
 
+    /// Has asynchronous calls ([`Func::call_async`](crate::Func::call_async)) let others run after they have consumed so much fuel, again
+    /// and again until there is none. Other calls do not. Default: they go on as long as there is fuel.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::set_fuel`]; and if the interval is 0.
+    pub fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<()> {
+        self.as_context_mut().fuel_async_yield_interval(interval)
+    }
+
     /// Sets the deadline so many epochs from now. When it has come, guests stop where a function or a turn of a loop begins: by
     /// default with [`Trap::Interrupt`](crate::Trap::Interrupt). Without this call the deadline is the epoch in which the store was made, so
     /// guests stop at once.
@@ -89,6 +100,12 @@ impl<T> Store<T> {
     /// Has guests stop with [`Trap::Interrupt`](crate::Trap::Interrupt) when the deadline has come. That is the default.
     pub fn epoch_deadline_trap(&mut self) {
         self.as_context_mut().epoch_deadline_trap();
+    }
+
+    /// Has asynchronous calls let others run when the deadline has come, and go on; the next one is so many epochs from then. Other calls
+    /// go on at once.
+    pub fn epoch_deadline_async_yield_and_update(&mut self, delta: u64) {
+        self.epoch_deadline_callback(move |_| Ok(UpdateDeadline::Yield(delta)));
     }
 
     /// Has the host asked when the deadline has come: it says when the next one is, ends the guest, or fails with an
@@ -130,7 +147,9 @@ impl<T> StoreContext<'_, T> {
     /// As there.
     pub fn get_fuel(&self) -> Result<u64> {
         has_fuel(self.engine())?;
-        Ok(self.opaque().world().fuel())
+        let opaque = self.opaque();
+        let world = opaque.world();
+        Ok(world.fuel().saturating_add(world.fuel_reserve()))
     }
 }
 
@@ -151,8 +170,24 @@ impl<T> StoreContextMut<'_, T> {
     /// As there.
     pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
         has_fuel(self.engine())?;
-        self.world_mut().set_fuel(fuel);
+        let interval = self.fuel_yield_interval().map_or(u64::MAX, NonZeroU64::get);
+        let world = self.world_mut();
+        world.set_fuel(0);
+        world.set_fuel_reserve(fuel);
+        world.take_fuel_reserve(interval);
         Ok(())
+    }
+
+    /// [`Store::fuel_async_yield_interval`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<()> {
+        let fuel = self.get_fuel()?;
+        let nonzero = |interval| NonZeroU64::new(interval).ok_or(ConfigError::ZeroInterval);
+        self.host_mut().fuel_yield_interval = interval.map(nonzero).transpose()?;
+        self.set_fuel(fuel)
     }
 
     /// [`Store::set_epoch_deadline`].

@@ -52,6 +52,8 @@ pub(crate) struct StoreHost<T: 'static> {
     limiter: Option<Limiter<T>>,
     /// Without one, guests stop at the deadline.
     epoch_callback: Option<EpochCallback<T>>,
+    /// After how much fuel an asynchronous call lets others run, if at all.
+    pub(crate) fuel_yield_interval: Option<NonZeroU64>,
     /// How many memories and tables have been made.
     memories: usize,
     tables: usize,
@@ -148,6 +150,7 @@ impl<T> Store<T> {
             linked: HashMap::new(),
             limiter: None,
             epoch_callback: None,
+            fuel_yield_interval: None,
             memories: 0,
             tables: 0,
             data,
@@ -470,13 +473,14 @@ impl<T: 'static> low::Host for StoreHost<T> {
         Ok(StoreHost::table_grow_failed(self, || Error::new(error))?)
     }
 
-    fn epoch_deadline(&mut self) -> Result<Option<u64>, HostError> {
+    fn epoch_deadline(&mut self) -> Result<low::Deadline, HostError> {
         let Some(callback) = &mut self.epoch_callback else {
-            return Ok(None);
+            return Ok(low::Deadline::End);
         };
         Ok(match callback(&mut self.data)? {
-            UpdateDeadline::Continue(epochs) => Some(epochs),
-            UpdateDeadline::Interrupt => None,
+            UpdateDeadline::Continue(epochs) => low::Deadline::Continue(epochs),
+            UpdateDeadline::Yield(epochs) => low::Deadline::Suspend(epochs),
+            UpdateDeadline::Interrupt => low::Deadline::End,
         })
     }
 }
@@ -587,7 +591,51 @@ impl<'a, T> StoreContextMut<'a, T> {
 
     /// Calls a function. `slots` hold the parameters, and afterwards the results.
     pub(crate) fn call(&mut self, func: FuncId, slots: &mut [Raw]) -> Result<()> {
+        self.take_all_fuel();
         self.0.call(func, slots).map_err(Error::from_call)
+    }
+
+    /// Nobody waits for others in the middle of the next call.
+    #[inline]
+    pub(crate) fn take_all_fuel(&mut self) {
+        if self.0.fuel_reserve() != 0 {
+            self.0.take_fuel_reserve(u64::MAX);
+        }
+    }
+
+    /// The same, but where `keep` says so the call can go on later. Answers nothing if it has returned.
+    pub(crate) fn call_resumable(
+        &mut self,
+        func: FuncId,
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, low::Stop<'_>) -> bool,
+    ) -> Result<Option<(low::Suspension, low::Suspended)>> {
+        (self.0.call_resumable(func, slots, keep)).map_err(Error::from_call)
+    }
+
+    /// Goes on with a call, with the results of the host function if it has stopped in one.
+    pub(crate) fn resume(
+        &mut self,
+        suspended: low::Suspended,
+        results: &[Raw],
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, low::Stop<'_>) -> bool,
+    ) -> Result<Option<(low::Suspension, low::Suspended)>> {
+        (self.0.resume(suspended, results, slots, keep)).map_err(Error::from_call)
+    }
+
+    /// Ends a call that has stopped in a host function, which has failed in the end.
+    pub(crate) fn end(&mut self, suspended: low::Suspended, error: HostError) -> Error {
+        Error::from_call(self.0.end(suspended, error))
+    }
+
+    /// After how much fuel an asynchronous call lets others run, if at all.
+    pub(crate) fn fuel_yield_interval(&self) -> Option<NonZeroU64> {
+        self.0.host().fuel_yield_interval
+    }
+
+    pub(crate) fn reborrow(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(&mut *self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use crate::error::{Result, TypeError, WrongStore};
 use crate::handles::{ExternRef, Func};
-use crate::low;
+use crate::low::{self, Raw};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::{RefType, ValType};
 
@@ -318,5 +318,34 @@ impl ExternRef {
         facts
             .extern_data_mut(index)
             .ok_or_else(|| WrongStore.into())
+    }
+}
+
+/// Writes values to slots, of which there are enough.
+pub(crate) fn lower_all(
+    values: &[Val],
+    slots: &mut [Raw],
+    store: StoreOpaque<'_>,
+) -> Result<(), WrongStore> {
+    let mut slot = 0;
+    for value in values {
+        let value = value.lower(store)?;
+        store.world().write_raw(&value, &mut slots[slot..]);
+        slot += value.ty().slots() as usize;
+    }
+    Ok(())
+}
+
+/// Reads values of these types from slots, of which there are enough.
+pub(crate) fn lift_all(
+    values: &mut [Val],
+    types: &[low::ValType],
+    slots: &[Raw],
+    store: StoreOpaque<'_>,
+) {
+    let mut slot = 0;
+    for (value, ty) in values.iter_mut().zip(types) {
+        *value = Val::lift(store.world().read_raw(*ty, &slots[slot..]), store);
+        slot += ty.slots() as usize;
     }
 }

@@ -13,11 +13,28 @@ use vm_translate::{Effect, Ty};
 const STACK_LIMIT: i32 = 16;
 /// The offset in a context of the machine's part that executors use, and offsets in that.
 const RUNTIME: i32 = 24;
+const EXIT_IP: i32 = 0;
 const FUEL: i32 = 24;
 const EPOCH: i32 = 32;
 const EPOCH_DEADLINE: i32 = 40;
 /// The offset of a frame's first slot after the header.
 const FIRST_SLOT: i32 = 8 * FRAME_HEADER as i32;
+
+/// Where a run that stops leaves its registers in the machine's part.
+const REGISTERS: i32 = 48;
+
+/// The integer registers for values, and where each is in the machine's part when a run stops.
+pub(crate) fn saved_ints() -> impl Iterator<Item = (u8, i32)> {
+    (0..INTS).map(|n| (n, REGISTERS + 8 * i32::from(n)))
+}
+
+/// The same of floats.
+pub(crate) fn saved_floats() -> impl Iterator<Item = (u8, i32)> {
+    (0..FLOATS).map(|n| (n, REGISTERS + 8 * i32::from(INTS + n)))
+}
+
+const INTS: u8 = crate::shapes::REGISTERS.pinned_ints + crate::shapes::REGISTERS.temp_ints;
+const FLOATS: u8 = crate::shapes::REGISTERS.pinned_floats + crate::shapes::REGISTERS.temp_floats;
 
 /// `dst` = the address of the slot whose offset is the operand.
 fn slot_address(asm: &mut impl Assembler, dst: Reg, operand: u32) {
@@ -132,6 +149,23 @@ fn return_call_object(asm: &mut impl Assembler, ints: u8) {
 pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
     match fixed {
         Fixed::Exit => {}
+        Fixed::Resume => {
+            let runtime = Reg::S0;
+            asm.load(
+                Width::W64,
+                runtime,
+                Src::Mem(Mem::At(Reg::Context, RUNTIME)),
+            );
+            for (n, at) in saved_ints() {
+                asm.load(Width::W64, Reg::Value(n), Src::Mem(Mem::At(runtime, at)));
+            }
+            for (n, at) in saved_floats() {
+                let saved = FloatSrc::Mem(Mem::At(runtime, at));
+                asm.float_load(Width::W64, Float::Value(n), saved);
+            }
+            asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(runtime, EXIT_IP)));
+            asm.dispatch_here();
+        }
         Fixed::Host => {
             asm.address_of(Reg::S0, Mem::At(Reg::Frame, FIRST_SLOT));
             asm.call(Callee::Host, &[Reg::Context, Reg::Ip, Reg::S0], &[]);

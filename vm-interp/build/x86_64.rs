@@ -344,6 +344,15 @@ impl X86_64 {
         self.line(format_args!("mov [rcx], rbx"));
         self.line(format_args!("mov [rcx + 8], r12"));
         self.line(format_args!("mov [rcx + 16], r15"));
+        // And these, with what the run would go on.
+        for (n, at) in crate::control::saved_ints() {
+            let reg = name(Width::W64, Reg::Value(n));
+            self.line(format_args!("mov [rcx + {at}], {reg}"));
+        }
+        for (n, at) in crate::control::saved_floats() {
+            let reg = float_name(Float::Value(n));
+            self.line(format_args!("movsd [rcx + {at}], {reg}"));
+        }
         self.place("palisade_leave");
         self.line(format_args!("mov rcx, [rsp + {FLAG}]"));
         self.line(format_args!("mov byte ptr [rcx], 0"));

@@ -159,6 +159,12 @@ pub(crate) struct Runtime {
     pub(crate) epoch: *const AtomicU64,
     /// The epoch in which the host wants to be asked.
     pub(crate) epoch_deadline: u64,
+    /// What was in the registers for values where the run stopped, and what is to be in them where one goes on.
+    pub(crate) registers: [Word; REGISTERS],
+    /// The host function that has returned an error, until its run has ended; else null.
+    pub(crate) host_code: *const HostCode,
+    /// Where its results would have to be.
+    pub(crate) host_slots: *mut Word,
     /// The machine whose run this is, with its host's type forgotten. Only the machine knows what
     /// these two point to.
     pub(crate) machine: *mut (),
@@ -170,6 +176,9 @@ pub(crate) struct Runtime {
     pub(crate) asked_to_end: *const AtomicBool,
 }
 
+/// Registers in which an executor may have values between two instructions: integers, then floats.
+pub(crate) const REGISTERS: usize = 13;
+
 /// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.
 pub(crate) const FRAME_RETURN: usize = 0;
 /// Frame header: the caller's frame; null in the first frame of a run.
@@ -180,6 +189,9 @@ pub(crate) const FRAME_CONTEXT: usize = 2;
 /// What functions called by executors answer: 0 to go on, a trap code, or this, when the host
 /// returned an error (or panicked) that the machine keeps until the run has ended.
 pub(crate) const STATUS_HOST: u32 = 0x100;
+
+/// The run stops here, and goes on later with the same instruction.
+pub(crate) const STATUS_SUSPENDED: u32 = 0x101;
 
 /// A rare operation on the slots from `slots` up, see [`vm_translate::ir::RuntimeOp`].
 pub(crate) type RuntimeFn =

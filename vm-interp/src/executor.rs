@@ -28,6 +28,29 @@ pub(crate) trait Executor: Sync {
     /// machine. The frame is on the machine's value stack, with its header cleared and the arguments behind it;
     /// nothing above is in use.
     unsafe fn run(&self, runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32;
+
+    /// Goes on with a run where the runtime's exit fields say, with its registers. Answers as [`Executor::run`].
+    ///
+    /// # Safety
+    ///
+    /// As there. The fields are those of a run of this machine that stopped in a host function, for want of fuel or at a deadline, and
+    /// its frames are on the value stack again.
+    unsafe fn resume(&self, runtime: *mut Runtime) -> u32;
+
+    /// Where a run goes on after the host function in which it has stopped: the code, and the frame, which is null if
+    /// that is the run's end.
+    ///
+    /// # Safety
+    ///
+    /// The run has just ended because a host function returned an error, and the runtime's exit fields say where.
+    unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word);
+
+    /// How much fuel what the run has stopped at needs, if it is an instruction for that.
+    ///
+    /// # Safety
+    ///
+    /// The run has just ended for want of fuel.
+    unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64>;
 }
 
 /// A module's code for an executor.
@@ -44,6 +67,9 @@ pub(crate) trait ExecutorCode: fmt::Debug + Send + Sync {
 
     /// How many bytes of code a function that the module defines has; nothing if it is not translated.
     fn size(&self, func: u32) -> Option<usize>;
+
+    /// How many slots the frame of the function has that the code at an address belongs to.
+    fn frame_slots(&self, ip: *const u8) -> Option<u32>;
 
     /// Which instruction of which function the code at an address stands for.
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)>;

@@ -21,9 +21,9 @@ pub use executors::{
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
-    CallError, Entities, EntityError, Frame, Host, HostClosure, HostError, InstantiateError,
-    InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
-    NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Trap, World,
+    CallError, Deadline, Entities, EntityError, Frame, Host, HostClosure, HostError,
+    InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
+    NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended, Suspension, Trap, World,
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};

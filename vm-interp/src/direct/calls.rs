@@ -181,3 +181,36 @@ pub(super) unsafe extern "C" fn evaluate(frame: *mut Word, cell: *const u32) -> 
         Err(code) => code as u32,
     }
 }
+
+/// Where a run goes on after the host function that was called at this cell, in this frame: the next cell, and its frame.
+///
+/// # Safety
+///
+/// A run has stopped at the cell, with this frame, because a host function returned an error.
+pub(super) unsafe fn after_host_call(cell: *const u8, frame: *mut Word) -> (*const u8, *mut Word) {
+    // SAFETY: the caller's promise. The cell is that of a call, in the caller's frame, which a `Restore` follows that is
+    // not done; or it is the host function's own, in a frame whose header says where to go on.
+    unsafe {
+        if cell.cast::<u64>().read() == fixed_handler(Fixed::CallImport) {
+            return (cell.add(CALL_IMPORT_BYTES + RESTORE_BYTES), frame);
+        }
+        let back = frame.add(FRAME_RETURN).cast::<*const u8>().read();
+        (back, frame.add(FRAME_CALLER).cast::<*mut Word>().read())
+    }
+}
+
+const CALL_IMPORT_BYTES: usize = 16;
+const RESTORE_BYTES: usize = 16;
+
+/// How much fuel the cell takes, if it does.
+///
+/// # Safety
+///
+/// A run has stopped at the cell.
+pub(super) unsafe fn fuel_required(cell: *const u8) -> Option<u64> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let consumes = cell.cast::<u64>().read() == fixed_handler(Fixed::ConsumeFuel);
+        consumes.then(|| cell.add(8).cast::<u32>().read().into())
+    }
+}

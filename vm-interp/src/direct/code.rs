@@ -184,6 +184,13 @@ impl ExecutorCode for DirectCode {
             .map(|words| words * size_of::<u64>())
     }
 
+    fn frame_slots(&self, ip: *const u8) -> Option<u32> {
+        let (_, translated, _) = self.inner.place_of(ip)?;
+        // A function's first cell says it behind its handler, see `Fixed::Enter`.
+        let bytes = translated.words.get(1)?.load(Ordering::Relaxed) as u32;
+        Some(bytes / size_of::<u64>() as u32)
+    }
+
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
         let inner = &self.inner;
         let stubs = inner.stubs().as_ptr_range();
@@ -193,21 +200,11 @@ impl ExecutorCode for DirectCode {
             // Nothing of it has run: it is known by its function only.
             return Some((func, inner.module.func_offset(func)));
         }
-        let places = inner.places.read().unwrap_or_else(PoisonError::into_inner);
-        let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
-        let function = inner.function(*func);
-        let translated = match is_baseline {
-            true => function.baseline()?,
-            false => function.optimized()?,
-        };
-        let at = ip.addr() - start;
-        if at >= translated.words.len() * size_of::<u64>() {
-            return None;
-        }
+        let (func, translated, at) = inner.place_of(ip)?;
         let after = translated
             .offsets
             .partition_point(|(cell, _)| *cell as usize <= at);
-        Some((*func, translated.offsets[after.checked_sub(1)?].1))
+        Some((func, translated.offsets[after.checked_sub(1)?].1))
     }
 
     fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
@@ -294,6 +291,19 @@ impl Translated {
 }
 
 impl Inner {
+    /// The function whose cells an address is in, these cells, and how many bytes from their start it is.
+    fn place_of(&self, ip: *const u8) -> Option<(u32, &Translated, usize)> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
+        let function = self.function(*func);
+        let translated = match is_baseline {
+            true => function.baseline()?,
+            false => function.optimized()?,
+        };
+        let at = ip.addr() - start;
+        (at < translated.words.len() * size_of::<u64>()).then_some((*func, translated, at))
+    }
+
     fn stubs(&self) -> &[AtomicU64] {
         self.stubs.get().map_or(&[], |stubs| stubs)
     }

@@ -17,6 +17,8 @@ pub(crate) const PINNED_FLOATS: u8 = REGISTERS.pinned_floats;
 pub(crate) enum Fixed {
     /// Leaves guest mode: the first frame of the run has returned.
     Exit,
+    /// Goes on with a run that has stopped: with the registers and the cell that the runtime has.
+    Resume,
     /// Calls a host function, as if it were a function's first cell.
     Host,
     /// Translates the function and enters it. Operands: the module's code (8), the function (4).
@@ -158,6 +160,7 @@ impl Fixed {
     pub(crate) fn all() -> Vec<Fixed> {
         let mut all = vec![
             Fixed::Exit,
+            Fixed::Resume,
             Fixed::Host,
             Fixed::Resolve,
             Fixed::Turn,

@@ -66,6 +66,21 @@ impl Executor for Direct {
         // SAFETY: the caller's promise.
         unsafe { run::run(runtime, func, frame) }
     }
+
+    unsafe fn resume(&self, runtime: *mut Runtime) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { run::resume(runtime) }
+    }
+
+    unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word) {
+        // SAFETY: the caller's promise: the run has stopped at a cell that calls a host function.
+        unsafe { calls::after_host_call((*runtime).exit_ip, (*runtime).exit_frame) }
+    }
+
+    unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
+        // SAFETY: the caller's promise: the run has stopped at a cell.
+        unsafe { calls::fuel_required((*runtime).exit_ip) }
+    }
 }
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));

@@ -108,6 +108,7 @@ pub(crate) fn register_interruptible() -> Result<(), RegisterError> {
 struct Cells {
     adapter: [u64; 1],
     exit: [u64; 1],
+    resume: [u64; 1],
 }
 
 fn cells() -> &'static Cells {
@@ -115,6 +116,7 @@ fn cells() -> &'static Cells {
     CELLS.get_or_init(|| Cells {
         adapter: [fixed_handler(Fixed::Adapter)],
         exit: [fixed_handler(Fixed::Exit)],
+        resume: [fixed_handler(Fixed::Resume)],
     })
 }
 
@@ -130,13 +132,43 @@ pub(super) fn adapter() -> *const u64 {
 /// As there.
 pub(super) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
     // SAFETY: the caller's promise about the frame and the function.
-    let (context, entry) = unsafe {
+    let (context, cell) = unsafe {
         let exit = cells().exit.as_ptr();
         frame.add(FRAME_RETURN).cast::<*const u64>().write(exit);
         let none = std::ptr::null_mut();
         frame.add(FRAME_CALLER).cast::<*mut Word>().write(none);
         ((*func).context, (*func).entry.load(Ordering::Acquire))
     };
+    // SAFETY: the caller's promise.
+    unsafe { enter(runtime, cell, context, func, frame) }
+}
+
+/// [`Executor::resume`](crate::executor::Executor::resume).
+///
+/// # Safety
+///
+/// As there.
+pub(super) unsafe fn resume(runtime: *mut Runtime) -> u32 {
+    let cell = cells().resume.as_ptr().cast();
+    // SAFETY: the caller's promise: the handler takes registers and the cell from the runtime.
+    unsafe {
+        let (context, frame) = ((*runtime).exit_context, (*runtime).exit_frame);
+        enter(runtime, cell, context, std::ptr::null(), frame)
+    }
+}
+
+/// Runs cells until the first frame of the run has returned, or something ends the run. Answers a status.
+///
+/// # Safety
+///
+/// As for [`run`]; the cell is the function's first, or one that knows where to go on.
+unsafe fn enter(
+    runtime: *mut Runtime,
+    cell: *const u8,
+    context: *mut Context,
+    func: *const FuncObject,
+    frame: *mut Word,
+) -> u32 {
     // SAFETY: the region set lives as long as the runtime, and is changed only by who has the
     // machine, which no one has while handlers run.
     let regions = unsafe { (*runtime).regions };
@@ -152,7 +184,7 @@ pub(super) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: 
     // contexts and frames. The landing pad returns from `palisade_enter` as its exits do. The
     // regions are the machine's own: nothing but its guests' accesses faults on them in handlers.
     let status = unsafe {
-        activation.enter(|| palisade_enter(entry, frame, context, func, flag, asked_to_end))
+        activation.enter(|| palisade_enter(cell, frame, context, func, flag, asked_to_end))
     };
     match activation.take_fault() {
         Some(fault) if status == STATUS_FAULT => {

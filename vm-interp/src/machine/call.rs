@@ -7,9 +7,9 @@ use vm_translate::ir::FRAME_HEADER;
 use vm_trap::{TrapCode, native_stack};
 
 use crate::context::{
-    FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, HostCode, Runtime, STATUS_HOST, Word,
+    FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, Runtime, STATUS_HOST, Word,
 };
-use crate::machine::{Frame, HostError, Machine, Pending, World};
+use crate::machine::{Frame, HostError, Machine, Pending, Stop, Suspended, Suspension, World};
 use crate::value::{FuncId, Raw};
 
 /// A trap, and where it happened.
@@ -69,6 +69,12 @@ pub enum InvalidCall {
         /// Its index among the parameters or results.
         index: usize,
     },
+    /// A run that cannot go on here.
+    #[error(
+        "the call cannot go on here: it is one of another machine, or began when less of the stack was in use; \
+         resume it where it was begun"
+    )]
+    Resume,
 }
 
 /// Bytes of the native stack that have to be left on a thread for guest code to be run: 192 KiB, or half of the
@@ -118,9 +124,93 @@ impl<H> Machine<H> {
         // used except through these pointers.
         unsafe {
             let world = &raw mut (*machine).world;
-            call_on(Machine::erased(machine), world, func, slots)
+            call_on(Machine::erased(machine), world, func, slots, None).map(drop)
         }
     }
+
+    /// The same, but where `keep` says so, the run can go on later: where a host function that guest code called returns an error, and
+    /// where there is too little fuel. So it can at deadlines at which the host asks for it ([`Deadline::Suspend`](crate::Deadline::Suspend)).
+    /// Answers nothing if it has returned.
+    ///
+    /// Runs inside of this one, of host functions', are not suspended with it: they have ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::call`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`Machine::call`].
+    pub fn call_resumable(
+        &mut self,
+        func: FuncId,
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, Stop<'_>) -> bool,
+    ) -> Result<Option<(Suspension, Suspended)>, CallError> {
+        let machine = std::ptr::from_mut(self);
+        // SAFETY: as in `call`.
+        unsafe {
+            let world = &raw mut (*machine).world;
+            call_on(Machine::erased(machine), world, func, slots, Some(keep))
+        }
+    }
+
+    /// Goes on with a run. If it has stopped in a host function, `results` are that function's; `slots` and the answer are as
+    /// for [`Machine::call_resumable`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::call`]; and [`InvalidCall::Resume`] if the run is one of another machine, or one that began when less of the
+    /// value stack was in use than now, in the middle of another one.
+    ///
+    /// # Panics
+    ///
+    /// As for [`Machine::call`].
+    pub fn resume(
+        &mut self,
+        suspended: Suspended,
+        results: &[Raw],
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, Stop<'_>) -> bool,
+    ) -> Result<Option<(Suspension, Suspended)>, CallError> {
+        let machine = std::ptr::from_mut(self);
+        // SAFETY: as in `call`.
+        unsafe {
+            let world = &raw mut (*machine).world;
+            let machine = Machine::erased(machine);
+            resume_on(machine, world, suspended, results, slots, keep)
+        }
+    }
+}
+
+impl<H> Machine<H> {
+    /// Ends a run that has stopped in a host function as if that had returned this error. Answers what comes out of the
+    /// call.
+    pub fn end(&mut self, suspended: Suspended, error: HostError) -> CallError {
+        let world = &mut self.world;
+        let mut frames = Vec::new();
+        if suspended.fits(world) && suspended.slots() <= world.free_slots() {
+            let (runtime, first) = (world.runtime.as_ptr(), world.stack_top);
+            // SAFETY: the run is one of this machine, nothing runs, and there is room for it above what is in use. The place
+            // where it would go on belongs to the call that is just before.
+            frames = unsafe {
+                suspended.restore(runtime, first, &[]);
+                (*runtime).exit_ip = (*runtime).exit_ip.wrapping_sub(1);
+                world.backtrace()
+            };
+        }
+        CallError::Host { error, frames }
+    }
+}
+
+/// Where a run that stops is one that can go on; nothing if it never is.
+type Keep<'a> = Option<&'a dyn Fn(&World, Stop<'_>) -> bool>;
+
+/// What a run begins with.
+enum Start<'a> {
+    Call(*const FuncObject),
+    /// With what is in the slots of the host function's results.
+    Resume(&'a Suspended, &'a [Word]),
 }
 
 /// The part of [`Machine::call`] that is the same for all hosts.
@@ -134,7 +224,8 @@ unsafe fn call_on(
     world: *mut World,
     func: FuncId,
     slots: &mut [Raw],
-) -> Result<(), CallError> {
+    keep: Keep<'_>,
+) -> Result<Option<(Suspension, Suspended)>, CallError> {
     // SAFETY: the caller's promise. The reference is not used any more once something runs.
     let before = unsafe { &mut *world };
     let Some(function) = before.functions.get(func.index()) else {
@@ -145,12 +236,7 @@ unsafe fn call_on(
     let ty = std::ptr::from_ref(function.ty.ty());
     // SAFETY: the machine keeps its functions' types, wherever it has the functions.
     let ty = unsafe { &*ty };
-    let count = ty.slots() as usize;
-    let got = slots.len();
-    let Some(slots) = slots.get_mut(..count) else {
-        let (ty, expected) = (ty.clone(), count);
-        return Err(InvalidCall::Slots { ty, expected, got }.into());
-    };
+    let slots = slots_of(ty, slots)?;
     before
         .admit(ty.params(), slots)
         .map_err(|index| InvalidCall::UnknownReference { index })?;
@@ -163,15 +249,93 @@ unsafe fn call_on(
         })?;
         // SAFETY: the closure has given the machine back.
         let admitted = unsafe { (*world).admit(ty.results(), slots) };
-        return Ok(admitted.map_err(|index| InvalidCall::UnknownReference { index })?);
+        return match admitted {
+            Ok(()) => Ok(None),
+            Err(index) => Err(InvalidCall::UnknownReference { index }.into()),
+        };
     }
+    // SAFETY: the caller's promise; the function is a guest's.
+    unsafe { run_on(machine, world, func, Start::Call(object), slots, keep) }
+}
 
-    let here = std::ptr::from_ref(&got).addr();
+/// The part of [`Machine::resume`] that is the same for all hosts.
+///
+/// # Safety
+///
+/// As for [`call_on`].
+unsafe fn resume_on(
+    machine: *mut (),
+    world: *mut World,
+    suspended: Suspended,
+    results: &[Raw],
+    slots: &mut [Raw],
+    keep: &dyn Fn(&World, Stop<'_>) -> bool,
+) -> Result<Option<(Suspension, Suspended)>, CallError> {
+    // SAFETY: the caller's promise. The reference is not used any more once something runs.
+    let before = unsafe { &mut *world };
+    if !suspended.fits(before) {
+        return Err(InvalidCall::Resume.into());
+    }
+    let func = suspended.func();
+    let ty = std::ptr::from_ref(before.functions[func.index()].ty.ty());
+    // SAFETY: the machine keeps its functions' types, wherever it has the functions.
+    let slots = slots_of(unsafe { &*ty }, slots)?;
+    let mut words = Vec::new();
+    if let Some(ty) = suspended.host_type() {
+        let expected = ty.results().iter().map(|ty| ty.slots() as usize).sum();
+        let got = results.len();
+        let Some(results) = results.get(..expected) else {
+            let ty = ty.clone();
+            return Err(InvalidCall::Slots { ty, expected, got }.into());
+        };
+        let mut admitted = results.to_vec();
+        before
+            .admit(ty.results(), &mut admitted)
+            .map_err(|index| InvalidCall::UnknownReference { index })?;
+        words.extend(admitted.iter().map(|raw| raw.0));
+    }
+    // SAFETY: the caller's promise; the run is one of this machine.
+    unsafe {
+        let start = Start::Resume(&suspended, &words);
+        run_on(machine, world, func, start, slots, Some(keep))
+    }
+}
+
+/// As many of the slots as a function of this type needs.
+fn slots_of<'a>(ty: &FuncType, slots: &'a mut [Raw]) -> Result<&'a mut [Raw], InvalidCall> {
+    let (expected, got) = (ty.slots() as usize, slots.len());
+    slots.get_mut(..expected).ok_or_else(|| {
+        let ty = ty.clone();
+        InvalidCall::Slots { ty, expected, got }
+    })
+}
+
+/// Runs guest code from its beginning, or from where it has stopped, to its end or to where it stops. The slots are as many as
+/// those of the function that the host has called.
+///
+/// # Safety
+///
+/// As for [`call_on`]. What it starts with is of this machine: a guest's function, for which there are parameters in
+/// the slots, or a run that fits it.
+unsafe fn run_on(
+    machine: *mut (),
+    world: *mut World,
+    func: FuncId,
+    start: Start<'_>,
+    slots: &mut [Raw],
+    keep: Keep<'_>,
+) -> Result<Option<(Suspension, Suspended)>, CallError> {
+    let count = slots.len();
+    let here = std::ptr::from_ref(&count).addr();
+    // SAFETY: the caller's promise. The reference is not used any more once something runs.
+    let before = unsafe { &mut *world };
     let outer_native_stack = before.native_stack;
-    let frame = before.stack_top;
-    if stack_is_used_up(outer_native_stack, here)
-        || before.free_slots() < FRAME_HEADER as usize + count
-    {
+    let first = before.stack_top;
+    let needed = match &start {
+        Start::Call(_) => FRAME_HEADER as usize + count,
+        Start::Resume(suspended, _) => suspended.slots(),
+    };
+    if stack_is_used_up(outer_native_stack, here) || before.free_slots() < needed {
         return Err(CallError::Trap(Trap {
             code: TrapCode::StackOverflow,
             frames: Vec::new(),
@@ -182,19 +346,28 @@ unsafe fn call_on(
         before.native_stack = here;
     }
     let outer_thread = (before.is_interruptible).then(|| before.interrupt.enter());
+    let outer_resumable = std::mem::replace(&mut before.is_resumable, keep.is_some());
     let runtime = before.runtime.as_ptr();
     let executor = before.executor;
-    // SAFETY: the frame's header and `count` slots are inside the value stack, above everything in
-    // use. The runtime lives as long as the machine, which what runs now reaches through it.
+    // SAFETY: the frame's header and `count` slots, or the frames of a run that has stopped, are inside the value stack, above
+    // everything in use. The runtime lives as long as the machine, which what runs now reaches through it.
     let status = unsafe {
-        frame.add(FRAME_RETURN).write(0);
-        frame.add(FRAME_CALLER).write(0);
-        frame.add(FRAME_CONTEXT).write(0);
-        let values = frame.add(FRAME_HEADER as usize).cast::<Raw>();
-        values.copy_from_nonoverlapping(slots.as_ptr(), count);
+        let values = first.add(FRAME_HEADER as usize).cast::<Raw>();
+        match &start {
+            Start::Call(_) => {
+                first.add(FRAME_RETURN).write(0);
+                first.add(FRAME_CALLER).write(0);
+                first.add(FRAME_CONTEXT).write(0);
+                values.copy_from_nonoverlapping(slots.as_ptr(), count);
+            }
+            Start::Resume(suspended, results) => suspended.restore(runtime, first, results),
+        }
         let outer = ((*runtime).machine, (*runtime).world);
         ((*runtime).machine, (*runtime).world) = (machine, world.cast());
-        let status = executor.run(runtime, object, frame);
+        let status = match start {
+            Start::Call(object) => executor.run(runtime, object, first),
+            Start::Resume(..) => executor.resume(runtime),
+        };
         ((*runtime).machine, (*runtime).world) = outer;
         if status == 0 {
             slots.as_mut_ptr().copy_from_nonoverlapping(values, count);
@@ -204,6 +377,7 @@ unsafe fn call_on(
     // SAFETY: the run is over.
     let after = unsafe { &mut *world };
     after.native_stack = outer_native_stack;
+    after.is_resumable = outer_resumable;
     match outer_thread {
         Some(outer) => after.interrupt.leave(outer),
         // It has become interruptible in the middle, see `World::interrupt`.
@@ -211,9 +385,16 @@ unsafe fn call_on(
         None => {}
     }
     if status == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    // SAFETY: the run failed, so the executor has set the runtime's exit fields.
+    // SAFETY: the run failed, so the executor has set the runtime's exit fields, and its frames are still there.
+    let suspended = keep.and_then(|keep| unsafe { after.suspend(status, func, first, keep) });
+    // SAFETY: the runtime lives as long as the machine.
+    unsafe { (*runtime).host_code = std::ptr::null() };
+    if suspended.is_some() {
+        return Ok(suspended);
+    }
+    // SAFETY: as above.
     let frames = unsafe { after.backtrace() };
     match (status, after.pending.take()) {
         (STATUS_HOST, Some(Pending::Error(error))) => Err(CallError::Host { error, frames }),

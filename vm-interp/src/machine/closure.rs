@@ -11,6 +11,7 @@ use vm_translate::ValType;
 use crate::context::{Context, HostCode, Word};
 use crate::machine::call::{admit_results, end_run};
 use crate::machine::host::{Host, HostError};
+use crate::machine::suspend::note_host_call;
 use crate::machine::{Machine, Pending};
 use crate::registry::RegisteredType;
 use crate::value::{InstanceId, Raw};
@@ -187,7 +188,10 @@ where
                 let words = std::slice::from_raw_parts_mut(slots.cast::<Raw>(), count);
                 admit_results(&*code, runtime, words)
             }
-            Ok(Err(error)) => end_run(runtime, Pending::Error(error)),
+            Ok(Err(error)) => {
+                note_host_call(runtime, code, slots);
+                end_run(runtime, Pending::Error(error))
+            }
             Err(payload) => end_run(runtime, Pending::Panic(payload)),
         }
     }

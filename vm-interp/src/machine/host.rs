@@ -58,12 +58,22 @@ pub trait Host: 'static {
         Ok(())
     }
 
-    /// The deadline has come that [`World::set_epoch_deadline`](crate::World::set_epoch_deadline) has set. Answers in how
-    /// many epochs the next one is; without one the run ends with
-    /// [`TrapCode::Interrupt`](crate::TrapCode::Interrupt).
-    fn epoch_deadline(&mut self) -> Result<Option<u64>, HostError> {
-        Ok(None)
+    /// The deadline has come that [`World::set_epoch_deadline`](crate::World::set_epoch_deadline) has set.
+    fn epoch_deadline(&mut self) -> Result<Deadline, HostError> {
+        Ok(Deadline::End)
     }
+}
+
+/// What happens when a deadline in epochs has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// The run ends with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt).
+    End,
+    /// It goes on; the next deadline is so many epochs from now.
+    Continue(u64),
+    /// The same, but first it stops, if it is one that can go on later
+    /// ([`Machine::call_resumable`](crate::Machine::call_resumable)).
+    Suspend(u64),
 }
 
 /// A host with nothing of its own, which allows all growth.
@@ -76,7 +86,7 @@ pub(crate) struct Questions {
     pub(crate) memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
     pub(crate) table_growing: Growing,
     pub(crate) table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
-    pub(crate) epoch_deadline: unsafe fn(*mut ()) -> Result<Option<u64>, HostError>,
+    pub(crate) epoch_deadline: unsafe fn(*mut ()) -> Result<Deadline, HostError>,
 }
 
 type Growing = unsafe fn(*mut (), u64, u64, Option<u64>) -> Result<bool, HostError>;

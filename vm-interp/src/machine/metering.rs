@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_trap::TrapCode;
 
-use crate::context::{Context, Runtime};
+use crate::context::{Context, Runtime, STATUS_SUSPENDED};
 use crate::machine::World;
+use crate::machine::host::Deadline;
 use crate::machine::runtime::ask;
 
 /// An epoch that never ends, for machines that nobody has given one.
@@ -26,6 +27,24 @@ impl World {
     pub fn set_fuel(&mut self, fuel: u64) {
         // SAFETY: as above.
         unsafe { (*self.runtime.as_ptr()).fuel = fuel }
+    }
+
+    /// Fuel that has been set aside: nobody consumes it before [`World::take_fuel_reserve`].
+    pub fn fuel_reserve(&self) -> u64 {
+        self.fuel_reserve
+    }
+
+    /// Sets fuel aside, besides what there is.
+    pub fn set_fuel_reserve(&mut self, fuel: u64) {
+        self.fuel_reserve = fuel;
+    }
+
+    /// Takes fuel out of the reserve, so that there is `fuel` to consume, if both together are as much.
+    pub fn take_fuel_reserve(&mut self, fuel: u64) {
+        let all = self.fuel().saturating_add(self.fuel_reserve);
+        let fuel = fuel.min(all);
+        self.set_fuel(fuel);
+        self.fuel_reserve = all - fuel;
     }
 
     /// Says what counts epochs for this machine: whoever has the counter adds to it, on any thread. Until then they stand still.
@@ -49,8 +68,12 @@ impl World {
         let Some(costs) = &self.instances[instance].code.options().fuel else {
             return Ok(());
         };
-        let left = self.fuel().checked_sub(costs.bytes(bytes));
-        self.set_fuel(left.ok_or(TrapCode::OutOfFuel)?);
+        let required = costs.bytes(bytes);
+        let Some(left) = self.fuel().checked_sub(required) else {
+            self.fuel_required = required;
+            return Err(TrapCode::OutOfFuel);
+        };
+        self.set_fuel(left);
         Ok(())
     }
 }
@@ -90,11 +113,21 @@ pub(crate) unsafe extern "C" fn epoch_deadline(context: *mut Context) -> u32 {
     // SAFETY: the caller's promise.
     unsafe {
         match ask(context, |host, machine| (host.epoch_deadline)(machine)) {
-            Ok(Some(epochs)) => {
+            Ok(Deadline::Continue(epochs)) => {
                 set_deadline((*context).runtime, epochs);
                 0
             }
-            Ok(None) => TrapCode::Interrupt.as_u8().into(),
+            Ok(Deadline::Suspend(epochs)) => {
+                let runtime = (*context).runtime;
+                set_deadline(runtime, epochs);
+                let world = World::from_erased((*runtime).world);
+                if (*world).is_resumable {
+                    STATUS_SUSPENDED
+                } else {
+                    0
+                }
+            }
+            Ok(Deadline::End) => TrapCode::Interrupt.as_u8().into(),
             Err(status) => status,
         }
     }

@@ -25,20 +25,21 @@ mod host;
 mod instance;
 mod metering;
 mod runtime;
+mod suspend;
 
 use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::ValueStack;
 use vm_translate::FuncType;
 use vm_trap::{Interrupt, Region, RegionClass, RegionSet};
 
 use crate::code::Code;
-use crate::context::{FuncObject, Runtime, Word};
+use crate::context::{FuncObject, REGISTERS, Runtime, Word};
 use crate::executor::Executor;
 use crate::options::Threading;
 use crate::registry::RegisteredType;
@@ -52,8 +53,9 @@ pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
-pub use host::{Host, HostError};
+pub use host::{Deadline, Host, HostError};
 pub use instance::Entities;
+pub use suspend::{Stop, Suspended, Suspension};
 
 pub(crate) use call::fail;
 pub(crate) use metering::{epoch_deadline, is_epoch_over};
@@ -96,6 +98,8 @@ pub struct Machine<H, W: ?Sized = World> {
 /// Entities are added and never removed; they go when the world goes. A world is always a
 /// [`Machine`]'s; its type parameter is always `[()]`, and only there for it to be unsized.
 pub struct World<Unsized: ?Sized = [()]> {
+    /// No other machine of the process has the same.
+    id: u64,
     executor: &'static dyn Executor,
     config: MachineConfig,
     runtime: NonNull<Runtime>,
@@ -118,10 +122,19 @@ pub struct World<Unsized: ?Sized = [()]> {
     is_interruptible: bool,
     /// What counts epochs, if somebody has said it: the runtime points to it.
     epoch: Option<Arc<AtomicU64>>,
+    /// Fuel that has been set aside.
+    fuel_reserve: u64,
+    /// How much fuel the bulk operation needed for which there was too little.
+    fuel_required: u64,
+    /// Whether the innermost run can go on later.
+    is_resumable: bool,
     /// What ended the innermost run, if its status is `STATUS_HOST`.
     pending: Option<Pending>,
     _unsized: Unsized,
 }
+
+/// The [`World::id`] of the next machine.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A function of a machine.
 struct Function {
@@ -193,12 +206,17 @@ impl<H: Host> Machine<H> {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
+            registers: [0; REGISTERS],
+            host_code: std::ptr::null(),
+            host_slots: std::ptr::null_mut(),
             machine: std::ptr::null_mut(),
             world: std::ptr::null_mut(),
             regions: Box::into_raw(Box::new(regions)),
             asked_to_end: interrupt.pending(),
         });
         let world = World {
+            // 2⁶⁴ machines cannot be made in any lifetime.
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             executor,
             config,
             // SAFETY: `Box::into_raw` never returns null.
@@ -216,6 +234,9 @@ impl<H: Host> Machine<H> {
             interrupt,
             is_interruptible: false,
             epoch: None,
+            fuel_reserve: 0,
+            fuel_required: 0,
+            is_resumable: false,
             pending: None,
             _unsized: [],
         };

@@ -80,6 +80,42 @@ unsafe fn evaluate(fp: *mut Word, ip: *const u32) {
     }
 }
 
+/// Where a run goes on after the host function that was called at this token, in this frame: the next token that
+/// is done, and its frame.
+///
+/// # Safety
+///
+/// A run has stopped at the token, with this frame, because a host function returned an error.
+pub(super) unsafe fn after_host_call(ip: *const u32, frame: *mut Word) -> (*const u8, *mut Word) {
+    // SAFETY: the caller's promise. The token is a call in the caller's frame, which a `RestoreContext` follows that is not
+    // done; there is none if the frame is the host function's own, whose header says where to go on.
+    unsafe {
+        let words = match ip.cast::<Token>().as_ref() {
+            Some(Token::CallImport) => CALL_IMPORT_WORDS,
+            Some(Token::CallIndirect) => CALL_INDIRECT_WORDS,
+            _ => {
+                let back = frame.add(FRAME_RETURN).cast::<*const u8>().read();
+                return (back, frame.add(FRAME_CALLER).cast::<*mut Word>().read());
+            }
+        };
+        (ip.add(words + RESTORE_WORDS).cast(), frame)
+    }
+}
+
+const CALL_IMPORT_WORDS: usize = 3;
+const CALL_INDIRECT_WORDS: usize = 5;
+const RESTORE_WORDS: usize = 2;
+
+/// How much fuel the token takes, if it does.
+///
+/// # Safety
+///
+/// A run has stopped at the token.
+pub(super) unsafe fn fuel_required(ip: *const u32) -> Option<u64> {
+    // SAFETY: the caller's promise.
+    unsafe { matches!(*ip.cast(), Token::ConsumeFuel).then(|| (*ip.add(1)).into()) }
+}
+
 /// Bytes that an access reads or writes.
 trait Bytes: Copy {
     unsafe fn read(from: *const u8) -> u64;
@@ -118,21 +154,25 @@ macro_rules! define_run {
         branches { $($branch:ident $br:ident $br_imm:ident $br_fn:ident;)* }
         float_branches { $($float:ident $float_br:ident $float_not:ident $float_fn:ident;)* }
     ) => {
-        /// [`Executor::run`](crate::executor::Executor::run).
+        /// [`Executor::run`](crate::executor::Executor::run); without a function,
+        /// [`Executor::resume`](crate::executor::Executor::resume).
         ///
         /// # Safety
         ///
         /// As there.
         pub(super) unsafe fn run(
             runtime: *mut Runtime,
-            func: *const FuncObject,
+            func: Option<*const FuncObject>,
             frame: *mut Word,
         ) -> u32 {
             // SAFETY: for the whole function, see "What it relies on" above, and the caller's
             // promises.
             unsafe {
                 let asked_to_end = &*(*runtime).asked_to_end;
-                let mut context: *mut Context = (*func).context;
+                let mut context: *mut Context = match func {
+                    Some(func) => (*func).context,
+                    None => (*runtime).exit_context,
+                };
                 let mut fp: *mut Word = frame;
                 // The word of the token that is being executed.
                 let mut ip: *const u32 = FINISH.as_ptr().cast();
@@ -364,7 +404,7 @@ macro_rules! define_run {
                 /// Calls through a function object, from an instruction of so many words that a
                 /// `RestoreContext` follows.
                 macro_rules! call_object {
-                    ($object:expr, $frame:expr, $words:literal) => {{
+                    ($object:expr, $frame:expr, $words:expr) => {{
                         let (object, frame): (*const FuncObject, *mut Word) = ($object, $frame);
                         let callee = (*object).context;
                         if callee.is_null() {
@@ -374,7 +414,7 @@ macro_rules! define_run {
                                 exit!(status);
                             }
                             reload!();
-                            ip = ip.add($words + 2);
+                            ip = ip.add($words + RESTORE_WORDS);
                         } else {
                             let entry = entry_of!(object, callee);
                             frame.add(FRAME_CONTEXT).cast::<*mut Context>().write(context);
@@ -385,13 +425,21 @@ macro_rules! define_run {
                     }};
                 }
 
-                let entry = match resolve(context, (*func).index) {
-                    Ok(entry) => entry,
-                    Err(status) => exit!(status),
-                };
-                // The first frame has no caller, which `call` has written.
-                frame.add(FRAME_RETURN).cast::<*const u32>().write(ip);
-                enter_frame!(entry, frame);
+                match func {
+                    Some(func) => {
+                        let entry = match resolve(context, (*func).index) {
+                            Ok(entry) => entry,
+                            Err(status) => exit!(status),
+                        };
+                        // The first frame has no caller, which `call` has written.
+                        frame.add(FRAME_RETURN).cast::<*const u32>().write(ip);
+                        enter_frame!(entry, frame);
+                    }
+                    None => {
+                        ip = (*runtime).exit_ip.cast();
+                        look!();
+                    }
+                }
                 reload!();
 
                 loop {
@@ -438,11 +486,11 @@ macro_rules! define_run {
                         Token::CallImport => {
                             let object = context.byte_add(word!(2) as usize);
                             let object = object.cast::<*const FuncObject>().read();
-                            call_object!(object, fp.add(word!(1) as usize), 3);
+                            call_object!(object, fp.add(word!(1) as usize), CALL_IMPORT_WORDS);
                         }
                         Token::CallIndirect => {
                             let object = element!(slot!(1), word!(3), word!(4));
-                            call_object!(object, fp.add(word!(2) as usize), 5);
+                            call_object!(object, fp.add(word!(2) as usize), CALL_INDIRECT_WORDS);
                         }
                         Token::ReturnCall => {
                             let cell = wide::read(ip.add(4)) as usize;

@@ -34,7 +34,22 @@ impl Executor for Token {
 
     unsafe fn run(&self, runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
         // SAFETY: the caller's promise.
-        unsafe { execute::run(runtime, func, frame) }
+        unsafe { execute::run(runtime, Some(func), frame) }
+    }
+
+    unsafe fn resume(&self, runtime: *mut Runtime) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { execute::run(runtime, None, (*runtime).exit_frame) }
+    }
+
+    unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word) {
+        // SAFETY: the caller's promise: the run has stopped at a token that calls a host function.
+        unsafe { execute::after_host_call((*runtime).exit_ip.cast(), (*runtime).exit_frame) }
+    }
+
+    unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
+        // SAFETY: the caller's promise: the run has stopped at a token.
+        unsafe { execute::fuel_required((*runtime).exit_ip.cast()) }
     }
 }
 
@@ -113,6 +128,15 @@ impl TokenCode {
         })
     }
 
+    /// The function whose code an address is in, that code, and how many words from its start it is.
+    fn place_of(&self, ip: *const u8) -> Option<(u32, &Translated, usize)> {
+        let addresses = self.lock_addresses();
+        let (start, func) = addresses.range(..=ip.addr()).next_back()?;
+        let translated = self.functions[*func as usize].get()?.as_ref().ok()?;
+        let word = (ip.addr() - start) / size_of::<u32>();
+        (word < translated.code.len()).then_some((*func, translated, word))
+    }
+
     fn lock_addresses(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, u32>> {
         // Nothing that can panic runs with the lock.
         self.addresses
@@ -142,17 +166,17 @@ impl ExecutorCode for TokenCode {
         Ok(start)
     }
 
+    fn frame_slots(&self, ip: *const u8) -> Option<u32> {
+        let (_, translated, _) = self.place_of(ip)?;
+        // SAFETY: the code is there as long as the translation, and begins with a header.
+        Some(unsafe { translated.code.cast::<u32>().read() })
+    }
+
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
-        let addresses = self.lock_addresses();
-        let (start, func) = addresses.range(..=ip.addr()).next_back()?;
-        let translated = self.functions[*func as usize].get()?.as_ref().ok()?;
-        let word = (ip.addr() - start) / size_of::<u32>();
-        if word >= translated.code.len() {
-            return None;
-        }
+        let (func, translated, word) = self.place_of(ip)?;
         let after = (translated.offsets).partition_point(|(at, _)| *at as usize <= word);
         let (_, offset) = translated.offsets.get(after.checked_sub(1)?)?;
-        Some((*func, *offset))
+        Some((func, *offset))
     }
 
     fn listing(&self, func: u32) -> Result<String, CodeError> {

@@ -456,8 +456,9 @@ fn every_fixed_handler_is_tested() {
             }
             // The other tests of this folder: they end all programs, and compute operators.
             Fixed::Exit | Fixed::Evaluate => {}
-            // With a machine: `tests/run.rs`, `tests/host.rs`, and the tail calls of `vm-engine`.
-            Fixed::Host
+            // With a machine: `tests/resume.rs`, `tests/run.rs`, `tests/host.rs`, and the tail calls of `vm-engine`.
+            Fixed::Resume
+            | Fixed::Host
             | Fixed::Resolve
             | Fixed::Call
             | Fixed::CallImport

@@ -7,7 +7,7 @@ use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 use super::super::fixed::{Fixed, PINNED_FLOATS, PINNED_INTS};
 use super::super::operands::cell_bytes;
 use super::super::{fixed_handler, run, shapes};
-use crate::context::{Context, FuncObject, MemoryCell, Runtime, TableCell};
+use crate::context::{Context, FuncObject, MemoryCell, REGISTERS, Runtime, TableCell};
 
 pub(super) const MEMORY: usize = 2048;
 /// What the leaves of addresses are below, so that their sums are inside.
@@ -57,6 +57,9 @@ impl World {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
+            registers: [0; REGISTERS],
+            host_code: std::ptr::null(),
+            host_slots: std::ptr::null_mut(),
             fuel: 0,
             epoch: &EPOCH,
             epoch_deadline: 0,
