@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use vm_engine::Translation;
 
-use crate::guest;
+use crate::guest::{self, How};
 use crate::mode::Mode;
 use crate::{programs, spec};
 
@@ -53,13 +53,13 @@ impl Subject {
     }
 
     /// What each of its runs consumes in a mode.
-    fn consumed(&self, mode: Mode, eager: bool) -> Result<Vec<u64>> {
+    fn consumed(&self, mode: Mode, how: How) -> Result<Vec<u64>> {
         match self {
-            Subject::Program(name) => program(name, mode, eager).map(|fuel| vec![fuel]),
+            Subject::Program(name) => program(name, mode, how).map(|fuel| vec![fuel]),
             Subject::Script(name) => {
                 let mut config = mode.config();
                 config.consume_fuel(true);
-                if eager {
+                if how == How::Eager {
                     config.translation(Translation::Eager);
                 }
                 spec::fuel(name, mode, config)
@@ -70,12 +70,14 @@ impl Subject {
     /// What all of its runs consume together, if that is the same in every mode.
     fn total(&self) -> Result<u64> {
         let mut first = None;
-        for (mode, eager) in Mode::ALL
-            .into_iter()
-            .flat_map(|mode| [(mode, false), (mode, true)])
-        {
-            let here = format!("{}{}", mode.name(), if eager { ", eager" } else { "" });
-            let consumed = self.consumed(mode, eager).with_context(|| here.clone())?;
+        let hows: &[How] = match self {
+            Subject::Program(_) => &[How::Lazy, How::Eager, How::InPortions],
+            Subject::Script(_) => &[How::Lazy, How::Eager],
+        };
+        let all = Mode::ALL.into_iter();
+        for (mode, how) in all.flat_map(|mode| hows.iter().map(move |how| (mode, *how))) {
+            let here = format!("{} ({how:?})", mode.name());
+            let consumed = self.consumed(mode, how).with_context(|| here.clone())?;
             let (there, expected) = first.get_or_insert_with(|| (here.clone(), consumed.clone()));
             if *expected != consumed {
                 let at = expected.iter().zip(&consumed).position(|(a, b)| a != b);
@@ -92,9 +94,9 @@ impl Subject {
 }
 
 /// What a program consumes.
-fn program(name: &str, mode: Mode, eager: bool) -> Result<u64> {
+fn program(name: &str, mode: Mode, how: How) -> Result<u64> {
     let file = programs::in_tree_folder().join(name).with_extension("wasm");
-    let output = guest::fuel_command(mode, eager, &file)?.arg("1").output()?;
+    let output = guest::fuel_command(mode, how, &file)?.arg("1").output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
@@ -150,7 +152,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
     }
     println!(
-        "{} consume the same in {} modes, eager and lazy: {} units of fuel; {failed} failed",
+        "{} consume the same in {} modes, eager, lazy and in portions: {} units of fuel; {failed} failed",
         figures.len(),
         Mode::ALL.len(),
         figures.values().sum::<u64>(),

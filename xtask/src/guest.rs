@@ -12,7 +12,9 @@ use std::{env, process};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use nix::time::{ClockId, clock_gettime};
-use vm_engine::{Engine, Linker, Module, Store, Translation};
+use vm_engine::{
+    Engine, Linker, Module, Store, Translation, TypedFunc, TypedResumableCall, WasmResults,
+};
 use vm_translate::Features;
 use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -36,6 +38,10 @@ pub(crate) struct Options {
     /// Say at the end on standard error how much fuel it has consumed
     #[arg(long)]
     fuel: bool,
+
+    /// Give it its fuel in small portions, so that it stops and goes on all the time
+    #[arg(long, requires = "fuel")]
+    portions: bool,
 
     /// Have it look at epochs, which do not end
     #[arg(long)]
@@ -130,16 +136,64 @@ impl Options {
         Ok(store)
     }
 
-    fn say_fuel<T>(&self, store: &Store<T>) -> Result<()> {
+    /// Calls a function of no parameters, and says what it has consumed.
+    fn call<T, R: WasmResults>(
+        &self,
+        store: &mut Store<T>,
+        func: TypedFunc<(), R>,
+    ) -> Result<vm_engine::Result<R>> {
+        if self.portions {
+            return in_portions(store, func);
+        }
+        let result = func.call(&mut *store, ());
         if self.fuel {
             eprintln!("fuel {}", u64::MAX - store.get_fuel()?);
         }
-        Ok(())
+        Ok(result)
     }
 }
 
+/// Calls a function, gives it so much fuel that it does a little, and again until it has ended. Says what it has consumed.
+fn in_portions<T, R: WasmResults>(
+    store: &mut Store<T>,
+    func: TypedFunc<(), R>,
+) -> Result<vm_engine::Result<R>> {
+    let (mut consumed, mut stops) = (u64::MAX - store.get_fuel()?, 0);
+    let mut given = 0;
+    store.set_fuel(given)?;
+    let mut call = func.call_resumable(&mut *store, ());
+    let result = loop {
+        consumed += given - store.get_fuel()?;
+        match call {
+            Ok(TypedResumableCall::Finished(result)) => break Ok(result),
+            // WASI has programs exit in this way.
+            Ok(TypedResumableCall::HostTrap(call)) => break Err(call.into_host_error()),
+            Ok(TypedResumableCall::OutOfFuel(stopped)) => {
+                stops += 1;
+                // Often a piece of straight line; longer later, so that it comes to an end.
+                let more = (stops * 7919 % 1000) * (stops / 20_000 * 50);
+                given = stopped.required_fuel() + more;
+                store.set_fuel(given)?;
+                call = stopped.resume(&mut *store);
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    eprintln!("fuel {consumed}");
+    Ok(result)
+}
+
+/// How code is made and fuel is given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum How {
+    Lazy,
+    Eager,
+    /// Lazily, and in small portions of fuel: the guest stops and goes on all the time.
+    InPortions,
+}
+
 /// The command that runs `file` and says on standard error how much fuel it has consumed.
-pub(crate) fn fuel_command(mode: Mode, eager: bool, file: &Path) -> Result<Command> {
+pub(crate) fn fuel_command(mode: Mode, how: How, file: &Path) -> Result<Command> {
     let mut command = Command::new(env::current_exe().context("finding this program")?);
     command.args([
         "guest",
@@ -149,7 +203,12 @@ pub(crate) fn fuel_command(mode: Mode, eager: bool, file: &Path) -> Result<Comma
         Clock::Counted.name(),
         "--fuel",
     ]);
-    command.args(eager.then_some("--eager")).arg(file);
+    match how {
+        How::Lazy => {}
+        How::Eager => _ = command.arg("--eager"),
+        How::InPortions => _ = command.arg("--portions"),
+    }
+    command.arg(file);
     Ok(command)
 }
 
@@ -183,9 +242,7 @@ fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
     let mut store = options.store(&engine, context.build()?)?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-    let result = start.call(&mut store, ());
-    options.say_fuel(&store)?;
-    match result {
+    match options.call(&mut store, start)? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(I32Exit(code)) => process::exit(*code),
@@ -202,8 +259,7 @@ fn coremark(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
     let mut store = options.store(&engine, ())?;
     let instance = linker.instantiate(&mut store, &module)?;
     let run = instance.get_typed_func::<(), f32>(&mut store, "run")?;
-    println!("{}", run.call(&mut store, ())?);
-    options.say_fuel(&store)?;
+    println!("{}", options.call(&mut store, run)??);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -195,10 +195,10 @@ impl World {
             } else {
                 return None;
             };
-            // SAFETY: the context is that of an instance, which runs the function that has stopped.
-            let size = unsafe { World::code_of(context) }
-                .executor()
-                .frame_slots(ip)?;
+            // SAFETY: the context is that of the instance which runs the function that has stopped.
+            let instance = unsafe { (*context).instance };
+            let code = &self.instances[instance as usize].code;
+            let size = code.executor().frame_slots(ip)?;
             // SAFETY: the frame is on the stack, with so many slots.
             end = unsafe { frame.add(size as usize) };
         }
