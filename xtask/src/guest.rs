@@ -239,6 +239,16 @@ fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
         .inherit_stdio()
         .arg(name.to_string_lossy())
         .args(&options.arguments);
+    if options.fuel {
+        // Nor may chance.
+        let mut next = 0_u8;
+        context.random(move |bytes| {
+            for byte in bytes {
+                *byte = next;
+                next = next.wrapping_mul(5).wrapping_add(1);
+            }
+        });
+    }
     let mut store = options.store(&engine, context.build()?)?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
