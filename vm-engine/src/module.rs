@@ -280,6 +280,7 @@ impl Module {
             unchecked,
             profile: self.0.engine.config().profile,
             baseline: self.0.engine.config().baseline,
+            max_code_bytes: self.0.engine.config().max_code_bytes,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)
     }

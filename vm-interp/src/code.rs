@@ -48,6 +48,11 @@ pub struct CodeOptions {
     /// When functions are hot: until then they have baseline code. Without it all have optimized code at
     /// once, as those do that are profiled, and all of token threading.
     pub baseline: Option<Hotness>,
+    /// How many bytes the code of all functions may take together, in all tiers, with what backtraces need. A function
+    /// that would exceed it has no code: that is an error where it is called first, or of eager translation; and if it
+    /// has baseline code, it stays with that. `None` is in proportion to the module: 64 bytes for each of its bytes and
+    /// 16 MiB, several times what programs take.
+    pub max_code_bytes: Option<u64>,
 }
 
 /// When a function is worth a better translation than the first.
@@ -94,6 +99,21 @@ pub enum CodeError {
     /// The token executor does not count.
     #[error("token threading has no profile: use direct threading")]
     TokenProfile,
+    /// A function's code would exceed the limit for all code of the module.
+    #[error(
+        "function {func} has no code: its {bytes} bytes and the {used} bytes of the functions before it would exceed \
+         max_code_bytes = {limit}"
+    )]
+    TooMuch {
+        /// The function's index.
+        func: u32,
+        /// What its code would take.
+        bytes: u64,
+        /// What the code of others takes.
+        used: u64,
+        /// [`CodeOptions::max_code_bytes`], or its default.
+        limit: u64,
+    },
     /// A function is beyond a limit of the executor's code format.
     #[error("function {func} is too large for the executor: {what}")]
     Limit {
@@ -235,7 +255,10 @@ impl Code {
                 return Err(CodeError::TokenUnchecked);
             }
             Threading::Token if options.profile => return Err(CodeError::TokenProfile),
-            Threading::Token => Backend::Token(TokenCode::new(&module, layout)),
+            Threading::Token => {
+                let type_ids = types.iter().map(|(id, _)| *id).collect();
+                Backend::Token(TokenCode::new(&module, layout, type_ids, &options))
+            }
         };
         Ok(Arc::new(Code {
             module,
@@ -273,7 +296,7 @@ impl Code {
         match &self.backend {
             #[cfg(palisade_direct)]
             Backend::Direct(code) => code.trim(),
-            Backend::Token(_) => {}
+            Backend::Token(code) => code.trim(),
         }
     }
 

@@ -221,6 +221,7 @@ fn token_code_never_relies_on_a_guard() {
         unchecked: Some(Layout::FULL),
         profile: false,
         baseline: None,
+        max_code_bytes: None,
     };
     match Code::new(module, options) {
         Err(CodeError::TokenUnchecked) => {}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
 use vm_memory::Layout;
 use vm_translate::{BaselineTranslator, Function, Module, TranslateAllocations, TranslateOptions};
@@ -16,6 +16,7 @@ use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
 use super::tiers::Continuation;
+use crate::budget::Budget;
 use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
 use crate::profile::FunctionProfile;
@@ -43,16 +44,29 @@ pub(super) struct Inner {
     places: RwLock<BTreeMap<usize, (u32, bool)>>,
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
+    budget: Budget,
 }
 
-/// The code of a function.
+/// The code of a function. Most have none: they are never called.
 #[derive(Debug, Default)]
 struct FunctionCode {
     /// Nothing in it if the function has to do without.
-    baseline: OnceLock<Option<Translated>>,
+    baseline: OnceLock<Option<Box<Translated>>>,
     /// How often baseline code has been called.
     calls: AtomicU32,
-    optimized: OnceLock<Translated>,
+    /// The reason if it cannot be had.
+    optimized: OnceLock<Result<Box<Translated>, CodeError>>,
+}
+
+impl FunctionCode {
+    /// What there is so far of either tier.
+    fn baseline(&self) -> Option<&Translated> {
+        self.baseline.get()?.as_deref()
+    }
+
+    fn optimized(&self) -> Option<&Translated> {
+        self.optimized.get()?.as_deref().ok()
+    }
 }
 
 /// Where a call goes to.
@@ -81,6 +95,12 @@ const MOST_SCRATCH_WORDS: usize = 1 << 13;
 struct Translated {
     words: Box<[AtomicU64]>,
     offsets: Box<[(u32, u32)]>,
+    /// What few functions have.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Default)]
+struct Extra {
     /// Of a function that is profiled, what is counted.
     counters: Box<[Counter]>,
     /// Of baseline code, the offsets of its loops in the module.
@@ -114,6 +134,7 @@ impl DirectCode {
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
+            budget: Budget::new(module, options.max_code_bytes),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -128,7 +149,7 @@ impl DirectCode {
     pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
         match self.inner.baseline(func) {
             Some(_) => Ok(()),
-            None => self.inner.optimized(func).map(drop),
+            None => self.inner.optimized(func).map(drop).map_err(Clone::clone),
         }
     }
 
@@ -141,8 +162,7 @@ impl DirectCode {
     /// translated.
     pub(crate) fn size(&self, func: u32) -> Option<usize> {
         let function = self.inner.function(func);
-        let baseline = function.baseline.get().and_then(Option::as_ref);
-        let tiers = baseline.into_iter().chain(function.optimized.get());
+        let tiers = (function.baseline().into_iter()).chain(function.optimized());
         let words = tiers.map(|translated| translated.words.len());
         words
             .reduce(|one, other| one + other)
@@ -168,8 +188,8 @@ impl DirectCode {
         let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
         let function = inner.function(*func);
         let translated = match is_baseline {
-            true => function.baseline.get()?.as_ref()?,
-            false => function.optimized.get()?,
+            true => function.baseline()?,
+            false => function.optimized()?,
         };
         let at = ip.addr() - start;
         if at >= translated.words.len() * size_of::<u64>() {
@@ -186,8 +206,9 @@ impl DirectCode {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
-            let translated = function.optimized.get()?;
-            (!translated.counters.is_empty()).then_some((func, &translated.counters))
+            let translated = function.optimized()?;
+            let counters = &translated.extra.as_deref()?.counters;
+            (!counters.is_empty()).then_some((func, counters))
         });
         profiled
             .map(|(func, counters)| {
@@ -246,19 +267,41 @@ impl Translated {
             cells.words.fill(*at, address);
             Counter { inst: *inst, count }
         });
-        let counters = counters.collect();
+        let counters: Box<[Counter]> = counters.collect();
         let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
         let start = words.as_ptr().expose_provenance() as u64;
         for word in &cells.relocations {
             *words[*word].get_mut() += start;
         }
+        let extra = (!counters.is_empty() || !cells.loops.is_empty()).then(|| {
+            Box::new(Extra {
+                counters,
+                loops: cells.loops[..].into(),
+                continuation: None,
+            })
+        });
         Translated {
             words,
             offsets: cells.offsets[..].into(),
-            counters,
-            loops: cells.loops[..].into(),
-            continuation: None,
+            extra,
         }
+    }
+
+    /// The bytes that it takes.
+    fn bytes(&self) -> usize {
+        let extra = self.extra.as_deref().map_or(0, |extra| {
+            size_of::<Extra>()
+                + extra.counters.len() * (size_of::<Counter>() + size_of::<AtomicU64>())
+                + size_of_val(&*extra.loops)
+                + extra.continuation.as_ref().map_or(0, Continuation::bytes)
+        });
+        size_of::<Translated>() + size_of_val(&*self.words) + size_of_val(&*self.offsets) + extra
+    }
+
+    /// How to call it; `settled` says whether later calls can go there at once.
+    fn entry(&self, settled: bool) -> Entry {
+        let cell = self.words.as_ptr().expose_provenance() as u64;
+        Entry { cell, settled }
     }
 }
 
@@ -272,7 +315,7 @@ impl Inner {
     }
 
     fn entry(&self, func: u32) -> u64 {
-        let words = match self.function(func).optimized.get() {
+        let words = match self.function(func).optimized() {
             Some(translated) => &translated.words[..],
             None => {
                 let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
@@ -354,15 +397,17 @@ impl Inner {
         {
             let calls = function.calls.fetch_add(1, Ordering::Relaxed);
             if calls < hot.calls {
-                let cell = baseline.words.as_ptr().expose_provenance() as u64;
-                let settled = false;
-                return Ok(Entry { cell, settled });
+                return Ok(baseline.entry(false));
             }
         }
-        self.optimized(func)?;
-        let cell = self.entry(func);
-        let settled = true;
-        Ok(Entry { cell, settled })
+        match self.optimized(func) {
+            Ok(optimized) => Ok(optimized.entry(true)),
+            // Then this is the best that it will have: a tier that cannot be had is no error.
+            Err(error) => match self.baseline(func) {
+                Some(baseline) => Ok(baseline.entry(true)),
+                None => Err(error.clone()),
+            },
+        }
     }
 
     /// How a frame of baseline code that is in a loop goes on in optimized code: at which cell. Nothing if
@@ -372,10 +417,10 @@ impl Inner {
         func: u32,
         number: usize,
     ) -> Option<(&Continuation, *const u8)> {
-        let baseline = self.function(func).baseline.get()?.as_ref()?;
+        let baseline = self.function(func).baseline()?;
         let optimized = self.optimized(func).ok()?;
-        let continuation = optimized.continuation.as_ref()?;
-        let entry = continuation.entry(baseline.loops[number])?;
+        let continuation = optimized.extra.as_deref()?.continuation.as_ref()?;
+        let entry = continuation.entry(baseline.extra.as_deref()?.loops[number])?;
         let words = optimized.words.as_ptr().cast::<u8>();
         Some((continuation, words.wrapping_add(entry as usize)))
     }
@@ -384,56 +429,73 @@ impl Inner {
     /// do without.
     fn baseline(&self, func: u32) -> Option<&Translated> {
         self.options.baseline?;
-        let slot = &self.function(func).baseline;
-        if slot.get().is_none() {
+        let function = self.function(func);
+        if function.baseline.get().is_none() {
             let mut scratch = self.scratch().pop().unwrap_or_default();
             // If it is beyond a limit, optimized code may be within.
             let done = self.encoded_baseline(func, &mut scratch);
             let translated = matches!(done, Ok(true)).then(|| Translated::new(&mut scratch.cells));
             self.put_back(scratch);
-            slot.get_or_init(|| {
-                if let Some(translated) = &translated {
-                    self.add_place(translated, func, true);
-                }
-                translated
+            let mut places = self.places();
+            function.baseline.get_or_init(|| {
+                let translated = self.kept(translated?, func).ok()?;
+                places.insert(translated.words.as_ptr().addr(), (func, true));
+                Some(translated)
             });
         }
-        slot.get()?.as_ref()
+        function.baseline()
     }
 
     /// The optimized code of a function, translated unless that has been done.
-    fn optimized(&self, func: u32) -> Result<&Translated, CodeError> {
+    fn optimized(&self, func: u32) -> Result<&Translated, &CodeError> {
         let slot = &self.function(func).optimized;
-        if let Some(translated) = slot.get() {
-            return Ok(translated);
-        }
+        let known = match slot.get() {
+            Some(known) => known,
+            None => {
+                let translated = self.translated(func);
+                let mut places = self.places();
+                slot.get_or_init(|| {
+                    let translated = self.kept(translated?, func)?;
+                    places.insert(translated.words.as_ptr().addr(), (func, false));
+                    Ok(translated)
+                })
+            }
+        };
+        known.as_deref()
+    }
+
+    fn translated(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
-        let function = self.encoded_optimized(func, &mut scratch)?;
-        let mut translated = Translated::new(&mut scratch.cells);
-        let entries = &scratch.cells.entries;
-        if !entries.is_empty() {
-            translated.continuation = Some(Continuation::new(&function, entries));
-        }
-        scratch.optimized.recycle(function);
-        self.put_back(scratch);
-        Ok(slot.get_or_init(|| {
-            self.add_place(&translated, func, false);
+        let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
+            let mut translated = Translated::new(&mut scratch.cells);
+            let entries = &scratch.cells.entries;
+            if !entries.is_empty() {
+                let extra = translated.extra.get_or_insert_default();
+                extra.continuation = Some(Continuation::new(&function, entries));
+            }
+            scratch.optimized.recycle(function);
             translated
-        }))
+        });
+        self.put_back(scratch);
+        translated
+    }
+
+    /// A translation that is to be kept, if there is room for it.
+    fn kept(&self, translated: Translated, func: u32) -> Result<Box<Translated>, CodeError> {
+        self.budget.take(func, translated.bytes())?;
+        Ok(Box::new(translated))
+    }
+
+    /// Where functions' cells are, for who is about to add some. Another thread may have been faster: who has this
+    /// decides whose cells are kept, and nobody runs cells that cannot be located.
+    fn places(&self) -> RwLockWriteGuard<'_, BTreeMap<usize, (u32, bool)>> {
+        self.places.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put_back(&self, scratch: Scratch) {
         if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
             self.scratch().push(scratch);
         }
-    }
-
-    /// Makes it known where a function's cells are: another thread may have been faster with its own, and
-    /// nobody runs cells that cannot be located.
-    fn add_place(&self, translated: &Translated, func: u32, is_baseline: bool) {
-        let place = translated.words.as_ptr().addr();
-        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        places.insert(place, (func, is_baseline));
     }
 
     /// Makes the call cell that returns to `after` call `entry` from now on.

@@ -9,15 +9,20 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use vm_translate::{Function, Module, PlainShapes, TranslateOptions};
+use vm_translate::{Function, Module, PlainShapes, TranslateAllocations, TranslateOptions};
 
-use crate::code::CodeError;
+use crate::budget::Budget;
+use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
 use encode::{Encoded, Links, encode};
 
 pub(crate) use execute::run;
+
+/// A translation of more instructions than this leaves nothing: such functions are rare, and their memory stays as
+/// long as the module.
+const MOST_SCRATCH_INSTS: usize = 1 << 12;
 
 /// A module's code for the token executor.
 #[derive(Debug)]
@@ -32,6 +37,9 @@ pub(crate) struct TokenCode {
     functions: Box<[OnceLock<Result<Translated, CodeError>>]>,
     /// Of every translated function, by the address where its code starts, its index.
     addresses: Mutex<BTreeMap<usize, u32>>,
+    /// What translations have left for the next ones: one for each that ran at the same time.
+    scratch: Mutex<Vec<TranslateAllocations>>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -55,18 +63,28 @@ impl Drop for Translated {
 }
 
 impl TokenCode {
-    pub(crate) fn new(module: &Arc<Module>, layout: ContextLayout) -> TokenCode {
+    pub(crate) fn new(
+        module: &Arc<Module>,
+        layout: ContextLayout,
+        types: Vec<u32>,
+        options: &CodeOptions,
+    ) -> TokenCode {
         let functions = 0..module.func_count();
         TokenCode {
             module: Arc::clone(module),
             layout,
-            types: (module.types().iter())
-                .map(|ty| crate::registry::register(ty).0)
-                .collect(),
+            types,
             entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
             functions: functions.map(|_| OnceLock::new()).collect(),
             addresses: Mutex::default(),
+            scratch: Mutex::default(),
+            budget: Budget::new(module, options.max_code_bytes),
         }
+    }
+
+    /// Frees the memory that is kept for further translations.
+    pub(crate) fn trim(&self) {
+        *self.scratch() = Vec::new();
     }
 
     /// How many bytes of code a function has; `None` if it is not translated.
@@ -123,15 +141,38 @@ impl TokenCode {
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
+        self.ir_with(func, &mut TranslateAllocations::default())
+    }
+
+    fn ir_with(
+        &self,
+        func: u32,
+        allocations: &mut TranslateAllocations,
+    ) -> Result<Function, CodeError> {
         let options = TranslateOptions {
             shapes: &PlainShapes,
             unchecked: None,
         };
-        Ok(self.module.translate(func, &options)?)
+        Ok(self.module.translate_with(func, &options, allocations)?)
+    }
+
+    fn scratch(&self) -> MutexGuard<'_, Vec<TranslateAllocations>> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn translate(&self, func: u32) -> Result<Translated, CodeError> {
-        let Encoded { words, offsets, .. } = encode(&self.ir(func)?, self)?;
+        let mut scratch = self.scratch().pop().unwrap_or_default();
+        let function = self.ir_with(func, &mut scratch)?;
+        let encoded = encode(&function, self);
+        if function.insts().len() <= MOST_SCRATCH_INSTS {
+            scratch.recycle(function);
+            self.scratch().push(scratch);
+        }
+        let Encoded { words, offsets, .. } = encoded?;
+        self.budget.take(
+            func,
+            size_of::<Translated>() + size_of_val(&*words) + size_of_val(&*offsets),
+        )?;
         let code = Box::into_raw(words.into_boxed_slice());
         let start = code.cast::<u8>().addr();
         self.lock_addresses().insert(start, func);
@@ -142,7 +183,7 @@ impl TokenCode {
         })
     }
 
-    fn lock_addresses(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, u32>> {
+    fn lock_addresses(&self) -> MutexGuard<'_, BTreeMap<usize, u32>> {
         // Nothing that can panic runs with the lock.
         self.addresses
             .lock()

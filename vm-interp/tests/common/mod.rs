@@ -59,6 +59,7 @@ impl Mode {
             unchecked: self.guarded.then_some(Layout::FULL),
             profile: false,
             baseline: self.baseline,
+            max_code_bytes: None,
         }
     }
 }
