@@ -159,7 +159,7 @@ impl<'a> Translator<'a> {
             After::Set(_) | After::Other => None,
         };
         let place = match after {
-            After::Set(local) => Some(self.locals.all[local as usize].place),
+            After::Set(local) => Some(self.locals.get(local).place),
             _ => around.and_then(|frame| frame.place),
         };
         let place = place.filter(|_| single);

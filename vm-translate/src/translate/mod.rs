@@ -8,6 +8,7 @@
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack |
 //! | `lookahead` | what has to be known in advance |
+//! | `local_types` | the types of locals |
 //! | `locals` | where locals live |
 //! | `registers` | which registers hold locals, and which are temporary |
 //! | `emit` | from trees to instructions that the executor has |
@@ -27,6 +28,7 @@ mod emit;
 mod expr;
 mod idiom;
 mod labels;
+mod local_types;
 mod locals;
 mod lookahead;
 mod moves;
