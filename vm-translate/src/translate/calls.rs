@@ -130,9 +130,15 @@ impl Translator<'_> {
         let ends = (in_slots(target, types))
             .filter_map(|place| place.slots().map(|slots| slots.start))
             .chain(std::iter::repeat(target + slots));
-        let clashes = (first..self.stack.len())
-            .zip(ends)
-            .any(|(index, end)| self.stack.reads_slots(index, target..end));
+        let clashes = if self.are_many(types.len()) && self.are_adjacent_above(first..last, target)
+        {
+            (last..self.stack.len())
+                .any(|index| self.stack.reads_slots(index, target..target + slots))
+        } else {
+            (first..self.stack.len())
+                .zip(ends)
+                .any(|(index, end)| self.stack.reads_slots(index, target..end))
+        };
         if clashes {
             base = self.stack.end().max(base + FRAME_HEADER) - FRAME_HEADER;
         }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::ValType;
 use crate::ir::{Place, Root, Slot};
 
 use super::Translator;
@@ -75,6 +76,13 @@ impl Translator<'_> {
         }
     }
 
+    /// Pushes values that stand in consecutive slots: so many that all but the last of them could not be pending anyway.
+    pub(super) fn push_many(&mut self, base: Slot, types: &[ValType]) {
+        self.settle(self.stack.len());
+        self.stack.push_homes(base, types, self.offset);
+        self.stack.settled(self.stack.len());
+    }
+
     /// Up to which entry those from the first on are in their homes, side by side, and these slots. If the first one
     /// is not in its home, it is that one alone.
     fn adjacent(&self, entries: Range<usize>) -> (usize, Range<Slot>) {
@@ -93,6 +101,13 @@ impl Translator<'_> {
             }
         }
         (end, start..next)
+    }
+
+    /// Whether entries are in their homes, side by side, at or above a slot. Then what copies them there overwrites none
+    /// of them before its time.
+    pub(super) fn are_adjacent_above(&self, entries: Range<usize>, slot: Slot) -> bool {
+        let (end, slots) = self.adjacent(entries.clone());
+        end == entries.end && slots.start >= slot && self.stack.is_home(entries.start)
     }
 
     /// Puts entries into homes side by side, where they stay, so that each branch with them copies them at once.

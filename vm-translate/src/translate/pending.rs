@@ -10,7 +10,7 @@ use crate::shape::{Symbol, Symbols};
 use super::Translator;
 use super::emit::Shape;
 use super::expr::{Effects, Expr, Facts, Term};
-use super::stack::Local;
+use super::stack::{Local, WINDOW};
 
 impl Translator<'_> {
     /// Emits what puts the value of an entry into a place, and before it whatever older entry
@@ -221,6 +221,9 @@ impl Translator<'_> {
 
     /// Pushes values that stand in consecutive slots.
     pub(super) fn push_slots(&mut self, base: Slot, types: &[ValType]) {
+        if types.len() > WINDOW {
+            return self.push_many(base, types);
+        }
         let mut slot = base;
         for ty in types {
             self.push_slot(slot, ty.ty());
