@@ -248,7 +248,7 @@ impl Initializer<'_> {
         // All of them first: if an active one traps, functions that can be reached through tables
         // may still use the others.
         for (index, segment) in (0..).zip(module.elem_segments()) {
-            let items = segment.items.iter().map(|item| self.eval(item));
+            let items = segment.items.iter().map(|item| self.eval(&item));
             let items = items.collect::<Result<Vec<_>>>()?;
             self.machine
                 .elem_init(self.id, index, &items)

@@ -209,7 +209,7 @@ impl World {
             self.machine.global_init(global, value).unwrap();
         }
         for (i, segment) in (0..).zip(module.elem_segments()) {
-            let items = segment.items.iter().map(|item| self.evaluate(id, item));
+            let items = segment.items.iter().map(|item| self.evaluate(id, &item));
             let items: Vec<Val> = items.collect();
             self.machine.elem_init(id, i, &items).unwrap();
             let trapped = if let ElemMode::Active { table, offset } = &segment.mode {

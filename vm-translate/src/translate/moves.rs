@@ -103,13 +103,6 @@ impl Translator<'_> {
         (end, start..next)
     }
 
-    /// Whether entries are in their homes, side by side, at or above a slot. Then what copies them there overwrites none
-    /// of them before its time.
-    pub(super) fn are_adjacent_above(&self, entries: Range<usize>, slot: Slot) -> bool {
-        let (end, slots) = self.adjacent(entries.clone());
-        end == entries.end && slots.start >= slot && self.stack.is_home(entries.start)
-    }
-
     /// Puts entries into homes side by side, where they stay, so that each branch with them copies them at once.
     /// Returns where they start.
     pub(super) fn gather(&mut self, entries: Range<usize>) -> Slot {

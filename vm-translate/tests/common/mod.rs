@@ -95,7 +95,7 @@ impl State {
             if let vm_translate::ElemMode::Active { offset, .. } = &segment.mode {
                 let start = constant(offset) as usize;
                 for (at, item) in segment.items.iter().enumerate() {
-                    table[start + at] = (constant(item) as u32).checked_sub(1);
+                    table[start + at] = (constant(&item) as u32).checked_sub(1);
                 }
             }
         }

@@ -18,10 +18,12 @@ pub(super) enum Case {
     BranchTables,
     Nested,
     Calls,
+    CallsHeights,
     Functions,
     FunctionsEager,
     Types,
     Locals,
+    Elements,
     Tables,
     Growths,
 }
@@ -47,10 +49,12 @@ impl Case {
             Case::BranchTables => "300 `br_table` of 1,000 blocks with 1,000 values",
             Case::Nested => "100,000 nested blocks, loops and ifs with 1,000 parameters",
             Case::Calls => "300,000 calls with 1,000 arguments and results",
+            Case::CallsHeights => "10,000 of them, each from another height",
             Case::Functions => "1,000,000 functions of one type, lazy",
             Case::FunctionsEager => "the same, eager",
             Case::Types => "100,000 types",
             Case::Locals => "10,000 functions with 30,000 locals, eager",
+            Case::Elements => "5,000,000 elements of a segment",
             Case::Tables => "100 tables of 10,000,000 elements",
             Case::Growths => "65,536 growths of a memory by a page",
         }
@@ -68,10 +72,12 @@ impl Case {
                 modules::branch_tables(300 / scale.min(100), 1000 / scale.min(100))
             }
             Case::Nested => modules::nested(100_000 / scale),
-            Case::Calls => modules::calls(300_000 / scale),
+            Case::Calls => modules::calls(300_000 / scale, false),
+            Case::CallsHeights => modules::calls(10_000 / scale, true),
             Case::Functions | Case::FunctionsEager => modules::functions(1_000_000 / scale),
             Case::Types => modules::types(100_000 / scale),
             Case::Locals => modules::locals(10_000 / scale),
+            Case::Elements => modules::elements(5_000_000 / scale),
             Case::Tables => modules::tables(100, 10_000_000 / scale),
             Case::Growths => modules::growths(65_536 / scale),
         }

@@ -2,9 +2,9 @@
 //! instructions costs as much as what it names.
 
 use wasm_encoder::{
-    BlockType, CodeSection, ElementSection, Elements, ExportKind, ExportSection, Function,
-    FunctionSection, InstructionSink, MemorySection, MemoryType, Module, RefType, TableSection,
-    TableType, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, ElementSection, Elements, ExportKind, ExportSection,
+    Function, FunctionSection, InstructionSink, MemorySection, MemoryType, Module, RefType,
+    TableSection, TableType, TypeSection, ValType,
 };
 
 use crate::bench::figures::large;
@@ -51,6 +51,17 @@ impl Made {
         out.end();
         self.functions.function(ty);
         self.code.function(&function);
+    }
+
+    /// Adds a table of so many functions.
+    fn table(&mut self, elements: u32) {
+        self.tables.table(TableType {
+            element_type: RefType::FUNCREF,
+            table64: false,
+            minimum: elements.into(),
+            maximum: None,
+            shared: false,
+        });
     }
 
     /// The module, whose first function is `run`.
@@ -173,14 +184,18 @@ pub(super) fn nested(depth: u32) -> Vec<u8> {
     })
 }
 
-/// Calls with many arguments, each from a height of its own. None is done.
-pub(super) fn calls(count: u32) -> Vec<u8> {
+/// Calls with many arguments: from where the results of the one before are, or each from a height of its own. None is
+/// done.
+pub(super) fn calls(count: u32, heights: bool) -> Vec<u8> {
     let mut made = Made::new();
     made.function(RUN, |out| {
         out.block(BlockType::Empty).local_get(0).br_if(0);
         push_values(out);
         for _ in 0..count {
-            out.call(1).local_get(0);
+            out.call(1);
+            if heights {
+                out.local_get(0);
+            }
         }
         out.unreachable().end().local_get(0);
     });
@@ -234,17 +249,24 @@ pub(super) fn locals(count: u32) -> Vec<u8> {
     made.finish()
 }
 
+/// A table, and a segment that fills it.
+pub(super) fn elements(count: u32) -> Vec<u8> {
+    let mut made = Made::new();
+    made.table(count);
+    made.function(RUN, |out| {
+        out.local_get(0);
+    });
+    let functions = Elements::Functions(vec![0; count as usize].into());
+    let start = ConstExpr::i32_const(0);
+    made.elements.active(None, &start, functions);
+    made.finish()
+}
+
 /// Tables of so many elements, of which one is used of each.
 pub(super) fn tables(count: u32, elements: u32) -> Vec<u8> {
     let mut made = Made::new();
     for _ in 0..count {
-        made.tables.table(TableType {
-            element_type: RefType::FUNCREF,
-            table64: false,
-            minimum: elements.into(),
-            maximum: None,
-            shared: false,
-        });
+        made.table(elements);
     }
     made.function(RUN, |out| {
         for table in 0..count {
