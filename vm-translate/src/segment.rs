@@ -158,14 +158,17 @@ impl ElemItems {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = ConstExpr> + '_ {
-        (0..self.len()).map(|index| match &self.0 {
-            Items::Refs(refs, ty) => ConstExpr(ConstOps::One(match refs[index] {
-                NULL => ConstOp::RefNull(*ty),
-                func => ConstOp::RefFunc(func),
-            })),
-            Items::Exprs(exprs) => exprs[index].clone(),
-        })
+    pub fn iter(&self) -> impl Iterator<Item = ConstExpr> + '_ {
+        let (refs, ty, exprs): (&[u32], RefType, &[ConstExpr]) = match &self.0 {
+            Items::Refs(refs, ty) => (refs, *ty, &[]),
+            Items::Exprs(exprs) => (&[], RefType::Func, exprs),
+        };
+        let refs = refs.iter().map(move |func| match *func {
+            NULL => ConstOp::RefNull(ty),
+            func => ConstOp::RefFunc(func),
+        });
+        let refs = refs.map(|op| ConstExpr(ConstOps::One(op)));
+        refs.chain(exprs.iter().cloned())
     }
 
     /// Those of a segment of this type.
