@@ -8,7 +8,7 @@ use common::{call, in_each_mode};
 const VALUES: usize = 12;
 
 fn values(ty: &str) -> String {
-    vec![ty; VALUES].join(" ")
+    [ty; VALUES].join(" ")
 }
 
 fn gets() -> String {

@@ -15,6 +15,7 @@
 mod length;
 mod vectors;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::asm::*;
@@ -29,25 +30,39 @@ pub(crate) const DISPATCH: &str = "jmp [rbx]";
 const VOLATILE: [u8; 5] = [2, 3, 4, 5, 6];
 /// Float registers, all volatile.
 const FLOATS: u8 = 6;
-/// Bytes below the trampoline's saved registers: volatile registers, then the address of the
-/// activation's flag. Keeps `rsp` aligned to 16 at calls: 7 words are above (six registers and
+/// Bytes below the trampoline's saved registers: volatile registers, then the addresses of the flag
+/// that the run has been asked to end, and of the activation's flag. Keeps `rsp` aligned to 16 at calls: 7 words are above (six registers and
 /// the return address).
 pub(crate) const SPILL_BYTES: u32 = 104;
 const FLAG: u32 = 96;
+const ASKED: u32 = 88;
 const FLOAT_SPILL: u32 = 40;
 
 pub(crate) struct X86_64 {
     pub(crate) text: String,
     labels: u32,
-    /// Labels of the instructions of the handler at hand that may fault on guest memory, if it
-    /// has more than one.
-    marked: Option<Vec<Label>>,
+    /// How far the handler at hand has come with what can end the run.
+    sites: Sites,
+    /// Exits from what is not its handler's first to end the run, with its number.
+    exits: BTreeSet<(String, usize)>,
     /// The handler at hand, as far as it has come.
     pieces: Vec<Piece>,
     /// How many bytes it takes at most since the last piece.
     bytes: usize,
     /// Where its text goes on since then.
     from: usize,
+}
+
+/// What can end the run in a handler.
+#[derive(Default)]
+struct Sites {
+    /// How many there have been; the last is the one at hand.
+    count: usize,
+    /// Whether the one at hand is an access that may fault.
+    faults: bool,
+    /// The accesses that may fault: of those that are not the first, where they are, and their numbers.
+    accesses: usize,
+    marked: Vec<(Label, usize)>,
 }
 
 fn name(width: Width, reg: Reg) -> &'static str {
@@ -164,6 +179,10 @@ fn exit_name(exit: Exit) -> String {
     format!("palisade_exit_{}", exit as u32)
 }
 
+fn site_exit(exit: &str, number: usize) -> String {
+    format!("{exit}_site_{number}")
+}
+
 /// Names the place at the end of the text for Rust.
 pub(crate) fn global(text: &mut String, name: &str) {
     let _ = writeln!(text, "\t.globl {name}\n\t.hidden {name}\n{name}:");
@@ -174,7 +193,8 @@ impl X86_64 {
         X86_64 {
             text: String::new(),
             labels: 0,
-            marked: None,
+            sites: Sites::default(),
+            exits: BTreeSet::new(),
             pieces: Vec::new(),
             bytes: 0,
             from: 0,
@@ -187,17 +207,34 @@ impl X86_64 {
         let _ = self.text.write_fmt(args);
         self.bytes += length::instruction(&self.text[start..]);
         self.text.push('\n');
-        // Whatever the instruction is: it is a site just if it goes through the memory's base.
-        if self.marked.is_some() && self.text[start..].contains("[r14 + ") {
-            let label = self.new_label();
-            self.text.insert_str(start, &format!(".L{}:\n", label.0));
-            self.marked.iter_mut().for_each(|marked| marked.push(label));
+        // Whatever the instruction is: it may fault just if it goes through the memory's base.
+        if self.sites.faults && self.text[start..].contains("[r14 + ") {
+            self.sites.accesses += 1;
+            if let number @ 1.. = self.sites.count - 1 {
+                let label = self.new_label();
+                self.text.insert_str(start, &format!(".L{}:\n", label.0));
+                self.sites.marked.push((label, number));
+            }
         }
     }
 
-    /// Starts a handler. `several` says that it has more than one site, which are to be told apart.
-    pub(crate) fn begin(&mut self, number: usize, several: bool) {
-        self.marked = several.then(Vec::new);
+    /// The place to jump to in order to end the run. Of what is not its handler's first to do so that place says
+    /// which it was, at no cost to who does not go there.
+    fn exit_place(&mut self, exit: Exit) -> String {
+        let name = exit_name(exit);
+        match self.sites.count {
+            0 | 1 => name,
+            count => {
+                let place = site_exit(&name, count - 1);
+                self.exits.insert((name, count - 1));
+                place
+            }
+        }
+    }
+
+    /// Starts a handler.
+    pub(crate) fn begin(&mut self, number: usize) {
+        self.sites = Sites::default();
         self.from = self.text.len();
         self.bytes = 0;
         let _ = writeln!(self.text, ".Lh{number}:");
@@ -208,9 +245,17 @@ impl X86_64 {
         if self.bytes > 0 {
             self.end_piece(None);
         }
+        let Sites {
+            count,
+            accesses,
+            marked,
+            ..
+        } = std::mem::take(&mut self.sites);
         Handler {
             pieces: std::mem::take(&mut self.pieces),
-            sites: self.marked.take().unwrap_or_default(),
+            traps: count,
+            accesses,
+            sites: marked,
         }
     }
 
@@ -228,7 +273,17 @@ impl X86_64 {
         self.end_piece(Some(jump));
     }
 
-    /// The list of sites that are not their handler's first, given in the order of their addresses,
+    /// Where exits of handlers lead that are not from their first site: the place that stopped the run is so many
+    /// bytes into its cell.
+    pub(crate) fn site_exits(&mut self) {
+        for (name, number) in std::mem::take(&mut self.exits) {
+            self.place(&site_exit(&name, number));
+            self.line(format_args!("add rbx, {number}"));
+            self.line(format_args!("jmp {name}"));
+        }
+    }
+
+    /// The list of accesses that are not their handler's first site, given in the order of their addresses,
     /// with their numbers in the handler.
     pub(crate) fn sites(&mut self, sites: &[(Label, usize)]) {
         self.text.push_str("\t.p2align 2\n");
@@ -248,8 +303,9 @@ impl X86_64 {
 
     /// The entry trampoline, the ways out and the landing pad.
     ///
-    /// `u32 palisade_enter(first cell, frame, context, function object, flag)`. The flag is a
-    /// byte that is not zero while guest code runs.
+    /// `u32 palisade_enter(first cell, frame, context, function object, flag, asked)`. The flag is a
+    /// byte that is not zero while guest code runs; the other one is not zero if the run has been asked to
+    /// end, which is looked at whenever the first has been set. From then on the thread may be told by a signal.
     pub(crate) fn trampoline(&mut self, trap_codes: &[(Exit, u32)], fault: u32) {
         let saved = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
         self.text.push_str(
@@ -263,12 +319,17 @@ impl X86_64 {
         self.line(format_args!("sub rsp, {SPILL_BYTES}"));
         self.line(format_args!(".cfi_def_cfa_offset {}", 56 + SPILL_BYTES));
         self.line(format_args!("mov [rsp + {FLAG}], r8"));
+        self.line(format_args!("mov [rsp + {ASKED}], r9"));
         self.line(format_args!("mov rbx, rdi"));
         self.line(format_args!("mov r12, rsi"));
         self.line(format_args!("mov r15, rdx"));
         self.line(format_args!("mov r14, [r15]"));
         self.line(format_args!("mov byte ptr [r8], 1"));
+        global(&mut self.text, "palisade_armed");
+        self.line(format_args!("cmp byte ptr [r9], 0"));
+        self.line(format_args!("jne {}", exit_name(Exit::Interrupt)));
         self.line(format_args!("{DISPATCH}"));
+        global(&mut self.text, "palisade_started");
 
         for (exit, code) in trap_codes {
             self.place(&exit_name(*exit));
@@ -482,7 +543,8 @@ impl Assembler for X86_64 {
             } else {
                 // Overflows just for the least dividend.
                 self.line(format_args!("neg {low}"));
-                self.line(format_args!("jo {}", exit_name(Exit::IntegerOverflow)));
+                let overflow = self.exit_place(Exit::IntegerOverflow);
+                self.line(format_args!("jo {overflow}"));
             }
             self.line(format_args!("jmp .L{}", done.0));
             self.bind(divide);
@@ -537,12 +599,19 @@ impl Assembler for X86_64 {
         self.line(format_args!("jmp .L{}", label.0));
     }
 
+    fn trap_site(&mut self, faults: bool) {
+        self.sites.count += 1;
+        self.sites.faults = faults;
+    }
+
     fn exit_if(&mut self, cond: Cond, exit: Exit) {
-        self.line(format_args!("j{} {}", condition(cond), exit_name(exit)));
+        let place = self.exit_place(exit);
+        self.line(format_args!("j{} {place}", condition(cond)));
     }
 
     fn exit(&mut self, exit: Exit) {
-        self.line(format_args!("jmp {}", exit_name(exit)));
+        let place = self.exit_place(exit);
+        self.line(format_args!("jmp {place}"));
     }
 
     fn float_load(&mut self, width: Width, dst: Float, src: FloatSrc) {
@@ -719,6 +788,7 @@ impl Assembler for X86_64 {
         let s = scalar(from);
         let float = float_name(src);
         let (good, wide) = (self.new_label(), name(Width::W64, dst));
+        let invalid = self.exit_place(Exit::InvalidConversion);
         self.line(format_args!("cvtt{s}2si {wide}, {float}"));
         match (to, signed) {
             (Width::W32, _) => {
@@ -747,12 +817,12 @@ impl Assembler for X86_64 {
                     }
                 }
                 self.line(format_args!("ucomi{s} {float}, xmm8"));
-                self.line(format_args!("jp {}", exit_name(Exit::InvalidConversion)));
+                self.line(format_args!("jp {invalid}"));
             }
         }
         self.line(format_args!("je .L{}", good.0));
         self.line(format_args!("ucomi{s} {float}, {float}"));
-        self.line(format_args!("jp {}", exit_name(Exit::InvalidConversion)));
+        self.line(format_args!("jp {invalid}"));
         self.exit(Exit::IntegerOverflow);
         self.bind(good);
         if to == Width::W32 {
@@ -823,6 +893,9 @@ impl Assembler for X86_64 {
         }
         self.line(format_args!("mov rcx, [rsp + {FLAG}]"));
         self.line(format_args!("mov byte ptr [rcx], 1"));
+        self.line(format_args!("mov rcx, [rsp + {ASKED}]"));
+        self.line(format_args!("cmp byte ptr [rcx], 0"));
+        self.exit_if(Cond::Ne, Exit::Interrupt);
         for (n, value) in saved() {
             let reg = name(Width::W64, Reg::Value(value));
             self.line(format_args!("mov {reg}, [rsp + {}]", 8 * n));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_translate::Module;
 
-use crate::code::CodeError;
+use crate::options::CodeError;
 
 /// By default, for each byte of a module so many bytes of code. Programs take up to thirteen if all of their functions
 /// have both tiers' code, with what backtraces need: the limit is for modules that are made to exceed it.
@@ -34,7 +34,7 @@ impl Budget {
     }
 
     /// Takes what a function's code needs, all of it or nothing.
-    pub(crate) fn take(&self, func: u32, bytes: usize) -> Result<(), CodeError> {
+    pub(crate) fn take(&self, module: &Module, func: u32, bytes: usize) -> Result<(), CodeError> {
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -45,6 +45,7 @@ impl Budget {
             Ok(_) => Ok(()),
             Err(used) => Err(CodeError::TooMuch {
                 func,
+                name: module.func_name(func).map(Box::from),
                 bytes: bytes as u64,
                 used,
                 limit: self.limit,

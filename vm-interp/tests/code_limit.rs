@@ -9,13 +9,20 @@ use common::{Mode, modes};
 use vm_interp::{Code, CodeError, CodeOptions};
 use vm_translate::{Features, Module};
 
-/// Functions of different sizes.
+/// Functions of different sizes, of which the last ones have names.
 const FUNCTIONS: usize = 60;
 
 fn module() -> Arc<Module> {
     let function = |n: usize| {
         let body = "(local.set 0 (i32.mul (local.get 0) (i32.const 7)))".repeat(n % 7 + 1);
-        format!("(func (param i32) (result i32) {body} loop local.get 0 br_if 0 end local.get 0)")
+        let name = if n >= 30 {
+            format!("$f{n}")
+        } else {
+            String::new()
+        };
+        format!(
+            "(func {name} (param i32) (result i32) {body} loop local.get 0 br_if 0 end local.get 0)"
+        )
     };
     let functions: String = (0..FUNCTIONS).map(function).collect();
     let bytes = wat::parse_str(format!("(module {functions})")).unwrap();
@@ -55,6 +62,7 @@ fn the_function_that_exceeds_it_is_named_with_the_option() {
         match error {
             CodeError::TooMuch {
                 func,
+                name,
                 bytes,
                 used,
                 limit,
@@ -64,7 +72,11 @@ fn the_function_that_exceeds_it_is_named_with_the_option() {
                 assert_eq!(limit, least - 1);
                 assert!(used <= limit && used + bytes > limit, "{text}");
                 assert!(text.contains("max_code_bytes"), "{text}");
-                assert!(text.contains(&format!("function {func} ")), "{text}");
+                assert_eq!(name.as_deref(), Some(&*format!("f{func}")));
+                assert!(
+                    text.contains(&format!("function {func} \"f{func}\" ")),
+                    "{text}"
+                );
             }
             other => panic!("{other}"),
         }

@@ -1,121 +1,33 @@
 //! Random programs mean the same before and after translation, whatever the shapes.
+//!
+//! What they find tells whether they are any good. Translation once had two faults that they missed; now they
+//! find each in seconds (one core, a release build, four ranges of seeds):
+//!
+//! - a value that was on the stack at a label and then teed was not saved when the local was set: after 34 to 87
+//!   programs, 0.2 to 0.4 s;
+//! - a vector that waited in a register, for the address of what is loaded into one of its lanes: after 96 to 829
+//!   programs, 0.4 to 2.7 s.
+//!
+//! So a change here that makes them miss either (undo `Stack::set_leaf`'s widening of the window; truncate the
+//! vector before the address is computed in `load_lane`) makes them worse.
 
 mod common;
 
-use common::shapes::{RICH, RandomShapes};
-use common::{Outcome, eval, generate, oracle};
+use std::collections::HashSet;
+
+use common::compare::{Program, Tiers};
+use common::{generate, oracle};
+use vm_translate::Function;
 use vm_translate::ir::Root;
-use vm_translate::{
-    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
-};
 
-fn translate(module: &Module, shapes: &dyn Shapes, unchecked: bool) -> Vec<Function> {
-    let some = |offset: u64, _: u32| offset < 8;
-    let options = TranslateOptions {
-        shapes,
-        unchecked: unchecked.then_some(&some),
-    };
-    (module.imported_funcs()..module.func_count())
-        .map(|func| {
-            let function = module.translate(func, &options).unwrap();
-            if let Err(broken) = check(module, &function, shapes) {
-                panic!("{broken}\n{}", function.listing(module));
-            }
-            function
-        })
-        .collect()
-}
-
-/// Puts those functions into the baseline tier that it has, and answers what they were.
-fn to_baseline(
-    module: &Module,
-    shapes: &dyn Shapes,
-    unchecked: bool,
-    functions: &mut [Function],
-) -> Vec<Option<Function>> {
-    let some = |offset: u64, _: u32| offset < 8;
-    let unchecked = unchecked.then_some(&some as &dyn Fn(u64, u32) -> bool);
-    let options = TranslateOptions { shapes, unchecked };
-    let optimized = functions.iter_mut().map(|function| {
-        let translated = module.translate_baseline(function.index(), &options);
-        let baseline = translated.unwrap()?;
-        if let Err(broken) = check(module, &baseline, shapes) {
-            panic!("{broken}\n{}", baseline.listing(module));
-        }
-        Some(std::mem::replace(function, baseline))
-    });
-    optimized.collect()
-}
-
-/// What has to be the same: a trap has no results, but everything before it has happened.
-fn same(expected: &Outcome, found: &Outcome) -> bool {
-    expected == found
-}
-
-fn random_shapes(seed: u64) -> RandomShapes {
-    let mut random = generate::Random::new(seed ^ 0xabcd);
-    RandomShapes {
-        seed,
-        share: random.below(101) as u64,
-        operators: random.below(5),
-        registers: Registers {
-            pinned_ints: random.below(5) as u8,
-            temp_ints: random.below(4) as u8,
-            pinned_floats: random.below(4) as u8,
-            temp_floats: random.below(3) as u8,
-        },
-    }
-}
-
-/// Runs a program in both tiers with several sets of shapes. Answers how many functions it has, and how
-/// many of them the baseline tier has.
-fn run_seed(seed: u64, text: &str) -> (usize, usize) {
-    let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
-    let module = Module::new(bytes, &Features::default())
-        .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
-    let (expected, trapped_at) = oracle::run(&module, 2, &[]);
-    let chosen = [
-        random_shapes(seed),
-        random_shapes(seed.wrapping_add(1 << 40)),
-    ];
-    let sets: [&dyn Shapes; 4] = [&PlainShapes, &RICH, &chosen[0], &chosen[1]];
-    let unchecked = seed.is_multiple_of(2);
-    let mut tiers = (0, 0);
-    for (shapes, is_baseline) in sets.into_iter().flat_map(|set| [(set, false), (set, true)]) {
-        let registers = shapes.registers();
-        let mut functions = translate(&module, shapes, unchecked);
-        let (found, at) = if is_baseline {
-            let optimized = to_baseline(&module, shapes, unchecked, &mut functions);
-            tiers = (functions.len(), optimized.iter().flatten().count());
-            eval::run_tiers(&module, &functions, &optimized, registers, 2)
-        } else {
-            eval::run(&module, &functions, registers, 2)
-        };
-        let place = match (at, trapped_at) {
-            (Some(at), Some(expected)) => at == expected,
-            _ => true,
-        };
-        if !same(&expected, &found) || !place {
-            for function in &functions {
-                println!("{}", function.listing(&module));
-            }
-            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
-            panic!(
-                "seed {seed}: expected {:?} at {trapped_at:x?}, found {:?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {}",
-                expected.result,
-                found.result,
-                expected.globals,
-                found.globals,
-                expected.host_calls,
-                found.host_calls,
-                expected.memories == found.memories,
-            );
-        }
-    }
+/// Runs a program by every translation.
+fn run_seed(seed: u64, text: &str) -> Tiers {
+    // The function without parameters comes after what is imported.
+    let (_, tiers) = Program::new(format!("seed {seed}"), text, seed).run(2);
     tiers
 }
 
-/// Those to try: more with PALISADE_SEEDS=first..last.
+/// The numbers of those to try. For a longer run: PALISADE_SEEDS=first..last, some hundred a second in a release build.
 fn seeds() -> std::ops::Range<u64> {
     match std::env::var("PALISADE_SEEDS") {
         Ok(range) => {
@@ -133,15 +45,23 @@ fn random_programs_do_the_same_after_translation() {
     }
 }
 
+/// Several operators in one tree may trap, of which each has its own place.
+#[test]
+fn random_programs_trap_at_the_same_places() {
+    for seed in seeds() {
+        run_seed(seed, &generate::trapping_module(seed));
+    }
+}
+
 #[test]
 fn random_programs_do_the_same_in_both_tiers() {
-    let (mut functions, mut in_baseline) = (0, 0);
     for seed in seeds() {
-        let (all, baseline) = run_seed(seed, &generate::baseline_module(seed));
-        functions += all;
-        in_baseline += baseline;
+        let tiers = run_seed(seed, &generate::baseline_module(seed));
+        assert_eq!(
+            tiers.in_baseline, tiers.functions,
+            "seed {seed}: some have to do without a baseline"
+        );
     }
-    assert_eq!(in_baseline, functions, "some have to do without a baseline");
 }
 
 #[test]
@@ -156,12 +76,12 @@ fn programs_copy_many_values_at_once_in_both_tiers_and_directions() {
     };
     let (mut baseline, mut optimized) = ([0; 2], [0; 2]);
     for seed in 0..200 {
-        let module = wat::parse_str(generate::baseline_module(seed)).unwrap();
-        let module = Module::new(module, &Features::default()).unwrap();
-        for shapes in [&PlainShapes as &dyn Shapes, &RICH, &random_shapes(seed)] {
-            let mut functions = translate(&module, shapes, false);
+        let text = generate::baseline_module(seed);
+        let program = Program::new(format!("seed {seed}"), &text, seed);
+        for shapes in program.shapes() {
+            let mut functions = program.translate(shapes);
             copies(&functions, &mut optimized);
-            to_baseline(&module, shapes, false, &mut functions);
+            program.to_baseline(shapes, &mut functions);
             copies(&functions, &mut baseline);
         }
     }
@@ -172,16 +92,14 @@ fn programs_copy_many_values_at_once_in_both_tiers_and_directions() {
 
 #[test]
 fn programs_have_instructions_of_every_proposal() {
-    let all: String = (0..200).map(generate::module).collect();
+    let all: String = (0..400).map(generate::module).collect();
     for text in [
         "v128.load ",
         "v128.store ",
-        "v128.load16_lane",
         "i8x16.shuffle",
-        "i32x4.mul",
-        "v128.any_true",
         "return_call ",
         "return_call_indirect",
+        "call_indirect 1",
         "i64.add128",
         "i64.mul_wide_s",
         "(memory i64 1)",
@@ -190,8 +108,32 @@ fn programs_have_instructions_of_every_proposal() {
         "memory.grow 2",
         "i32.store 1",
         "i64.load 2",
+        "v128.load64_lane 2",
         "(i32.mul (i32.const 3)",
     ] {
         assert!(all.contains(text), "no program has {text}");
     }
+    for bits in [8, 16, 32, 64] {
+        for access in ["load", "store"] {
+            let text = format!("v128.{access}{bits}_lane 0 ");
+            assert!(all.contains(&text), "no program has {text}");
+        }
+    }
+    let words: HashSet<&str> = all.split_whitespace().collect();
+    let missing: Vec<&str> = generate::operators()
+        .filter(|text| !words.contains(text))
+        .collect();
+    assert!(missing.is_empty(), "no program has {missing:?}");
+}
+
+/// What comes after a trap is not compared.
+#[test]
+fn programs_seldom_trap() {
+    let trapped = (0..200).filter(|seed| {
+        let text = generate::module(*seed);
+        let program = Program::new(format!("seed {seed}"), &text, *seed);
+        oracle::run(&program.module, 2, &[]).0.result.is_err()
+    });
+    let trapped = trapped.count();
+    assert!((5..40).contains(&trapped), "{trapped} of 200");
 }

@@ -17,9 +17,11 @@ use super::fixed_handler;
 use super::shapes::DirectShapes;
 use super::tiers::Continuation;
 use crate::budget::Budget;
-use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
+use crate::executor::ExecutorCode;
+use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
+use crate::registry::RegisteredType;
 
 /// A module's code for the direct executor.
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub(super) struct Inner {
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
     budget: Budget,
+    /// Optimized code of more words is beyond a limit.
+    #[cfg(test)]
+    most_words: Arc<AtomicU64>,
 }
 
 /// The code of a function. Most have none: they are never called.
@@ -54,18 +59,25 @@ struct FunctionCode {
     baseline: OnceLock<Option<Box<Translated>>>,
     /// How often baseline code has been called.
     calls: AtomicU32,
-    /// The reason if it cannot be had.
+    /// Or why it cannot be had. Nobody tries again.
     optimized: OnceLock<Result<Box<Translated>, CodeError>>,
 }
 
 impl FunctionCode {
-    /// What there is so far of either tier.
     fn baseline(&self) -> Option<&Translated> {
         self.baseline.get()?.as_deref()
     }
 
     fn optimized(&self) -> Option<&Translated> {
         self.optimized.get()?.as_deref().ok()
+    }
+
+    /// The best code that it will ever have, if it has that: baseline code if there can be no better.
+    fn settled(&self) -> Option<&Translated> {
+        match self.optimized.get()? {
+            Ok(optimized) => Some(optimized),
+            Err(_) => self.baseline(),
+        }
     }
 }
 
@@ -121,20 +133,22 @@ impl DirectCode {
     pub(crate) fn new(
         module: &Arc<Module>,
         layout: ContextLayout,
-        type_ids: Vec<u32>,
+        types: &[RegisteredType],
         options: CodeOptions,
     ) -> DirectCode {
         let defined = (module.func_count() - module.imported_funcs()) as usize;
         let inner = Box::new(Inner {
             module: Arc::clone(module),
             layout,
-            type_ids,
+            type_ids: types.iter().map(RegisteredType::number).collect(),
             options,
             stubs: OnceLock::new(),
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
             budget: Budget::new(module, options.max_code_bytes),
+            #[cfg(test)]
+            most_words: Arc::new(AtomicU64::new(u64::MAX)),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -145,37 +159,41 @@ impl DirectCode {
         DirectCode { inner }
     }
 
-    /// Translates a function that the module defines, unless that has been done.
-    pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
-        match self.inner.baseline(func) {
-            Some(_) => Ok(()),
-            None => self.inner.optimized(func).map(drop).map_err(Clone::clone),
-        }
+    /// The same, where optimized code of more words is beyond a limit, which may change.
+    #[cfg(test)]
+    pub(super) fn limited(mut self, words: Arc<AtomicU64>) -> DirectCode {
+        self.inner.most_words = words;
+        self
+    }
+}
+
+impl ExecutorCode for DirectCode {
+    /// The first cell: the function's own, or the stub that translates it.
+    fn entry(&self, func: u32) -> *mut u8 {
+        self.inner.entry(func) as *mut u8
     }
 
-    /// Frees the memory that is kept for further translations.
-    pub(crate) fn trim(&self) {
+    fn translate(&self, func: u32) -> Result<*mut u8, CodeError> {
+        if self.inner.baseline(func).is_none() {
+            self.inner.optimized(func)?;
+        }
+        Ok(self.entry(func))
+    }
+
+    fn trim(&self) {
         *self.inner.scratch() = Vec::new();
     }
 
-    /// How many bytes of cells a function that the module defines has; `None` if it is not
-    /// translated.
-    pub(crate) fn size(&self, func: u32) -> Option<usize> {
+    fn size(&self, func: u32) -> Option<usize> {
         let function = self.inner.function(func);
-        let tiers = (function.baseline().into_iter()).chain(function.optimized());
+        let tiers = function.baseline().into_iter().chain(function.optimized());
         let words = tiers.map(|translated| translated.words.len());
         words
             .reduce(|one, other| one + other)
             .map(|words| words * size_of::<u64>())
     }
 
-    /// The first cell of a function: its own, or the stub that translates it.
-    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
-        self.inner.entry(func) as *mut u8
-    }
-
-    /// Which instruction of which function the cell at or around `ip` stands for.
-    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+    fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
         let inner = &self.inner;
         let stubs = inner.stubs().as_ptr_range();
         if (stubs.start.addr()..stubs.end.addr()).contains(&ip.addr()) {
@@ -201,8 +219,7 @@ impl DirectCode {
         Some((*func, translated.offsets[after.checked_sub(1)?].1))
     }
 
-    /// What has been counted.
-    pub(crate) fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
+    fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
@@ -229,21 +246,24 @@ impl DirectCode {
             .collect()
     }
 
-    /// The IR and the cells of a function.
-    pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
+    fn listing(&self, func: u32) -> Result<String, CodeError> {
         let mut scratch = Scratch::default();
         let function = self.inner.encoded_optimized(func, &mut scratch)?;
         let cells = &scratch.cells;
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
         let _ = writeln!(text, "  threaded code: {} bytes", written.len() * 8);
-        for (n, (start, offset)) in cells.offsets.iter().enumerate() {
-            let end = cells
-                .offsets
-                .get(n + 1)
-                .map_or(written.len(), |(next, _)| *next as usize / 8);
-            let words = &written[*start as usize / 8..end];
-            let _ = write!(text, "  +{start:04x} {offset:06x}");
+        // The places of what may trap in one cell stand in one line.
+        let same_cell = |a: &(u32, u32), b: &(u32, u32)| a.0 / 8 == b.0 / 8;
+        let mut noted = cells.offsets.chunk_by(same_cell).peekable();
+        while let Some(places) = noted.next() {
+            let start = places[0].0 as usize / 8;
+            let end = (noted.peek()).map_or(written.len(), |next| next[0].0 as usize / 8);
+            let words = &written[start..end];
+            let _ = write!(text, "  +{:04x}", 8 * start);
+            for (_, offset) in places {
+                let _ = write!(text, " {offset:06x}");
+            }
             for (n, word) in words.iter().enumerate() {
                 // Addresses differ from run to run.
                 let _ = match super::handler_name(*word) {
@@ -315,7 +335,7 @@ impl Inner {
     }
 
     fn entry(&self, func: u32) -> u64 {
-        let words = match self.function(func).optimized() {
+        let words = match self.function(func).settled() {
             Some(translated) => &translated.words[..],
             None => {
                 let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
@@ -351,6 +371,10 @@ impl Inner {
             &mut scratch.cells,
         );
         encoded.map_err(|e| too_large(func, &e))?;
+        #[cfg(test)]
+        if scratch.cells.words.len() as u64 > self.most_words.load(Ordering::Relaxed) {
+            return Err(too_large(func, &TooLarge("a limit of tests")));
+        }
         Ok(function)
     }
 
@@ -401,13 +425,13 @@ impl Inner {
             }
         }
         match self.optimized(func) {
-            Ok(optimized) => Ok(optimized.entry(true)),
-            // Then this is the best that it will have: a tier that cannot be had is no error.
-            Err(error) => match self.baseline(func) {
-                Some(baseline) => Ok(baseline.entry(true)),
-                None => Err(error.clone()),
-            },
+            // It goes on in what it has: it runs, though no faster.
+            Err(_) if function.baseline().is_some() => {}
+            optimized => drop(optimized?),
         }
+        let cell = self.entry(func);
+        let settled = true;
+        Ok(Entry { cell, settled })
     }
 
     /// How a frame of baseline code that is in a loop goes on in optimized code: at which cell. Nothing if
@@ -446,13 +470,13 @@ impl Inner {
         function.baseline()
     }
 
-    /// The optimized code of a function, translated unless that has been done.
-    fn optimized(&self, func: u32) -> Result<&Translated, &CodeError> {
+    /// The optimized code of a function, translated unless that has been done or tried.
+    fn optimized(&self, func: u32) -> Result<&Translated, CodeError> {
         let slot = &self.function(func).optimized;
-        let known = match slot.get() {
-            Some(known) => known,
+        let translated = match slot.get() {
+            Some(translated) => translated,
             None => {
-                let translated = self.translated(func);
+                let translated = self.translate_optimized(func);
                 let mut places = self.places();
                 slot.get_or_init(|| {
                     let translated = self.kept(translated?, func)?;
@@ -461,10 +485,10 @@ impl Inner {
                 })
             }
         };
-        known.as_deref()
+        translated.as_deref().map_err(CodeError::clone)
     }
 
-    fn translated(&self, func: u32) -> Result<Translated, CodeError> {
+    fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
         let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
             let mut translated = Translated::new(&mut scratch.cells);
@@ -482,7 +506,7 @@ impl Inner {
 
     /// A translation that is to be kept, if there is room for it.
     fn kept(&self, translated: Translated, func: u32) -> Result<Box<Translated>, CodeError> {
-        self.budget.take(func, translated.bytes())?;
+        self.budget.take(&self.module, func, translated.bytes())?;
         Ok(Box::new(translated))
     }
 

@@ -10,6 +10,9 @@ use super::Translator;
 use super::control::in_slots;
 use super::expr::Effects;
 
+/// The effects of trees that give something else after a call than before, or would have to trap before it.
+pub(super) const CHANGED_BY_CALLS: Effects = Effects::TRAPS.and(Effects::GLOBAL).and(Effects::TEMP);
+
 impl Translator<'_> {
     /// Translates `call`.
     pub(super) fn call(&mut self, func: u32) {
@@ -124,7 +127,7 @@ impl Translator<'_> {
         let last = self.stack.len() - above;
         let first = last - types.len();
         let slots: Slot = types.iter().map(|ty| ty.slots()).sum();
-        self.compute_for_call(first);
+        self.compute_for_call(0..first);
         let base = self.stack.end_below(first);
         let target = base + FRAME_HEADER;
         // Arguments are put down first to last. Where one would fall on a slot that a later
@@ -182,6 +185,7 @@ impl Translator<'_> {
     fn push_results(&mut self, ty: &FuncType, above: usize, base: Slot) {
         let len = self.stack.len() - ty.params().len() - above;
         self.stack.truncate(len);
+        self.check_unaffected(CHANGED_BY_CALLS, base);
         self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
@@ -204,23 +208,27 @@ impl Translator<'_> {
         results: &[Ty],
         imm: [u32; 2],
     ) {
-        let (first, base) = self.slot_operands(operands);
+        let (first, base) = self.slot_operands(operands, 0);
         self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
         self.emit_plain(Root::Runtime { op, base, imm });
         self.stack.truncate(first);
+        self.check_unaffected(CHANGED_BY_CALLS, base);
         for (slot, ty) in (base..).zip(results) {
             self.push_slot(slot, *ty);
         }
     }
 
-    /// Puts so many operands into adjacent slots. Returns the index of the first and its slot.
-    fn slot_operands(&mut self, operands: usize) -> (usize, Slot) {
-        let first = self.stack.len() - operands;
-        self.compute_for_call(first);
+    /// Puts so many operands into adjacent slots, and what is below and the operands `above` them where they
+    /// outlive a call. Returns the index of the first and its slot.
+    fn slot_operands(&mut self, operands: usize, above: usize) -> (usize, Slot) {
+        let last = self.stack.len() - above;
+        let first = last - operands;
+        self.compute_for_call(0..first);
+        self.compute_for_call(last..last + above);
         let base = self.stack.end_below(first);
         // No operand's home is below where it goes to, so none falls on a later one.
         let mut slot = base;
-        for index in first..self.stack.len() {
+        for index in first..last {
             let ty = self.stack.entry(index).ty;
             self.emit_argument(index, Place::in_slots(slot, ty));
             slot += ty.slots();
@@ -228,23 +236,24 @@ impl Translator<'_> {
         (first, base)
     }
 
-    /// Translates a load by a memory's cell.
-    pub(super) fn memory_load(&mut self, op: Op, memory: u32, offset: u64) {
-        let (first, base) = self.slot_operands(1);
+    /// Translates a load by a memory's cell. Above the address there are `above` more operands on the stack, none
+    /// of which may trap.
+    pub(super) fn memory_load(&mut self, op: Op, memory: u32, offset: u64, above: usize) {
+        let (address, base) = self.slot_operands(1, above);
         self.emit_plain(Root::MemoryLoad {
             op,
             memory,
             offset,
             base,
         });
-        self.stack.truncate(first);
-        self.out.slots = self.out.slots.max(base + op.result().slots());
-        self.push_slot(base, op.result());
+        let ty = op.result();
+        self.out.slots = self.out.slots.max(base + ty.slots());
+        self.stack.set_slot(address, base, ty, self.offset);
     }
 
     /// Translates a store by a memory's cell.
     pub(super) fn memory_store(&mut self, op: StoreOp, memory: u32, offset: u64) {
-        let (first, base) = self.slot_operands(2);
+        let (first, base) = self.slot_operands(2, 0);
         self.emit_plain(Root::MemoryStore {
             op,
             memory,
@@ -252,6 +261,7 @@ impl Translator<'_> {
             base,
         });
         self.stack.truncate(first);
+        self.check_unaffected(Effects::TRAPS, base);
     }
 
     /// Translates a store to memory 0.
@@ -260,5 +270,6 @@ impl Translator<'_> {
         self.compute(Effects::TRAPS, first);
         self.lower_entries(root, first..first + 2);
         self.stack.truncate(first);
+        self.check_unaffected(Effects::TRAPS, Slot::MAX);
     }
 }

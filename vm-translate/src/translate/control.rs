@@ -281,12 +281,14 @@ impl<'a> Translator<'a> {
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
         if self.are_many(self.arity(frame)) {
-            let base = self.frames[frame].base;
-            return self.emit_entries(first..self.stack.len(), base);
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.leave_with_entries(first..self.stack.len(), base, height);
         }
         for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.given_up = self.frames[frame].height..index;
             self.emit_entry(index, place);
         }
+        self.given_up = 0..0;
     }
 
     /// The results of a function go to where its parameters and locals are: those that a later
@@ -312,12 +314,14 @@ impl<'a> Translator<'a> {
     fn copy_operands(&mut self, frame: usize, first: usize) {
         let arity = self.arity(frame);
         if self.are_many(arity) {
-            let base = self.frames[frame].base;
-            return self.copy_entries(first..first + arity, base);
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.copy_entries(first..first + arity, base, height);
         }
         for (index, place) in (first..).zip(self.destinations(frame)) {
+            self.given_up = self.frames[frame].height..index;
             self.copy_entry(index, place);
         }
+        self.given_up = 0..0;
     }
 
     // Branches.
@@ -490,6 +494,7 @@ impl<'a> Translator<'a> {
             count: depths.len() as u32,
         };
         self.lower_entries(root, index..index + 1);
+        self.stack.truncate(index);
         for (frame, label) in ways {
             self.go(label, frame, first);
             self.check_limits()?;

@@ -1,15 +1,18 @@
 //! From trees to instructions that the executor has a handler for.
 
+mod copy;
+
 use std::ops::Range;
 
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot};
+use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
 use super::Translator;
-use super::expr::{self, Expr, Term};
+use super::expr::{self, Term};
 use super::labels::Labels;
 use super::registers::Temps;
+use copy::Expr;
 
 /// The shape of an instruction.
 #[derive(Clone, Copy)]
@@ -46,6 +49,7 @@ pub(super) struct Output {
     pub(super) labels: Labels,
     pub(super) tables: Vec<Label>,
     pub(super) loops: Vec<LoopHead>,
+    pub(super) trap_sites: Vec<TrapSite>,
     /// One past the highest slot used.
     pub(super) slots: Slot,
     /// The registers that have been set.
@@ -63,18 +67,21 @@ impl Output {
             labels,
             mut tables,
             mut loops,
+            mut trap_sites,
             ..
         } = old;
         insts.clear();
         nodes.clear();
         tables.clear();
         loops.clear();
+        trap_sites.clear();
         Output {
             insts,
             nodes,
             labels: Labels::reuse(labels),
             tables,
             loops,
+            trap_sites,
             ..Output::default()
         }
     }
@@ -120,6 +127,7 @@ impl Output {
         }
         let first_node = self.nodes.len() as u32;
         let mut traps = Traps::of_root(&root);
+        let here = offset;
         // The offset is that of what may trap; of a store that is the store.
         let mut found = matches!(root, Root::Store { .. });
         let mut offset = match (root, terms) {
@@ -136,6 +144,9 @@ impl Output {
                     }
                 }
             }
+            if traps.count() > 1 {
+                self.trap_sites(&root, terms, here);
+            }
         }
         self.insts.push(Inst {
             root,
@@ -146,6 +157,36 @@ impl Output {
             traps,
             offset,
         });
+    }
+}
+
+impl Output {
+    /// Notes what may trap in the next instruction: operators where they are done, which is after their
+    /// operands, and then the root, whose offset is given.
+    #[cold]
+    fn trap_sites(&mut self, root: &Root, terms: &[Term], offset: u32) {
+        let inst = self.insts.len() as u32;
+        // What is done after its operands, and how many of them are still to come. No tree has more nodes.
+        let mut waiting = [(0, 0); Expr::MAX_TREE];
+        let mut depth = 0;
+        for (at, term) in terms.iter().enumerate() {
+            let arity = term.op().map_or(0, |op| op.params().len());
+            waiting[depth] = (at, arity);
+            depth += 1;
+            while let Some((at, 0)) = depth.checked_sub(1).map(|top| waiting[top]) {
+                depth -= 1;
+                if terms[at].may_trap() {
+                    let offset = terms[at].offset;
+                    self.trap_sites.push(TrapSite { inst, offset });
+                }
+                if let Some(above) = depth.checked_sub(1) {
+                    waiting[above].1 -= 1;
+                }
+            }
+        }
+        if Traps::of_root(root) != Traps::Never {
+            self.trap_sites.push(TrapSite { inst, offset });
+        }
     }
 }
 
@@ -175,10 +216,25 @@ impl Translator<'_> {
         self.out.whole(root, &[], Shape::unknown(key), self.offset);
     }
 
+    /// Emits `root` on the values of some adjacent entries, which stay on the stack, by way of a copy of
+    /// their trees that is taken apart.
+    pub(super) fn lower_copy(&mut self, root: Root, entries: Range<usize>) {
+        let mut expr = Expr::new();
+        for (index, wanted) in entries.clone().zip(root.operands()) {
+            let symbols = self.stack.symbols(index, *wanted);
+            expr.add(self.stack.terms(index), symbols, *wanted);
+        }
+        self.scratch = self.stack.end().max(self.reserved);
+        let live = self.stack.temps_except(entries.clone());
+        let before = self.out.insts.len();
+        self.lower(root, &mut expr, live);
+        self.check_undisturbed(self.out.insts.len() - before, entries);
+    }
+
     /// Emits what `root` does with the values of `expr`, in as few instructions as the shapes
     /// allow. `live` are the temporaries that other entries still need; slots from
     /// `self.scratch` up are free.
-    pub(super) fn lower(&mut self, root: Root, expr: &mut Expr, live: Temps) {
+    fn lower(&mut self, root: Root, expr: &mut Expr, live: Temps) {
         loop {
             if let Some(key) = expr.key(&root)
                 && let Some(found) = self.shapes.find(key)
@@ -198,7 +254,7 @@ impl Translator<'_> {
     }
 
     /// Emits a part of what no shape does whole. Returns whether anything is left.
-    pub(super) fn lower_part(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
+    fn lower_part(&mut self, root: &Root, expr: &mut Expr, live: Temps) -> bool {
         !self.via_other_place(root, expr, live)
             && (self.split(root, expr, live) || self.move_leaf(root, expr, live))
     }

@@ -1,10 +1,8 @@
-//! Trees of operators in prefix order, as values to compute with.
+//! Trees of operators in prefix order.
 
-use std::ops::Range;
-
-use crate::ir::{Node, Place, Root};
+use crate::ir::{Node, Place};
 use crate::op::{Effect, Op, Ty};
-use crate::shape::{ShapeKey, Symbol, Symbols};
+use crate::shape::{Symbol, Symbols};
 
 /// A node and the offset in the module of the instruction it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -31,110 +29,6 @@ impl Term {
     pub(super) fn may_trap(&self) -> bool {
         self.op()
             .is_some_and(|op| Effects::of_op(op).any_of(Effects::TRAPS))
-    }
-}
-
-/// A few trees, one after the other.
-#[derive(Clone, Copy)]
-pub(super) struct Expr {
-    terms: [Term; Expr::CAPACITY],
-    /// The numbers of their symbols, where they have been given.
-    symbols: [u16; Expr::CAPACITY],
-    len: usize,
-}
-
-impl Expr {
-    /// The most nodes of one tree: with a root they fill a shape key.
-    pub(super) const MAX_TREE: usize = Symbols::MAX as usize;
-    /// A store has two trees.
-    pub(super) const CAPACITY: usize = 2 * Expr::MAX_TREE;
-
-    pub(super) fn new() -> Expr {
-        let filler = Term {
-            node: Node::Const(0),
-            offset: 0,
-        };
-        Expr {
-            terms: [filler; Expr::CAPACITY],
-            symbols: [0; Expr::CAPACITY],
-            len: 0,
-        }
-    }
-
-    pub(super) fn leaf(place: Place, offset: u32) -> Expr {
-        let mut expr = Expr::new();
-        expr.terms[0] = Term::place(place, offset);
-        expr.symbols[0] = Symbol::place_number(place);
-        expr.len = 1;
-        expr
-    }
-
-    /// Adds a tree without symbols.
-    pub(super) fn extend(&mut self, terms: &[Term]) {
-        self.terms[self.len..][..terms.len()].copy_from_slice(terms);
-        self.len += terms.len();
-    }
-
-    /// Adds a tree that is read as `wanted`, with its symbols.
-    pub(super) fn add(&mut self, terms: &[Term], symbols: Symbols, wanted: Ty) {
-        let numbers = &mut self.symbols[self.len..][..terms.len()];
-        match symbols.key() {
-            Some(key) => {
-                for (number, symbol) in numbers.iter_mut().zip(key.numbers()) {
-                    *number = symbol;
-                }
-            }
-            None => types(&[wanted], terms, |at, term, ty| {
-                numbers[at] = Symbol::node(&term.node, ty).number();
-            }),
-        }
-        self.extend(terms);
-    }
-
-    /// The key of a root with these trees.
-    pub(super) fn key(&self, root: &Root) -> Option<ShapeKey> {
-        let symbol = Symbol::root_number(root)?;
-        if let ([term], [wanted]) = (self.terms(), root.operands()) {
-            // What reads a leaf depends on the root.
-            return Symbols::one(Symbol::node(&term.node, *wanted)).below(symbol);
-        }
-        self.symbols(0..self.len).below(symbol)
-    }
-
-    /// The symbols of a part.
-    pub(super) fn symbols(&self, part: Range<usize>) -> Symbols {
-        Symbols::of_numbers(&self.symbols[part])
-    }
-
-    /// The symbols of all, with a leaf in the place of a part.
-    pub(super) fn symbols_with(&self, part: Range<usize>, place: Place) -> Symbols {
-        let mut symbols = self.symbols(0..part.start);
-        symbols.append(Symbols::place(place));
-        symbols.append(self.symbols(part.end..self.len));
-        symbols
-    }
-
-    pub(super) fn terms(&self) -> &[Term] {
-        &self.terms[..self.len]
-    }
-
-    /// The tree at `at`, as an expression of its own.
-    pub(super) fn subtree(&self, at: usize) -> Expr {
-        let mut expr = Expr::new();
-        let end = subtree_end(self.terms(), at);
-        expr.extend(&self.terms[at..end]);
-        expr.symbols[..end - at].copy_from_slice(&self.symbols[at..end]);
-        expr
-    }
-
-    /// Puts a leaf where the tree at `at` is.
-    pub(super) fn replace(&mut self, at: usize, place: Place) {
-        let end = subtree_end(self.terms(), at);
-        self.terms[at] = Term::place(place, self.terms[at].offset);
-        self.terms.copy_within(end..self.len, at + 1);
-        self.symbols[at] = Symbol::place_number(place);
-        self.symbols.copy_within(end..self.len, at + 1);
-        self.len -= end - at - 1;
     }
 }
 
@@ -221,6 +115,11 @@ impl Effects {
     /// It reads a temporary register.
     pub(super) const TEMP: Effects = Effects(4);
 
+    /// Those of both.
+    pub(super) const fn and(self, other: Effects) -> Effects {
+        Effects(self.0 | other.0)
+    }
+
     pub(super) fn any_of(self, other: Effects) -> bool {
         self.0 & other.0 != 0
     }
@@ -243,6 +142,6 @@ impl std::ops::BitOr for Effects {
     type Output = Effects;
 
     fn bitor(self, other: Effects) -> Effects {
-        Effects(self.0 | other.0)
+        self.and(other)
     }
 }

@@ -6,12 +6,12 @@
 //! | `baseline` | a translation that is quicker, to slower code |
 //! | `code` | the body's instructions, one after the other |
 //! | `expr` | trees of operators, their shapes and effects |
-//! | `stack` | the symbolic operand stack |
+//! | `stack` | the symbolic operand stack, and the rules that keep its entries' values |
 //! | `lookahead` | what has to be known in advance |
 //! | `local_types` | the types of locals |
 //! | `locals` | where locals live |
 //! | `registers` | which registers hold locals, and which are temporary |
-//! | `emit` | from trees to instructions that the executor has |
+//! | `emit` | from trees to instructions that the executor has; `emit/copy` has copies of trees |
 //! | `pending` | computing pending trees when their time has come |
 //! | `control` | blocks, branches, returns |
 //! | `moves` | many values at once |
@@ -39,6 +39,7 @@ mod stack;
 mod vectors;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::ir::{FRAME_HEADER, Label, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
@@ -102,6 +103,8 @@ struct Translator<'a> {
     scratch: Slot,
     /// Slots below this one are not scratch: arguments are being put there.
     reserved: Slot,
+    /// The entries that nobody reads any more, because a branch to where they do not exist is on its way.
+    given_up: Range<usize>,
     /// Offset of the WebAssembly instruction at hand.
     offset: u32,
     /// How many blocks deep we are in code that cannot be reached, if we are.
@@ -188,6 +191,7 @@ impl Module {
             out,
             scratch: 0,
             reserved: 0,
+            given_up: 0..0,
             offset: start_offset,
             unreachable: None,
         };
@@ -228,6 +232,7 @@ impl Module {
             labels: out.labels.into_positions(),
             tables: out.tables,
             loops: out.loops,
+            trap_sites: out.trap_sites,
             start_offset,
         };
         *allocations = TranslateAllocations {

@@ -30,20 +30,32 @@ impl Translator<'_> {
 
     /// Puts adjacent entries into adjacent slots from `to` up, in their order. The entries then are these places.
     pub(super) fn emit_entries(&mut self, entries: Range<usize>, to: Slot) {
-        self.put_entries(entries, to, Then::There);
+        self.put_entries(entries, to, Then::There, None);
     }
 
-    /// The same, but the entries stay what they are. They have to be leaves.
-    pub(super) fn copy_entries(&mut self, entries: Range<usize>, to: Slot) {
-        self.put_entries(entries, to, Then::Same);
+    /// The same for a branch to where the entries from `height` up do not exist.
+    pub(super) fn leave_with_entries(&mut self, entries: Range<usize>, to: Slot, height: usize) {
+        self.put_entries(entries, to, Then::There, Some(height));
     }
 
-    /// The same, and the slots become their homes. Theirs are at or above these.
+    /// The same for one that may not be taken: the entries stay what they are. They have to be leaves.
+    pub(super) fn copy_entries(&mut self, entries: Range<usize>, to: Slot, height: usize) {
+        self.put_entries(entries, to, Then::Same, Some(height));
+    }
+
+    /// The same as [`Translator::emit_entries`], and the slots become their homes. Theirs are at or above these.
     pub(super) fn settle_at(&mut self, entries: Range<usize>, to: Slot) {
-        self.put_entries(entries, to, Then::AtHome);
+        self.put_entries(entries, to, Then::AtHome, None);
     }
 
-    fn put_entries(&mut self, entries: Range<usize>, mut to: Slot, then: Then) {
+    /// `height` is from where on nobody reads entries any more once they have been put there, or are below.
+    fn put_entries(
+        &mut self,
+        entries: Range<usize>,
+        mut to: Slot,
+        then: Then,
+        height: Option<usize>,
+    ) {
         let mut index = entries.start;
         while index < entries.end {
             let (end, slots) = self.adjacent(index..entries.end);
@@ -63,6 +75,7 @@ impl Translator<'_> {
                 let ty = self.stack.entry(index).ty;
                 let place = Place::in_slots(to, ty);
                 if !at_once {
+                    self.given_up = height.map_or(0..0, |height| height..index);
                     self.copy_entry(index, place);
                 }
                 match then {
@@ -74,6 +87,7 @@ impl Translator<'_> {
             }
             index = end;
         }
+        self.given_up = 0..0;
     }
 
     /// Pushes values that stand in consecutive slots: so many that all but the last of them could not be pending anyway.

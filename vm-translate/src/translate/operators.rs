@@ -2,7 +2,7 @@
 
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
-use crate::ir::{Node, Place, Root, RuntimeOp};
+use crate::ir::{Node, Place, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Effect, Error};
 
@@ -141,6 +141,7 @@ impl Translator<'_> {
                 };
                 self.lower_entries(root, top..top + 1);
                 self.stack.truncate(top);
+                self.check_unaffected(Effects::TRAPS | Effects::GLOBAL, Slot::MAX);
             }
 
             Operator::F32Const { value } => self.constant(Ty::F32, value.bits().into()),
@@ -230,9 +231,17 @@ impl Translator<'_> {
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
         if !self.is_direct(memory) {
-            return self.memory_load(op, memory, offset);
+            return self.memory_load(op, memory, offset, 0);
         }
         self.apply(self.unchecked.load(op, offset), offset);
+    }
+
+    /// A load whose address stands below the entry at the top, which may not trap.
+    pub(super) fn load_below_top(&mut self, op: Op, memory: u32, offset: u64) {
+        if !self.is_direct(memory) {
+            return self.memory_load(op, memory, offset, 1);
+        }
+        self.apply_below_top(self.unchecked.load(op, offset), offset);
     }
 
     fn wide(&mut self, op: RuntimeOp, operands: usize) {

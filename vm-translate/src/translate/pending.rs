@@ -8,9 +8,13 @@ use crate::op::{Op, Ty};
 use crate::shape::{Symbol, Symbols};
 
 use super::Translator;
+use super::calls::CHANGED_BY_CALLS;
 use super::emit::Shape;
-use super::expr::{Effects, Expr, Facts, Term};
-use super::stack::{Local, WINDOW};
+use super::expr::{Effects, Facts, Term};
+use super::stack::{Local, Stack, WINDOW};
+
+/// How many entries at the top builds with debug assertions look through after each instruction.
+const MOST_CHECKED: usize = 256;
 
 impl Translator<'_> {
     /// Emits what puts the value of an entry into a place, and before it whatever older entry
@@ -53,6 +57,7 @@ impl Translator<'_> {
             };
             let terms = self.stack.terms(index);
             self.out.whole(root, terms, shape, self.offset);
+            self.check_undisturbed(1, index..index + 1);
             return;
         }
         self.lower_copy(root, index..index + 1);
@@ -94,16 +99,43 @@ impl Translator<'_> {
         self.lower_copy(root, entries);
     }
 
-    /// The same by way of a copy of the trees, which is taken apart.
-    fn lower_copy(&mut self, root: Root, entries: Range<usize>) {
-        let mut expr = Expr::new();
-        for (index, wanted) in entries.clone().zip(root.operands()) {
-            let symbols = self.stack.symbols(index, *wanted);
-            expr.add(self.stack.terms(index), symbols, *wanted);
+    /// Asserts that of all entries only those `used` read what the last instructions have set.
+    #[inline]
+    pub(super) fn check_undisturbed(&self, insts: usize, used: Range<usize>) {
+        if !cfg!(debug_assertions) {
+            return;
         }
-        self.scratch = self.stack.end().max(self.reserved);
-        let live = self.stack.temps_except(entries);
-        self.lower(root, &mut expr, live);
+        let first = self.out.insts.len() - insts;
+        let entries = (0..self.stack.len()).rev().take(MOST_CHECKED);
+        let others =
+            entries.filter(|index| !used.contains(index) && !self.given_up.contains(index));
+        for index in others {
+            for inst in &self.out.insts[first..] {
+                let Root::Set(place) = inst.root else {
+                    continue;
+                };
+                assert!(
+                    !self.stack.reads_place(index, place),
+                    "{place} is set while entry {index} of the stack still reads it, at {:#x}",
+                    self.offset
+                );
+            }
+        }
+    }
+
+    /// Asserts that no entry depends on what a call, a store or the like has just changed: that none has these
+    /// effects, or reads slots from `end` up.
+    pub(super) fn check_unaffected(&self, effects: Effects, end: Slot) {
+        debug_assert!(
+            (self.stack.window().rev().take(MOST_CHECKED)).all(|index| !self
+                .stack
+                .entry(index)
+                .effects
+                .any_of(effects)
+                && !self.stack.reads_slots(index, end..Slot::MAX)),
+            "an entry of the stack depends on what changes at {:#x}",
+            self.offset
+        );
     }
 
     /// Computes an entry into a temporary register if there is one, or else into its home.
@@ -149,12 +181,11 @@ impl Translator<'_> {
         }
     }
 
-    /// Computes, oldest first, the entries below `end` that depend on what a call changes, or
-    /// that would have to trap before it, and puts them where it does not reach.
-    pub(super) fn compute_for_call(&mut self, end: usize) {
-        let effects = Effects::TRAPS | Effects::GLOBAL | Effects::TEMP;
-        for index in self.stack.window().start..end {
-            if self.stack.entry(index).effects.any_of(effects) {
+    /// Computes, oldest first, those of some entries that depend on what a call changes, or that would have
+    /// to trap before it, and puts them where it does not reach.
+    pub(super) fn compute_for_call(&mut self, entries: Range<usize>) {
+        for index in self.stack.window().start.max(entries.start)..entries.end {
+            if self.stack.entry(index).effects.any_of(CHANGED_BY_CALLS) {
                 self.store_home(index);
             }
         }
@@ -179,13 +210,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Pushes a tree, and keeps the number of pending entries bounded.
-    pub(super) fn push(&mut self, ty: Ty, terms: &[Term]) {
-        self.stack.push(ty, terms);
-        self.settle_overdue();
-    }
-
-    /// Pushes a leaf. The same holds for it.
+    /// Pushes a leaf, and keeps the number of pending entries bounded.
     #[inline]
     pub(super) fn push_leaf(&mut self, ty: Ty, leaf: Term) {
         self.stack.push_leaf(ty, leaf);
@@ -208,8 +233,8 @@ impl Translator<'_> {
 
     #[inline]
     fn settle_overdue(&mut self) {
-        if let Some(index) = self.stack.overdue() {
-            self.settle(index + 1);
+        if let Some(count) = self.stack.overdue() {
+            self.settle(count);
         }
     }
 
@@ -284,6 +309,22 @@ impl Translator<'_> {
         };
         self.stack.apply(first, op, head, order, whole);
         self.settle_overdue();
+    }
+
+    /// Applies an operator with one operand to the entry below the top, which stays on the stack meanwhile.
+    pub(super) fn apply_below_top(&mut self, op: Op, immediate: u64) {
+        let facts = Facts::of(op);
+        let index = self.stack.len() - 2;
+        let symbols = |stack: &Stack| Symbols::unary(op, stack.symbols(index, facts.params[0]));
+        if self.stack.is_tree(index) && !self.may_pend(symbols(&self.stack)) {
+            self.materialise(index);
+        }
+        let head = Term {
+            node: Node::Op(op, immediate),
+            offset: self.offset,
+        };
+        let symbols = symbols(&self.stack);
+        self.stack.apply_below_top(facts, head, symbols);
     }
 
     /// The symbols of an operator over the entries at the top of the stack, with a leaf in the

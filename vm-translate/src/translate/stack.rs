@@ -4,13 +4,24 @@
 //! *home*, the slot it goes to when it has to be in memory. The invariant that all moves between
 //! homes rest on: the slots of the operand stack area that an entry's tree reads are at or above
 //! its own home and below the home of the next entry.
+//!
+//! Two rules keep what entries read as it is until it has been used:
+//!
+//! - An entry stays until what uses it has been emitted; then it is truncated, or has become part of another
+//!   one. So whatever is computed in between can ask the stack which registers and slots are still wanted.
+//! - An entry that may read what an instruction changes, a local above all, is in the [window](Stack::window).
+//!   Below are constants and values in their homes only: [`Stack::set_leaf`] widens the window when an entry
+//!   becomes anything else.
+//!
+//! Builds with debug assertions look for an entry that still reads what an instruction has set, or depends on
+//! what a call or a store has changed: `Translator::check_undisturbed` and `check_unaffected`.
 
 use crate::ValType;
 use crate::ir::{Node, Place, Slot};
 use crate::op::{Op, Ty};
 use crate::shape::{Symbol, Symbols};
 
-use super::expr::{self, Effects, Expr, Facts, Term};
+use super::expr::{self, Effects, Facts, Term};
 use super::registers::{Temps, Use};
 
 /// An entry of the operand stack.
@@ -90,7 +101,8 @@ pub(super) const WINDOW: usize = 64;
 pub(super) struct Stack {
     entries: Vec<Entry>,
     terms: Vec<Term>,
-    /// Below this index all entries are constants or in their homes.
+    /// Below this index all entries are constants or in their homes: nothing that an instruction does, and no
+    /// label, changes what they are.
     low: usize,
     /// The first slot of the operand stack area.
     base: Slot,
@@ -168,12 +180,6 @@ impl Stack {
         Symbols::from_bits(entry.symbols, entry.len)
     }
 
-    pub(super) fn expr(&self, index: usize) -> Expr {
-        let mut expr = Expr::new();
-        expr.extend(self.terms(index));
-        expr
-    }
-
     /// The place at an entry's home.
     pub(super) fn home(&self, index: usize) -> Place {
         let entry = &self.entries[index];
@@ -235,11 +241,6 @@ impl Stack {
     #[inline]
     pub(super) fn end(&self) -> Slot {
         self.end_below(self.len())
-    }
-
-    /// Pushes a tree.
-    pub(super) fn push(&mut self, ty: Ty, terms: &[Term]) {
-        self.push_at(self.end(), ty, terms);
     }
 
     /// Pushes a leaf.
@@ -315,32 +316,6 @@ impl Stack {
             });
             home = end;
         }
-    }
-
-    fn push_at(&mut self, home: Slot, ty: Ty, terms: &[Term]) {
-        if let [leaf] = *terms {
-            return self.push_leaf_at(home, ty, leaf);
-        }
-        let (reads, effects) = terms.iter().fold(
-            (Reads::default(), Effects::NONE),
-            |(reads, effects), term| {
-                let (other, more, ..) = self.summary(term.node);
-                (reads.and(other), effects | more)
-            },
-        );
-        let start = self.terms.len() as u32;
-        self.terms.extend_from_slice(terms);
-        self.entries.push(Entry {
-            symbols: expr::symbols(&[ty], terms).bits().unwrap_or(0),
-            start,
-            len: terms.len() as u32,
-            ty,
-            effects,
-            kind: Kind::Op,
-            home,
-            end: reads.end.max(home + ty.slots()),
-            reads,
-        });
     }
 
     #[inline]
@@ -419,6 +394,28 @@ impl Stack {
             tree[at] = tree[at - 1];
         }
         tree[0] = head;
+    }
+
+    /// Replaces the entry below the last by an operator with one operand over it, whose symbols are given. The
+    /// last stays as it is.
+    pub(super) fn apply_below_top(&mut self, facts: &Facts, head: Term, symbols: Symbols) {
+        let top = self.entries.len() - 1;
+        let (start, ty) = (self.entries[top - 1].start, facts.result);
+        self.terms.insert(start as usize, head);
+        self.entries[top].start += 1;
+        let entry = &mut self.entries[top - 1];
+        *entry = Entry {
+            start,
+            len: entry.len + 1,
+            ty,
+            effects: facts.effects | entry.effects,
+            kind: Kind::Op,
+            home: entry.home,
+            end: entry.reads.end.max(entry.home + ty.slots()),
+            reads: entry.reads,
+            symbols: symbols.bits().unwrap_or(0),
+        };
+        self.low = self.low.min(top - 1);
     }
 
     /// Replaces the entries from `first` up by an operator over them, whose symbols are given.
@@ -526,13 +523,32 @@ impl Stack {
     /// Takes away the pure operator at the root of the last entry, and leaves its first operand,
     /// of this type. Any other operand is a constant.
     pub(super) fn strip_top(&mut self, ty: Ty) {
-        if let Some(Entry { start, home, .. }) = self.entries.last().copied() {
-            let tree = expr::subtree_end(&self.terms, start as usize + 1);
-            let mut operand = Expr::new();
-            operand.extend(&self.terms[start as usize + 1..tree]);
-            self.truncate(self.len() - 1);
-            self.push_at(home, ty, operand.terms());
+        let top = self.entries.len() - 1;
+        let Entry { start, home, .. } = self.entries[top];
+        let start = start as usize;
+        let operand = start + 1..expr::subtree_end(&self.terms, start + 1);
+        let end = start + operand.len();
+        self.terms.copy_within(operand, start);
+        self.terms.truncate(end);
+        let terms = &self.terms[start..];
+        let summaries = terms.iter().map(|term| self.summary(term.node));
+        let (mut reads, mut effects) = (Reads::default(), Effects::NONE);
+        for (other, more, ..) in summaries {
+            (reads, effects) = (reads.and(other), effects | more);
         }
+        let (.., kind, _) = self.summary(terms[0].node);
+        self.entries[top] = Entry {
+            start: start as u32,
+            len: terms.len() as u32,
+            ty,
+            effects,
+            kind,
+            home,
+            end: reads.end.max(home + ty.slots()),
+            reads,
+            // Those of a constant depend on what reads it, and are not asked for.
+            symbols: expr::symbols(&[ty], terms).bits().unwrap_or(0),
+        };
     }
 
     /// Says what type the last entry has, where its operator knows only the kind.
@@ -552,6 +568,22 @@ impl Stack {
         entry.end = reads.end.max(entry.home + entry.ty.slots());
         (entry.reads, entry.effects, entry.kind) = (reads, effects, kind);
         entry.symbols = symbol.into();
+        if index < self.low && !self.is_settled(index) {
+            // It was, at a label: now it may be the alias of a local.
+            self.low = index;
+        }
+    }
+
+    /// Whether an entry is a constant or in its home.
+    fn is_settled(&self, index: usize) -> bool {
+        self.is_const(index) || self.is_at(index, self.home(index))
+    }
+
+    /// Notes that an entry has been replaced by a value of this type that stands in a slot, which becomes its
+    /// home: it is not above the old one.
+    pub(super) fn set_slot(&mut self, index: usize, slot: Slot, ty: Ty, offset: u32) {
+        self.entries[index].ty = ty;
+        self.set_home(index, slot, offset);
     }
 
     /// Moves an entry's home down to a slot that holds its value.
@@ -562,18 +594,22 @@ impl Stack {
         self.set_leaf(index, place, offset);
     }
 
-    /// The entries that may be pending.
+    /// The entries that may be pending, or aliases of locals.
     pub(super) fn window(&self) -> std::ops::Range<usize> {
         self.low..self.len()
     }
 
-    /// The entry that has to go to its home because too many are pending, if any.
+    /// How many entries, from the lowest up, have to go to their homes because too many are pending, if any.
     pub(super) fn overdue(&self) -> Option<usize> {
-        (self.len() - self.low > WINDOW).then_some(self.low)
+        (self.len() - self.low > WINDOW).then(|| self.len() - WINDOW)
     }
 
     /// Notes that the entries below `index` are constants or in their homes.
     pub(super) fn settled(&mut self, index: usize) {
+        debug_assert!(
+            (self.low..index).all(|index| self.is_settled(index)),
+            "an entry is neither a constant nor in its home"
+        );
         self.low = self.low.max(index);
     }
 
@@ -595,6 +631,14 @@ impl Stack {
                 .is_some_and(|slots| slots.start < range.end && range.start < slots.end),
             _ => false,
         })
+    }
+
+    /// Whether an entry's tree reads a place, or a part of it.
+    pub(super) fn reads_place(&self, index: usize, place: Place) -> bool {
+        match place.slots() {
+            Some(slots) => self.reads_slots(index, slots),
+            None => (self.terms(index).iter()).any(|term| term.node == Node::Place(place)),
+        }
     }
 
     /// The temporary registers that entries other than those in `except` read.

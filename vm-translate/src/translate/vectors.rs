@@ -142,10 +142,7 @@ impl Translator<'_> {
         if self.stack.entry(top).effects.any_of(Effects::TRAPS) {
             self.materialise(top);
         }
-        let vector = self.stack.expr(top);
-        self.stack.truncate(top);
-        self.load(load, memory(memarg), memarg.offset);
-        self.push(Ty::V128, vector.terms());
+        self.load_below_top(load, memory(memarg), memarg.offset);
         self.apply_ordered(replace, lane.into(), &[1, 0]);
     }
 }

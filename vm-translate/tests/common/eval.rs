@@ -22,7 +22,9 @@ pub struct Eval<'a> {
     floats: [u64; 16],
     garbage: u64,
     steps: u64,
-    /// The offset of the instruction that trapped, if only one part of it can trap.
+    /// How many of the operators and roots of the instruction at hand that may trap have not.
+    passed: usize,
+    /// The offset of the instruction that trapped.
     pub trapped_at: Option<u32>,
 }
 
@@ -58,6 +60,7 @@ pub fn run_tiers(
         floats: [0; 16],
         garbage: 0xbad0_0000_0000_0000,
         steps: 0,
+        passed: 0,
         trapped_at: None,
     };
     eval.spoil_temps();
@@ -258,6 +261,7 @@ impl Eval<'_> {
             let inst = &function.insts()[next];
             let target = |label: u32| function.labels()[label as usize] as usize;
             next += 1;
+            self.passed = 0;
             match inst.root {
                 Root::EnterLoop => self.slots[frame + LOOP_HEAD] = next as u64,
                 Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label) => {
@@ -272,21 +276,10 @@ impl Eval<'_> {
                 Ok(Flow::Tail(tail)) => return Ok(End::Tail(tail)),
                 Err(trap) => {
                     // Only the innermost instruction knows.
-                    let call = matches!(
-                        inst.root,
-                        Root::Call { .. }
-                            | Root::CallImport { .. }
-                            | Root::CallIndirect { .. }
-                            | Root::ReturnCallIndirect { .. }
-                    );
-                    let mut traps = function
-                        .nodes(inst)
-                        .iter()
-                        .filter(|node| matches!(node, Node::Op(op, _) if op.may_trap()))
-                        .count();
-                    traps += usize::from(matches!(inst.root, Root::Store { .. }));
-                    if !call && traps <= 1 {
-                        self.trapped_at = Some(inst.offset);
+                    if self.trapped_at.is_none() {
+                        let index = next - 1;
+                        self.trapped_at = function.trap_offsets(index).nth(self.passed);
+                        assert!(self.trapped_at.is_some(), "{inst:?} has trapped nowhere");
                     }
                     return Err(trap);
                 }
@@ -353,9 +346,9 @@ impl Eval<'_> {
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
-            Root::CallIndirect { ty, base, .. } => {
+            Root::CallIndirect { table, ty, base } => {
                 let index = self.tree(&mut nodes, Ty::I32, frame)?;
-                let func = self.indirect(ty, index)?;
+                let func = self.indirect(table, ty, index)?;
                 self.call(func, frame + base as usize)?;
                 Flow::Next
             }
@@ -398,11 +391,16 @@ impl Eval<'_> {
                     args: args as usize,
                 })
             }
-            Root::ReturnCallIndirect { ty, base, args, .. } => {
+            Root::ReturnCallIndirect {
+                table,
+                ty,
+                base,
+                args,
+            } => {
                 let from = frame + (base + FRAME_HEADER) as usize;
                 let index = clean(self.get(from + args as usize, Ty::I32), Ty::I32);
                 Flow::Tail(Tail {
-                    func: self.indirect(ty, index)?,
+                    func: self.indirect(table, ty, index)?,
                     from,
                     args: args as usize,
                 })
@@ -444,7 +442,7 @@ impl Eval<'_> {
                 return self.state.copy(imm[0], imm[1], args);
             }
             RuntimeOp::RefFunc => Value::from(imm[0]) + 1,
-            RuntimeOp::TableSize => self.state.table.len() as Value,
+            RuntimeOp::ClampIndex => arg(0, Ty::I64).min(u32::MAX.into()),
             RuntimeOp::I64Add128 | RuntimeOp::I64Sub128 => {
                 let (a, b) = (self.get(at, Ty::V128), self.get(at + 2, Ty::V128));
                 let sum = match op {
@@ -477,8 +475,8 @@ impl Eval<'_> {
         }
     }
 
-    fn indirect(&self, ty: u32, index: Value) -> Result<u32, Trap> {
-        let entry = self.state.table.get(index as usize);
+    fn indirect(&self, table: u32, ty: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.tables[table as usize].get(index as usize);
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;
@@ -499,14 +497,15 @@ impl Eval<'_> {
                 for ty in op.params() {
                     args.push(clean(self.tree(nodes, *ty, frame)?, *ty));
                 }
-                match op.effect() {
-                    Effect::Load { width, .. } => Ok(numeric::extend(
-                        op,
-                        self.state.load(0, args[0], immediate, width)?,
-                    )),
-                    Effect::Global => Ok(self.state.globals[immediate as usize]),
-                    _ => numeric::apply(op, &args, immediate),
-                }
+                let value = match op.effect() {
+                    Effect::Load { width, .. } => {
+                        numeric::extend(op, self.state.load(0, args[0], immediate, width)?)
+                    }
+                    Effect::Global => self.state.globals[immediate as usize],
+                    _ => numeric::apply(op, &args, immediate)?,
+                };
+                self.passed += usize::from(op.may_trap());
+                Ok(value)
             }
         }
     }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+pub mod compare;
 pub mod eval;
 pub mod generate;
 pub mod numeric;
@@ -78,7 +79,7 @@ pub struct State {
     /// Of every memory, whether its addresses have 64 bits.
     pub memory64: Vec<bool>,
     pub globals: Vec<Value>,
-    pub table: Vec<Option<u32>>,
+    pub tables: Vec<Vec<Option<u32>>>,
     pub host_calls: Vec<Vec<Value>>,
 }
 
@@ -89,23 +90,31 @@ impl State {
     pub fn new(module: &vm_translate::Module) -> State {
         let pages = module.memories().iter().map(|ty| ty.minimum as usize);
         let globals = 0..module.globals().len() as u32;
-        let size = module.tables().first().map_or(0, |ty| ty.minimum);
-        let mut table = vec![None; size as usize];
+        let sizes = module.tables().iter().map(|ty| ty.minimum as usize);
+        let mut tables: Vec<Vec<Option<u32>>> = sizes.map(|size| vec![None; size]).collect();
         for segment in module.elem_segments() {
-            if let vm_translate::ElemMode::Active { offset, .. } = &segment.mode {
+            if let vm_translate::ElemMode::Active { table, offset } = &segment.mode {
                 let start = constant(offset) as usize;
                 for (at, item) in segment.items.iter().enumerate() {
-                    table[start + at] = (constant(&item) as u32).checked_sub(1);
+                    tables[*table as usize][start + at] = (constant(&item) as u32).checked_sub(1);
                 }
             }
         }
+        let mut memories: Vec<Vec<u8>> = pages.map(|pages| vec![0; pages * PAGE]).collect();
+        for segment in module.data_segments() {
+            if let vm_translate::DataMode::Active { memory, offset } = &segment.mode {
+                let start = constant(offset) as usize;
+                let bytes = &module.bytes()[segment.bytes.clone()];
+                memories[*memory as usize][start..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
         State {
-            memories: pages.map(|pages| vec![0; pages * PAGE]).collect(),
+            memories,
             memory64: module.memories().iter().map(|ty| ty.memory64).collect(),
             globals: globals
                 .map(|global| constant(module.global_init(global).unwrap()))
                 .collect(),
-            table,
+            tables,
             host_calls: Vec::new(),
         }
     }

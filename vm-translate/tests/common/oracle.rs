@@ -3,7 +3,7 @@
 
 use super::{Outcome, State, Trap, Value, numeric};
 use std::collections::HashMap;
-use vm_translate::{Module, Op};
+use vm_translate::{Effect, Module, Op, StoreOp};
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
 
 pub struct Oracle<'a> {
@@ -15,9 +15,136 @@ pub struct Oracle<'a> {
 
 struct Body<'a> {
     locals: Vec<Value>,
-    code: Vec<(Operator<'a>, u32)>,
+    /// With their offsets.
+    code: Vec<(Step<'a>, u32)>,
     /// For each block's start, its else (or end) and its end.
     ends: HashMap<usize, (usize, usize)>,
+}
+
+/// An instruction.
+#[derive(Clone)]
+enum Step<'a> {
+    Numeric(Op),
+    /// With the number of a lane.
+    Lane(Op, u8),
+    /// Of so many bytes.
+    Load(Op, MemArg, u32),
+    /// Of so many bytes.
+    Store(MemArg, u32),
+    /// A load of so many bytes, of which an operator makes a vector.
+    Into(Op, MemArg, u32),
+    /// A load of so many bytes into the lane of a vector.
+    LoadLane(Op, MemArg, u32, u8),
+    /// A store of the lane of a vector, of so many bytes.
+    StoreLane(MemArg, u32, u8),
+    Other(Operator<'a>),
+}
+
+/// Relaxed instructions that in the deterministic profile are the same as others.
+const RELAXED: &[(&str, Op)] = &[
+    ("I8x16RelaxedSwizzle", Op::I8x16Swizzle),
+    ("I32x4RelaxedTruncF32x4S", Op::I32x4TruncSatF32x4S),
+    ("I32x4RelaxedTruncF32x4U", Op::I32x4TruncSatF32x4U),
+    ("I32x4RelaxedTruncF64x2SZero", Op::I32x4TruncSatF64x2SZero),
+    ("I32x4RelaxedTruncF64x2UZero", Op::I32x4TruncSatF64x2UZero),
+    ("I8x16RelaxedLaneselect", Op::V128Bitselect),
+    ("I16x8RelaxedLaneselect", Op::V128Bitselect),
+    ("I32x4RelaxedLaneselect", Op::V128Bitselect),
+    ("I64x2RelaxedLaneselect", Op::V128Bitselect),
+    ("F32x4RelaxedMin", Op::F32x4Min),
+    ("F32x4RelaxedMax", Op::F32x4Max),
+    ("F64x2RelaxedMin", Op::F64x2Min),
+    ("F64x2RelaxedMax", Op::F64x2Max),
+    ("I16x8RelaxedQ15mulrS", Op::I16x8Q15MulrSatS),
+];
+
+/// Operators, loads and stores, by the names that they share with instructions.
+struct Names {
+    ops: HashMap<String, Op>,
+    stores: HashMap<String, StoreOp>,
+}
+
+impl Names {
+    fn new() -> Names {
+        let of_op = |op: &Op| (format!("{op:?}"), *op);
+        let relaxed = RELAXED.iter().map(|(name, op)| ((*name).to_owned(), *op));
+        Names {
+            ops: Op::ALL.iter().map(of_op).chain(relaxed).collect(),
+            stores: (StoreOp::ALL.iter().map(|op| (format!("{op:?}"), *op))).collect(),
+        }
+    }
+
+    fn step<'a>(&self, operator: Operator<'a>) -> Step<'a> {
+        match operator {
+            Operator::V128Load8Splat { memarg } => Step::Into(Op::I8x16Splat, memarg, 1),
+            Operator::V128Load16Splat { memarg } => Step::Into(Op::I16x8Splat, memarg, 2),
+            Operator::V128Load32Splat { memarg } => Step::Into(Op::I32x4Splat, memarg, 4),
+            Operator::V128Load64Splat { memarg } => Step::Into(Op::I64x2Splat, memarg, 8),
+            Operator::V128Load32Zero { memarg } => Step::Into(Op::V128FromI64, memarg, 4),
+            Operator::V128Load64Zero { memarg } => Step::Into(Op::V128FromI64, memarg, 8),
+            Operator::V128Load8x8S { memarg } => Step::Into(Op::I16x8ExtendLowI8x16S, memarg, 8),
+            Operator::V128Load8x8U { memarg } => Step::Into(Op::I16x8ExtendLowI8x16U, memarg, 8),
+            Operator::V128Load16x4S { memarg } => Step::Into(Op::I32x4ExtendLowI16x8S, memarg, 8),
+            Operator::V128Load16x4U { memarg } => Step::Into(Op::I32x4ExtendLowI16x8U, memarg, 8),
+            Operator::V128Load32x2S { memarg } => Step::Into(Op::I64x2ExtendLowI32x4S, memarg, 8),
+            Operator::V128Load32x2U { memarg } => Step::Into(Op::I64x2ExtendLowI32x4U, memarg, 8),
+            Operator::V128Load8Lane { memarg, lane } => {
+                Step::LoadLane(Op::I8x16ReplaceLane, memarg, 1, lane)
+            }
+            Operator::V128Load16Lane { memarg, lane } => {
+                Step::LoadLane(Op::I16x8ReplaceLane, memarg, 2, lane)
+            }
+            Operator::V128Load32Lane { memarg, lane } => {
+                Step::LoadLane(Op::I32x4ReplaceLane, memarg, 4, lane)
+            }
+            Operator::V128Load64Lane { memarg, lane } => {
+                Step::LoadLane(Op::I64x2ReplaceLane, memarg, 8, lane)
+            }
+            Operator::V128Store8Lane { memarg, lane } => Step::StoreLane(memarg, 1, lane),
+            Operator::V128Store16Lane { memarg, lane } => Step::StoreLane(memarg, 2, lane),
+            Operator::V128Store32Lane { memarg, lane } => Step::StoreLane(memarg, 4, lane),
+            Operator::V128Store64Lane { memarg, lane } => Step::StoreLane(memarg, 8, lane),
+            operator => self.named(operator),
+        }
+    }
+
+    fn named<'a>(&self, operator: Operator<'a>) -> Step<'a> {
+        let text = format!("{operator:?}");
+        let mut words = text.split([' ', ',']);
+        let name = words.next().unwrap_or_default();
+        let access = |operator: &Operator<'a>| {
+            let mut memarg = None;
+            macro_rules! find {
+                ($($name:ident)*) => {
+                    match operator { $(Operator::$name { memarg: arg } => memarg = Some(*arg),)* _ => {} }
+                };
+            }
+            find! {
+                I32Load I64Load F32Load F64Load I32Load8S I32Load8U I32Load16S I32Load16U I64Load8S
+                I64Load8U I64Load16S I64Load16U I64Load32S I64Load32U V128Load I32Store I64Store
+                F32Store F64Store I32Store8 I32Store16 I64Store8 I64Store16 I64Store32 V128Store
+            }
+            memarg.expect("an access has an address")
+        };
+        if let Some(store) = self.stores.get(name) {
+            return Step::Store(access(&operator), store.width());
+        }
+        match self.ops.get(name) {
+            // Their operands are not those of the instruction of that name.
+            None | Some(Op::V128Const | Op::I8x16Shuffle | Op::Select | Op::GlobalGet) => {
+                Step::Other(operator)
+            }
+            Some(op) if op.has_lane() => {
+                let at = text.find("lane: ").expect("a lane has a number") + "lane: ".len();
+                let lane = text[at..].trim_end_matches([' ', '}']);
+                Step::Lane(*op, lane.parse().unwrap())
+            }
+            Some(op) => match op.effect() {
+                Effect::Load { width, .. } => Step::Load(*op, access(&operator), width),
+                _ => Step::Numeric(*op),
+            },
+        }
+    }
 }
 
 /// How a sequence of instructions was left.
@@ -28,6 +155,7 @@ enum Exit {
 
 pub fn run(module: &Module, func: u32, args: &[Value]) -> (Outcome, Option<u32>) {
     let mut bodies = Vec::new();
+    let names = Names::new();
     for payload in Parser::new(0).parse_all(module.bytes()) {
         if let Payload::CodeSectionEntry(body) = payload.unwrap() {
             let mut locals = Vec::new();
@@ -38,11 +166,13 @@ pub fn run(module: &Module, func: u32, args: &[Value]) -> (Outcome, Option<u32>)
                 .get_operators_reader()
                 .unwrap()
                 .into_iter_with_offsets()
-                .map(|op| op.map(|(op, offset)| (op, offset as u32)).unwrap())
+                .map(|op| op.unwrap())
+                .map(|(op, offset)| (names.step(op), offset as u32))
                 .collect();
             let mut open = Vec::new();
             let mut ends = HashMap::new();
             for (at, (op, _)) in code.iter().enumerate() {
+                let Step::Other(op) = op else { continue };
                 match op {
                     Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
                         open.push((at, None));
@@ -85,8 +215,8 @@ impl Oracle<'_> {
         Ok(stack.split_off(stack.len() - results))
     }
 
-    fn indirect(&self, type_index: u32, index: Value) -> Result<u32, Trap> {
-        let entry = self.state.table.get(index as usize);
+    fn indirect(&self, table: u32, type_index: u32, index: Value) -> Result<u32, Trap> {
+        let entry = self.state.tables[table as usize].get(index as usize);
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;
@@ -94,6 +224,14 @@ impl Oracle<'_> {
             return Err(Trap::BadSignature);
         }
         Ok(func)
+    }
+
+    /// Notes where it trapped, if it did and nothing that it called has said so.
+    fn at<T>(&mut self, offset: u32, result: Result<T, Trap>) -> Result<T, Trap> {
+        if result.is_err() {
+            self.trapped_at.get_or_insert(offset);
+        }
+        result
     }
 
     fn arity(&self, ty: BlockType) -> (usize, usize) {
@@ -117,7 +255,16 @@ impl Oracle<'_> {
     ) -> Result<Exit, Trap> {
         let mut at = start;
         while at < end {
-            let (op, offset) = self.bodies[body].code[at].clone();
+            let (step, offset) = self.bodies[body].code[at].clone();
+            let op = match step {
+                Step::Other(op) => op,
+                step => {
+                    let result = self.computes(&step, stack);
+                    self.at(offset, result)?;
+                    at += 1;
+                    continue;
+                }
+            };
             let nested = match op {
                 Operator::Block { blockty }
                 | Operator::Loop { blockty }
@@ -168,22 +315,20 @@ impl Oracle<'_> {
                     stack.extend(self.call(function_index, args)?);
                     Some(Exit::Branch(u32::MAX / 2))
                 }
-                Operator::ReturnCallIndirect { type_index, .. } => {
-                    let func = self.indirect(type_index, stack.pop().unwrap())?;
+                Operator::ReturnCallIndirect {
+                    type_index,
+                    table_index,
+                } => {
+                    let func = self.indirect(table_index, type_index, stack.pop().unwrap());
+                    let func = self.at(offset, func)?;
                     let params = self.module.func_type(func).params().len();
                     let args = stack.split_off(stack.len() - params);
                     stack.extend(self.call(func, args)?);
                     Some(Exit::Branch(u32::MAX / 2))
                 }
                 _ => {
-                    if let Err(trap) = self.simple(&op, locals, stack) {
-                        let call =
-                            matches!(op, Operator::Call { .. } | Operator::CallIndirect { .. });
-                        if !call {
-                            self.trapped_at = Some(offset);
-                        }
-                        return Err(trap);
-                    }
+                    let result = self.simple(&op, locals, stack);
+                    self.at(offset, result)?;
                     None
                 }
             };
@@ -195,79 +340,58 @@ impl Oracle<'_> {
         Ok(Exit::Fallthrough)
     }
 
+    /// An instruction that touches the operands and memory only.
+    fn computes(&mut self, step: &Step<'_>, stack: &mut Vec<Value>) -> Result<(), Trap> {
+        let value = match *step {
+            Step::Numeric(op) => {
+                let args = stack.split_off(stack.len() - op.params().len());
+                numeric::apply(op, &args, 0)?
+            }
+            Step::Lane(op, lane) => {
+                let args = stack.split_off(stack.len() - op.params().len());
+                numeric::apply(op, &args, lane.into())?
+            }
+            Step::Load(op, memarg, width) => {
+                let bits = self.load(memarg, width, stack)?;
+                numeric::extend(op, bits)
+            }
+            Step::Into(op, memarg, width) => {
+                let bits = self.load(memarg, width, stack)?;
+                numeric::apply(op, &[bits], 0)?
+            }
+            Step::LoadLane(op, memarg, width, lane) => {
+                let vector = stack.pop().unwrap();
+                let bits = self.load(memarg, width, stack)?;
+                numeric::apply(op, &[vector, bits], lane.into())?
+            }
+            Step::Store(memarg, width) => {
+                let value = stack.pop().unwrap();
+                return self.store(memarg, width, value, stack);
+            }
+            Step::StoreLane(memarg, width, lane) => {
+                let vector = stack.pop().unwrap();
+                let value = vector >> (8 * width * u32::from(lane));
+                return self.store(memarg, width, value, stack);
+            }
+            Step::Other(_) => panic!("it does more than that"),
+        };
+        stack.push(value);
+        Ok(())
+    }
+
     fn simple(
         &mut self,
         op: &Operator<'_>,
         locals: &mut [Value],
         stack: &mut Vec<Value>,
     ) -> Result<(), Trap> {
-        macro_rules! numeric {
-            ($($name:ident)*) => {
-                match op { $(Operator::$name => Some(Op::$name),)* _ => None }
-            };
-        }
-        macro_rules! loads {
-            ($($name:ident $width:literal)*) => {
-                match op { $(Operator::$name { memarg } => Some((Op::$name, *memarg, $width)),)* _ => None }
-            };
-        }
-        macro_rules! stores {
-            ($($name:ident $width:literal)*) => {
-                match op { $(Operator::$name { memarg } => Some((*memarg, $width)),)* _ => None }
-            };
-        }
-        let n = numeric! {
-            I32Eqz I32Eq I32Ne I32LtS I32LtU I32GtS I32GtU I32LeS I32LeU I32GeS I32GeU
-            I32Clz I32Ctz I32Popcnt I32Add I32Sub I32Mul I32DivS I32DivU I32RemS I32RemU
-            I32And I32Or I32Xor I32Shl I32ShrS I32ShrU I32Rotl I32Rotr
-            I64Eqz I64Eq I64Ne I64LtS I64LtU I64GtS I64GtU I64LeS I64LeU I64GeS I64GeU
-            I64Clz I64Ctz I64Popcnt I64Add I64Sub I64Mul I64DivS I64DivU I64RemS I64RemU
-            I64And I64Or I64Xor I64Shl I64ShrS I64ShrU I64Rotl I64Rotr
-            F32Eq F32Lt F64Eq F64Lt F32Neg F32Add F32Sub F32Mul F32Div
-            F64Neg F64Add F64Sub F64Mul F64Div I32WrapI64 I64ExtendI32S I64ExtendI32U
-            I32TruncF64S I32TruncF32S F32ConvertI32S F64ConvertI32S F64ConvertI64S
-            F32DemoteF64 F64PromoteF32 I32ReinterpretF32 F32ReinterpretI32 I64ReinterpretF64
-            F64ReinterpretI64 I32Extend8S I32Extend16S I64Extend8S I64Extend16S I64Extend32S
-            Select
-            V128Not V128And V128AndNot V128Or V128Xor V128Bitselect V128AnyTrue I32x4AllTrue
-            I8x16Bitmask I8x16Splat I16x8Splat I32x4Splat I64x2Splat I8x16Add I16x8Sub I32x4Add
-            I32x4Mul I64x2Add I64x2Sub I8x16Eq I32x4LtS I32x4GtS I32x4Shl I32x4ShrU I64x2ShrS
-            I16x8ExtendLowI8x16U I64x2ExtendLowI32x4S
-        };
-        if let Some(op) = n {
-            let args = stack.split_off(stack.len() - op.params().len());
-            // One instruction selects numbers and vectors alike.
-            stack.push(match op {
-                Op::Select => args[if args[2] != 0 { 0 } else { 1 }],
-                op => numeric::apply(op, &args, 0)?,
-            });
-            return Ok(());
-        }
-        let l = loads! {
-            I32Load 4 I64Load 8 F32Load 4 F64Load 8 I32Load8S 1 I32Load8U 1 I32Load16S 2
-            I32Load16U 2 I64Load8S 1 I64Load8U 1 I64Load16S 2 I64Load16U 2 I64Load32S 4
-            I64Load32U 4 V128Load 16
-        };
-        if let Some((op, memarg, width)) = l {
-            let bits = self.load(memarg, width, stack)?;
-            stack.push(numeric::extend(op, bits));
-            return Ok(());
-        }
-        let s = stores! {
-            I32Store 4 I64Store 8 F32Store 4 F64Store 8 I32Store8 1 I32Store16 2 I64Store8 1
-            I64Store16 2 I64Store32 4 V128Store 16
-        };
-        if let Some((memarg, width)) = s {
-            let value = stack.pop().unwrap();
-            return self.store(memarg, width, value, stack);
-        }
         match *op {
             Operator::Nop | Operator::End | Operator::Else => {}
             Operator::Unreachable => return Err(Trap::Unreachable),
             Operator::Drop => {
                 stack.pop().unwrap();
             }
-            Operator::TypedSelect { .. } => {
+            Operator::Select | Operator::TypedSelect { .. } => {
                 let args = stack.split_off(stack.len() - 3);
                 stack.push(if args[2] != 0 { args[0] } else { args[1] });
             }
@@ -293,35 +417,6 @@ impl Oracle<'_> {
                 let mut args = stack.split_off(stack.len() - 2);
                 args.push(Value::from_le_bytes(lanes));
                 stack.push(numeric::apply(Op::I8x16Shuffle, &args, 0)?);
-            }
-            Operator::I32x4ExtractLane { lane } => lane_of(Op::I32x4ExtractLane, lane, stack),
-            Operator::I64x2ExtractLane { lane } => lane_of(Op::I64x2ExtractLane, lane, stack),
-            Operator::I8x16ExtractLaneS { lane } => lane_of(Op::I8x16ExtractLaneS, lane, stack),
-            Operator::I16x8ExtractLaneU { lane } => lane_of(Op::I16x8ExtractLaneU, lane, stack),
-            Operator::I8x16ReplaceLane { lane } => lane_of(Op::I8x16ReplaceLane, lane, stack),
-            Operator::I32x4ReplaceLane { lane } => lane_of(Op::I32x4ReplaceLane, lane, stack),
-            Operator::I64x2ReplaceLane { lane } => lane_of(Op::I64x2ReplaceLane, lane, stack),
-            Operator::V128Load32Splat { memarg } => {
-                let value = self.load(memarg, 4, stack)?;
-                stack.push(numeric::apply(Op::I32x4Splat, &[value], 0)?);
-            }
-            Operator::V128Load64Zero { memarg } => {
-                let value = self.load(memarg, 8, stack)?;
-                stack.push(value);
-            }
-            Operator::V128Load8x8U { memarg } => {
-                let value = self.load(memarg, 8, stack)?;
-                stack.push(numeric::apply(Op::I16x8ExtendLowI8x16U, &[value], 0)?);
-            }
-            Operator::V128Load16Lane { memarg, lane } => {
-                let vector = stack.pop().unwrap();
-                let value = self.load(memarg, 2, stack)?;
-                let args = [vector, value];
-                stack.push(numeric::apply(Op::I16x8ReplaceLane, &args, lane.into())?);
-            }
-            Operator::V128Store32Lane { memarg, lane } => {
-                let vector = stack.pop().unwrap();
-                return self.store(memarg, 4, vector >> (32 * lane), stack);
             }
             Operator::I64Add128 | Operator::I64Sub128 => {
                 let args = stack.split_off(stack.len() - 4);
@@ -363,14 +458,16 @@ impl Oracle<'_> {
                 let args = [args[0], args[1], args[2]];
                 self.state.copy(dst_mem, src_mem, args)?;
             }
-            Operator::TableSize { .. } => stack.push(self.state.table.len() as Value),
             Operator::Call { function_index } => {
                 let params = self.module.func_type(function_index).params().len();
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(function_index, args)?);
             }
-            Operator::CallIndirect { type_index, .. } => {
-                let func = self.indirect(type_index, stack.pop().unwrap())?;
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => {
+                let func = self.indirect(table_index, type_index, stack.pop().unwrap())?;
                 let params = self.module.func_type(func).params().len();
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(func, args)?);
@@ -404,9 +501,4 @@ fn memory(memarg: MemArg) -> u32 {
         MemArgTarget::Memory(index) => index,
         MemArgTarget::Array(_) => panic!("there are no arrays"),
     }
-}
-
-fn lane_of(op: Op, lane: u8, stack: &mut Vec<Value>) {
-    let args = stack.split_off(stack.len() - op.params().len());
-    stack.push(numeric::apply(op, &args, lane.into()).unwrap());
 }

@@ -142,6 +142,11 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// Saves what is on the stack of a local that is about to be set.
     #[inline]
     pub(super) fn before_set(&mut self, local: Slot) {
+        debug_assert!(
+            (self.stack[..self.settled].iter().rev().take(MOST_PENDING))
+                .all(|entry| entry.value == Value::Home),
+            "an entry that should be settled is not in its home"
+        );
         for index in self.settled..self.stack.len() {
             if self.stack[index].value == Value::Local(local) {
                 self.send_home(index);

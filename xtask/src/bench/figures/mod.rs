@@ -92,6 +92,11 @@ const FIGURES: &[Figure] = &[
     figure("indirect", "`call_indirect` and return", "ns"),
     figure("fib", "`fib(27)`: 832,039 calls", "ms"),
     figure("trap", "trap: enter, access out of bounds, return", "ns"),
+    figure(
+        "interrupt",
+        "from the interrupt of an endless loop to the end of its call, wall clock",
+        "µs",
+    ),
 ];
 
 /// Options of the hidden command that measures figures.

@@ -1,5 +1,7 @@
 //! What is measured: an engine, seen through the little that the figures need.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 /// When functions are translated.
@@ -40,6 +42,13 @@ pub(in crate::bench) type Export<'a> = Box<dyn FnMut(i32) -> Option<i32> + 'a>;
 pub(in crate::bench) trait Guest {
     /// The export of type `(i32) -> i32`.
     fn export(&mut self, name: &str) -> Result<Export<'_>>;
+
+    /// Calls an export that never returns, stops it from another thread after a while, and answers how long after
+    /// that the call has ended; `None` if the engine cannot.
+    fn interrupt(&mut self, name: &str) -> Result<Option<Duration>> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// Makes and drops another instance of its module, in a store of its own.
     fn instantiate_again(&self) -> Result<()>;

@@ -1,0 +1,192 @@
+//! Running a target on random cases within a budget.
+
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::counts::Counts;
+use crate::targets::{self, Finding, Target};
+
+/// When to stop.
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
+    /// After so many cases.
+    Runs(u64),
+    /// After so many seconds.
+    Seconds(u64),
+}
+
+/// How to run a target.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// When to stop.
+    pub budget: Budget,
+    /// The first case; the next one has the next seed.
+    pub seed: u64,
+    /// Where to keep what is needed to look into a finding.
+    pub findings: PathBuf,
+    /// After how many findings to stop.
+    pub most: u64,
+    /// Also count by mode.
+    pub verbose: bool,
+}
+
+/// How long a case may take: whatever takes longer hangs, or costs far more than its size.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs cases, prints one line of counts, and answers how many findings there were.
+///
+/// # Errors
+///
+/// If what is found cannot be kept.
+pub fn run(target: &Target, plan: &Plan) -> Result<u64> {
+    let start = Instant::now();
+    let watch = Watch::start(target.name);
+    let mut counts = Counts::new();
+    let (mut cases, mut found) = (0, 0);
+    while found < plan.most
+        && match plan.budget {
+            Budget::Runs(most) => cases < most,
+            Budget::Seconds(most) => start.elapsed().as_secs() < most,
+        }
+    {
+        let seed = plan.seed + cases;
+        watch.case(seed);
+        cases += 1;
+        if let Err(finding) = case(target, seed, &mut counts) {
+            found += 1;
+            println!("{}, case {seed}: {}", target.name, finding.text);
+            keep(target, seed, &finding, &plan.findings)?;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let rate = cases as f64 / seconds.max(0.001);
+    println!(
+        "{}: {cases} cases in {seconds:.0} s ({rate:.1}/s), {found} findings; {counts}",
+        target.name
+    );
+    if plan.verbose {
+        print!("{}", counts.details());
+    }
+    Ok(found)
+}
+
+/// The bytes of a case.
+fn bytes(target: &Target, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut data = vec![0; random.usize(target.bytes.clone())];
+    random.fill(&mut data);
+    data
+}
+
+/// A panic is a finding as well.
+fn case(target: &Target, seed: u64, counts: &mut Counts) -> Result<(), Finding> {
+    let data = bytes(target, seed);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| (target.body)(&data, counts)));
+    result.unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or(payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(Finding {
+            text: format!("panic: {text}"),
+            files: vec![("bin", data)],
+        })
+    })
+}
+
+fn keep(target: &Target, seed: u64, finding: &Finding, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let write = |ending: &str, bytes: &[u8]| {
+        let file = folder.join(format!("{}-{seed}.{ending}", target.name));
+        fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))
+    };
+    write("txt", finding.text.as_bytes())?;
+    finding
+        .files
+        .iter()
+        .try_for_each(|(ending, bytes)| write(ending, bytes))
+}
+
+/// Ends the process if a case takes too long, and says which one it was.
+struct Watch {
+    /// The seed of the case at hand, and when it started, in milliseconds.
+    seed: &'static AtomicU64,
+    started: &'static AtomicU64,
+    origin: Instant,
+}
+
+impl Watch {
+    fn start(target: &'static str) -> Watch {
+        // One for each target of a process: they stay, as does the thread.
+        let seed: &AtomicU64 = Box::leak(Box::default());
+        let started: &AtomicU64 = Box::leak(Box::default());
+        let origin = Instant::now();
+        thread::spawn(move || {
+            loop {
+                thread::sleep(Duration::from_secs(1));
+                let started = started.load(Ordering::Relaxed);
+                let late = Duration::from_millis(started) + DEADLINE;
+                if started != u64::MAX && origin.elapsed() > late {
+                    let seed = seed.load(Ordering::Relaxed);
+                    println!(
+                        "{target}, case {seed}: takes more than {} s",
+                        DEADLINE.as_secs()
+                    );
+                    std::process::exit(1);
+                }
+            }
+        });
+        Watch {
+            seed,
+            started,
+            origin,
+        }
+    }
+
+    fn case(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.started
+            .store(self.origin.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.started.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
+/// Runs on a thread with room for the oracle's guests.
+pub fn with_stack<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .stack_size(2 * crate::vm::STACK)
+            .spawn_scoped(scope, body);
+        match thread.map(|thread| thread.join()) {
+            Ok(Ok(value)) => value,
+            Ok(Err(payload)) => panic::resume_unwind(payload),
+            Err(error) => panic!("cannot start a thread: {error}"),
+        }
+    })
+}
+
+/// One input of a fuzzer's.
+///
+/// # Panics
+///
+/// With the finding, if there is one.
+pub fn fuzz(target: &str, data: &[u8]) {
+    let Some(target) = targets::find(target) else {
+        panic!("there is no target `{target}`");
+    };
+    let result = with_stack(|| (target.body)(data, &mut Counts::new()));
+    if let Err(finding) = result {
+        panic!("{}", finding.text);
+    }
+}

@@ -1,0 +1,311 @@
+//! Palisade's modes, and its instances as the comparison sees them.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use vm_engine::{
+    AsContext, Bounds, Caller, Config, Engine, Error, Extern, ExternRef, ExternType, Func, Global,
+    Hotness, Instance, Layout, Memory, Module, PoolingAllocationConfig, Ref, Store, StoreLimits,
+    StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
+};
+
+use crate::host::{Host, HostError};
+use crate::value::{EXTERNS, Function, Value};
+use crate::vm::{Contents, FRAMES, Frame, MEMORY_LIMIT, STACK, State, Stop, TABLE_LIMIT, Vm};
+
+/// A way to run code: an engine with its settings.
+pub struct Mode {
+    /// As in reports: `direct-guarded-hot2-eager`.
+    pub name: String,
+    /// The engine.
+    pub engine: Engine,
+}
+
+/// When functions of direct code are hot: after so many calls or turns, or from the start.
+const TIERS: [(&str, Option<u32>); 4] = [
+    ("hot1", Some(1)),
+    ("hot2", Some(2)),
+    ("hot100", Some(100)),
+    ("optimized", None),
+];
+
+/// All modes: threading and bounds checks, tiers, lazy and eager translation, and two other ways to have memory.
+///
+/// # Errors
+///
+/// If this host cannot have one of them.
+pub fn all() -> Result<&'static [Mode]> {
+    static MODES: OnceLock<Result<Vec<Mode>, String>> = OnceLock::new();
+    let modes = MODES.get_or_init(|| make().map_err(|error| format!("{error:#}")));
+    match modes {
+        Ok(modes) => Ok(modes),
+        Err(error) => anyhow::bail!("{error}"),
+    }
+}
+
+fn make() -> Result<Vec<Mode>> {
+    let mut modes = Vec::new();
+    let mut add = |name: String, config: &mut Config| -> Result<()> {
+        config.max_wasm_stack(STACK);
+        let engine = Engine::new(config).with_context(|| format!("mode {name}"))?;
+        modes.push(Mode { name, engine });
+        Ok(())
+    };
+    let translations = [("lazy", Translation::Lazy), ("eager", Translation::Eager)];
+    for (translation, setting) in translations {
+        for (tier, hot) in TIERS {
+            for bounds in [Bounds::Guarded, Bounds::Software] {
+                let mut config = direct(bounds);
+                config.translation(setting);
+                config.baseline(hot.map(|times| Hotness {
+                    calls: times,
+                    turns: times,
+                }));
+                add(format!("direct-{bounds}-{tier}-{translation}"), &mut config)?;
+            }
+        }
+        let mut config = Config::new();
+        config
+            .threading(Threading::Token)
+            .bounds(Bounds::Software)
+            .translation(setting);
+        add(format!("token-software-{translation}"), &mut config)?;
+    }
+    // Most accesses are checked by code although there are guards.
+    let mut config = direct(Bounds::Guarded);
+    config.memory_layout(Layout::with_guard(1 << 16)?);
+    add("direct-guarded-small-guard".to_owned(), &mut config)?;
+    // Memories and stacks that others have used before.
+    let mut config = direct(Bounds::Guarded);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_memories(200)
+        .total_stacks(16)
+        .linear_memory_keep_resident(8192);
+    config.allocation_strategy(pool);
+    add("direct-guarded-pooled".to_owned(), &mut config)?;
+    Ok(modes)
+}
+
+fn direct(bounds: Bounds) -> Config {
+    let mut config = Config::new();
+    config.threading(Threading::Direct).bounds(bounds);
+    config
+}
+
+/// What a store holds for its host functions.
+struct Data {
+    host: Host,
+    externs: Vec<ExternRef>,
+    limits: StoreLimits,
+}
+
+/// An instance and its store.
+pub struct Guest {
+    store: Store<Data>,
+    exports: Vec<Extern>,
+}
+
+impl Guest {
+    /// Makes an instance. What it imports is made for it.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, and what the host had heard by then.
+    pub fn new(module: &Module, seed: u64) -> Result<Guest, (Stop, Host)> {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MEMORY_LIMIT)
+            .table_elements(TABLE_LIMIT)
+            .build();
+        let data = Data {
+            host: Host::new(seed),
+            externs: Vec::new(),
+            limits,
+        };
+        let mut store = Store::new(module.engine(), data);
+        store.limiter(|data| &mut data.limits);
+        match Guest::instantiate(&mut store, module, seed) {
+            Ok(exports) => Ok(Guest { store, exports }),
+            Err(error) => Err((stop(&error), store.into_data().host)),
+        }
+    }
+
+    fn instantiate(
+        store: &mut Store<Data>,
+        module: &Module,
+        seed: u64,
+    ) -> vm_engine::Result<Vec<Extern>> {
+        for number in 0..EXTERNS {
+            let reference = ExternRef::new(&mut *store, number)?;
+            store.data_mut().externs.push(reference);
+        }
+        let mut imports = Vec::new();
+        for (number, import) in module.imports().enumerate() {
+            imports.push(make_import(store, number, import.ty(), seed)?);
+        }
+        let instance = Instance::new(&mut *store, module, &imports)?;
+        Ok(instance
+            .exports(&mut *store)
+            .map(|export| export.into_extern())
+            .collect())
+    }
+}
+
+fn make_import(
+    store: &mut Store<Data>,
+    number: usize,
+    ty: ExternType,
+    seed: u64,
+) -> vm_engine::Result<Extern> {
+    Ok(match ty {
+        ExternType::Func(ty) => {
+            let types: Vec<ValType> = ty.results().collect();
+            Func::new(store, ty, move |caller, args, results| {
+                call_host(caller, number, args, &types, results)
+            })
+            .into()
+        }
+        ExternType::Global(ty) => {
+            let value = crate::imports::global(number, ty.content(), seed);
+            let value = lower(&value, &store.data().externs);
+            Global::new(store, ty, value)?.into()
+        }
+        ExternType::Table(ty) => Table::new(store, ty, Ref::null(ty.element()))?.into(),
+        ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
+    })
+}
+
+fn call_host(
+    mut caller: Caller<'_, Data>,
+    import: usize,
+    args: &[Val],
+    types: &[ValType],
+    results: &mut [Val],
+) -> vm_engine::Result<()> {
+    let values: Vec<Value> = args.iter().map(|arg| lift(arg, &mut caller, &[])).collect();
+    let answer = caller
+        .data_mut()
+        .host
+        .call(import, &values, types)
+        .map_err(Error::new)?;
+    for (result, answer) in results.iter_mut().zip(answer) {
+        *result = match answer {
+            // One of the arguments.
+            Value::Func(Some(_)) => {
+                let function = |arg: &&Val| matches!(arg, Val::FuncRef(_));
+                args.iter()
+                    .find(function)
+                    .copied()
+                    .unwrap_or(Val::FuncRef(None))
+            }
+            answer => lower(&answer, &caller.data().externs),
+        };
+    }
+    Ok(())
+}
+
+fn lower(value: &Value, externs: &[ExternRef]) -> Val {
+    match *value {
+        Value::I32(value) => Val::I32(value),
+        Value::I64(value) => Val::I64(value),
+        Value::F32(bits) => Val::F32(bits),
+        Value::F64(bits) => Val::F64(bits),
+        Value::V128(bits) => Val::V128(V128::from(bits)),
+        Value::Func(_) => Val::FuncRef(None),
+        Value::Extern(number) => Val::ExternRef(number.map(|number| externs[number as usize])),
+    }
+}
+
+fn lift(value: &Val, store: impl AsContext, exports: &[Extern]) -> Value {
+    match *value {
+        Val::I32(value) => Value::I32(value),
+        Val::I64(value) => Value::I64(value),
+        Val::F32(bits) => Value::F32(bits),
+        Val::F64(bits) => Value::F64(bits),
+        Val::V128(bits) => Value::V128(bits.as_u128()),
+        Val::FuncRef(function) => Value::Func(function.map(|function| {
+            let same = |export: &Extern| export.into_func() == Some(function);
+            exports
+                .iter()
+                .position(same)
+                .map_or(Function::Other, Function::Export)
+        })),
+        Val::ExternRef(reference) => Value::Extern(reference.map(|reference| {
+            let number = reference.data(store.as_context());
+            number
+                .ok()
+                .and_then(|data| data.downcast_ref())
+                .copied()
+                .unwrap_or(u32::MAX)
+        })),
+    }
+}
+
+/// Why a guest stopped, from the error that came of it.
+fn stop(error: &Error) -> Stop {
+    let frames = || {
+        let frames = error.backtrace().map_or(&[][..], |trace| trace.frames());
+        let frames = frames.iter().take(FRAMES).map(|frame| Frame {
+            function: frame.func_index(),
+            offset: frame.module_offset().unwrap_or(usize::MAX),
+        });
+        frames.collect()
+    };
+    match error.trap() {
+        Some(Trap::StackOverflow) => Stop::StackOverflow,
+        // Wasmtime has one for both.
+        Some(Trap::UndefinedElement) => Stop::Trap(Trap::TableOutOfBounds, frames()),
+        Some(trap) => Stop::Trap(trap, frames()),
+        None if error.is::<HostError>() => Stop::Host(frames()),
+        None => Stop::Refused(error.to_string()),
+    }
+}
+
+impl Vm for Guest {
+    fn call(
+        &mut self,
+        export: usize,
+        args: &[Value],
+        results: &[ValType],
+    ) -> Result<Vec<Value>, Stop> {
+        let Some(function) = self.exports[export].into_func() else {
+            return Err(Stop::Refused("no function".to_owned()));
+        };
+        let externs = &self.store.data().externs;
+        let args: Vec<Val> = args.iter().map(|arg| lower(arg, externs)).collect();
+        let mut found: Vec<Val> = results.iter().map(|ty| Val::default_for_ty(*ty)).collect();
+        function
+            .call(&mut self.store, &args, &mut found)
+            .map_err(|error| stop(&error))?;
+        Ok(found
+            .iter()
+            .map(|value| lift(value, &mut self.store, &self.exports))
+            .collect())
+    }
+
+    fn state(&mut self) -> State {
+        let store = &mut self.store;
+        let mut exports = Vec::new();
+        for export in &self.exports {
+            exports.push(match export {
+                Extern::Func(_) => continue,
+                Extern::Global(global) => {
+                    let value = global.get(&mut *store);
+                    Contents::Global(lift(&value, &mut *store, &self.exports))
+                }
+                Extern::Table(table) => {
+                    let size = table.size(&*store);
+                    let elements = (0..size).filter_map(|index| {
+                        let value = Val::from(table.get(&mut *store, index)?);
+                        Some(lift(&value, &mut *store, &self.exports))
+                    });
+                    Contents::Table(elements.collect())
+                }
+                Extern::Memory(memory) => Contents::of_memory(memory.data(&*store)),
+            });
+        }
+        State {
+            exports,
+            heard: store.data().host.heard(),
+        }
+    }
+}

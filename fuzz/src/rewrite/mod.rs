@@ -1,0 +1,57 @@
+//! Modules made fit for comparison: with everything exported, with canonical NaNs, without fused multiplications.
+
+mod exports;
+mod nans;
+mod unfused;
+
+use anyhow::{Result, anyhow};
+use wasm_encoder::reencode::{self, Reencode};
+use wasm_encoder::{Function, ValType};
+use wasmparser::{FunctionBody, Parser, Payload};
+
+pub use exports::export_all;
+pub use nans::canonical_nans;
+pub use unfused::unfused;
+
+/// How many parameters each function has that the module defines.
+fn parameters(wasm: &[u8]) -> Result<Vec<u32>> {
+    let (mut types, mut functions) = (Vec::new(), Vec::new());
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::TypeSection(section) => {
+                for ty in section.into_iter_err_on_gc_types() {
+                    types.push(ty?.params().len() as u32);
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    functions.push(
+                        *types
+                            .get(ty? as usize)
+                            .ok_or_else(|| anyhow!("no such type"))?,
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(functions)
+}
+
+/// A function with the body's locals and some more, and the number of the first of those.
+fn with_locals<T: Reencode>(
+    reencoder: &mut T,
+    body: &FunctionBody<'_>,
+    parameters: u32,
+    more: &[ValType],
+) -> Result<(Function, u32), reencode::Error<T::Error>> {
+    let mut locals = Vec::new();
+    let mut first = parameters;
+    for local in body.get_locals_reader()? {
+        let (count, ty) = local?;
+        first += count;
+        locals.push((count, reencoder.val_type(ty)?));
+    }
+    locals.extend(more.iter().map(|ty| (1, *ty)));
+    Ok((Function::new(locals), first))
+}

@@ -1,0 +1,159 @@
+//! Runs a program before and after translation, for several sets of shapes and in both tiers, and compares.
+
+use super::shapes::{RICH, RandomShapes};
+use super::{Outcome, eval, generate, oracle};
+use vm_translate::{
+    Features, Function, Module, PlainShapes, Registers, Shapes, TranslateOptions, check,
+};
+
+/// A module in the text format, and how it is translated.
+pub struct Program<'a> {
+    /// What to call it where it goes wrong.
+    pub name: String,
+    text: &'a str,
+    pub module: Module,
+    /// The random sets of shapes among those to translate for.
+    chosen: [RandomShapes; 2],
+    /// Whether accesses with small offsets need no check.
+    unchecked: bool,
+}
+
+/// How many functions a program has, and how many of them the baseline tier has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tiers {
+    pub functions: usize,
+    pub in_baseline: usize,
+}
+
+impl Program<'_> {
+    /// The number says which random shapes to translate for, and whether with unchecked accesses.
+    pub fn new(name: String, text: &str, number: u64) -> Program<'_> {
+        let fails = |error: &dyn std::fmt::Display| -> ! { panic!("{name}: {error}\n{text}") };
+        let bytes = wat::parse_str(text).unwrap_or_else(|error| fails(&error));
+        let module = Module::new(bytes, &Features::default()).unwrap_or_else(|error| fails(&error));
+        Program {
+            name,
+            text,
+            module,
+            chosen: [
+                random_shapes(number),
+                random_shapes(number.wrapping_add(1 << 40)),
+            ],
+            unchecked: number.is_multiple_of(2),
+        }
+    }
+
+    fn options<'a>(&self, shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
+        TranslateOptions {
+            shapes,
+            unchecked: (self.unchecked).then_some(&|offset, _| offset < 8),
+        }
+    }
+
+    /// The sets of shapes that it is translated for.
+    pub fn shapes(&self) -> [&dyn Shapes; 4] {
+        [&PlainShapes, &RICH, &self.chosen[0], &self.chosen[1]]
+    }
+
+    pub fn translate(&self, shapes: &dyn Shapes) -> Vec<Function> {
+        (self.module.imported_funcs()..self.module.func_count())
+            .map(|func| {
+                let function = self.module.translate(func, &self.options(shapes)).unwrap();
+                self.check(&function, shapes);
+                function
+            })
+            .collect()
+    }
+
+    /// Puts those functions into the baseline tier that it has, and answers what they were.
+    pub fn to_baseline(
+        &self,
+        shapes: &dyn Shapes,
+        functions: &mut [Function],
+    ) -> Vec<Option<Function>> {
+        let options = self.options(shapes);
+        let optimized = functions.iter_mut().map(|function| {
+            let translated = self.module.translate_baseline(function.index(), &options);
+            let baseline = translated.unwrap()?;
+            self.check(&baseline, shapes);
+            Some(std::mem::replace(function, baseline))
+        });
+        optimized.collect()
+    }
+
+    fn check(&self, function: &Function, shapes: &dyn Shapes) {
+        if let Err(broken) = check(&self.module, function, shapes) {
+            let listing = function.listing(&self.module);
+            panic!("{}: {broken}\n{listing}\n{}", self.name, self.text);
+        }
+    }
+
+    /// Runs a function of no parameters by every translation. Answers what the specification says of it.
+    pub fn run(&self, func: u32) -> (Outcome, Tiers) {
+        let (expected, trapped_at) = oracle::run(&self.module, func, &[]);
+        let mut tiers = Tiers::default();
+        let sets = self.shapes().into_iter();
+        for (shapes, is_baseline) in sets.flat_map(|set| [(set, false), (set, true)]) {
+            let registers = shapes.registers();
+            let mut functions = self.translate(shapes);
+            let (found, at) = if is_baseline {
+                let optimized = self.to_baseline(shapes, &mut functions);
+                tiers = Tiers {
+                    functions: functions.len(),
+                    in_baseline: optimized.iter().flatten().count(),
+                };
+                eval::run_tiers(&self.module, &functions, &optimized, registers, func)
+            } else {
+                eval::run(&self.module, &functions, registers, func)
+            };
+            if expected == found && at == trapped_at {
+                continue;
+            }
+            for function in &functions {
+                println!("{}", function.listing(&self.module));
+            }
+            let (name, text, chosen) = (&self.name, self.text, &self.chosen);
+            println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
+            panic!(
+                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {:x?}",
+                expected.result,
+                found.result,
+                expected.globals,
+                found.globals,
+                expected.host_calls,
+                found.host_calls,
+                difference(&expected, &found),
+            );
+        }
+        (expected, tiers)
+    }
+}
+
+/// The first byte of memory that is different: which memory, its address, what it should be and what it is.
+fn difference(expected: &Outcome, found: &Outcome) -> Option<(usize, usize, u8, u8)> {
+    let memories = expected.memories.iter().zip(&found.memories).enumerate();
+    memories
+        .into_iter()
+        .find_map(|(memory, (expected, found))| {
+            let mut bytes = expected.iter().zip(found).enumerate();
+            let (at, (expected, found)) = bytes.find(|(_, (expected, found))| expected != found)?;
+            Some((memory, at, *expected, *found))
+        })
+}
+
+fn random_shapes(seed: u64) -> RandomShapes {
+    let mut random = generate::Random::new(seed ^ 0xabcd);
+    // Now and then all there are, so that trees become large.
+    let all = random.chance(30);
+    RandomShapes {
+        seed,
+        share: if all { 100 } else { random.below(101) as u64 },
+        operators: if all { 5 } else { random.below(5) },
+        registers: Registers {
+            pinned_ints: random.below(5) as u8,
+            temp_ints: random.below(4) as u8,
+            pinned_floats: random.below(4) as u8,
+            temp_floats: random.below(3) as u8,
+        },
+    }
+}
