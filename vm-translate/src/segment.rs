@@ -159,16 +159,34 @@ impl ElemItems {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = ConstExpr> + '_ {
-        let (refs, ty, exprs): (&[u32], RefType, &[ConstExpr]) = match &self.0 {
-            Items::Refs(refs, ty) => (refs, *ty, &[]),
-            Items::Exprs(exprs) => (&[], RefType::Func, exprs),
+        let ty = match self.0 {
+            Items::Refs(_, ty) => ty,
+            Items::Exprs(_) => RefType::Func,
         };
-        let refs = refs.iter().map(move |func| match *func {
-            NULL => ConstOp::RefNull(ty),
-            func => ConstOp::RefFunc(func),
+        let refs = self.refs().map(move |func| match func {
+            Some(func) => ConstOp::RefFunc(func),
+            None => ConstOp::RefNull(ty),
         });
         let refs = refs.map(|op| ConstExpr(ConstOps::One(op)));
-        refs.chain(exprs.iter().cloned())
+        refs.chain(self.exprs().iter().cloned())
+    }
+
+    /// If all of them are references to functions or null, these: the functions' indices, or nothing for null. Else
+    /// none.
+    pub fn refs(&self) -> impl ExactSizeIterator<Item = Option<u32>> + '_ {
+        let refs: &[u32] = match &self.0 {
+            Items::Refs(refs, _) => refs,
+            Items::Exprs(_) => &[],
+        };
+        refs.iter().map(|func| (*func != NULL).then_some(*func))
+    }
+
+    /// If some of them are more than that, all of them. Else none.
+    pub fn exprs(&self) -> &[ConstExpr] {
+        match &self.0 {
+            Items::Refs(..) => &[],
+            Items::Exprs(exprs) => exprs,
+        }
     }
 
     /// Those of a segment of this type.
@@ -247,9 +265,15 @@ impl ElemSegment {
     ) -> Result<ElemSegment, Error> {
         let (ty, items) = match &element.items {
             ElementItems::Functions(functions) => {
-                let funcs = functions.clone().into_iter();
-                let funcs = funcs.collect::<Result<Box<[u32]>, _>>()?;
-                (RefType::Func, ElemItems(Items::Refs(funcs, RefType::Func)))
+                // Each takes a byte at least.
+                let bytes = functions.range();
+                let most = (bytes.end - bytes.start).min(functions.count().into());
+                let mut funcs = Vec::with_capacity(most as usize);
+                for func in functions.clone() {
+                    funcs.push(func?);
+                }
+                let items = Items::Refs(funcs.into(), RefType::Func);
+                (RefType::Func, ElemItems(items))
             }
             ElementItems::Expressions(ty, exprs) => {
                 let ty =

@@ -101,6 +101,13 @@ struct Scratch {
 /// stays as long as the module, is some hundred KiB.
 const MOST_SCRATCH_WORDS: usize = 1 << 13;
 
+impl Scratch {
+    /// Whether the last translation was one that leaves something.
+    fn is_usual(&self) -> bool {
+        self.cells.words.len() <= MOST_SCRATCH_WORDS
+    }
+}
+
 /// A function's cells. Their words are atomic because calls in them are patched while other
 /// threads run them.
 #[derive(Debug)]
@@ -491,13 +498,19 @@ impl Inner {
     fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
         let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
-            let mut translated = Translated::new(&mut scratch.cells);
             let entries = &scratch.cells.entries;
-            if !entries.is_empty() {
-                let extra = translated.extra.get_or_insert_default();
-                extra.continuation = Some(Continuation::new(&function, entries));
+            let continuation = (!entries.is_empty()).then(|| Continuation::new(&function, entries));
+            if scratch.is_usual() {
+                scratch.optimized.recycle(function);
+            } else {
+                // Of a function that is large, its IR is larger: it goes before another copy of the cells is made.
+                drop(function);
+                scratch.optimized = TranslateAllocations::default();
             }
-            scratch.optimized.recycle(function);
+            let mut translated = Translated::new(&mut scratch.cells);
+            if continuation.is_some() {
+                translated.extra.get_or_insert_default().continuation = continuation;
+            }
             translated
         });
         self.put_back(scratch);
@@ -517,7 +530,7 @@ impl Inner {
     }
 
     fn put_back(&self, scratch: Scratch) {
-        if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
+        if scratch.is_usual() {
             self.scratch().push(scratch);
         }
     }
