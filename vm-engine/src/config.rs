@@ -202,8 +202,8 @@ impl Config {
     /// take.
     ///
     /// It is an error to call a function that would exceed the limit, or to load its module if that is translated
-    /// eagerly; a function that has code but would exceed it when it is hot goes on in the code that it has. Code for
-    /// guarded memories and code for checked ones are counted apart.
+    /// eagerly ([`CodeError::TooMuch`](crate::CodeError::TooMuch)); a function that has code but would exceed it when it
+    /// is hot goes on in the code that it has. Code for guarded memories and code for checked ones are counted apart.
     pub fn max_code_bytes(&mut self, bytes: u64) -> &mut Self {
         self.max_code_bytes = Some(bytes);
         self

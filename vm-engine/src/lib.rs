@@ -57,7 +57,9 @@ pub use types::{
 };
 pub use values::{Ref, V128, Val};
 
-pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES};
+pub use vm_interp::{
+    CellProfile, CodeError, CodeSize, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES,
+};
 pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.
