@@ -280,7 +280,7 @@ impl<'a> Translator<'a> {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
-        if self.are_many(self.arity(frame)) {
+        if self.are_many_to_leave_with(self.arity(frame)) {
             let Frame { base, height, .. } = self.frames[frame];
             return self.leave_with_entries(first..self.stack.len(), base, height);
         }
@@ -313,7 +313,7 @@ impl<'a> Translator<'a> {
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
         let arity = self.arity(frame);
-        if self.are_many(arity) {
+        if self.are_many_to_leave_with(arity) {
             let Frame { base, height, .. } = self.frames[frame];
             return self.copy_entries(first..first + arity, base, height);
         }
@@ -366,7 +366,7 @@ impl<'a> Translator<'a> {
             self.branch_on_top(true, label, repeats);
             return;
         }
-        if self.are_many(condition - first) {
+        if self.are_many_to_leave_with(condition - first) {
             return self.br_if_with_many(frame, first..condition, repeats);
         }
         self.make_leaves(self.is_function(frame), first..condition);
@@ -455,7 +455,7 @@ impl<'a> Translator<'a> {
         let index = self.stack.len() - 1;
         let first = index - self.arity(default);
         self.compute(Effects::TRAPS, first);
-        let many = self.are_many(index - first);
+        let many = self.are_many_to_leave_with(index - first);
         let mut from = 0;
         if many {
             from = self.gather(first..index);

@@ -28,6 +28,12 @@ impl Translator<'_> {
         values >= self.least_copy
     }
 
+    /// Whether so many are that a branch takes to another height: two bytes of a body are such a branch, so an instruction
+    /// for each of its values is worth less room than elsewhere.
+    pub(super) fn are_many_to_leave_with(&self, values: usize) -> bool {
+        values >= self.least_copy.div_ceil(2).max(2)
+    }
+
     /// Puts adjacent entries into adjacent slots from `to` up, in their order. The entries then are these places.
     pub(super) fn emit_entries(&mut self, entries: Range<usize>, to: Slot) {
         self.put_entries(entries, to, Then::There, None);
@@ -66,7 +72,11 @@ impl Translator<'_> {
                 index = end;
                 continue;
             }
-            let at_once = at_home && self.are_many(end - index);
+            let are_many = match height {
+                Some(_) => self.are_many_to_leave_with(end - index),
+                None => self.are_many(end - index),
+            };
+            let at_once = at_home && are_many;
             if at_once {
                 self.emit_plain(Root::Copy { from, to, count });
                 self.out.slots = self.out.slots.max(to + count);

@@ -15,6 +15,7 @@ pub(super) enum Case {
     InvalidUnreachable,
     Branches,
     BranchesHeights,
+    BranchesFew,
     BranchTables,
     Nested,
     Calls,
@@ -46,6 +47,7 @@ impl Case {
             Case::InvalidUnreachable => "7 MB of unreachable code, invalid at its end",
             Case::Branches => "300,000 `br_if` with 1,000 values",
             Case::BranchesHeights => "the same, each from another height",
+            Case::BranchesFew => "50,000 `br_if` with 7 values, each from another height",
             Case::BranchTables => "300 `br_table` of 1,000 blocks with 1,000 values",
             Case::Nested => "100,000 nested blocks, loops and ifs with 1,000 parameters",
             Case::Calls => "300,000 calls with 1,000 arguments and results",
@@ -68,6 +70,7 @@ impl Case {
             Case::InvalidUnreachable => modules::invalid_unreachable(scale),
             Case::Branches => modules::branches(300_000 / scale, false),
             Case::BranchesHeights => modules::branches(300_000 / scale, true),
+            Case::BranchesFew => modules::branches_with_few(50_000 / scale),
             Case::BranchTables => {
                 modules::branch_tables(300 / scale.min(100), 1000 / scale.min(100))
             }

@@ -11,6 +11,8 @@ use crate::bench::figures::large;
 
 /// Parameters or results: the most that engines take.
 pub(super) const VALUES: usize = 1000;
+/// So few that a copy of them all may not be worth it.
+const FEW: usize = 7;
 
 /// Bytes of a module of usual code and of one of code that cannot be reached.
 const LARGE_BYTES: u32 = 7_000_000;
@@ -21,6 +23,8 @@ const RUN: u32 = 0;
 const RESULTS: u32 = 1;
 /// That of `(i32 …) -> (i32 …)`.
 const BOTH: u32 = 2;
+/// That of `() -> (i32 …)` with [`FEW`] results.
+const FEW_RESULTS: u32 = 3;
 
 /// A module whose export `run: (i32) -> i32` answers its argument.
 #[derive(Default)]
@@ -40,6 +44,7 @@ impl Made {
         made.types.ty().function([ValType::I32], [ValType::I32]);
         made.types.ty().function([], many);
         made.types.ty().function(many, many);
+        made.types.ty().function([], [ValType::I32; FEW]);
         made
     }
 
@@ -143,6 +148,23 @@ pub(super) fn branches(count: u32, heights: bool) -> Vec<u8> {
         }
         out.br(0).end();
         drop_values(out);
+    })
+}
+
+/// Conditional branches that take a few values, each from a height of its own.
+pub(super) fn branches_with_few(count: u32) -> Vec<u8> {
+    run(|out| {
+        out.block(BlockType::FunctionType(FEW_RESULTS));
+        for n in 0..FEW {
+            out.i32_const(n as i32);
+        }
+        for _ in 0..count {
+            out.local_get(0).local_get(0).br_if(0);
+        }
+        out.br(0).end();
+        for _ in 0..FEW {
+            out.drop();
+        }
     })
 }
 
