@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::thread;
+
 use common::{call, modes_with};
-use vm_engine::{Engine, Instance, Module, Store, Translation};
+use vm_engine::{CodeError, Engine, Instance, Module, Store, Translation};
 
 const FUNCTIONS: i32 = 40;
 
@@ -80,6 +82,59 @@ fn a_call_that_finds_no_room_is_an_error_and_the_others_go_on() {
             assert_eq!(call(n).unwrap(), 100 + n);
         }
         assert!(module.code_size().code_bytes <= needed / 2);
+    }
+}
+
+#[test]
+fn threads_that_share_a_module_find_the_same_functions_refused() {
+    for (mode, needed) in needed().into_iter().enumerate() {
+        let limit = needed / 2;
+        let engine = modes_with(|config| {
+            config.max_code_bytes(limit);
+        })
+        .swap_remove(mode);
+        let module = Module::new(&engine, text()).unwrap();
+        // Functions become hot meanwhile, and none for which there was room is refused later.
+        let refused = |first: i32| -> Vec<i32> {
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            let mut refused = Vec::new();
+            for turn in 0..30 {
+                for n in (0..FUNCTIONS).map(|n| (n + first) % FUNCTIONS) {
+                    match call::<_, _, i32>(&mut store, instance, &format!("f{n}"), turn) {
+                        Ok(sum) => {
+                            assert_eq!(sum, turn + n);
+                            assert!(!refused.contains(&n), "f{n} is refused, and then not");
+                        }
+                        Err(error) => {
+                            let error = error.downcast::<CodeError>().unwrap();
+                            assert!(
+                                matches!(error, CodeError::TooMuch { func, .. } if func == n as u32)
+                            );
+                            assert!(turn == 0 || refused.contains(&n), "f{n} is refused later");
+                            if turn == 0 {
+                                refused.push(n);
+                            }
+                        }
+                    }
+                }
+            }
+            refused.sort_unstable();
+            refused
+        };
+        let refused = &refused;
+        let found: Vec<Vec<i32>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|n| scope.spawn(move || refused(n * 10)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(!found[0].is_empty() && found[0].len() < FUNCTIONS as usize - 5);
+        assert!(found.iter().all(|other| *other == found[0]), "{found:?}");
+        assert!(module.code_size().code_bytes <= limit);
     }
 }
 
