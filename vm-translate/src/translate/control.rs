@@ -455,7 +455,9 @@ impl<'a> Translator<'a> {
         let index = self.stack.len() - 1;
         let first = index - self.arity(default);
         self.compute(Effects::TRAPS, first);
-        let many = self.are_many_to_leave_with(index - first);
+        // A byte of the body is a target, to which all of them have to be brought: even a few are many together.
+        let values = index - first;
+        let many = self.are_many_to_leave_with(values) || self.are_many(values * depths.len());
         let mut from = 0;
         if many {
             from = self.gather(first..index);
