@@ -17,6 +17,7 @@ pub(super) enum Case {
     BranchesHeights,
     BranchesFew,
     BranchTables,
+    BranchTablesFew,
     Nested,
     Calls,
     CallsHeights,
@@ -49,6 +50,7 @@ impl Case {
             Case::BranchesHeights => "the same, each from another height",
             Case::BranchesFew => "50,000 `br_if` with 7 values, each from another height",
             Case::BranchTables => "300 `br_table` of 1,000 blocks with 1,000 values",
+            Case::BranchTablesFew => "4,000 `br_table` of 120 blocks with 7 values",
             Case::Nested => "100,000 nested blocks, loops and ifs with 1,000 parameters",
             Case::Calls => "300,000 calls with 1,000 arguments and results",
             Case::CallsHeights => "10,000 of them, each from another height",
@@ -74,6 +76,7 @@ impl Case {
             Case::BranchTables => {
                 modules::branch_tables(300 / scale.min(100), 1000 / scale.min(100))
             }
+            Case::BranchTablesFew => modules::branch_tables_with_few(4000 / scale, 120),
             Case::Nested => modules::nested(100_000 / scale),
             Case::Calls => modules::calls(300_000 / scale, false),
             Case::CallsHeights => modules::calls(10_000 / scale, true),

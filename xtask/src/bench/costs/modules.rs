@@ -25,6 +25,8 @@ const RESULTS: u32 = 1;
 const BOTH: u32 = 2;
 /// That of `() -> (i32 …)` with [`FEW`] results.
 const FEW_RESULTS: u32 = 3;
+/// That of `(i32 …) -> (i32 …)` with as many of both.
+const FEW_BOTH: u32 = 4;
 
 /// A module whose export `run: (i32) -> i32` answers its argument.
 #[derive(Default)]
@@ -44,7 +46,9 @@ impl Made {
         made.types.ty().function([ValType::I32], [ValType::I32]);
         made.types.ty().function([], many);
         made.types.ty().function(many, many);
-        made.types.ty().function([], [ValType::I32; FEW]);
+        let few = [ValType::I32; FEW];
+        made.types.ty().function([], few);
+        made.types.ty().function(few, few);
         made
     }
 
@@ -184,6 +188,29 @@ pub(super) fn branch_tables(tables: u32, targets: u32) -> Vec<u8> {
             out.end();
         }
         drop_values(out);
+    })
+}
+
+/// The same with a few values.
+pub(super) fn branch_tables_with_few(tables: u32, targets: u32) -> Vec<u8> {
+    run(|out| {
+        for _ in 0..targets {
+            out.block(BlockType::FunctionType(FEW_RESULTS));
+        }
+        for n in 0..FEW {
+            out.i32_const(n as i32);
+        }
+        for _ in 0..tables {
+            out.local_get(0).if_(BlockType::FunctionType(FEW_BOTH));
+            out.local_get(0).local_get(0);
+            out.br_table(1..targets, 1).end();
+        }
+        for _ in 0..targets {
+            out.end();
+        }
+        for _ in 0..FEW {
+            out.drop();
+        }
     })
 }
 
