@@ -167,6 +167,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_table_elements: Option<usize>,
 
+    /// The most bytes that the threaded code of a module may take
+    ///
+    /// K, M or G as above. It bounds what translation makes of a program while it runs. A function that finds no room
+    /// ends the run where it is called first; one that is only to be made faster goes on as it is. By default it is
+    /// 64 for each byte of the module, and 16M, which programs do not reach.
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_code: Option<usize>,
+
     /// Stops the guest after so long: 10, 10s, 500ms, 2m or 1h
     ///
     /// It counts from when the guest begins to run. The guest ends as by a trap.
@@ -579,6 +587,7 @@ mod tests {
             &["--max-memory", "-1", "f"],
             &["--max-memory", "17179869184G", "f"],
             &["--max-table-elements", "1K", "f"],
+            &["--max-code", "1X", "f"],
             &["--threading", "fast", "f"],
             &["--bounds", "none", "f"],
             &["--unknown", "f"],

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use vm_engine::CodeError;
+
 use crate::imports;
 
 /// It could not be run.
@@ -87,6 +89,7 @@ fn stopped(error: &vm_engine::Error) -> ExitCode {
     let (reason, code) = match error.trap() {
         Some(trap) => (format!("wasm trap: {trap}"), TRAPPED),
         None if imports::is_call_of_unknown(error) => (cause(error), TRAPPED),
+        None if is_about_code(error) => (format!("{}: see --max-code", cause(error)), FAILED),
         None => (cause(error), FAILED),
     };
     let mut text = format!("palisade: error: {reason}");
@@ -95,6 +98,11 @@ fn stopped(error: &vm_engine::Error) -> ExitCode {
     }
     say(&text);
     ExitCode::from(code)
+}
+
+/// Whether there was no room for a function's code.
+pub(crate) fn is_about_code(error: &vm_engine::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CodeError::TooMuch { .. }))
 }
 
 /// The cause of an error that has a backtrace, without the backtrace.

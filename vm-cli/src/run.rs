@@ -16,7 +16,7 @@ use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::cli::{RunArgs, Variable};
 use crate::limits::Limits;
-use crate::output::{Failure, print, say};
+use crate::output::{Failure, is_about_code, print, say};
 use crate::timer::Timer;
 use crate::{host, imports, invoke};
 
@@ -46,7 +46,11 @@ pub(crate) fn prepare<'a>(
     let Some((file, guest_args)) = args.command.split_first() else {
         return Err(Failure::usage("the file to run is missing"));
     };
-    let engine = Engine::new(config)?;
+    let mut config = config.clone();
+    if let Some(bytes) = args.limits.max_code {
+        config.max_code_bytes(bytes as u64);
+    }
+    let engine = Engine::new(&config)?;
     if args.verbose {
         say(&format!("palisade: {}", engine.strategy()));
     }
@@ -226,6 +230,9 @@ pub(crate) fn ended(error: vm_engine::Error, file: &OsStr) -> Result<ExitCode, F
             file.display()
         )
         .into()),
+        None if is_about_code(&error) => {
+            Err(anyhow!("`{}`: {error}: see --max-code", file.display()).into())
+        }
         None => Err(anyhow!(error)
             .context(format!("`{}`", file.display()))
             .into()),

@@ -253,6 +253,51 @@ fn memories_and_tables_are_limited() {
 }
 
 #[test]
+fn code_is_limited() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "deep.wat",
+        r#"(module
+  (func $large (result i32)
+    (i32.popcnt (i32.clz (i32.ctz (i32.popcnt (i32.clz (i32.ctz (i32.popcnt (memory.size)))))))))
+  (memory 1)
+  (func (export "run") (result i32) call $large))"#,
+    );
+    for mode in [
+        &["--bounds=guarded"][..],
+        &["--bounds=software"],
+        &["--bounds=software", "--no-baseline"],
+        &["--threading=token"],
+    ] {
+        let run = |limit: &str| {
+            let limit = ["--invoke=run", "--max-code", limit, &file];
+            palisade(&[&["run"], mode, &limit].concat())
+        };
+        assert_eq!(run("1M").stdout, "1\n", "{mode:?}");
+        let none = run("0");
+        assert_eq!(none.status, Some(1), "{mode:?}: {none:?}");
+        assert!(
+            none.stderr.contains("function 1 ")
+                && none.stderr.contains("max_code_bytes = 0")
+                && none.stderr.contains("--max-code"),
+            "{mode:?}: {none:?}"
+        );
+        // Some limit has room for the caller alone.
+        let refused = (0..2000).step_by(16).map(|bytes| run(&bytes.to_string()));
+        let called = refused
+            .into_iter()
+            .find(|run| run.stderr.contains("function 0"));
+        let called = called.expect("a limit that has room for one of the functions");
+        assert_eq!(called.status, Some(1), "{mode:?}: {called:?}");
+        assert!(
+            called.stderr.contains(r#"function 0 "large" has no code"#)
+                && called.stderr.contains("wasm backtrace:"),
+            "{mode:?}: {called:?}"
+        );
+    }
+}
+
+#[test]
 fn the_word_run_can_be_left_out() {
     let hello = example("hello.wasm");
     for args in [

@@ -90,6 +90,7 @@ pub struct Config {
     pub(crate) translation: Translation,
     pub(crate) profile: bool,
     pub(crate) baseline: Option<Hotness>,
+    pub(crate) max_code_bytes: Option<u64>,
     pub(crate) max_wasm_stack: usize,
     pub(crate) layout: Layout,
     pub(crate) allocation: InstanceAllocationStrategy,
@@ -121,6 +122,7 @@ impl Config {
             translation: Translation::Lazy,
             profile: false,
             baseline: Some(Hotness::default()),
+            max_code_bytes: None,
             max_wasm_stack: DEFAULT_STACK,
             layout: Layout::FULL,
             allocation: InstanceAllocationStrategy::OnDemand,
@@ -199,6 +201,18 @@ impl Config {
     /// [`NATIVE_STACK_RESERVE_BYTES`](crate::NATIVE_STACK_RESERVE_BYTES) of the thread's own stack.
     pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
         self.max_wasm_stack = size;
+        self
+    }
+
+    /// How many bytes the code of a module may take: of all functions that have been translated, in both tiers, with
+    /// what backtraces need. Default: 64 for each byte of the module, and 16 MiB, which is several times what programs
+    /// take.
+    ///
+    /// It is an error to call a function that would exceed the limit, or to load its module if that is translated
+    /// eagerly ([`CodeError::TooMuch`](crate::CodeError::TooMuch)); a function that has code but would exceed it when it
+    /// is hot goes on in the code that it has. Code for guarded memories and code for checked ones are counted apart.
+    pub fn max_code_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.max_code_bytes = Some(bytes);
         self
     }
 

@@ -260,10 +260,10 @@ impl Initializer<'_> {
         // All of them first: if an active one traps, functions that can be reached through tables
         // may still use the others.
         for (index, segment) in (0..).zip(module.elem_segments()) {
-            let items = segment.items.iter().map(|item| self.eval(item));
-            let items = items.collect::<Result<Vec<_>>>()?;
+            let values = segment.items.exprs().iter().map(|expr| self.eval(expr));
+            let values = values.collect::<Result<Vec<_>>>()?;
             self.world
-                .elem_init(self.id, index, &items)
+                .elem_init(self.id, index, &values)
                 .map_err(InstantiateError::Machine)?;
         }
         for (index, segment) in (0..).zip(module.elem_segments()) {

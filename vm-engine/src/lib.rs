@@ -65,8 +65,8 @@ pub use types::{
 pub use values::{Ref, V128, Val};
 
 pub use vm_interp::{
-    CellProfile, CodeSize, FuelCosts, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES,
-    UnknownOperator,
+    CellProfile, CodeError, CodeSize, FuelCosts, FunctionProfile, Hotness,
+    NATIVE_STACK_RESERVE_BYTES, UnknownOperator,
 };
 pub use vm_memory::{GrowError, Layout, MemoryError};
 

@@ -210,3 +210,40 @@ fn many_floats_arrive_in_their_order() {
 fn many_vectors_arrive_in_their_order() {
     check(&text("v128", "i64x2.splat", "i64x2.extract_lane 1"));
 }
+
+#[test]
+fn locals_beyond_the_first_thousand_are_as_good_as_others() {
+    // Of types with one slot and with two.
+    for types in [["i64", "f64", "i32"], ["i64", "v128", "f64"]] {
+        let locals: String = types
+            .iter()
+            .map(|ty| format!("(local {})", format!("{ty} ").repeat(600)))
+            .collect();
+        // Local 0 is the parameter.
+        let all: Vec<(usize, &str)> = (1..).zip(types.iter().flat_map(|ty| [*ty; 600])).collect();
+        let chosen = all
+            .iter()
+            .filter(|(n, _)| n % 97 == 5 || (995..1030).contains(n));
+        let (mut sets, mut sum, mut expected) = (String::new(), String::new(), 0_i64);
+        for (n, ty) in chosen {
+            let (to, from) = match *ty {
+                "i64" => ("", ""),
+                "i32" => ("i32.wrap_i64", "i64.extend_i32_s"),
+                "f64" => ("f64.convert_i64_s", "i64.trunc_f64_s"),
+                _ => ("i64x2.splat", "i64x2.extract_lane 1"),
+            };
+            sets += &format!("(local.get 0) (i64.const {n}) i64.add {to} local.set {n} ");
+            sum += &format!("(i64.const 3) i64.mul local.get {n} {from} i64.add ");
+            expected = expected.wrapping_mul(3).wrapping_add(*n as i64 + 11);
+        }
+        let text = format!(
+            r#"(module (func (export "f") (param i64) (result i64) {locals} {sets} (i64.const 0) {sum}))"#
+        );
+        in_each_mode(&text, |store, instance| {
+            for _ in 0..3 {
+                let found: i64 = call(store, instance, "f", 11_i64).unwrap();
+                assert_eq!(found, expected);
+            }
+        });
+    }
+}

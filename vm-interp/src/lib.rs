@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod code;
 mod context;
 #[cfg(palisade_direct)]

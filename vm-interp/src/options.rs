@@ -37,6 +37,11 @@ pub struct CodeOptions {
     /// When functions are hot: until then they have baseline code. Without it all have optimized code at
     /// once, as those do that are profiled, and all of token threading.
     pub baseline: Option<Hotness>,
+    /// How many bytes the code of all functions may take together, in all tiers, with what backtraces need. A function
+    /// that would exceed it has no code: that is an error where it is called first, or of eager translation; and if it
+    /// has baseline code, it stays with that. `None` is in proportion to the module: 64 bytes for each of its bytes and
+    /// 16 MiB, several times what programs take.
+    pub max_code_bytes: Option<u64>,
     /// What code consumes of [`World::fuel`](crate::World::fuel), if it does: then it ends with
     /// [`TrapCode::OutOfFuel`](crate::TrapCode::OutOfFuel) where there is not enough.
     pub fuel: Option<Arc<FuelCosts>>,
@@ -54,6 +59,7 @@ impl CodeOptions {
             unchecked: None,
             profile: false,
             baseline: Some(Hotness::default()),
+            max_code_bytes: None,
             fuel: None,
             epochs: false,
         }
@@ -112,6 +118,24 @@ pub enum CodeError {
     /// The token executor does not count.
     #[error("token threading has no profile: use direct threading")]
     TokenProfile,
+    /// A function's code would exceed the limit for all code of the module.
+    #[error(
+        "function {func}{} has no code: its {bytes} bytes and the {used} bytes of others would exceed \
+         max_code_bytes = {limit}",
+        quoted(name)
+    )]
+    TooMuch {
+        /// The function's index.
+        func: u32,
+        /// Its name, if the module has one for it.
+        name: Option<Box<str>>,
+        /// What its code would take.
+        bytes: u64,
+        /// What the code of others takes.
+        used: u64,
+        /// [`CodeOptions::max_code_bytes`], or its default.
+        limit: u64,
+    },
     /// A function is beyond a limit of the executor's code format.
     #[error("function {func} is too large for the executor: {what}")]
     Limit {
@@ -120,4 +144,8 @@ pub enum CodeError {
         /// Which limit.
         what: &'static str,
     },
+}
+
+fn quoted(name: &Option<Box<str>>) -> String {
+    (name.as_deref()).map_or_else(String::new, |name| format!(" {name:?}"))
 }

@@ -289,30 +289,46 @@ fn element_segments_take_what_the_module_says() {
     for mode in modes() {
         let mut world = World::new(mode);
         let code = world.code(
-            r#"(module (table 2 funcref) (func $f) (elem $e funcref (ref.func $f) (ref.null func)))"#,
+            r#"(module
+                (import "" "g" (global $g funcref))
+                (table 2 funcref)
+                (func $f) (func $h)
+                (elem funcref (ref.func $f) (global.get $g))
+                (elem funcref (ref.null func) (ref.func $h)))"#,
         );
-        let ty = code.module().tables()[0];
-        let table = world.machine.add_table(ty, Val::FuncRef(None)).unwrap();
+        let module = code.module();
+        let null = Val::FuncRef(None);
+        let table = world.machine.add_table(module.tables()[0], null).unwrap();
+        let global = world.machine.add_global(module.globals()[0], null).unwrap();
         let entities = Entities {
             tables: vec![table],
+            globals: vec![global],
             ..Default::default()
         };
         let id = world.machine.instantiate(&code, entities).unwrap();
-        let f = Val::FuncRef(Some(world.machine.instance_func(id, 0)));
-        let null = Val::FuncRef(None);
-        for (segment, items) in [
-            (0, &[f][..]),
+        let mut func = |index| Val::FuncRef(Some(world.machine.instance_func(id, index)));
+        let (f, h) = (func(0), func(1));
+        for (segment, values) in [
+            (0, &[][..]),
+            (0, &[f]),
             (0, &[f, Val::ExternRef(None)]),
-            (1, &[f, null]),
+            (0, &[f, null, null]),
+            // It has no expressions: all of its items are references.
+            (1, &[null, h]),
+            (2, &[]),
         ] {
-            let result = world.machine.elem_init(id, segment, items);
+            let result = world.machine.elem_init(id, segment, values);
             assert!(
                 matches!(result, Err(InstantiateError::Elements { .. })),
-                "{items:?}"
+                "{segment}: {values:?}"
             );
         }
-        world.machine.elem_init(id, 0, &[f, null]).unwrap();
-        world.machine.table_init(id, 0, 0, 0, 0, 2).unwrap();
-        assert_eq!(world.machine.table_get(table, 0), Some(f));
+        for (segment, values, expected) in [(0, &[f, h][..], [f, h]), (1, &[], [null, h])] {
+            world.machine.elem_init(id, segment, values).unwrap();
+            world.machine.table_init(id, 0, segment, 0, 0, 2).unwrap();
+            for (index, item) in (0..).zip(expected) {
+                assert_eq!(world.machine.table_get(table, index), Some(item));
+            }
+        }
     }
 }

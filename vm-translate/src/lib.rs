@@ -28,7 +28,7 @@ pub use ir::Function;
 pub use missing::missing_features;
 pub use module::{Export, Import, Module};
 pub use op::{Effect, Op, StoreOp, Ty};
-pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemMode, ElemSegment};
+pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemItems, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
 pub use translate::{
     BaselineFrame, BaselineSink, BaselineTranslator, Metering, TranslateAllocations,

@@ -38,7 +38,7 @@ pub struct Module {
     elements: Vec<ElemSegment>,
     start: Option<u32>,
     /// Of every function that is not imported, its body: local declarations and code.
-    bodies: Vec<Range<usize>>,
+    bodies: Vec<Range<u32>>,
     names: Names,
     hints: Hints,
     custom_section_errors: Vec<CustomSectionError>,
@@ -250,7 +250,7 @@ impl Module {
             }
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
-                self.bodies.push(range.start as usize..range.end as usize);
+                self.bodies.push(range.start as u32..range.end as u32);
             }
             Payload::CustomSection(section) => {
                 let name = section.name();
@@ -464,7 +464,8 @@ impl Module {
     /// Where a function's body is in the module's bytes: local declarations, then code.
     fn body(&self, func: u32) -> Option<Range<usize>> {
         let defined = func.checked_sub(self.imported_funcs())?;
-        self.bodies.get(defined as usize).cloned()
+        let body = self.bodies.get(defined as usize)?;
+        Some(body.start as usize..body.end as usize)
     }
 
     /// The same, to be read with the features that it was validated with.

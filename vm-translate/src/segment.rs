@@ -123,9 +123,104 @@ pub struct ElemSegment {
     /// What its items are.
     pub ty: RefType,
     /// The items.
-    pub items: Vec<ConstExpr>,
+    pub items: ElemItems,
     /// When it is used.
     pub mode: ElemMode,
+}
+
+/// The items of an element segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElemItems(Items);
+
+/// A segment may have ten million items of a byte each, nearly always functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Items {
+    /// References to functions, or null references of a type, which [`NULL`] stands for.
+    Refs(Box<[u32]>, RefType),
+    Exprs(Box<[ConstExpr]>),
+}
+
+/// No function has this index.
+const NULL: u32 = u32::MAX;
+
+impl ElemItems {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Items::Refs(refs, _) => refs.len(),
+            Items::Exprs(exprs) => exprs.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = ConstExpr> + '_ {
+        let ty = match self.0 {
+            Items::Refs(_, ty) => ty,
+            Items::Exprs(_) => RefType::Func,
+        };
+        let refs = self.refs().map(move |func| match func {
+            Some(func) => ConstOp::RefFunc(func),
+            None => ConstOp::RefNull(ty),
+        });
+        let refs = refs.map(|op| ConstExpr(ConstOps::One(op)));
+        refs.chain(self.exprs().iter().cloned())
+    }
+
+    /// If all of them are references to functions or null, these: the functions' indices, or nothing for null. Else
+    /// none.
+    pub fn refs(&self) -> impl ExactSizeIterator<Item = Option<u32>> + '_ {
+        let refs: &[u32] = match &self.0 {
+            Items::Refs(refs, _) => refs,
+            Items::Exprs(_) => &[],
+        };
+        refs.iter().map(|func| (*func != NULL).then_some(*func))
+    }
+
+    /// If some of them are more than that, all of them. Else none.
+    pub fn exprs(&self) -> &[ConstExpr] {
+        match &self.0 {
+            Items::Refs(..) => &[],
+            Items::Exprs(exprs) => exprs,
+        }
+    }
+
+    /// Those of a segment of this type.
+    fn of(
+        ty: RefType,
+        exprs: impl ExactSizeIterator<Item = Result<ConstExpr, Error>>,
+    ) -> Result<ElemItems, Error> {
+        let count = exprs.len();
+        let mut refs = Vec::new();
+        let mut others = Vec::new();
+        for expr in exprs {
+            let expr = expr?;
+            let simple = match expr.0 {
+                ConstOps::One(ConstOp::RefFunc(func)) if func != NULL => Some(func),
+                ConstOps::One(ConstOp::RefNull(of)) if of == ty => Some(NULL),
+                _ => None,
+            };
+            match simple {
+                Some(func) if others.is_empty() => refs.push(func),
+                _ => {
+                    if others.is_empty() {
+                        let before = ElemItems(Items::Refs(std::mem::take(&mut refs).into(), ty));
+                        others.reserve(count);
+                        others.extend(before.iter());
+                    }
+                    others.push(expr);
+                }
+            }
+        }
+        Ok(ElemItems(match others.is_empty() {
+            true => Items::Refs(refs.into(), ty),
+            false => Items::Exprs(others.into()),
+        }))
+    }
 }
 
 /// When an element segment is used.
@@ -170,11 +265,15 @@ impl ElemSegment {
     ) -> Result<ElemSegment, Error> {
         let (ty, items) = match &element.items {
             ElementItems::Functions(functions) => {
-                let items = functions
-                    .clone()
-                    .into_iter()
-                    .map(|func| Ok::<_, Error>(ConstExpr(ConstOps::One(ConstOp::RefFunc(func?)))));
-                (RefType::Func, items.collect::<Result<Vec<_>, _>>()?)
+                // Each takes a byte at least.
+                let bytes = functions.range();
+                let most = (bytes.end - bytes.start).min(functions.count().into());
+                let mut funcs = Vec::with_capacity(most as usize);
+                for func in functions.clone() {
+                    funcs.push(func?);
+                }
+                let items = Items::Refs(funcs.into(), RefType::Func);
+                (RefType::Func, ElemItems(items))
             }
             ElementItems::Expressions(ty, exprs) => {
                 let ty =
@@ -183,7 +282,7 @@ impl ElemSegment {
                     .clone()
                     .into_iter()
                     .map(|expr| ConstExpr::from_wasm(&expr?));
-                (ty, items.collect::<Result<Vec<_>, _>>()?)
+                (ty, ElemItems::of(ty, items)?)
             }
         };
         let mode = match &element.kind {

@@ -78,7 +78,8 @@ pub trait Shapes {
         false
     }
 
-    /// From how many values in adjacent slots on one [`Root::Copy`] is better than a [`Root::Set`] each.
+    /// From how many values in adjacent slots on one [`Root::Copy`] is better than a [`Root::Set`] each; half as many
+    /// where a branch takes them to another height.
     fn least_copy(&self) -> usize {
         LEAST_COPY
     }

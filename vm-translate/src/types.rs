@@ -1,6 +1,7 @@
 //! The types of a module's parts, without the validator's own representation of them.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::op::Ty;
 
@@ -118,10 +119,13 @@ impl fmt::Display for RefType {
 }
 
 /// The type of a function. Its text form is `(i32, i64) -> (f32)`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FuncType {
-    params: Box<[ValType]>,
-    results: Box<[ValType]>,
+    /// The parameters, then the results.
+    types: Box<[ValType]>,
+    params: u32,
+    param_slots: u32,
+    result_slots: u32,
 }
 
 impl FuncType {
@@ -130,49 +134,69 @@ impl FuncType {
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
     ) -> FuncType {
+        let mut types: Vec<ValType> = params.into_iter().collect();
+        let params = types.len();
+        types.extend(results);
+        FuncType::of(types.into(), params)
+    }
+
+    fn of(types: Box<[ValType]>, params: usize) -> FuncType {
+        let slots = |types: &[ValType]| types.iter().map(|ty| ty.slots()).sum();
+        let (param_types, result_types) = types.split_at(params);
         FuncType {
-            params: params.into_iter().collect(),
-            results: results.into_iter().collect(),
+            params: params as u32,
+            param_slots: slots(param_types),
+            result_slots: slots(result_types),
+            types,
         }
     }
 
     /// The types of the parameters.
     pub fn params(&self) -> &[ValType] {
-        &self.params
+        &self.types[..self.params as usize]
     }
 
     /// The types of the results.
     pub fn results(&self) -> &[ValType] {
-        &self.results
+        &self.types[self.params as usize..]
     }
 
     /// Slots that the parameters take.
     pub fn param_slots(&self) -> u32 {
-        self.params.iter().map(|ty| ty.slots()).sum()
+        self.param_slots
     }
 
     /// Slots that the results take.
     pub fn result_slots(&self) -> u32 {
-        self.results.iter().map(|ty| ty.slots()).sum()
+        self.result_slots
     }
 
     /// Slots that hold first the parameters and then the results: as many as the longer of the
     /// two lists takes.
     pub fn slots(&self) -> u32 {
-        self.param_slots().max(self.result_slots())
+        self.param_slots.max(self.result_slots)
     }
 
     pub(crate) fn from_wasm(ty: &wasmparser::FuncType) -> Option<FuncType> {
-        let convert = |types: &[wasmparser::ValType]| {
-            types
-                .iter()
-                .map(|ty| ValType::from_wasm(*ty))
-                .collect::<Option<Box<[ValType]>>>()
-        };
-        Some(FuncType {
-            params: convert(ty.params())?,
-            results: convert(ty.results())?,
+        let types = || (ty.params().iter().chain(ty.results())).map(|ty| ValType::from_wasm(*ty));
+        // Looked through twice, they need no room besides: none is missing then.
+        types().all(|ty| ty.is_some()).then(|| {
+            let types = types().map(|ty| ty.unwrap_or(ValType::I32));
+            FuncType::of(types.collect(), ty.params().len())
         })
+    }
+}
+
+/// Modules may have a million types with thousands of parameters: a number of them are hashed at once.
+impl Hash for FuncType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        /// A type is one of fewer than 16.
+        const BITS: u32 = 4;
+        state.write_u32(self.params);
+        state.write_usize(self.types.len());
+        for types in self.types.chunks((u64::BITS / BITS) as usize) {
+            state.write_u64(types.iter().fold(0, |all, ty| all << BITS | *ty as u64));
+        }
     }
 }
 
@@ -186,9 +210,9 @@ impl fmt::Display for FuncType {
             }
             f.write_str(")")
         }
-        list(f, &self.params)?;
+        list(f, self.params())?;
         f.write_str(" -> ")?;
-        list(f, &self.results)
+        list(f, self.results())
     }
 }
 

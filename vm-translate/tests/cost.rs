@@ -78,6 +78,19 @@ fn functions(times: usize) -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "branch tables with a few values",
+            format!(
+                "(module
+                    (type $few (func (result i32 i32 i32)))
+                    (type $through (func (param i32 i32 i32) (result i32 i32 i32)))
+                    (func (param i32) (result i32)
+                        {} i32.const 3 i32.const 4 i32.const 5 {} {} drop drop))",
+                "block (type $few) ".repeat(times),
+                table.replace("$both", "$through").repeat(100),
+                "end ".repeat(times),
+            ),
+        ),
+        (
             "nested blocks",
             function(
                 &format!("{values} {}", nested.repeat(times)),
@@ -133,5 +146,5 @@ fn many_values_take_few_instructions() {
         }
     }
     // All but the loops, before which there are operands.
-    assert_eq!(in_baseline, 2 * 9);
+    assert_eq!(in_baseline, 2 * 10);
 }

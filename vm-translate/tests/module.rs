@@ -157,6 +157,45 @@ fn functions_without_a_body_are_not_translated() {
 }
 
 #[test]
+fn items_of_segments_are_those_that_are_written() {
+    let module = parse(
+        r#"(module
+            (import "a" "f" (global funcref)) (import "a" "e" (global externref))
+            (elem func 1 0 1)
+            (elem funcref (ref.null func) (ref.func 1) (ref.null func))
+            (elem funcref (ref.func 1) (ref.null func) (global.get 0) (ref.func 0) (ref.null func))
+            (elem funcref (global.get 0))
+            (elem externref (ref.null extern) (global.get 1) (ref.null extern))
+            (elem externref (ref.null extern))
+            (elem funcref)
+            (func) (func))"#,
+    )
+    .unwrap();
+    let (func, null) = (ConstOp::RefFunc, ConstOp::RefNull);
+    let (get, f, e) = (ConstOp::GlobalGet, RefType::Func, RefType::Extern);
+    let expected: [&[ConstOp]; 7] = [
+        &[func(1), func(0), func(1)],
+        &[null(f), func(1), null(f)],
+        &[func(1), null(f), get(0), func(0), null(f)],
+        &[get(0)],
+        &[null(e), get(1), null(e)],
+        &[null(e)],
+        &[],
+    ];
+    for (segment, expected) in module.elem_segments().iter().zip(expected) {
+        let found: Vec<_> = segment
+            .items
+            .iter()
+            .map(|item| item.ops().to_vec())
+            .collect();
+        let expected: Vec<_> = expected.iter().map(|op| vec![*op]).collect();
+        assert_eq!(found, expected);
+        assert_eq!(segment.items.len(), expected.len());
+        assert_eq!(segment.items.is_empty(), expected.is_empty());
+    }
+}
+
+#[test]
 fn errors_say_where() {
     let text = "(module (func (result i32) (i64.const 1)))";
     let error = parse(text).unwrap_err();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
 use vm_memory::Layout;
 use vm_translate::{BaselineTranslator, Function, Module, TranslateAllocations, TranslateOptions};
@@ -16,6 +16,7 @@ use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
 use super::tiers::Continuation;
+use crate::budget::Budget;
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
 use crate::options::{CodeError, CodeOptions};
@@ -45,29 +46,30 @@ pub(super) struct Inner {
     places: RwLock<BTreeMap<usize, (u32, bool)>>,
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
+    budget: Budget,
     /// Optimized code of more words is beyond a limit.
     #[cfg(test)]
     most_words: Arc<AtomicU64>,
 }
 
-/// The code of a function.
+/// The code of a function. Most have none: they are never called.
 #[derive(Debug, Default)]
 struct FunctionCode {
     /// Nothing in it if the function has to do without.
-    baseline: OnceLock<Option<Translated>>,
+    baseline: OnceLock<Option<Box<Translated>>>,
     /// How often baseline code has been called.
     calls: AtomicU32,
-    /// Or which limit it is beyond. Nobody tries again.
-    optimized: OnceLock<Result<Translated, CodeError>>,
+    /// Or why it cannot be had. Nobody tries again.
+    optimized: OnceLock<Result<Box<Translated>, CodeError>>,
 }
 
 impl FunctionCode {
     fn baseline(&self) -> Option<&Translated> {
-        self.baseline.get()?.as_ref()
+        self.baseline.get()?.as_deref()
     }
 
     fn optimized(&self) -> Option<&Translated> {
-        self.optimized.get()?.as_ref().ok()
+        self.optimized.get()?.as_deref().ok()
     }
 
     /// The best code that it will ever have, if it has that: baseline code if there can be no better.
@@ -99,12 +101,25 @@ struct Scratch {
 /// stays as long as the module, is some hundred KiB.
 const MOST_SCRATCH_WORDS: usize = 1 << 13;
 
+impl Scratch {
+    /// Whether the last translation was one that leaves something.
+    fn is_usual(&self) -> bool {
+        self.cells.words.len() <= MOST_SCRATCH_WORDS
+    }
+}
+
 /// A function's cells. Their words are atomic because calls in them are patched while other
 /// threads run them.
 #[derive(Debug)]
 struct Translated {
     words: Box<[AtomicU64]>,
     offsets: Box<[(u32, u32)]>,
+    /// What few functions have.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Default)]
+struct Extra {
     /// Of a function that is profiled, what is counted.
     counters: Box<[Counter]>,
     /// Of baseline code, the offsets of its loops in the module.
@@ -133,6 +148,7 @@ impl DirectCode {
             module: Arc::clone(module),
             layout,
             type_ids: types.iter().map(RegisteredType::number).collect(),
+            budget: Budget::new(module, options.max_code_bytes),
             options,
             stubs: OnceLock::new(),
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
@@ -212,7 +228,8 @@ impl ExecutorCode for DirectCode {
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
             let translated = function.optimized()?;
-            (!translated.counters.is_empty()).then_some((func, &translated.counters))
+            let counters = &translated.extra.as_deref()?.counters;
+            (!counters.is_empty()).then_some((func, counters))
         });
         profiled
             .map(|(func, counters)| {
@@ -274,19 +291,41 @@ impl Translated {
             cells.words.fill(*at, address);
             Counter { inst: *inst, count }
         });
-        let counters = counters.collect();
+        let counters: Box<[Counter]> = counters.collect();
         let mut words: Box<[AtomicU64]> = cells.words.written().map(AtomicU64::new).collect();
         let start = words.as_ptr().expose_provenance() as u64;
         for word in &cells.relocations {
             *words[*word].get_mut() += start;
         }
+        let extra = (!counters.is_empty() || !cells.loops.is_empty()).then(|| {
+            Box::new(Extra {
+                counters,
+                loops: cells.loops[..].into(),
+                continuation: None,
+            })
+        });
         Translated {
             words,
             offsets: cells.offsets[..].into(),
-            counters,
-            loops: cells.loops[..].into(),
-            continuation: None,
+            extra,
         }
+    }
+
+    /// The bytes that it takes.
+    fn bytes(&self) -> usize {
+        let extra = self.extra.as_deref().map_or(0, |extra| {
+            size_of::<Extra>()
+                + extra.counters.len() * (size_of::<Counter>() + size_of::<AtomicU64>())
+                + size_of_val(&*extra.loops)
+                + extra.continuation.as_ref().map_or(0, Continuation::bytes)
+        });
+        size_of::<Translated>() + size_of_val(&*self.words) + size_of_val(&*self.offsets) + extra
+    }
+
+    /// How to call it; `settled` says whether later calls can go there at once.
+    fn entry(&self, settled: bool) -> Entry {
+        let cell = self.words.as_ptr().expose_provenance() as u64;
+        Entry { cell, settled }
     }
 }
 
@@ -406,9 +445,7 @@ impl Inner {
         {
             let calls = function.calls.fetch_add(1, Ordering::Relaxed);
             if calls < hot.calls {
-                let cell = baseline.words.as_ptr().expose_provenance() as u64;
-                let settled = false;
-                return Ok(Entry { cell, settled });
+                return Ok(baseline.entry(false));
             }
         }
         match self.optimized(func) {
@@ -430,8 +467,8 @@ impl Inner {
     ) -> Option<(&Continuation, *const u8)> {
         let baseline = self.function(func).baseline()?;
         let optimized = self.optimized(func).ok()?;
-        let continuation = optimized.continuation.as_ref()?;
-        let entry = continuation.entry(baseline.loops[number])?;
+        let continuation = optimized.extra.as_deref()?.continuation.as_ref()?;
+        let entry = continuation.entry(baseline.extra.as_deref()?.loops[number])?;
         let words = optimized.words.as_ptr().cast::<u8>();
         Some((continuation, words.wrapping_add(entry as usize)))
     }
@@ -440,21 +477,21 @@ impl Inner {
     /// do without.
     fn baseline(&self, func: u32) -> Option<&Translated> {
         self.options.baseline?;
-        let slot = &self.function(func).baseline;
-        if slot.get().is_none() {
+        let function = self.function(func);
+        if function.baseline.get().is_none() {
             let mut scratch = self.scratch().pop().unwrap_or_default();
             // If it is beyond a limit, optimized code may be within.
             let done = self.encoded_baseline(func, &mut scratch);
             let translated = matches!(done, Ok(true)).then(|| Translated::new(&mut scratch.cells));
             self.put_back(scratch);
-            slot.get_or_init(|| {
-                if let Some(translated) = &translated {
-                    self.add_place(translated, func, true);
-                }
-                translated
+            let mut places = self.places();
+            function.baseline.get_or_init(|| {
+                let translated = self.kept(translated?, func).ok()?;
+                places.insert(translated.words.as_ptr().addr(), (func, true));
+                Some(translated)
             });
         }
-        slot.get()?.as_ref()
+        function.baseline()
     }
 
     /// The optimized code of a function, translated unless that has been done or tried.
@@ -464,42 +501,55 @@ impl Inner {
             Some(translated) => translated,
             None => {
                 let translated = self.translate_optimized(func);
+                let mut places = self.places();
                 slot.get_or_init(|| {
-                    if let Ok(translated) = &translated {
-                        self.add_place(translated, func, false);
-                    }
-                    translated
+                    let translated = self.kept(translated?, func)?;
+                    places.insert(translated.words.as_ptr().addr(), (func, false));
+                    Ok(translated)
                 })
             }
         };
-        translated.as_ref().map_err(CodeError::clone)
+        translated.as_deref().map_err(CodeError::clone)
     }
 
     fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
-        let function = self.encoded_optimized(func, &mut scratch)?;
-        let mut translated = Translated::new(&mut scratch.cells);
-        let entries = &scratch.cells.entries;
-        if !entries.is_empty() {
-            translated.continuation = Some(Continuation::new(&function, entries));
-        }
-        scratch.optimized.recycle(function);
+        let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
+            let entries = &scratch.cells.entries;
+            let continuation = (!entries.is_empty()).then(|| Continuation::new(&function, entries));
+            if scratch.is_usual() {
+                scratch.optimized.recycle(function);
+            } else {
+                // Of a function that is large, its IR is larger: it goes before another copy of the cells is made.
+                drop(function);
+                scratch.optimized = TranslateAllocations::default();
+            }
+            let mut translated = Translated::new(&mut scratch.cells);
+            if continuation.is_some() {
+                translated.extra.get_or_insert_default().continuation = continuation;
+            }
+            translated
+        });
         self.put_back(scratch);
-        Ok(translated)
+        translated
+    }
+
+    /// A translation that is to be kept, if there is room for it.
+    fn kept(&self, translated: Translated, func: u32) -> Result<Box<Translated>, CodeError> {
+        self.budget.take(&self.module, func, translated.bytes())?;
+        Ok(Box::new(translated))
+    }
+
+    /// Where functions' cells are, for who is about to add some. Another thread may have been faster: who has this
+    /// decides whose cells are kept, and nobody runs cells that cannot be located.
+    fn places(&self) -> RwLockWriteGuard<'_, BTreeMap<usize, (u32, bool)>> {
+        self.places.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put_back(&self, scratch: Scratch) {
-        if scratch.cells.words.len() <= MOST_SCRATCH_WORDS {
+        if scratch.is_usual() {
             self.scratch().push(scratch);
         }
-    }
-
-    /// Makes it known where a function's cells are: another thread may have been faster with its own, and
-    /// nobody runs cells that cannot be located.
-    fn add_place(&self, translated: &Translated, func: u32, is_baseline: bool) {
-        let place = translated.words.as_ptr().addr();
-        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        places.insert(place, (func, is_baseline));
     }
 
     /// Makes the call cell that returns to `after` call `entry` from now on.

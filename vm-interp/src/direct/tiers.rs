@@ -59,6 +59,11 @@ impl Continuation {
         }
     }
 
+    /// The bytes that it takes besides itself.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.moves) + size_of_val(&*self.entries)
+    }
+
     /// Where the cells start that go on at the loop with this offset, in bytes.
     pub(super) fn entry(&self, offset: u32) -> Option<u32> {
         let found = self.entries.binary_search_by_key(&offset, |entry| entry.0);

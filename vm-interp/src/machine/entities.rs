@@ -466,7 +466,7 @@ impl World {
             Val::F64(bits) => bits,
             Val::FuncRef(None) | Val::ExternRef(None) => 0,
             Val::FuncRef(Some(FuncId(func))) => match self.functions.get(func as usize) {
-                Some(function) => function.object.as_ptr().expose_provenance() as u64,
+                Some(function) => function.word(),
                 None => return Err(EntityError::UnknownFunction { func }),
             },
             Val::ExternRef(Some(number)) => u64::from(number) + 1,

@@ -134,12 +134,13 @@ impl World {
         Ok(id)
     }
 
-    /// Gives an element segment its items: the values of the expressions in the module, which may
-    /// refer to functions of the instance. Until then it is empty.
+    /// Gives an element segment its items. Until then it is empty. If they are more than references to functions of the
+    /// module, the values of their [expressions](vm_translate::ElemItems::exprs) have to be given, which may refer to
+    /// functions of the instance; else none.
     ///
     /// # Errors
     ///
-    /// If the module has no such segment, or one with another number or type of items.
+    /// If the module has no such segment, or one with another number or type of expressions.
     ///
     /// # Panics
     ///
@@ -148,19 +149,26 @@ impl World {
         &mut self,
         id: InstanceId,
         segment: u32,
-        items: &[Val],
+        values: &[Val],
     ) -> Result<(), InstantiateError> {
         let wrong = |message| Err(InstantiateError::Elements { segment, message });
         let code = Arc::clone(&self.instances[id.index()].code);
         let Some(expected) = code.module().elem_segments().get(segment as usize) else {
             return wrong("the module does not have it".to_owned());
         };
-        if expected.items.len() != items.len() {
-            let (got, expected) = (items.len(), expected.items.len());
-            return wrong(format!("it has {expected} items, and {got} were given"));
+        let (got, exprs) = (values.len(), expected.items.exprs().len());
+        if exprs != got {
+            return wrong(format!(
+                "it has {exprs} expressions, and {got} values were given"
+            ));
         }
         let ty = expected.ty.into();
-        let words: Result<Box<[Word]>, _> = items.iter().map(|item| self.word(ty, item)).collect();
+        let words: Result<Box<[Word]>, _> = match exprs {
+            0 => Ok((expected.items.refs())
+                .map(|func| func.map_or(0, |func| self.instance_func_word(id, func)))
+                .collect()),
+            _ => values.iter().map(|value| self.word(ty, value)).collect(),
+        };
         match words {
             Ok(words) => self.instances[id.index()].elements[segment as usize] = words,
             Err(error) => return wrong(error.to_string()),
@@ -201,6 +209,12 @@ impl World {
         });
         self.instances[id.index()].functions[func as usize] = Some(function);
         function
+    }
+
+    /// The same as a reference.
+    fn instance_func_word(&mut self, id: InstanceId, func: u32) -> Word {
+        let FuncId(function) = self.instance_func(id, func);
+        self.functions[function as usize].word()
     }
 
     /// A table of an instance, by its index in the module.

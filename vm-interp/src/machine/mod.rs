@@ -144,6 +144,13 @@ struct Function {
     host: Option<HostFunction>,
 }
 
+impl Function {
+    /// A reference to it.
+    fn word(&self) -> Word {
+        self.object.as_ptr().expose_provenance() as u64
+    }
+}
+
 /// What a host function left behind for the end of the run.
 enum Pending {
     Error(HostError),

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use vm_translate::{Function, Module, PlainShapes, TranslateOptions};
+use vm_translate::{Function, Module, PlainShapes, TranslateAllocations, TranslateOptions};
 
+use crate::budget::Budget;
 use crate::context::{ContextLayout, FuncObject, Runtime, Word};
 use crate::executor::{Executor, ExecutorCode};
 use crate::options::{CodeError, CodeOptions, Threading};
@@ -53,6 +54,10 @@ impl Executor for Token {
     }
 }
 
+/// A translation of more instructions than this leaves nothing: such functions are rare, and their memory stays as
+/// long as the module.
+const MOST_SCRATCH_INSTS: usize = 1 << 12;
+
 /// A module's code for the token executor.
 #[derive(Debug)]
 pub(crate) struct TokenCode {
@@ -67,6 +72,9 @@ pub(crate) struct TokenCode {
     functions: Box<[OnceLock<Result<Translated, CodeError>>]>,
     /// Of every translated function, by the address where its code starts, its index.
     addresses: Mutex<BTreeMap<usize, u32>>,
+    /// What translations have left for the next ones: one for each that ran at the same time.
+    scratch: Mutex<Vec<TranslateAllocations>>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -100,24 +108,47 @@ impl TokenCode {
         TokenCode {
             module: Arc::clone(module),
             layout,
+            budget: Budget::new(module, options.max_code_bytes),
             options,
             types: types.iter().map(RegisteredType::number).collect(),
             entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
             functions: functions.map(|_| OnceLock::new()).collect(),
             addresses: Mutex::default(),
+            scratch: Mutex::default(),
         }
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
+        self.ir_with(func, &mut TranslateAllocations::default())
+    }
+
+    fn ir_with(
+        &self,
+        func: u32,
+        allocations: &mut TranslateAllocations,
+    ) -> Result<Function, CodeError> {
         let options = TranslateOptions {
             metering: self.options.metering(),
             ..TranslateOptions::new(&PlainShapes)
         };
-        Ok(self.module.translate(func, &options)?)
+        Ok(self.module.translate_with(func, &options, allocations)?)
+    }
+
+    fn scratch(&self) -> MutexGuard<'_, Vec<TranslateAllocations>> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn translated(&self, func: u32) -> Result<Translated, CodeError> {
-        let Encoded { words, offsets, .. } = encode(&self.ir(func)?, self)?;
+        let mut scratch = self.scratch().pop().unwrap_or_default();
+        let function = self.ir_with(func, &mut scratch)?;
+        let encoded = encode(&function, self);
+        if function.insts().len() <= MOST_SCRATCH_INSTS {
+            scratch.recycle(function);
+            self.scratch().push(scratch);
+        }
+        let Encoded { words, offsets, .. } = encoded?;
+        let bytes = size_of::<Translated>() + size_of_val(&*words) + size_of_val(&*offsets);
+        self.budget.take(&self.module, func, bytes)?;
         let code = Box::into_raw(words.into_boxed_slice());
         let start = code.cast::<u8>().addr();
         self.lock_addresses().insert(start, func);
@@ -137,7 +168,7 @@ impl TokenCode {
         (word < translated.code.len()).then_some((*func, translated, word))
     }
 
-    fn lock_addresses(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, u32>> {
+    fn lock_addresses(&self) -> MutexGuard<'_, BTreeMap<usize, u32>> {
         // Nothing that can panic runs with the lock.
         self.addresses
             .lock()

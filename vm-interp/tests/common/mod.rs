@@ -218,14 +218,14 @@ impl<H: Host> World<H> {
             self.machine.global_init(global, value).unwrap();
         }
         for (i, segment) in (0..).zip(module.elem_segments()) {
-            let items = segment.items.iter().map(|item| self.evaluate(id, item));
-            let items: Vec<Val> = items.collect();
-            self.machine.elem_init(id, i, &items).unwrap();
+            let exprs = segment.items.exprs().iter();
+            let values: Vec<Val> = exprs.map(|expr| self.evaluate(id, expr)).collect();
+            self.machine.elem_init(id, i, &values).unwrap();
             let trapped = if let ElemMode::Active { table, offset } = &segment.mode {
                 let Val::I32(offset) = self.evaluate(id, offset) else {
                     panic!()
                 };
-                let len = items.len() as u64;
+                let len = segment.items.len() as u64;
                 self.machine
                     .table_init(id, *table, i, offset as u32 as u64, 0, len)
             } else {

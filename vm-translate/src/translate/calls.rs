@@ -1,5 +1,7 @@
 //! Calls and rare operations: what takes its operands from consecutive slots.
 
+use std::ops::Range;
+
 use crate::ir::{FRAME_HEADER, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{FuncType, ValType};
@@ -126,30 +128,51 @@ impl Translator<'_> {
         let first = last - types.len();
         let slots: Slot = types.iter().map(|ty| ty.slots()).sum();
         self.compute_for_call(0..first);
-        let mut base = self.stack.end_below(first);
+        let base = self.stack.end_below(first);
+        let target = base + FRAME_HEADER;
         // Arguments are put down first to last. Where one would fall on a slot that a later
         // operand still needs, the whole frame goes above all of them.
-        let target = base + FRAME_HEADER;
         let ends = (in_slots(target, types))
             .filter_map(|place| place.slots().map(|slots| slots.start))
             .chain(std::iter::repeat(target + slots));
         let clashes = (first..self.stack.len())
             .zip(ends)
             .any(|(index, end)| self.stack.reads_slots(index, target..end));
-        if clashes {
-            base = self.stack.end().max(base + FRAME_HEADER) - FRAME_HEADER;
+        if self.are_many(types.len()) {
+            let target = target..target + slots;
+            self.put_many_arguments(first..last, target, clashes);
+            return base;
         }
+        let base = match clashes {
+            true => self.stack.end().max(target) - FRAME_HEADER,
+            false => base,
+        };
         let target = base + FRAME_HEADER;
         self.reserved = target + slots;
-        if self.are_many(types.len()) {
-            self.emit_entries(first..last, target);
-        } else {
-            for (index, place) in (first..last).zip(in_slots(target, types)) {
-                self.emit_argument(index, place);
-            }
+        for (index, place) in (first..last).zip(in_slots(target, types)) {
+            self.emit_argument(index, place);
         }
         self.reserved = 0;
         base
+    }
+
+    /// The same for many. If one would fall on what a later one still needs, they are put side by side first: then a
+    /// single instruction copies them, even if that overlaps. A frame that went above all of them, again for each call,
+    /// would make the caller's huge.
+    fn put_many_arguments(&mut self, arguments: Range<usize>, target: Range<Slot>, clashes: bool) {
+        self.reserved = target.end;
+        if clashes {
+            let base = self.stack.end_below(arguments.start);
+            self.settle_at(arguments.clone(), base);
+            // What stands above them gives way: an element's index.
+            for index in arguments.end..self.stack.len() {
+                if self.stack.reads_slots(index, target.clone()) {
+                    self.emit_entry(index, Place::Slot(target.end));
+                }
+            }
+        }
+        self.emit_entries(arguments, target.start);
+        self.reserved = 0;
     }
 
     /// Puts an operand where a callee or a rare operation expects it. Older ones are there

@@ -160,7 +160,7 @@ impl<'a> Translator<'a> {
             After::Set(_) | After::Other => None,
         };
         let place = match after {
-            After::Set(local) => Some(self.locals.all[local as usize].place),
+            After::Set(local) => Some(self.locals.get(local).place),
             _ => around.and_then(|frame| frame.place),
         };
         let place = place.filter(|_| single);
@@ -282,7 +282,7 @@ impl<'a> Translator<'a> {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
-        if self.are_many(self.arity(frame)) {
+        if self.are_many_to_leave_with(self.arity(frame)) {
             let Frame { base, height, .. } = self.frames[frame];
             return self.leave_with_entries(first..self.stack.len(), base, height);
         }
@@ -315,7 +315,7 @@ impl<'a> Translator<'a> {
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
         let arity = self.arity(frame);
-        if self.are_many(arity) {
+        if self.are_many_to_leave_with(arity) {
             let Frame { base, height, .. } = self.frames[frame];
             return self.copy_entries(first..first + arity, base, height);
         }
@@ -368,7 +368,7 @@ impl<'a> Translator<'a> {
             self.branch_on_top(true, label, repeats);
             return;
         }
-        if self.are_many(condition - first) {
+        if self.are_many_to_leave_with(condition - first) {
             return self.br_if_with_many(frame, first..condition, repeats);
         }
         self.make_leaves(self.is_function(frame), first..condition);
@@ -457,7 +457,9 @@ impl<'a> Translator<'a> {
         let index = self.stack.len() - 1;
         let first = index - self.arity(default);
         self.compute(Effects::TRAPS, first);
-        let many = self.are_many(index - first);
+        // A byte of the body is a target, to which all of them have to be brought: even a few are many together.
+        let values = index - first;
+        let many = self.are_many_to_leave_with(values) || self.are_many(values * depths.len());
         let mut from = 0;
         if many {
             from = self.gather(first..index);

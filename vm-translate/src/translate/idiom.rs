@@ -100,7 +100,7 @@ impl WideProduct {
 }
 
 fn local_get(translator: &mut Translator<'_>, local: u32) {
-    translator.push_local(translator.locals.all[local as usize]);
+    translator.push_local(translator.locals.get(local));
 }
 
 /// What an instruction computes, of other values by their numbers.

@@ -6,8 +6,9 @@ use wasmparser::FunctionBody;
 
 use crate::ir::{FRAME_HEADER, Pin, Place, Slot};
 use crate::op::Ty;
-use crate::{Error, FuncType, Registers, ValType};
+use crate::{Error, FuncType, Registers};
 
+use super::local_types::{Group, LocalTypes};
 use super::lookahead::Lookahead;
 use super::stack::Local;
 
@@ -22,14 +23,16 @@ const MIN_PIN_SHARE: u64 = 50;
 /// The layout of the frame up to the operand stack.
 #[derive(Debug, Default)]
 pub(super) struct Locals {
-    /// Where each local lives.
-    pub(super) all: Vec<Local>,
+    /// Where each of the first locals lives.
+    near: Vec<Local>,
+    /// The others: of each group the first local, the first slot and the type.
+    far: Vec<(u32, Slot, Ty)>,
     pub(super) pins: Vec<Pin>,
     pub(super) zeroed: Range<Slot>,
     /// The first slot for saved registers.
     pub(super) saves: Slot,
-    /// While laying out: each local's type.
-    types: Vec<Ty>,
+    /// While laying out.
+    types: LocalTypes,
     /// While laying out: the heaviest locals of a kind, with their weights.
     heaviest: Vec<(u32, usize)>,
 }
@@ -44,15 +47,8 @@ impl Locals {
         registers: &Registers,
         lookahead: &mut Lookahead,
     ) -> Result<(), Error> {
-        self.types.clear();
-        self.types.extend(ty.params().iter().map(|ty| ty.ty()));
-        for group in body.get_locals_reader()? {
-            let (count, ty) = group?;
-            // Validation has refused all other types.
-            let ty = ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty);
-            self.types.extend(std::iter::repeat_n(ty, count as usize));
-        }
-        lookahead.look(body, self.types.len())?;
+        self.types.read(ty, body)?;
+        lookahead.look(body, self.types.near().len())?;
         self.pins.clear();
         self.pin(false, registers.pinned_ints, Place::Int, &lookahead.weights);
         self.pin(
@@ -64,8 +60,8 @@ impl Locals {
 
         let params = ty.params().len();
         let mut next = FRAME_HEADER;
-        self.all.clear();
-        for (local, ty) in self.types.iter().enumerate() {
+        self.near.clear();
+        for (local, ty) in self.types.near().iter().enumerate() {
             let slot = next;
             let pin = (self.pins.iter_mut()).find(|pin| pin.local as usize == local);
             // A parameter has its slot even if it lives in a register: it arrives there.
@@ -79,7 +75,16 @@ impl Locals {
                 }
                 None => Place::in_slots(slot, *ty),
             };
-            self.all.push(Local::new(place, *ty));
+            self.near.push(Local::new(place, *ty));
+        }
+        self.far.clear();
+        let near = self.near.len() as u32;
+        for Group { first, count, ty } in self.types.groups() {
+            let from = near.max(*first);
+            if from < first + count {
+                self.far.push((from, next, *ty));
+                next += (first + count - from) * ty.slots();
+            }
         }
         self.zeroed = FRAME_HEADER + ty.param_slots()..next;
         // The results stand where the parameters and locals were; the registers are restored
@@ -88,13 +93,29 @@ impl Locals {
         Ok(())
     }
 
-    /// Gives the heaviest locals of a kind that are worth it a register, of so many.
+    /// Where a local lives.
+    #[inline]
+    pub(super) fn get(&self, local: u32) -> Local {
+        match self.near.get(local as usize) {
+            Some(local) => *local,
+            None => self.far(local),
+        }
+    }
+
+    #[cold]
+    fn far(&self, local: u32) -> Local {
+        let after = self.far.partition_point(|(first, ..)| *first <= local);
+        let (first, slot, ty) = self.far[after - 1];
+        Local::new(Place::in_slots(slot + (local - first) * ty.slots(), ty), ty)
+    }
+
+    /// Gives the heaviest of the first locals of a kind that are worth it a register, of so many.
     fn pin(&mut self, float: bool, registers: u8, register: fn(u8) -> Place, weights: &[u32]) {
         let all: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
         let least = u64::from(MIN_PIN_WEIGHT).max(all / MIN_PIN_SHARE);
         let heaviest = &mut self.heaviest;
         heaviest.clear();
-        for (local, (ty, weight)) in self.types.iter().zip(weights).enumerate() {
+        for (local, (ty, weight)) in self.types.near().iter().zip(weights).enumerate() {
             if u64::from(*weight) < least || *ty == Ty::V128 || ty.is_float() != float {
                 continue;
             }

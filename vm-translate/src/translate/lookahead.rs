@@ -12,7 +12,7 @@ const MAX_WEIGHTED_LOOPS: usize = 5;
 /// Facts that are needed before the instructions that establish them come.
 #[derive(Debug, Default)]
 pub(super) struct Lookahead {
-    /// How much each local is used, uses in loops counting more. The last is of no local.
+    /// How much each of the first locals is used, uses in loops counting more. The last is of no local.
     pub(super) weights: Vec<u32>,
     /// What is known of each block, in the order in which blocks begin.
     pub(super) blocks: Vec<Block>,
@@ -45,7 +45,7 @@ pub(super) enum After {
 }
 
 impl Lookahead {
-    /// Looks at a body with so many locals. What was known of another is forgotten.
+    /// Looks at a body, and at so many of its locals. What was known of another is forgotten.
     pub(super) fn look(&mut self, body: &FunctionBody<'_>, locals: usize) -> Result<(), Error> {
         let Lookahead {
             weights,
@@ -71,13 +71,15 @@ impl Lookahead {
             };
             let what = match glance {
                 Glance::LocalGet(local) => {
-                    let sum = &mut weights[local as usize];
-                    *sum = sum.saturating_add(weight);
+                    if let Some(sum) = weights.get_mut(local as usize) {
+                        *sum = sum.saturating_add(weight);
+                    }
                     After::Other
                 }
                 Glance::LocalSet(local) => {
-                    let sum = &mut weights[local as usize];
-                    *sum = sum.saturating_add(weight);
+                    if let Some(sum) = weights.get_mut(local as usize) {
+                        *sum = sum.saturating_add(weight);
+                    }
                     After::Set(local)
                 }
                 Glance::End => {

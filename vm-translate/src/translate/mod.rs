@@ -8,6 +8,7 @@
 //! | `expr` | trees of operators, their shapes and effects |
 //! | `stack` | the symbolic operand stack, and the rules that keep its entries' values |
 //! | `lookahead` | what has to be known in advance |
+//! | `local_types` | the types of locals |
 //! | `metering` | what is charged where, for hosts that bound how long code runs |
 //! | `locals` | where locals live |
 //! | `registers` | which registers hold locals, and which are temporary |
@@ -28,6 +29,7 @@ mod emit;
 mod expr;
 mod idiom;
 mod labels;
+mod local_types;
 mod locals;
 mod lookahead;
 mod metering;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::ValType;
 use crate::ir::{Place, Root, Slot};
 
 use super::Translator;
@@ -25,6 +26,12 @@ impl Translator<'_> {
     /// Whether so many values are worth an instruction that copies them all.
     pub(super) fn are_many(&self, values: usize) -> bool {
         values >= self.least_copy
+    }
+
+    /// Whether so many are that a branch takes to another height: two bytes of a body are such a branch, so an instruction
+    /// for each of its values is worth less room than elsewhere.
+    pub(super) fn are_many_to_leave_with(&self, values: usize) -> bool {
+        values >= self.least_copy.div_ceil(2).max(2)
     }
 
     /// Puts adjacent entries into adjacent slots from `to` up, in their order. The entries then are these places.
@@ -65,7 +72,11 @@ impl Translator<'_> {
                 index = end;
                 continue;
             }
-            let at_once = at_home && self.are_many(end - index);
+            let are_many = match height {
+                Some(_) => self.are_many_to_leave_with(end - index),
+                None => self.are_many(end - index),
+            };
+            let at_once = at_home && are_many;
             if at_once {
                 self.emit_plain(Root::Copy { from, to, count });
                 self.out.slots = self.out.slots.max(to + count);
@@ -87,6 +98,13 @@ impl Translator<'_> {
             index = end;
         }
         self.given_up = 0..0;
+    }
+
+    /// Pushes values that stand in consecutive slots: so many that all but the last of them could not be pending anyway.
+    pub(super) fn push_many(&mut self, base: Slot, types: &[ValType]) {
+        self.settle(self.stack.len());
+        self.stack.push_homes(base, types, self.offset);
+        self.stack.settled(self.stack.len());
     }
 
     /// Up to which entry those from the first on are in their homes, side by side, and these slots. If the first one

@@ -27,7 +27,7 @@ impl Translator<'_> {
         };
         match kind {
             Kind::Numeric(op) => self.numeric(op),
-            Kind::LocalGet => self.push_local(self.locals.all[code.unsigned() as usize]),
+            Kind::LocalGet => self.push_local(self.locals.get(code.unsigned() as u32)),
             Kind::LocalSet => {
                 let place = self.set_local(code.unsigned());
                 let top = self.stack.len() - 1;
@@ -279,7 +279,7 @@ impl Translator<'_> {
 
     /// Prepares the setting of a local from the top of the stack, and says where it lives.
     fn set_local(&mut self, local: u64) -> Place {
-        let local = self.locals.all[local as usize];
+        let local = self.locals.get(local as u32);
         self.before_set(local, self.stack.len() - 1);
         local.place
     }

@@ -11,7 +11,7 @@ use super::Translator;
 use super::calls::CHANGED_BY_CALLS;
 use super::emit::Shape;
 use super::expr::{Effects, Facts, Term};
-use super::stack::{Local, Stack};
+use super::stack::{Local, Stack, WINDOW};
 
 /// How many entries at the top builds with debug assertions look through after each instruction.
 const MOST_CHECKED: usize = 256;
@@ -246,6 +246,9 @@ impl Translator<'_> {
 
     /// Pushes values that stand in consecutive slots.
     pub(super) fn push_slots(&mut self, base: Slot, types: &[ValType]) {
+        if types.len() > WINDOW {
+            return self.push_many(base, types);
+        }
         let mut slot = base;
         for ty in types {
             self.push_slot(slot, ty.ty());

@@ -16,6 +16,7 @@
 //! Builds with debug assertions look for an entry that still reads what an instruction has set, or depends on
 //! what a call or a store has changed: `Translator::check_undisturbed` and `check_unaffected`.
 
+use crate::ValType;
 use crate::ir::{Node, Place, Slot};
 use crate::op::{Op, Ty};
 use crate::shape::{Symbol, Symbols};
@@ -94,7 +95,7 @@ impl Reads {
 }
 
 /// How many entries at the top may be pending. It bounds the cost of every search.
-const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Stack {
@@ -286,6 +287,35 @@ impl Stack {
     /// Pushes a value that stands in a slot at or above [`Stack::end`], which becomes its home.
     pub(super) fn push_slot(&mut self, slot: Slot, ty: Ty, offset: u32) {
         self.push_leaf_at(slot, ty, Term::place(Place::in_slots(slot, ty), offset));
+    }
+
+    /// The same for values that stand in consecutive slots.
+    pub(super) fn push_homes(&mut self, first: Slot, types: &[ValType], offset: u32) {
+        self.entries.reserve(types.len());
+        self.terms.reserve(types.len());
+        let mut home = first;
+        for ty in types {
+            let ty = ty.ty();
+            let place = Place::in_slots(home, ty);
+            let start = self.terms.len() as u32;
+            self.terms.push(Term::place(place, offset));
+            let end = home + ty.slots();
+            self.entries.push(Entry {
+                symbols: Symbol::place_number(place).into(),
+                start,
+                len: 1,
+                ty,
+                effects: Effects::NONE,
+                kind: Kind::Place,
+                home,
+                end,
+                reads: Reads {
+                    end,
+                    ..Reads::default()
+                },
+            });
+            home = end;
+        }
     }
 
     #[inline]

@@ -100,7 +100,7 @@ impl State {
             if let vm_translate::ElemMode::Active { table, offset } = &segment.mode {
                 let start = constant(offset) as usize;
                 for (at, item) in segment.items.iter().enumerate() {
-                    tables[*table as usize][start + at] = (constant(item) as u32).checked_sub(1);
+                    tables[*table as usize][start + at] = (constant(&item) as u32).checked_sub(1);
                 }
             }
         }

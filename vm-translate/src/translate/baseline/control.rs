@@ -233,9 +233,6 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
 
     /// The way to a block for the operands from `first` up, which are in their homes.
     fn way(&mut self, frame: usize, first: usize) -> Way {
-        if !self.are_many(self.stack.len() - first) {
-            return Way::New(self.labels.new_label());
-        }
         let from = self.stack[first].home;
         match self.ways.entry((self.frames[frame].number, from)) {
             Entry::Occupied(known) => Way::Known(*known.get()),

@@ -36,11 +36,12 @@ use wasmparser::{FunctionBody, Operator};
 
 use crate::ir::{FRAME_HEADER, Label, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
-use crate::{Error, FuncType, Module, ValType};
+use crate::{Error, FuncType, Module};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
 use super::labels::Labels;
+use super::local_types::LocalTypes;
 use super::metering::{Metering, Pieces};
 use super::operators::{Unchecked, numeric};
 
@@ -52,17 +53,11 @@ use values::{Entry, Value};
 /// What translations leave for the next one.
 #[derive(Debug, Default)]
 struct Kept {
-    locals: Vec<Local>,
+    locals: LocalTypes,
     stack: Vec<Entry>,
     frames: Vec<Frame>,
     labels: Vec<u32>,
     pieces: Pieces,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Local {
-    slot: Slot,
-    ty: Ty,
 }
 
 /// Whether a body can be translated this way.
@@ -84,7 +79,7 @@ struct Baseline<'a, K: BaselineSink> {
     ways: HashMap<(u32, Slot), Label>,
     /// How many blocks have begun.
     blocks: u32,
-    locals: Vec<Local>,
+    locals: LocalTypes,
     stack: Vec<Entry>,
     /// So many entries from the first on are in their homes.
     settled: usize,
@@ -201,29 +196,17 @@ impl BaselineTranslator {
 impl Kept {
     /// Gives every local a slot. Returns one past the last, or nothing if there are vectors.
     fn lay_out(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<Option<Slot>, Error> {
-        self.locals.clear();
-        let mut slot = FRAME_HEADER;
-        let mut add = |locals: &mut Vec<Local>, ty: Ty, count: u32| {
-            for _ in 0..count {
-                locals.push(Local { slot, ty });
-                slot += 1;
-            }
-            ty != Ty::V128
-        };
-        for param in ty.params() {
-            if !add(&mut self.locals, param.ty(), 1) {
-                return Ok(None);
-            }
-        }
-        for group in body.get_locals_reader()? {
-            let (count, ty) = group?;
-            let ty = ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty);
-            if !add(&mut self.locals, ty, count) {
-                return Ok(None);
-            }
-        }
-        Ok((ty.results().iter().all(|ty| ty.ty() != Ty::V128)).then_some(slot))
+        self.locals.read(ty, body)?;
+        let is_scalar = |ty: Ty| ty != Ty::V128;
+        let scalar = self.locals.groups().iter().all(|group| is_scalar(group.ty))
+            && ty.results().iter().all(|ty| is_scalar(ty.ty()));
+        Ok(scalar.then(|| local_slot(self.locals.count())))
     }
+}
+
+/// The slot of a local: each takes one.
+fn local_slot(local: u32) -> Slot {
+    FRAME_HEADER + local
 }
 
 impl<K: BaselineSink> Baseline<'_, K> {
@@ -243,17 +226,17 @@ impl<K: BaselineSink> Baseline<'_, K> {
         match kind {
             Kind::Numeric(op) => self.numeric(op),
             Kind::LocalGet => {
-                let Local { slot, ty } = self.locals[code.unsigned() as usize];
-                self.push(Value::Local(slot), ty);
+                let local = code.unsigned() as u32;
+                self.push(Value::Local(local_slot(local)), self.locals.get(local));
             }
             Kind::LocalSet => {
-                let local = self.locals[code.unsigned() as usize].slot;
+                let local = local_slot(code.unsigned() as u32);
                 let top = self.pop();
                 self.before_set(local);
                 self.put(top, local);
             }
             Kind::LocalTee => {
-                let local = self.locals[code.unsigned() as usize].slot;
+                let local = local_slot(code.unsigned() as u32);
                 let top = self.pop();
                 self.before_set(local);
                 self.put(top, local);

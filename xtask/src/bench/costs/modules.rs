@@ -2,15 +2,17 @@
 //! instructions costs as much as what it names.
 
 use wasm_encoder::{
-    BlockType, CodeSection, ElementSection, Elements, ExportKind, ExportSection, Function,
-    FunctionSection, InstructionSink, MemorySection, MemoryType, Module, RefType, TableSection,
-    TableType, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, ElementSection, Elements, ExportKind, ExportSection,
+    Function, FunctionSection, InstructionSink, MemorySection, MemoryType, Module, RefType,
+    TableSection, TableType, TypeSection, ValType,
 };
 
 use crate::bench::figures::large;
 
 /// Parameters or results: the most that engines take.
 pub(super) const VALUES: usize = 1000;
+/// So few that a copy of them all may not be worth it.
+const FEW: usize = 7;
 
 /// Bytes of a module of usual code and of one of code that cannot be reached.
 const LARGE_BYTES: u32 = 7_000_000;
@@ -21,6 +23,10 @@ const RUN: u32 = 0;
 const RESULTS: u32 = 1;
 /// That of `(i32 …) -> (i32 …)`.
 const BOTH: u32 = 2;
+/// That of `() -> (i32 …)` with [`FEW`] results.
+const FEW_RESULTS: u32 = 3;
+/// That of `(i32 …) -> (i32 …)` with as many of both.
+const FEW_BOTH: u32 = 4;
 
 /// A module whose export `run: (i32) -> i32` answers its argument.
 #[derive(Default)]
@@ -40,6 +46,9 @@ impl Made {
         made.types.ty().function([ValType::I32], [ValType::I32]);
         made.types.ty().function([], many);
         made.types.ty().function(many, many);
+        let few = [ValType::I32; FEW];
+        made.types.ty().function([], few);
+        made.types.ty().function(few, few);
         made
     }
 
@@ -51,6 +60,17 @@ impl Made {
         out.end();
         self.functions.function(ty);
         self.code.function(&function);
+    }
+
+    /// Adds a table of so many functions.
+    fn table(&mut self, elements: u32) {
+        self.tables.table(TableType {
+            element_type: RefType::FUNCREF,
+            table64: false,
+            minimum: elements.into(),
+            maximum: None,
+            shared: false,
+        });
     }
 
     /// The module, whose first function is `run`.
@@ -135,6 +155,23 @@ pub(super) fn branches(count: u32, heights: bool) -> Vec<u8> {
     })
 }
 
+/// Conditional branches that take a few values, each from a height of its own.
+pub(super) fn branches_with_few(count: u32) -> Vec<u8> {
+    run(|out| {
+        out.block(BlockType::FunctionType(FEW_RESULTS));
+        for n in 0..FEW {
+            out.i32_const(n as i32);
+        }
+        for _ in 0..count {
+            out.local_get(0).local_get(0).br_if(0);
+        }
+        out.br(0).end();
+        for _ in 0..FEW {
+            out.drop();
+        }
+    })
+}
+
 /// Branch tables, so many, with as many targets, of different blocks, that each take many values.
 pub(super) fn branch_tables(tables: u32, targets: u32) -> Vec<u8> {
     run(|out| {
@@ -151,6 +188,29 @@ pub(super) fn branch_tables(tables: u32, targets: u32) -> Vec<u8> {
             out.end();
         }
         drop_values(out);
+    })
+}
+
+/// The same with a few values.
+pub(super) fn branch_tables_with_few(tables: u32, targets: u32) -> Vec<u8> {
+    run(|out| {
+        for _ in 0..targets {
+            out.block(BlockType::FunctionType(FEW_RESULTS));
+        }
+        for n in 0..FEW {
+            out.i32_const(n as i32);
+        }
+        for _ in 0..tables {
+            out.local_get(0).if_(BlockType::FunctionType(FEW_BOTH));
+            out.local_get(0).local_get(0);
+            out.br_table(1..targets, 1).end();
+        }
+        for _ in 0..targets {
+            out.end();
+        }
+        for _ in 0..FEW {
+            out.drop();
+        }
     })
 }
 
@@ -173,14 +233,18 @@ pub(super) fn nested(depth: u32) -> Vec<u8> {
     })
 }
 
-/// Calls with many arguments, each from a height of its own. None is done.
-pub(super) fn calls(count: u32) -> Vec<u8> {
+/// Calls with many arguments: from where the results of the one before are, or each from a height of its own. None is
+/// done.
+pub(super) fn calls(count: u32, heights: bool) -> Vec<u8> {
     let mut made = Made::new();
     made.function(RUN, |out| {
         out.block(BlockType::Empty).local_get(0).br_if(0);
         push_values(out);
         for _ in 0..count {
-            out.call(1).local_get(0);
+            out.call(1);
+            if heights {
+                out.local_get(0);
+            }
         }
         out.unreachable().end().local_get(0);
     });
@@ -234,17 +298,24 @@ pub(super) fn locals(count: u32) -> Vec<u8> {
     made.finish()
 }
 
+/// A table, and a segment that fills it.
+pub(super) fn elements(count: u32) -> Vec<u8> {
+    let mut made = Made::new();
+    made.table(count);
+    made.function(RUN, |out| {
+        out.local_get(0);
+    });
+    let functions = Elements::Functions(vec![0; count as usize].into());
+    let start = ConstExpr::i32_const(0);
+    made.elements.active(None, &start, functions);
+    made.finish()
+}
+
 /// Tables of so many elements, of which one is used of each.
 pub(super) fn tables(count: u32, elements: u32) -> Vec<u8> {
     let mut made = Made::new();
     for _ in 0..count {
-        made.tables.table(TableType {
-            element_type: RefType::FUNCREF,
-            table64: false,
-            minimum: elements.into(),
-            maximum: None,
-            shared: false,
-        });
+        made.table(elements);
     }
     made.function(RUN, |out| {
         for table in 0..count {

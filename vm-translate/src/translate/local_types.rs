@@ -1,0 +1,139 @@
+//! The types of a function's locals.
+
+use wasmparser::FunctionBody;
+
+use crate::op::Ty;
+use crate::{Error, FuncType, ValType};
+
+/// So many locals, from the first on, are looked up in tables. A body of a few bytes may declare fifty thousand of which
+/// it names hardly any: the others are looked for among the declarations.
+const NEAR: usize = 1 << 10;
+
+/// What is known of locals by their types.
+#[derive(Debug, Default)]
+pub(super) struct LocalTypes {
+    /// Those of the first locals, parameters included.
+    near: Vec<Ty>,
+    groups: Vec<Group>,
+}
+
+/// Adjacent locals of a type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    /// The first of them.
+    pub(super) first: u32,
+    pub(super) count: u32,
+    pub(super) ty: Ty,
+}
+
+impl LocalTypes {
+    /// Those of a function of this type. What was known of another is forgotten.
+    pub(super) fn read(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<(), Error> {
+        self.near.clear();
+        self.groups.clear();
+        for param in ty.params() {
+            self.add(1, param.ty());
+        }
+        for group in body.get_locals_reader()? {
+            let (count, ty) = group?;
+            // Validation has refused all other types.
+            self.add(count, ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, count: u32, ty: Ty) {
+        let near = (count as usize).min(NEAR - self.near.len());
+        self.near.extend(std::iter::repeat_n(ty, near));
+        match self.groups.last_mut() {
+            Some(last) if last.ty == ty => last.count += count,
+            _ => {
+                let first = self.count();
+                self.groups.push(Group { first, count, ty });
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.groups.last().map_or(0, |last| last.first + last.count)
+    }
+
+    /// Those of the first locals.
+    pub(super) fn near(&self) -> &[Ty] {
+        &self.near
+    }
+
+    /// All of them. Adjacent groups differ in their types.
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// That of a local.
+    #[inline]
+    pub(super) fn get(&self, local: u32) -> Ty {
+        match self.near.get(local as usize) {
+            Some(ty) => *ty,
+            None => self.far(local),
+        }
+    }
+
+    #[cold]
+    fn far(&self, local: u32) -> Ty {
+        let after = (self.groups).partition_point(|group| group.first <= local);
+        self.groups[after - 1].ty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    const TYPES: [(&str, Ty); 5] = [
+        ("i32", Ty::I32),
+        ("i64", Ty::I64),
+        ("f32", Ty::F32),
+        ("f64", Ty::F64),
+        ("v128", Ty::V128),
+    ];
+
+    proptest! {
+        #[test]
+        fn they_are_those_that_are_declared(
+            groups in prop::collection::vec((0..TYPES.len(), 0..700_usize), 0..8),
+        ) {
+            let params = [ValType::I64, ValType::V128];
+            let mut all: Vec<Ty> = params.iter().map(|ty| ty.ty()).collect();
+            let mut text = String::from("(module (func (param i64 v128)");
+            for (ty, count) in groups {
+                let (name, ty) = TYPES[ty];
+                all.extend(std::iter::repeat_n(ty, count));
+                text += &format!("(local {})", format!("{name} ").repeat(count));
+            }
+            let module = wat::parse_str(text + "))").unwrap();
+            let body = Parser::new(0).parse_all(&module).find_map(|payload| match payload.unwrap() {
+                Payload::CodeSectionEntry(body) => Some(body),
+                _ => None,
+            });
+            let mut types = LocalTypes::default();
+            // What was there before is forgotten.
+            for _ in 0..2 {
+                types.read(&FuncType::new(params, []), body.as_ref().unwrap()).unwrap();
+            }
+            prop_assert_eq!(types.count() as usize, all.len());
+            let found: Vec<Ty> = (0..types.count()).map(|local| types.get(local)).collect();
+            prop_assert_eq!(&found, &all);
+            prop_assert_eq!(types.near(), &all[..all.len().min(NEAR)]);
+            let groups = types.groups();
+            prop_assert!(groups.windows(2).all(|two| two[0].ty != two[1].ty));
+            let of_groups = groups.iter().flat_map(|group| {
+                assert_eq!(all[group.first as usize], group.ty);
+                std::iter::repeat_n(group.ty, group.count as usize)
+            });
+            prop_assert!(of_groups.eq(all.iter().copied()));
+        }
+    }
+}
