@@ -7,6 +7,7 @@ use vm_interp::{FuelCosts, Hotness};
 use vm_memory::Layout;
 
 use crate::allocation::InstanceAllocationStrategy;
+use crate::module_limits::ModuleLimits;
 
 /// How code is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -98,6 +99,9 @@ pub struct Config {
     consume_fuel: bool,
     fuel_costs: Arc<FuelCosts>,
     pub(crate) epochs: bool,
+    pub(crate) floats: bool,
+    pub(crate) start_fn: bool,
+    pub(crate) module_limits: ModuleLimits,
     /// Proposals switched on or off, in the order of the calls.
     pub(crate) features: Vec<(&'static str, bool)>,
 }
@@ -130,6 +134,9 @@ impl Config {
             consume_fuel: false,
             fuel_costs: Arc::default(),
             epochs: false,
+            floats: true,
+            start_fn: true,
+            module_limits: ModuleLimits::default(),
             features: Vec::new(),
         }
     }
@@ -264,6 +271,25 @@ impl Config {
     /// none, or stop many stores at once.
     pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
         self.epochs = enable;
+        self
+    }
+
+    /// Whether modules may compute with floats, scalar or in vectors. If not, one that does is invalid, and its error says where.
+    /// Default: yes.
+    pub fn floats(&mut self, allow: bool) -> &mut Self {
+        self.floats = allow;
+        self
+    }
+
+    /// Whether modules may have start functions, which run before the host has an instance. Default: yes.
+    pub fn allow_start_fn(&mut self, allow: bool) -> &mut Self {
+        self.start_fn = allow;
+        self
+    }
+
+    /// How much modules may have of each kind. Default: as much as they like.
+    pub fn module_limits(&mut self, limits: ModuleLimits) -> &mut Self {
+        self.module_limits = limits;
         self
     }
 

@@ -97,6 +97,7 @@ impl Engine {
                     reason: error.to_string(),
                 })?;
         }
+        features.set_floats(config.floats);
         let layout = config.layout;
         let direct = low::direct_availability().map_err(|error| error.to_string());
         let mut host = HostAbilities {

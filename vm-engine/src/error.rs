@@ -327,6 +327,33 @@ pub enum ModuleError {
     /// The module is malformed or invalid, or uses a proposal that is switched off.
     #[error(transparent)]
     Invalid(low::TranslateError),
+    /// It has more of something than [`ModuleLimits`](crate::ModuleLimits) allow.
+    #[error("the module has {found} {what}, and this engine allows {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many it has.
+        found: u64,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// Its functions are smaller on average than [`ModuleLimits`](crate::ModuleLimits) allow.
+    #[error(
+        "the module's {functions} functions have {bytes} bytes, and this engine wants {limit} a function on average"
+    )]
+    SmallFunctions {
+        /// How many it has.
+        functions: u64,
+        /// Bytes of their bodies.
+        bytes: u64,
+        /// The least average.
+        limit: u32,
+    },
+    /// It has a start function, and [`Config::allow_start_fn`](crate::Config::allow_start_fn) says no.
+    #[error(
+        "the module has a start function, and this engine allows none (Config::allow_start_fn)"
+    )]
+    StartFunction,
     /// A function cannot be translated.
     #[error("cannot translate the module: {0}")]
     Translate(low::CodeError),

@@ -24,6 +24,7 @@ mod matching;
 mod memory;
 mod metering;
 mod module;
+mod module_limits;
 mod resumable;
 mod store;
 mod strategy;
@@ -51,6 +52,7 @@ pub use limits::{
 };
 pub use linker::Linker;
 pub use module::Module;
+pub use module_limits::ModuleLimits;
 pub use resumable::{
     ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, TypedResumableCall,
     TypedResumableCallHostTrap, TypedResumableCallOutOfFuel,

@@ -77,12 +77,13 @@ impl Module {
     ///
     /// [`ModuleError`] says why not.
     pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
-        validated(engine, binary.into())?;
+        allowed(engine, &validated(engine, binary.into())?)?;
         Ok(())
     }
 
     fn parse(engine: &Engine, binary: Arc<[u8]>) -> Result<Module, ModuleError> {
         let module = validated(engine, binary)?;
+        allowed(engine, &module)?;
         let exports = module
             .exports()
             .iter()
@@ -295,6 +296,15 @@ impl fmt::Debug for Module {
             .field("functions", &self.function_count())
             .finish_non_exhaustive()
     }
+}
+
+/// Checks that a module has nothing that the engine does not allow.
+fn allowed(engine: &Engine, module: &low::Module) -> Result<(), ModuleError> {
+    let config = engine.config();
+    if module.start().is_some() && !config.start_fn {
+        return Err(ModuleError::StartFunction);
+    }
+    config.module_limits.check(module)
 }
 
 /// The module, or why it is none: an error that names the proposals that are missing takes as long as another

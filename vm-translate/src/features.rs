@@ -97,6 +97,12 @@ impl Features {
             .map(|(_, flag)| self.wasm.contains(*flag))
     }
 
+    /// Whether modules may compute with floats, which is no proposal: they may unless this says no.
+    pub fn set_floats(&mut self, on: bool) -> &mut Features {
+        self.wasm.set(WasmFeatures::FLOATS, on);
+        self
+    }
+
     pub(crate) fn wasm(&self) -> WasmFeatures {
         self.wasm
     }
