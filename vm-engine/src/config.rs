@@ -99,6 +99,7 @@ pub struct Config {
     consume_fuel: bool,
     fuel_costs: Arc<FuelCosts>,
     pub(crate) epochs: bool,
+    pub(crate) canonical_nans: bool,
     pub(crate) floats: bool,
     pub(crate) start_fn: bool,
     pub(crate) module_limits: ModuleLimits,
@@ -134,6 +135,7 @@ impl Config {
             consume_fuel: false,
             fuel_costs: Arc::default(),
             epochs: false,
+            canonical_nans: false,
             floats: true,
             start_fn: true,
             module_limits: ModuleLimits::default(),
@@ -271,6 +273,16 @@ impl Config {
     /// none, or stop many stores at once.
     pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
         self.epochs = enable;
+        self
+    }
+
+    /// Whether the operators of floats, scalar and in vectors, give the canonical NaN wherever the specification allows several: then a program
+    /// computes the same on every machine and in every mode. (Relaxed vector operations do what its deterministic profile says in any case.)
+    /// Default: no, and then it costs nothing.
+    ///
+    /// NaNs that come from the host or from memory stay as they are until they are computed with.
+    pub fn canonical_nans(&mut self, enable: bool) -> &mut Self {
+        self.canonical_nans = enable;
         self
     }
 

@@ -283,6 +283,7 @@ impl Module {
             baseline: self.0.engine.config().baseline,
             fuel: self.0.engine.config().fuel().cloned(),
             epochs: self.0.engine.config().epochs,
+            canonical_nans: self.0.engine.config().canonical_nans,
             max_code_bytes: self.0.engine.config().max_code_bytes,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)

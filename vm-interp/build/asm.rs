@@ -183,6 +183,8 @@ pub(crate) enum FloatUnary {
     Floor,
     Trunc,
     Nearest,
+    /// Makes a NaN the canonical one.
+    Canonical,
 }
 
 /// A guest load: bytes read and how they become a register's value.

@@ -109,6 +109,7 @@ pub(crate) fn float_unary(op: Op) -> Option<FloatUnary> {
         Op::F32Abs | Op::F64Abs => FloatUnary::Abs,
         Op::F32Neg | Op::F64Neg => FloatUnary::Neg,
         Op::F32Sqrt | Op::F64Sqrt => FloatUnary::Sqrt,
+        Op::F32Canonical | Op::F64Canonical => FloatUnary::Canonical,
         Op::F32Ceil | Op::F64Ceil => FloatUnary::Ceil,
         Op::F32Floor | Op::F64Floor => FloatUnary::Floor,
         Op::F32Trunc | Op::F64Trunc => FloatUnary::Trunc,

@@ -697,6 +697,14 @@ impl Assembler for X86_64 {
                 self.float_load(width, dst, src);
                 return self.line(format_args!("xor{p} {to}, [rip + palisade_sign_{p}]"));
             }
+            FloatUnary::Canonical => {
+                let number = self.new_label();
+                self.float_load(width, dst, src);
+                self.line(format_args!("ucomi{s} {to}, {to}"));
+                self.line(format_args!("jnp .L{}", number.0));
+                self.line(format_args!("mov{s} {to}, [rip + palisade_v_nan_{p}]"));
+                return self.bind(number);
+            }
             FloatUnary::Sqrt => {
                 let from = float_source(width, src);
                 return self.line(format_args!("sqrt{s} {to}, {from}"));

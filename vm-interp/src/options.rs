@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vm_memory::Layout;
-use vm_translate::{FuelCosts, Metering};
+use vm_translate::{Additions, FuelCosts};
 
 /// How an executor gets from one instruction to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ pub struct CodeOptions {
     /// Whether functions and loops look at the deadline as they begin, see
     /// [`World::set_epoch_deadline`](crate::World::set_epoch_deadline).
     pub epochs: bool,
+    /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several.
+    pub canonical_nans: bool,
 }
 
 impl CodeOptions {
@@ -62,14 +64,16 @@ impl CodeOptions {
             max_code_bytes: None,
             fuel: None,
             epochs: false,
+            canonical_nans: false,
         }
     }
 
-    /// What translation has to know of fuel and epochs.
-    pub(crate) fn metering(&self) -> Metering<'_> {
-        Metering {
+    /// What translation adds to code.
+    pub(crate) fn additions(&self) -> Additions<'_> {
+        Additions {
             fuel: self.fuel.as_deref(),
             epochs: self.epochs,
+            canonical_nans: self.canonical_nans,
         }
     }
 }

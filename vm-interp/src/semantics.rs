@@ -258,6 +258,12 @@ operators! {
             }
         }
         F64Copysign f64_copysign(a: u64, b: u64) -> u64 { a & !F64_SIGN | b & F64_SIGN }
+        F32Canonical f32_canonical(a: f32) -> f32 {
+            if a.is_nan() { f32::from_bits(0x7fc0_0000) } else { a }
+        }
+        F64Canonical f64_canonical(a: f64) -> f64 {
+            if a.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { a }
+        }
         I32WrapI64 i32_wrap_i64(a: u64) -> u32 { a as u32 }
         I32TruncSatF32S i32_trunc_sat_f32_s(a: f32) -> i32 { a as i32 }
         I32TruncSatF32U i32_trunc_sat_f32_u(a: f32) -> u32 { a as u32 }

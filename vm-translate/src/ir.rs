@@ -133,13 +133,13 @@ pub enum Root {
         kind: Ty,
     },
     /// Takes fuel for what comes next, up to the next such instruction; the run ends, with nothing taken, if there is less. Only
-    /// where it is asked for, see [`Metering`](crate::Metering).
+    /// where it is asked for, see [`Additions`](crate::Additions).
     ConsumeFuel {
         /// How much: not 0.
         cost: u32,
     },
     /// Looks whether the deadline in epochs has come: at the beginning of functions and loops, where no temporary
-    /// registers are in use. Only where it is asked for, see [`Metering`](crate::Metering).
+    /// registers are in use. Only where it is asked for, see [`Additions`](crate::Additions).
     CheckEpoch,
     /// Branches.
     Br(Label),

@@ -31,7 +31,7 @@ pub use op::{Effect, Op, StoreOp, Ty};
 pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemItems, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
 pub use translate::{
-    BaselineFrame, BaselineSink, BaselineTranslator, Metering, TranslateAllocations,
+    Additions, BaselineFrame, BaselineSink, BaselineTranslator, TranslateAllocations,
     TranslateOptions,
 };
 pub use types::{

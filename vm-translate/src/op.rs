@@ -495,6 +495,11 @@ ops! {
     F64x2RelaxedNmadd "f64x2.relaxed_nmadd" (V128, V128, V128) -> V128, Pure;
     I16x8RelaxedDotI8x16I7x16S "i16x8.relaxed_dot_i8x16_i7x16_s" (V128, V128) -> V128, Pure;
     I32x4RelaxedDotI8x16I7x16AddS "i32x4.relaxed_dot_i8x16_i7x16_add_s" (V128, V128, V128) -> V128, Pure;
+    // No instructions of WebAssembly: what makes any NaN the canonical one, see `Op::canonical`.
+    F32Canonical "f32.canonical" (F32) -> F32, Pure;
+    F64Canonical "f64.canonical" (F64) -> F64, Pure;
+    F32x4Canonical "f32x4.canonical" (V128) -> V128, Pure;
+    F64x2Canonical "f64x2.canonical" (V128) -> V128, Pure;
 }
 
 impl Op {
@@ -506,6 +511,44 @@ impl Op {
     /// Whether evaluating it may trap.
     pub const fn may_trap(self) -> bool {
         matches!(self.effect(), Effect::Traps | Effect::Load { .. })
+    }
+
+    /// If the specification leaves it open which NaN its result is, the operator that makes that the canonical one: positive, with the
+    /// payload that has its first bit set alone. (Specification: "Numerics", "Floating-Point Operations", "NaN Propagation".)
+    pub const fn canonical(self) -> Option<Op> {
+        Some(match self {
+            Op::F32Ceil | Op::F32Floor | Op::F32Trunc | Op::F32Nearest | Op::F32Sqrt => {
+                Op::F32Canonical
+            }
+            Op::F32Add | Op::F32Sub | Op::F32Mul | Op::F32Div | Op::F32Min | Op::F32Max => {
+                Op::F32Canonical
+            }
+            Op::F64Ceil | Op::F64Floor | Op::F64Trunc | Op::F64Nearest | Op::F64Sqrt => {
+                Op::F64Canonical
+            }
+            Op::F64Add | Op::F64Sub | Op::F64Mul | Op::F64Div | Op::F64Min | Op::F64Max => {
+                Op::F64Canonical
+            }
+            Op::F32DemoteF64 => Op::F32Canonical,
+            Op::F64PromoteF32 => Op::F64Canonical,
+            Op::F32x4Ceil | Op::F32x4Floor | Op::F32x4Trunc | Op::F32x4Nearest => {
+                Op::F32x4Canonical
+            }
+            Op::F32x4Sqrt | Op::F32x4Add | Op::F32x4Sub | Op::F32x4Mul | Op::F32x4Div => {
+                Op::F32x4Canonical
+            }
+            Op::F32x4Min | Op::F32x4Max | Op::F32x4DemoteF64x2Zero => Op::F32x4Canonical,
+            Op::F32x4RelaxedMadd | Op::F32x4RelaxedNmadd => Op::F32x4Canonical,
+            Op::F64x2Ceil | Op::F64x2Floor | Op::F64x2Trunc | Op::F64x2Nearest => {
+                Op::F64x2Canonical
+            }
+            Op::F64x2Sqrt | Op::F64x2Add | Op::F64x2Sub | Op::F64x2Mul | Op::F64x2Div => {
+                Op::F64x2Canonical
+            }
+            Op::F64x2Min | Op::F64x2Max | Op::F64x2PromoteLowF32x4 => Op::F64x2Canonical,
+            Op::F64x2RelaxedMadd | Op::F64x2RelaxedNmadd => Op::F64x2Canonical,
+            _ => return None,
+        })
     }
 
     /// Of a comparison of integers, the one that is true when it is false.

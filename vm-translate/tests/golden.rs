@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use common::shapes::RICH;
 use vm_translate::{
-    Features, FuelCosts, Metering, Module, PlainShapes, Shapes, TranslateOptions, check,
+    Additions, Features, FuelCosts, Module, PlainShapes, Shapes, TranslateOptions, check,
 };
 
-fn listing(module: &Module, metering: Metering<'_>) -> String {
+fn listing(module: &Module, additions: Additions<'_>) -> String {
     let always = |_: u64, _: u32| true;
     let sets: [(&str, &dyn Shapes, _); 2] = [
         ("plain shapes, checked", &PlainShapes, None),
@@ -27,7 +27,7 @@ fn listing(module: &Module, metering: Metering<'_>) -> String {
     let options = TranslateOptions {
         shapes,
         unchecked,
-        metering,
+        additions,
     };
     for func in module.imported_funcs()..module.func_count() {
         match module.translate_baseline(func, &options).unwrap() {
@@ -43,7 +43,7 @@ fn listing(module: &Module, metering: Metering<'_>) -> String {
         let options = TranslateOptions {
             shapes,
             unchecked,
-            metering,
+            additions,
         };
         for func in module.imported_funcs()..module.func_count() {
             let function = module.translate(func, &options).unwrap();
@@ -69,14 +69,15 @@ fn listings_are_as_expected() {
         let bytes = wat::parse_file(&input).unwrap();
         let module = Module::new(bytes, &Features::default()).unwrap();
         let costs = FuelCosts::default();
-        let metering = match input.file_stem().is_some_and(|stem| stem == "metered") {
-            true => Metering {
+        let additions = match input.file_stem().is_some_and(|stem| stem == "additions") {
+            true => Additions {
                 fuel: Some(&costs),
                 epochs: true,
+                canonical_nans: true,
             },
-            false => Metering::default(),
+            false => Additions::default(),
         };
-        let found = listing(&module, metering);
+        let found = listing(&module, additions);
         let output = input.with_extension("ir");
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&output, &found).unwrap();

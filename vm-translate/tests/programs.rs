@@ -8,7 +8,7 @@ use common::shapes::{RICH, RandomShapes};
 use vm_translate::ir::{Label, Node, Root, Slot};
 use vm_translate::shape::Symbol;
 use vm_translate::{
-    BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Metering, Module, Op,
+    Additions, BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Module, Op,
     PlainShapes, Registers, Shapes, TranslateAllocations, TranslateOptions, check,
 };
 
@@ -177,8 +177,8 @@ fn memory_that_other_functions_have_left_changes_no_baseline_code() {
         for func in module.imported_funcs()..module.func_count() {
             let record = |translator: &mut BaselineTranslator| {
                 let mut recorder = Recorder::default();
-                let metering = Metering::default();
-                let done = translator.translate(&module, func, None, metering, &mut recorder);
+                let additions = Additions::default();
+                let done = translator.translate(&module, func, None, additions, &mut recorder);
                 let done = done.unwrap();
                 done.then_some(recorder)
             };

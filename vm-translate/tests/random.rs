@@ -132,10 +132,16 @@ fn programs_seldom_trap() {
     let trapped = (0..200).filter(|seed| {
         let text = generate::module(*seed);
         let program = Program::new(format!("seed {seed}"), &text, *seed);
-        oracle::run(&program.module, &program.costs, 2, &[])
-            .0
-            .result
-            .is_err()
+        oracle::run(
+            &program.module,
+            &program.costs,
+            program.canonical_nans,
+            2,
+            &[],
+        )
+        .0
+        .result
+        .is_err()
     });
     let trapped = trapped.count();
     assert!((5..40).contains(&trapped), "{trapped} of 200");

@@ -11,11 +11,13 @@ use super::{X86_64, float_name, mem, name};
 use crate::asm::*;
 
 /// Constants by their names: 32-bit words, lowest first.
-const CONSTANTS: [(&str, [u32; 4]); 16] = [
+const CONSTANTS: [(&str, [u32; 4]); 18] = [
     ("abs_ps", [0x7fff_ffff; 4]),
     ("abs_pd", [!0, 0x7fff_ffff, !0, 0x7fff_ffff]),
     ("sign_ps", [0x8000_0000; 4]),
     ("sign_pd", [0, 0x8000_0000, 0, 0x8000_0000]),
+    ("nan_ps", [0x7fc0_0000; 4]),
+    ("nan_pd", [0, 0x7ff8_0000, 0, 0x7ff8_0000]),
     ("bytes_1", [0x0101_0101; 4]),
     ("bytes_15", [0x0f0f_0f0f; 4]),
     ("bytes_16", [0x1010_1010; 4]),
@@ -65,6 +67,7 @@ const LT: u8 = 1;
 const LE: u8 = 2;
 const UNORDERED: u8 = 3;
 const NE: u8 = 4;
+const ORDERED: u8 = 7;
 
 /// Shuffles of four 32-bit lanes by an immediate.
 const UPPER_HALF: u8 = 0xee;
@@ -364,6 +367,15 @@ impl X86_64 {
         self.packed("andnps", a, temp);
     }
 
+    /// Makes NaNs the canonical ones.
+    fn canonical(&mut self, suffix: &str, a: Float, temp: Float) {
+        self.vector_move(temp, a);
+        self.packed_by(&format!("cmp{suffix}"), temp, temp, ORDERED);
+        self.packed("andps", a, temp);
+        self.packed_constant("andnps", temp, &format!("nan_{suffix}"));
+        self.packed("orps", a, temp);
+    }
+
     fn product(&mut self, product: Product, upper: bool, a: Float, b: Float, temp: Float) {
         match product {
             Product::Of8 { extend } => {
@@ -614,6 +626,8 @@ impl X86_64 {
             Op::F64x2Abs => self.packed_constant("andps", a, "abs_pd"),
             Op::F32x4Neg => self.packed_constant("xorps", a, "sign_ps"),
             Op::F64x2Neg => self.packed_constant("xorps", a, "sign_pd"),
+            Op::F32x4Canonical => self.canonical("ps", a, temp),
+            Op::F64x2Canonical => self.canonical("pd", a, temp),
             Op::F32x4Min => self.extremum("ps", true, a, b, temp),
             Op::F32x4Max => self.extremum("ps", false, a, b, temp),
             Op::F64x2Min => self.extremum("pd", true, a, b, temp),

@@ -373,7 +373,7 @@ impl Inner {
         let options = TranslateOptions {
             shapes: &DirectShapes,
             unchecked: Some(&self.unchecked()),
-            metering: self.options.metering(),
+            additions: self.options.additions(),
         };
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
@@ -410,7 +410,7 @@ impl Inner {
             &self.module,
             func,
             Some(&unchecked),
-            self.options.metering(),
+            self.options.additions(),
             &mut writer,
         )?;
         writer.check_size().map_err(|e| too_large(func, &e))?;

@@ -515,6 +515,8 @@ pub fn eval(op: Op, operands: [u128; 3], lane: usize) -> u128 {
             c,
             super::f64_add,
         ),
+        Op::F32x4Canonical => each32(a, super::f32_canonical),
+        Op::F64x2Canonical => each64(a, super::f64_canonical),
         Op::I16x8RelaxedDotI8x16I7x16S => relaxed_dot(a, b),
         Op::I32x4RelaxedDotI8x16I7x16AddS => relaxed_dot_add(a, b, c),
         _ => 0,

@@ -128,7 +128,7 @@ impl TokenCode {
         allocations: &mut TranslateAllocations,
     ) -> Result<Function, CodeError> {
         let options = TranslateOptions {
-            metering: self.options.metering(),
+            additions: self.options.additions(),
             ..TranslateOptions::new(&PlainShapes)
         };
         Ok(self.module.translate_with(func, &options, allocations)?)

@@ -32,6 +32,8 @@ macro_rules! with_tokens {
                 F64Trunc f64_trunc;
                 F64Nearest f64_nearest;
                 F64Sqrt f64_sqrt;
+                F32Canonical f32_canonical;
+                F64Canonical f64_canonical;
                 I32WrapI64 i32_wrap_i64;
                 I32TruncSatF32S i32_trunc_sat_f32_s;
                 I32TruncSatF32U i32_trunc_sat_f32_u;

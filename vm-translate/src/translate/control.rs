@@ -168,7 +168,7 @@ impl<'a> Translator<'a> {
         let returns = around
             .is_some_and(|frame| frame.returns && self.results(frame.ty).len() == results)
             && (place.is_some() || results == 0)
-            && (self.metering.fuel).is_none_or(FuelCosts::returning_is_free);
+            && (self.additions.fuel).is_none_or(FuelCosts::returning_is_free);
         self.frames.push(Frame {
             number,
             kind,

@@ -7,14 +7,18 @@ use wasmparser::{FunctionBody, Operator};
 
 use crate::{Error, FuelCosts};
 
-/// What is added to code so that its host can bound how long it runs.
+/// What is added to code beyond what its WebAssembly says: so that its host can bound how long it runs, and that it computes
+/// the same everywhere.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Metering<'a> {
+pub struct Additions<'a> {
     /// Whether to charge fuel ([`Root::ConsumeFuel`](crate::ir::Root::ConsumeFuel)), and how much.
     pub fuel: Option<&'a FuelCosts>,
     /// Whether functions and loops look at the epoch as they begin
     /// ([`Root::CheckEpoch`](crate::ir::Root::CheckEpoch)).
     pub epochs: bool,
+    /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several
+    /// ([`Op::canonical`](crate::Op::canonical)).
+    pub canonical_nans: bool,
 }
 
 /// What is charged where.
@@ -59,11 +63,11 @@ impl Pieces {
     pub(super) fn look(
         &mut self,
         body: &FunctionBody<'_>,
-        metering: Metering<'_>,
+        additions: Additions<'_>,
     ) -> Result<(), Error> {
         self.pieces.clear();
         self.passed = 0;
-        let Some(costs) = metering.fuel else {
+        let Some(costs) = additions.fuel else {
             return Ok(());
         };
         self.open.clear();

@@ -44,6 +44,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::ir::{FRAME_HEADER, Label, Root, Slot};
+use crate::op::Op;
 use crate::{Error, Function, Module, Registers, Shapes};
 
 pub use baseline::{BaselineFrame, BaselineSink, BaselineTranslator};
@@ -54,7 +55,7 @@ use expr::Effects;
 use idiom::WideProduct;
 use locals::Locals;
 use lookahead::Lookahead;
-pub use metering::Metering;
+pub use metering::Additions;
 use metering::Pieces;
 use operators::Unchecked;
 use registers::Use;
@@ -69,17 +70,17 @@ pub struct TranslateOptions<'a> {
     /// check, because every address it can reach is in the memory's reservation. Without it
     /// every access is checked.
     pub unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
-    /// What is added to code so that its host can bound how long it runs.
-    pub metering: Metering<'a>,
+    /// What is added to code beyond what its WebAssembly says.
+    pub additions: Additions<'a>,
 }
 
 impl<'a> TranslateOptions<'a> {
-    /// For these shapes: every access is checked, and nothing is metered.
+    /// For these shapes: every access is checked, and nothing is added.
     pub fn new(shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
         TranslateOptions {
             shapes,
             unchecked: None,
-            metering: Metering::default(),
+            additions: Additions::default(),
         }
     }
 }
@@ -89,7 +90,7 @@ impl std::fmt::Debug for TranslateOptions<'_> {
         f.debug_struct("TranslateOptions")
             .field("registers", &self.shapes.registers())
             .field("unchecked", &self.unchecked.is_some())
-            .field("metering", &self.metering)
+            .field("additions", &self.additions)
             .finish_non_exhaustive()
     }
 }
@@ -115,7 +116,7 @@ struct Translator<'a> {
     stack: Stack,
     frames: Vec<Frame>,
     lookahead: Lookahead,
-    metering: Metering<'a>,
+    additions: Additions<'a>,
     pieces: Pieces,
     /// How many blocks have begun, those that cannot be reached included.
     blocks: usize,
@@ -192,7 +193,7 @@ impl Module {
             mut out,
         } = std::mem::take(allocations);
         locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
-        pieces.look(&body, options.metering)?;
+        pieces.look(&body, options.additions)?;
         let registers = Use::new(offered, &locals.pins, bytes);
         let base = locals.saves + registers.save_slots();
         out.reserve_for_body(bytes);
@@ -211,7 +212,7 @@ impl Module {
             locals,
             frames,
             lookahead,
-            metering: options.metering,
+            additions: options.additions,
             pieces,
             blocks: 0,
             out,
@@ -290,9 +291,19 @@ impl Translator<'_> {
         }
     }
 
+    /// Of an operator of floats that has been applied, makes a NaN the canonical one if that is asked for.
+    #[inline]
+    fn canonicalize(&mut self, op: Op) {
+        if self.additions.canonical_nans
+            && let Some(canonical) = op.canonical()
+        {
+            self.apply(canonical, 0);
+        }
+    }
+
     /// A function or a loop begins here.
     fn check_epoch(&mut self) {
-        if self.metering.epochs {
+        if self.additions.epochs {
             self.emit_plain(Root::CheckEpoch);
         }
     }

@@ -326,9 +326,11 @@ impl Translator<'_> {
             && !self.stack.is_const(top)
             && let Some(mirrored) = op.mirrored()
         {
-            return self.apply_ordered(mirrored, 0, &[1, 0]);
+            self.apply_ordered(mirrored, 0, &[1, 0]);
+            return self.canonicalize(op);
         }
         self.apply(op, 0);
+        self.canonicalize(op);
     }
 }
 

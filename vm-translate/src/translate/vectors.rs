@@ -114,6 +114,7 @@ impl Translator<'_> {
             Some(mirrored) if tree(2) && !tree(1) => self.apply_ordered(mirrored, 0, &[1, 0]),
             _ => self.apply(op, 0),
         }
+        self.canonicalize(op);
     }
 
     fn vector_constant(&mut self, bytes: [u8; 16]) {

@@ -3,7 +3,7 @@
 use super::shapes::{RICH, RandomShapes};
 use super::{Outcome, Trap, eval, generate, oracle};
 use vm_translate::{
-    Features, FuelCosts, Function, Metering, Module, PlainShapes, Registers, Shapes,
+    Additions, Features, FuelCosts, Function, Module, PlainShapes, Registers, Shapes,
     TranslateOptions, check,
 };
 
@@ -20,6 +20,7 @@ pub struct Program<'a> {
     pub costs: FuelCosts,
     /// Whether epochs are looked at.
     epochs: bool,
+    pub canonical_nans: bool,
 }
 
 /// How many functions a program has, and how many of them the baseline tier has.
@@ -46,6 +47,7 @@ impl Program<'_> {
             unchecked: number.is_multiple_of(2),
             costs: random_costs(number),
             epochs: number.is_multiple_of(5),
+            canonical_nans: number.is_multiple_of(3),
         }
     }
 
@@ -53,9 +55,10 @@ impl Program<'_> {
         TranslateOptions {
             shapes,
             unchecked: (self.unchecked).then_some(&|offset, _| offset < 8),
-            metering: Metering {
+            additions: Additions {
                 fuel: Some(&self.costs),
                 epochs: self.epochs,
+                canonical_nans: self.canonical_nans,
             },
         }
     }
@@ -101,7 +104,8 @@ impl Program<'_> {
     /// Runs a function of no parameters by every translation, with more fuel than it needs and then with less. Answers
     /// what the specification says of it.
     pub fn run(&self, func: u32) -> (Outcome, Tiers) {
-        let (mut expected, trapped_at) = oracle::run(&self.module, &self.costs, func, &[]);
+        let (mut expected, trapped_at) =
+            oracle::run(&self.module, &self.costs, self.canonical_nans, func, &[]);
         let executed = expected.fuel;
         let mut fuel = None;
         let tiers = self.run_with(u64::MAX, func, |found, at| {

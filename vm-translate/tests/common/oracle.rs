@@ -9,6 +9,7 @@ use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
 pub struct Oracle<'a> {
     module: &'a Module,
     bodies: Vec<Body<'a>>,
+    canonical_nans: bool,
     state: State,
     pub trapped_at: Option<u32>,
 }
@@ -163,6 +164,7 @@ enum Exit {
 pub fn run(
     module: &Module,
     costs: &FuelCosts,
+    canonical_nans: bool,
     func: u32,
     args: &[Value],
 ) -> (Outcome, Option<u32>) {
@@ -207,6 +209,7 @@ pub fn run(
     let mut oracle = Oracle {
         module,
         bodies,
+        canonical_nans,
         state: State::new(module),
         trapped_at: None,
     };
@@ -365,7 +368,11 @@ impl Oracle<'_> {
         let value = match *step {
             Step::Numeric(op) => {
                 let args = stack.split_off(stack.len() - op.params().len());
-                numeric::apply(op, &args, 0)?
+                let value = numeric::apply(op, &args, 0)?;
+                match op.canonical().filter(|_| self.canonical_nans) {
+                    Some(canonical) => numeric::apply(canonical, &[value], 0)?,
+                    None => value,
+                }
             }
             Step::Lane(op, lane) => {
                 let args = stack.split_off(stack.len() - op.params().len());

@@ -28,7 +28,13 @@ impl Module {
             frame: None,
         };
         let mut translator = BaselineTranslator::default();
-        if !translator.translate(self, func, options.unchecked, options.metering, &mut listed)? {
+        if !translator.translate(
+            self,
+            func,
+            options.unchecked,
+            options.additions,
+            &mut listed,
+        )? {
             return Ok(None);
         }
         let Listed {

@@ -42,7 +42,7 @@ use super::check_limits;
 use super::code::{Code, Kind, Step};
 use super::labels::Labels;
 use super::local_types::LocalTypes;
-use super::metering::{Metering, Pieces};
+use super::metering::{Additions, Pieces};
 use super::operators::{Unchecked, numeric};
 
 use control::{Block, Frame};
@@ -71,7 +71,7 @@ enum Outcome {
 struct Baseline<'a, K: BaselineSink> {
     module: &'a Module,
     unchecked: Unchecked<'a>,
-    metering: Metering<'a>,
+    additions: Additions<'a>,
     pieces: Pieces,
     /// See [`BaselineSink::least_copy`].
     least_copy: usize,
@@ -106,7 +106,7 @@ pub struct BaselineTranslator(Kept);
 
 impl BaselineTranslator {
     /// Translates the body of a function, given by its index, into a sink. Answers no if it has no baseline
-    /// code; then what the sink has got is of no use. `unchecked` and `metering` are those of
+    /// code; then what the sink has got is of no use. `unchecked` and `additions` are those of
     /// [`TranslateOptions`](crate::TranslateOptions).
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl BaselineTranslator {
         module: &Module,
         func: u32,
         unchecked: Option<&dyn Fn(u64, u32) -> bool>,
-        metering: Metering<'_>,
+        additions: Additions<'_>,
         sink: &mut K,
     ) -> Result<bool, Error> {
         let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
@@ -137,7 +137,7 @@ impl BaselineTranslator {
         frames.clear();
         frames.push(Frame::function(module.func_type_index(func)));
         let offset = module.func_offset(func);
-        pieces.look(&body, metering)?;
+        pieces.look(&body, additions)?;
         sink.begin(&BaselineFrame {
             func,
             offset,
@@ -148,7 +148,7 @@ impl BaselineTranslator {
         let mut baseline = Baseline {
             module,
             unchecked: Unchecked(unchecked),
-            metering,
+            additions,
             pieces,
             // One may be put elsewhere by what computes it.
             least_copy: sink.least_copy().max(2),
@@ -394,7 +394,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     /// A function or a loop begins here.
     fn check_epoch(&mut self) {
-        if self.metering.epochs {
+        if self.additions.epochs {
             self.plain(Root::CheckEpoch);
         }
     }

@@ -221,9 +221,15 @@ impl<K: BaselineSink> Baseline<'_, K> {
             && let Some(mirrored) = op.mirrored()
         {
             std::mem::swap(&mut left.value, &mut right.value);
-            return self.apply(mirrored, 0);
+            self.apply(mirrored, 0);
+        } else {
+            self.apply(op, 0);
         }
-        self.apply(op, 0);
+        if self.additions.canonical_nans
+            && let Some(canonical) = op.canonical()
+        {
+            self.apply(canonical, 0);
+        }
     }
 
     /// Replaces the operands of an operator by its result.

@@ -134,6 +134,10 @@ fn operator(op: Op) -> Option<Operator> {
             | Op::V128Const
             | Op::V128FromI64
             | Op::I64MulHighU
+            | Op::F32Canonical
+            | Op::F64Canonical
+            | Op::F32x4Canonical
+            | Op::F64x2Canonical
             | Op::I8x16Shuffle
     );
     if own || matches!(op.effect(), Effect::Load { .. } | Effect::Global) {

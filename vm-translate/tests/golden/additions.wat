@@ -1,4 +1,4 @@
-;; With fuel and epochs: where they are looked at.
+;; With all that can be added: where fuel and epochs are looked at, and NaNs made canonical.
 (module
   (import "h" "f" (func $h))
   (memory 1)
@@ -31,4 +31,9 @@
   ;; What cannot be reached costs nothing.
   (func (export "never") (param i32)
     (block (br 0) (drop (i32.const 1)) (loop (br 0)))
-    unreachable))
+    unreachable)
+  ;; NaNs are canonical.
+  (func (export "nans") (param f64 f32) (result f64)
+    (f64.mul
+      (f64.promote_f32 (f32.sqrt (f32.neg (local.get 1))))
+      (f64.add (local.get 0) (f64.const 1)))))
