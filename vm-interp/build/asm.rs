@@ -269,6 +269,9 @@ pub(crate) trait Assembler: VectorAssembler {
     fn move_unless(&mut self, cond: Cond, width: Width, dst: Reg, src: Reg);
     fn jump_if(&mut self, cond: Cond, label: Label);
     fn jump_always(&mut self, label: Label);
+    /// What comes next is the next of what can end the run in a handler of a shape: an access that may fault,
+    /// or else a comparison with exits.
+    fn trap_site(&mut self, faults: bool);
     fn exit_if(&mut self, cond: Cond, exit: Exit);
     fn exit(&mut self, exit: Exit);
 

@@ -47,8 +47,12 @@ pub(crate) struct Piece {
 /// A handler's text.
 pub(crate) struct Handler {
     pub(crate) pieces: Vec<Piece>,
-    /// Its instructions that may fault on guest memory, if there are several.
-    pub(crate) sites: Vec<Label>,
+    /// How much of what it does can end the run.
+    pub(crate) traps: usize,
+    /// How much of that is accesses that may fault.
+    pub(crate) accesses: usize,
+    /// Of these, those that are not the first to be able to end the run, with their numbers among all.
+    pub(crate) sites: Vec<(Label, usize)>,
 }
 
 impl Handler {
@@ -141,8 +145,7 @@ impl Layout {
             text.push_str(&piece.text);
             *bytes = start + piece.bytes;
         }
-        let numbered = handler.sites.iter().copied().zip(0..);
-        sites.extend(numbered.filter(|(_, number)| *number > 0));
+        sites.extend(&handler.sites);
         if !bytes.is_multiple_of(LINE) {
             let at = self.open.partition_point(|open| *open < group);
             self.open.insert(at, group);
@@ -152,8 +155,7 @@ impl Layout {
         }
     }
 
-    /// Writes the text. Adds those sites to `sites` that are not their handler's first, with their
-    /// numbers in it, in the order of their addresses. Answers how many lines there are.
+    /// Writes the text. Adds the handlers' sites to `sites`, in the order of their addresses. Answers how many lines there are.
     pub(crate) fn write(&self, text: &mut String, sites: &mut Vec<(Label, usize)>) -> usize {
         for group in &self.groups {
             text.push_str("\t.p2align 6\n");

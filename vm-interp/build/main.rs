@@ -30,7 +30,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use vm_translate::{Effect, StoreOp};
+use vm_translate::{Effect, Op};
 
 use asm::Exit;
 use fixed::Fixed;
@@ -61,6 +61,10 @@ const USER_SHAPES: &str = "PALISADE_SHAPES";
 
 /// The status of a run that a fault ended.
 const STATUS_FAULT: u32 = 0x200;
+
+/// The most that can end the run in a handler. Which did is said by an address in the cell, of which each has so
+/// many bytes.
+const MOST_TRAPS: usize = operands::HANDLER_BYTES as usize;
 
 /// The text's parts, by what its handlers may touch; each is one range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,28 +137,40 @@ fn possible(shapes: Vec<Shape>, others: &[Shape]) -> Vec<Shape> {
     possible
 }
 
-/// How many of a shape's accesses rely on the memory's guard.
-fn accesses(shape: &Shape) -> usize {
-    fn unchecked(tree: &Tree) -> usize {
+/// How many of a shape's operators fit.
+fn operators(shape: &Shape, fits: impl Fn(Op) -> bool) -> usize {
+    fn count(tree: &Tree, fits: &impl Fn(Op) -> bool) -> usize {
         match tree {
             Tree::Leaf(_) => 0,
             Tree::Op(op, operands) => {
-                let own = matches!(
-                    op.effect(),
-                    Effect::Load {
-                        unchecked: true,
-                        ..
-                    }
-                );
-                usize::from(own) + operands.iter().map(unchecked).sum::<usize>()
+                let own = usize::from(fits(*op));
+                own + operands.iter().map(|tree| count(tree, fits)).sum::<usize>()
             }
         }
     }
-    let root = |root: &RootShape| {
-        let store = matches!(root.root, Symbol::Store(op) if StoreOp::unchecked(op));
-        usize::from(store) + root.trees.iter().map(unchecked).sum::<usize>()
+    let trees = shape.roots.iter().flat_map(|root| &root.trees);
+    trees.map(|tree| count(tree, &fits)).sum()
+}
+
+/// How many of a shape's accesses rely on the memory's guard.
+fn accesses(shape: &Shape) -> usize {
+    let unchecked = |op: Op| {
+        matches!(
+            op.effect(),
+            Effect::Load {
+                unchecked: true,
+                ..
+            }
+        )
     };
-    shape.roots.iter().map(root).sum()
+    let stores = |root: &&RootShape| matches!(root.root, Symbol::Store(op) if op.unchecked());
+    operators(shape, unchecked) + shape.roots.iter().filter(stores).count()
+}
+
+/// How many of a shape's operators and roots can end the run.
+fn traps(shape: &Shape) -> usize {
+    let roots = |root: &&RootShape| matches!(root.root, Symbol::Store(_) | Symbol::CallIndirect);
+    operators(shape, Op::may_trap) + shape.roots.iter().filter(roots).count()
 }
 
 /// Which part of the text a shape's handler belongs to.
@@ -205,7 +221,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
                 _ => Part::Plain,
             };
             if own == part {
-                asm.begin(n, false);
+                asm.begin(n);
                 if *fixed == Fixed::Exit {
                     asm.leave();
                 } else {
@@ -216,17 +232,21 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         }
         for (n, (_, shape)) in keyed.iter().enumerate() {
             if self::part(shape) == part {
-                let accesses = accesses(shape);
-                asm.begin(number(n), accesses > 1);
+                asm.begin(number(n));
                 if let Err(reason) = templates::emit(&mut asm, shape) {
                     refused.push(format!("no handler for {shape}: {}", reason.0));
                     continue;
                 }
                 let handler = asm.take_handler();
-                let marked = handler.sites.len();
+                assert_eq!(
+                    handler.accesses,
+                    accesses(shape),
+                    "accesses that fault: {shape}"
+                );
+                assert_eq!(handler.traps, traps(shape), "ways to end the run: {shape}");
                 assert!(
-                    marked == 0 || marked == accesses,
-                    "{shape} has {marked} instructions that may fault"
+                    handler.traps <= MOST_TRAPS,
+                    "a cell has room for no more: {shape}"
                 );
                 check_text(shape, &handler);
                 layout.add(&handler);
@@ -238,6 +258,7 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     }
     asm.text.push_str("\t.p2align 6\n");
     global(&mut asm.text, "palisade_sites_end");
+    asm.site_exits();
     asm.end();
     asm.text
         .push_str("\t.section .rodata.palisade, \"a\", @progbits\n");

@@ -15,6 +15,7 @@
 mod length;
 mod vectors;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::asm::*;
@@ -39,15 +40,28 @@ const FLOAT_SPILL: u32 = 40;
 pub(crate) struct X86_64 {
     pub(crate) text: String,
     labels: u32,
-    /// Labels of the instructions of the handler at hand that may fault on guest memory, if it
-    /// has more than one.
-    marked: Option<Vec<Label>>,
+    /// How far the handler at hand has come with what can end the run.
+    sites: Sites,
+    /// Exits from what is not its handler's first to end the run, with its number.
+    exits: BTreeSet<(String, usize)>,
     /// The handler at hand, as far as it has come.
     pieces: Vec<Piece>,
     /// How many bytes it takes at most since the last piece.
     bytes: usize,
     /// Where its text goes on since then.
     from: usize,
+}
+
+/// What can end the run in a handler.
+#[derive(Default)]
+struct Sites {
+    /// How many there have been; the last is the one at hand.
+    count: usize,
+    /// Whether the one at hand is an access that may fault.
+    faults: bool,
+    /// The accesses that may fault: of those that are not the first, where they are, and their numbers.
+    accesses: usize,
+    marked: Vec<(Label, usize)>,
 }
 
 fn name(width: Width, reg: Reg) -> &'static str {
@@ -164,6 +178,10 @@ fn exit_name(exit: Exit) -> String {
     format!("palisade_exit_{}", exit as u32)
 }
 
+fn site_exit(exit: &str, number: usize) -> String {
+    format!("{exit}_site_{number}")
+}
+
 /// Names the place at the end of the text for Rust.
 pub(crate) fn global(text: &mut String, name: &str) {
     let _ = writeln!(text, "\t.globl {name}\n\t.hidden {name}\n{name}:");
@@ -174,7 +192,8 @@ impl X86_64 {
         X86_64 {
             text: String::new(),
             labels: 0,
-            marked: None,
+            sites: Sites::default(),
+            exits: BTreeSet::new(),
             pieces: Vec::new(),
             bytes: 0,
             from: 0,
@@ -187,17 +206,34 @@ impl X86_64 {
         let _ = self.text.write_fmt(args);
         self.bytes += length::instruction(&self.text[start..]);
         self.text.push('\n');
-        // Whatever the instruction is: it is a site just if it goes through the memory's base.
-        if self.marked.is_some() && self.text[start..].contains("[r14 + ") {
-            let label = self.new_label();
-            self.text.insert_str(start, &format!(".L{}:\n", label.0));
-            self.marked.iter_mut().for_each(|marked| marked.push(label));
+        // Whatever the instruction is: it may fault just if it goes through the memory's base.
+        if self.sites.faults && self.text[start..].contains("[r14 + ") {
+            self.sites.accesses += 1;
+            if let number @ 1.. = self.sites.count - 1 {
+                let label = self.new_label();
+                self.text.insert_str(start, &format!(".L{}:\n", label.0));
+                self.sites.marked.push((label, number));
+            }
         }
     }
 
-    /// Starts a handler. `several` says that it has more than one site, which are to be told apart.
-    pub(crate) fn begin(&mut self, number: usize, several: bool) {
-        self.marked = several.then(Vec::new);
+    /// The place to jump to in order to end the run. Of what is not its handler's first to do so that place says
+    /// which it was, at no cost to who does not go there.
+    fn exit_place(&mut self, exit: Exit) -> String {
+        let name = exit_name(exit);
+        match self.sites.count {
+            0 | 1 => name,
+            count => {
+                let place = site_exit(&name, count - 1);
+                self.exits.insert((name, count - 1));
+                place
+            }
+        }
+    }
+
+    /// Starts a handler.
+    pub(crate) fn begin(&mut self, number: usize) {
+        self.sites = Sites::default();
         self.from = self.text.len();
         self.bytes = 0;
         let _ = writeln!(self.text, ".Lh{number}:");
@@ -208,9 +244,17 @@ impl X86_64 {
         if self.bytes > 0 {
             self.end_piece(None);
         }
+        let Sites {
+            count,
+            accesses,
+            marked,
+            ..
+        } = std::mem::take(&mut self.sites);
         Handler {
             pieces: std::mem::take(&mut self.pieces),
-            sites: self.marked.take().unwrap_or_default(),
+            traps: count,
+            accesses,
+            sites: marked,
         }
     }
 
@@ -228,7 +272,17 @@ impl X86_64 {
         self.end_piece(Some(jump));
     }
 
-    /// The list of sites that are not their handler's first, given in the order of their addresses,
+    /// Where exits of handlers lead that are not from their first site: the place that stopped the run is so many
+    /// bytes into its cell.
+    pub(crate) fn site_exits(&mut self) {
+        for (name, number) in std::mem::take(&mut self.exits) {
+            self.place(&site_exit(&name, number));
+            self.line(format_args!("add rbx, {number}"));
+            self.line(format_args!("jmp {name}"));
+        }
+    }
+
+    /// The list of accesses that are not their handler's first site, given in the order of their addresses,
     /// with their numbers in the handler.
     pub(crate) fn sites(&mut self, sites: &[(Label, usize)]) {
         self.text.push_str("\t.p2align 2\n");
@@ -482,7 +536,8 @@ impl Assembler for X86_64 {
             } else {
                 // Overflows just for the least dividend.
                 self.line(format_args!("neg {low}"));
-                self.line(format_args!("jo {}", exit_name(Exit::IntegerOverflow)));
+                let overflow = self.exit_place(Exit::IntegerOverflow);
+                self.line(format_args!("jo {overflow}"));
             }
             self.line(format_args!("jmp .L{}", done.0));
             self.bind(divide);
@@ -537,12 +592,19 @@ impl Assembler for X86_64 {
         self.line(format_args!("jmp .L{}", label.0));
     }
 
+    fn trap_site(&mut self, faults: bool) {
+        self.sites.count += 1;
+        self.sites.faults = faults;
+    }
+
     fn exit_if(&mut self, cond: Cond, exit: Exit) {
-        self.line(format_args!("j{} {}", condition(cond), exit_name(exit)));
+        let place = self.exit_place(exit);
+        self.line(format_args!("j{} {place}", condition(cond)));
     }
 
     fn exit(&mut self, exit: Exit) {
-        self.line(format_args!("jmp {}", exit_name(exit)));
+        let place = self.exit_place(exit);
+        self.line(format_args!("jmp {place}"));
     }
 
     fn float_load(&mut self, width: Width, dst: Float, src: FloatSrc) {
@@ -719,6 +781,7 @@ impl Assembler for X86_64 {
         let s = scalar(from);
         let float = float_name(src);
         let (good, wide) = (self.new_label(), name(Width::W64, dst));
+        let invalid = self.exit_place(Exit::InvalidConversion);
         self.line(format_args!("cvtt{s}2si {wide}, {float}"));
         match (to, signed) {
             (Width::W32, _) => {
@@ -747,12 +810,12 @@ impl Assembler for X86_64 {
                     }
                 }
                 self.line(format_args!("ucomi{s} {float}, xmm8"));
-                self.line(format_args!("jp {}", exit_name(Exit::InvalidConversion)));
+                self.line(format_args!("jp {invalid}"));
             }
         }
         self.line(format_args!("je .L{}", good.0));
         self.line(format_args!("ucomi{s} {float}, {float}"));
-        self.line(format_args!("jp {}", exit_name(Exit::InvalidConversion)));
+        self.line(format_args!("jp {invalid}"));
         self.exit(Exit::IntegerOverflow);
         self.bind(good);
         if to == Width::W32 {

@@ -5,7 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Extern, World, modes, ty};
-use vm_interp::{CallError, FuncId, InvalidCall, Raw, TrapCode, Val, call};
+use vm_interp::{CallError, FuncId, InstanceId, InvalidCall, Raw, TrapCode, Val, call};
 
 #[test]
 fn parameters_and_results() {
@@ -222,6 +222,71 @@ fn an_error_comes_out_with_the_frames_of_the_guest() {
                     assert_eq!(error.downcast_ref::<Exit>().unwrap().0, 3);
                     let functions: Vec<_> = frames.iter().map(|frame| frame.func_index).collect();
                     assert_eq!(functions, expected, "{mode:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// Functions that a host function is called in place of, by name.
+const TAIL_CALLS: &str = r#"(module
+    (type $exit (func (param i32)))
+    (import "host" "exit" (func $exit (param i32)))
+    (table 1 funcref) (elem (i32.const 0) $exit)
+    (func $direct (export "direct") (param i32) (return_call $exit (local.get 0)))
+    (func $indirect (export "indirect") (param i32)
+        (return_call_indirect (type $exit) (local.get 0) (i32.const 0)))
+    (func $chain (export "chain") (param i32) (return_call $direct (local.get 0)))
+    (func $call (export "call") (param i32) (call $direct (local.get 0)) (unreachable))
+    (func $call_indirect (export "call_indirect") (param i32)
+        (call $indirect (local.get 0)) (unreachable))
+    (func $call_chain (export "call_chain") (param i32)
+        (call $chain (local.get 0)) (unreachable))
+    (func $twice (export "twice") (param i32) (call $call (local.get 0)) (unreachable)))"#;
+
+/// The same from another instance: their names, as there.
+const FROM_OUTSIDE: &str = r#"(module
+    (import "tail" "direct" (func $direct (param i32)))
+    (import "tail" "call" (func $call (param i32)))
+    (func $replaced (export "replaced") (param i32) (return_call $direct (local.get 0)))
+    (func $kept (export "kept") (param i32) (call $direct (local.get 0)) (unreachable))
+    (func $kept_below (export "kept_below") (param i32) (call $replaced (local.get 0)) (unreachable))
+    (func $above (export "above") (param i32) (return_call $call (local.get 0)))
+    (func $around (export "around") (param i32) (call $above (local.get 0)) (unreachable)))"#;
+
+#[test]
+fn of_a_host_function_in_place_of_another_the_frames_come_out_that_are_there() {
+    for mode in modes() {
+        let mut world = World::new(mode);
+        world.define_host("exit", ty("i32", ""), |_, _, slots| {
+            Err(Exit(slots[0].i32()).into())
+        });
+        let inside = world.register("tail", TAIL_CALLS);
+        let outside = world.instantiate(FROM_OUTSIDE);
+        let cases: [(InstanceId, &str, &[&str]); 12] = [
+            (inside, "direct", &[]),
+            (inside, "indirect", &[]),
+            (inside, "chain", &[]),
+            (inside, "call", &["call"]),
+            (inside, "call_indirect", &["call_indirect"]),
+            (inside, "call_chain", &["call_chain"]),
+            (inside, "twice", &["call", "twice"]),
+            (outside, "replaced", &[]),
+            (outside, "kept", &["kept"]),
+            (outside, "kept_below", &["kept_below"]),
+            (outside, "above", &["call"]),
+            (outside, "around", &["call", "around"]),
+        ];
+        // Again in the better tier.
+        for (id, name, expected) in cases.into_iter().cycle().take(3 * cases.len()) {
+            match world.call(id, name, &[Val::I32(3)]) {
+                Err(CallError::Host { error, frames }) => {
+                    assert_eq!(error.downcast_ref::<Exit>().unwrap().0, 3);
+                    let names: Vec<&str> = (frames.iter())
+                        .map(|frame| frame.code.module().func_name(frame.func_index).unwrap())
+                        .collect();
+                    assert_eq!(names, expected, "{mode:?}: {name}");
                 }
                 other => panic!("{other:?}"),
             }

@@ -1,8 +1,8 @@
 //! Checks that a translated function keeps what the IR promises.
 
 use crate::Module;
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot};
-use crate::shape::{Registers, ShapeKey, Shapes};
+use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
+use crate::shape::{Registers, ShapeKey, Shapes, traps};
 
 /// Which promise a function breaks, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,19 @@ impl Checker<'_> {
                 Some(target) => *target = true,
                 None => return Err(whole(format!("label {label} is nowhere"))),
             }
+        }
+        let several = insts
+            .iter()
+            .map(|inst| inst.traps().count())
+            .filter(|count| *count > 1);
+        let sites: usize = several.map(usize::from).sum();
+        let in_order = |pair: &[TrapSite]| pair[0].inst <= pair[1].inst;
+        if sites != self.function.trap_sites.len()
+            || !self.function.trap_sites.windows(2).all(in_order)
+        {
+            return Err(whole(
+                "it does not say where all that may trap is".to_owned(),
+            ));
         }
         let leaves = |inst: &Inst| inst.root.branches() && !inst.root.is_conditional();
         if !insts.last().is_some_and(leaves) {
@@ -159,6 +172,9 @@ impl Checker<'_> {
             && nodes.len() != 1
         {
             return Err("the operand has to be a leaf".to_owned());
+        }
+        if traps(inst, nodes) != inst.traps() {
+            return Err("it does not say how it may trap".to_owned());
         }
         match inst.root {
             Root::Set(place) => {

@@ -332,8 +332,8 @@ pub struct Inst {
     pub(crate) found: Found,
     /// How it can end a run.
     pub(crate) traps: Traps,
-    /// The offset in the module's bytes of the WebAssembly instruction it stands for; of the one
-    /// that traps, where it stands for several.
+    /// The offset in the module's bytes of the WebAssembly instruction it stands for; of one that
+    /// may trap, where it stands for several: [`Function::trap_offsets`] has those of all that may.
     pub offset: u32,
 }
 
@@ -386,7 +386,17 @@ pub struct Function {
     pub(crate) labels: Vec<u32>,
     pub(crate) tables: Vec<Label>,
     pub(crate) loops: Vec<LoopHead>,
+    pub(crate) trap_sites: Vec<TrapSite>,
     pub(crate) start_offset: u32,
+}
+
+/// What may trap in an instruction in which more than one thing may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrapSite {
+    /// The index of the instruction.
+    pub(crate) inst: u32,
+    /// The offset in the module's bytes of what may trap.
+    pub(crate) offset: u32,
 }
 
 /// Where a loop begins that is entered with nothing on the operand stack: there every value is in its local's
@@ -496,6 +506,24 @@ impl Function {
     /// The labels of all branch tables.
     pub fn tables(&self) -> &[Label] {
         &self.tables
+    }
+
+    /// The offsets in the module's bytes of what may trap in an instruction, given by its index, in the order
+    /// in which it happens: operators in the order of their operands, which come before them, then the root.
+    /// Of an instruction in which at most one thing may trap it is [`Inst::offset`].
+    pub fn trap_offsets(&self, inst: usize) -> impl Iterator<Item = u32> {
+        let Inst { traps, offset, .. } = self.insts[inst];
+        let several = match traps.count() {
+            0 | 1 => &[][..],
+            count => {
+                let first = (self.trap_sites).partition_point(|site| (site.inst as usize) < inst);
+                let end = self.trap_sites.len().min(first + usize::from(count));
+                &self.trap_sites[first..end]
+            }
+        };
+        let one = several.is_empty().then_some(offset);
+        one.into_iter()
+            .chain(several.iter().map(|site| site.offset))
     }
 
     /// Where loops begin that are entered with nothing on the operand stack, in the order of their offsets.

@@ -43,6 +43,14 @@ fn random_programs_do_the_same_after_translation() {
     }
 }
 
+/// Several operators in one tree may trap, of which each has its own place.
+#[test]
+fn random_programs_trap_at_the_same_places() {
+    for seed in seeds() {
+        run_seed(seed, &generate::trapping_module(seed));
+    }
+}
+
 #[test]
 fn random_programs_do_the_same_in_both_tiers() {
     for seed in seeds() {

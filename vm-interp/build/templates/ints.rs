@@ -79,6 +79,7 @@ impl<A: Assembler> Templates<'_, A> {
             self.asm.unary(unary, w, into, into);
         } else if let Some(div) = div(op) {
             let (dividend, divisor) = self.leaves_beside_scratch(op, operands, into)?;
+            self.asm.trap_site(false);
             self.asm.div(div, w, into, Src::Reg(dividend), divisor);
         } else if op == Op::I64MulHighU {
             let (a, b) = self.leaves_beside_scratch(op, operands, into)?;
@@ -145,6 +146,7 @@ impl<A: Assembler> Templates<'_, A> {
                     };
                     let ty = op.params()[0];
                     let (float, held) = self.float_register(&operands[0], ty)?;
+                    self.asm.trap_site(false);
                     self.asm.float_to_int(to, signed, into, width(ty), float);
                     self.release_float(held);
                 }

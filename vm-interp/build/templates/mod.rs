@@ -2,7 +2,8 @@
 //!
 //! Every operator of a tree is evaluated in program order, left before right, into a register
 //! that its parent names. Leaves are read as late as possible; a register that a shape sets is
-//! written early only if nothing reads it afterwards.
+//! written early only if nothing reads it afterwards. What can end the run is numbered in the order in which it is
+//! done, which is that of `vm_translate::Function::trap_offsets`.
 
 use vm_translate::shape::Symbol;
 use vm_translate::{Op, Ty};
@@ -294,6 +295,7 @@ impl<A: Assembler> Templates<'_, A> {
     /// no check.
     fn check(&mut self, bytes: u32, unchecked: bool) -> Result<Reg, NoTemplate> {
         let address = Reg::Address;
+        self.asm.trap_site(unchecked);
         if !unchecked {
             let end = self.take()?;
             self.asm.address_of(end, Mem::At(address, bytes as i32));

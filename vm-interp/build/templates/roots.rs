@@ -220,6 +220,7 @@ impl<A: Assembler> Templates<'_, A> {
     fn call_indirect(&mut self, value: &Value, at: u32, bytes: u32) -> Done {
         let index = self.take()?;
         self.int(value, Ty::I32, index)?;
+        self.asm.trap_site(false);
         table_function(self.asm, index, at, at + 4);
         self.give(index);
         call_object(self.asm, at + 8, bytes);

@@ -43,6 +43,9 @@ pub(super) struct Inner {
     places: RwLock<BTreeMap<usize, (u32, bool)>>,
     /// What translations have left for the next ones: one for each that ran at the same time.
     scratch: Mutex<Vec<Scratch>>,
+    /// Optimized code of more words is beyond a limit.
+    #[cfg(test)]
+    most_words: AtomicU64,
 }
 
 /// The code of a function.
@@ -52,7 +55,26 @@ struct FunctionCode {
     baseline: OnceLock<Option<Translated>>,
     /// How often baseline code has been called.
     calls: AtomicU32,
-    optimized: OnceLock<Translated>,
+    /// Or which limit it is beyond. Nobody tries again.
+    optimized: OnceLock<Result<Translated, CodeError>>,
+}
+
+impl FunctionCode {
+    fn baseline(&self) -> Option<&Translated> {
+        self.baseline.get()?.as_ref()
+    }
+
+    fn optimized(&self) -> Option<&Translated> {
+        self.optimized.get()?.as_ref().ok()
+    }
+
+    /// The best code that it will ever have, if it has that: baseline code if there can be no better.
+    fn settled(&self) -> Option<&Translated> {
+        match self.optimized.get()? {
+            Ok(optimized) => Some(optimized),
+            Err(_) => self.baseline(),
+        }
+    }
 }
 
 /// Where a call goes to.
@@ -114,6 +136,8 @@ impl DirectCode {
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
+            #[cfg(test)]
+            most_words: AtomicU64::new(u64::MAX),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -132,6 +156,12 @@ impl DirectCode {
         }
     }
 
+    /// From now on optimized code of more words is beyond a limit.
+    #[cfg(test)]
+    pub(super) fn limit_optimized(&self, words: u64) {
+        self.inner.most_words.store(words, Ordering::Relaxed);
+    }
+
     /// Frees the memory that is kept for further translations.
     pub(crate) fn trim(&self) {
         *self.inner.scratch() = Vec::new();
@@ -141,8 +171,7 @@ impl DirectCode {
     /// translated.
     pub(crate) fn size(&self, func: u32) -> Option<usize> {
         let function = self.inner.function(func);
-        let baseline = function.baseline.get().and_then(Option::as_ref);
-        let tiers = baseline.into_iter().chain(function.optimized.get());
+        let tiers = function.baseline().into_iter().chain(function.optimized());
         let words = tiers.map(|translated| translated.words.len());
         words
             .reduce(|one, other| one + other)
@@ -168,8 +197,8 @@ impl DirectCode {
         let (start, (func, is_baseline)) = places.range(..=ip.addr()).next_back()?;
         let function = inner.function(*func);
         let translated = match is_baseline {
-            true => function.baseline.get()?.as_ref()?,
-            false => function.optimized.get()?,
+            true => function.baseline()?,
+            false => function.optimized()?,
         };
         let at = ip.addr() - start;
         if at >= translated.words.len() * size_of::<u64>() {
@@ -186,7 +215,7 @@ impl DirectCode {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
-            let translated = function.optimized.get()?;
+            let translated = function.optimized()?;
             (!translated.counters.is_empty()).then_some((func, &translated.counters))
         });
         profiled
@@ -216,13 +245,17 @@ impl DirectCode {
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
         let _ = writeln!(text, "  threaded code: {} bytes", written.len() * 8);
-        for (n, (start, offset)) in cells.offsets.iter().enumerate() {
-            let end = cells
-                .offsets
-                .get(n + 1)
-                .map_or(written.len(), |(next, _)| *next as usize / 8);
-            let words = &written[*start as usize / 8..end];
-            let _ = write!(text, "  +{start:04x} {offset:06x}");
+        // The places of what may trap in one cell stand in one line.
+        let same_cell = |a: &(u32, u32), b: &(u32, u32)| a.0 / 8 == b.0 / 8;
+        let mut noted = cells.offsets.chunk_by(same_cell).peekable();
+        while let Some(places) = noted.next() {
+            let start = places[0].0 as usize / 8;
+            let end = (noted.peek()).map_or(written.len(), |next| next[0].0 as usize / 8);
+            let words = &written[start..end];
+            let _ = write!(text, "  +{:04x}", 8 * start);
+            for (_, offset) in places {
+                let _ = write!(text, " {offset:06x}");
+            }
             for (n, word) in words.iter().enumerate() {
                 // Addresses differ from run to run.
                 let _ = match super::handler_name(*word) {
@@ -272,7 +305,7 @@ impl Inner {
     }
 
     fn entry(&self, func: u32) -> u64 {
-        let words = match self.function(func).optimized.get() {
+        let words = match self.function(func).settled() {
             Some(translated) => &translated.words[..],
             None => {
                 let stub = (func - self.module.imported_funcs()) as usize * STUB_WORDS;
@@ -308,6 +341,10 @@ impl Inner {
             &mut scratch.cells,
         );
         encoded.map_err(|e| too_large(func, &e))?;
+        #[cfg(test)]
+        if scratch.cells.words.len() as u64 > self.most_words.load(Ordering::Relaxed) {
+            return Err(too_large(func, &TooLarge("a limit of tests")));
+        }
         Ok(function)
     }
 
@@ -359,7 +396,11 @@ impl Inner {
                 return Ok(Entry { cell, settled });
             }
         }
-        self.optimized(func)?;
+        match self.optimized(func) {
+            // It goes on in what it has: it runs, though no faster.
+            Err(_) if function.baseline().is_some() => {}
+            optimized => drop(optimized?),
+        }
         let cell = self.entry(func);
         let settled = true;
         Ok(Entry { cell, settled })
@@ -372,7 +413,7 @@ impl Inner {
         func: u32,
         number: usize,
     ) -> Option<(&Continuation, *const u8)> {
-        let baseline = self.function(func).baseline.get()?.as_ref()?;
+        let baseline = self.function(func).baseline()?;
         let optimized = self.optimized(func).ok()?;
         let continuation = optimized.continuation.as_ref()?;
         let entry = continuation.entry(baseline.loops[number])?;
@@ -401,12 +442,25 @@ impl Inner {
         slot.get()?.as_ref()
     }
 
-    /// The optimized code of a function, translated unless that has been done.
+    /// The optimized code of a function, translated unless that has been done or tried.
     fn optimized(&self, func: u32) -> Result<&Translated, CodeError> {
         let slot = &self.function(func).optimized;
-        if let Some(translated) = slot.get() {
-            return Ok(translated);
-        }
+        let translated = match slot.get() {
+            Some(translated) => translated,
+            None => {
+                let translated = self.translate_optimized(func);
+                slot.get_or_init(|| {
+                    if let Ok(translated) = &translated {
+                        self.add_place(translated, func, false);
+                    }
+                    translated
+                })
+            }
+        };
+        translated.as_ref().map_err(CodeError::clone)
+    }
+
+    fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
         let function = self.encoded_optimized(func, &mut scratch)?;
         let mut translated = Translated::new(&mut scratch.cells);
@@ -416,10 +470,7 @@ impl Inner {
         }
         scratch.optimized.recycle(function);
         self.put_back(scratch);
-        Ok(slot.get_or_init(|| {
-            self.add_place(&translated, func, false);
-            translated
-        }))
+        Ok(translated)
     }
 
     fn put_back(&self, scratch: Scratch) {

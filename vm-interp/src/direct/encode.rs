@@ -3,6 +3,8 @@
 //! One pass over the instructions: each becomes one cell, or shares one with its successor where
 //! a handler does both. Branches are filled in at the end.
 
+use std::ops::Range;
+
 use vm_translate::Function;
 use vm_translate::ir::{Inst, Root};
 use vm_translate::shape::{Cells as Runs, Found, Next, Traps};
@@ -75,8 +77,9 @@ pub(super) fn encode(
             encoder.writer.handler(handler, std::iter::once(root));
             n + 1
         } else if let Some((run, handler)) = runs.at(n, shapes::find) {
-            encoder.shape(handler, &insts[run.clone()]);
-            run.end
+            let end = run.end;
+            encoder.shape(handler, run);
+            end
         } else {
             let inst = &insts[n];
             encoder.writer.note(0, inst.offset);
@@ -104,7 +107,8 @@ pub(super) fn encode(
     encoder.writer.check_size()
 }
 
-/// The handler of an instruction that cannot share its cell and whose cell is all that it needs.
+/// The handler of an instruction that cannot share its cell and whose cell is all that it needs, with one place in
+/// the module.
 #[inline]
 fn alone(inst: &Inst) -> Option<u32> {
     let found = inst.found();
@@ -112,7 +116,8 @@ fn alone(inst: &Inst) -> Option<u32> {
         inst.root,
         Root::Set(_) | Root::Store { .. } | Root::GlobalSet { .. }
     ) || inst.root.is_conditional();
-    (simple && found.next == Next::NONE && found != Found::OTHERWISE).then_some(found.handler)
+    let is_alone = found.next == Next::NONE && found != Found::OTHERWISE;
+    (simple && is_alone && inst.traps().count() < 2).then_some(found.handler)
 }
 
 struct Encoder<'a> {
@@ -170,21 +175,22 @@ impl Encoder<'_> {
     }
 
     /// Encodes the cell of a handler that does these instructions.
-    fn shape(&mut self, handler: u32, insts: &[Inst]) {
+    fn shape(&mut self, handler: u32, run: Range<usize>) {
         let function = self.function;
+        let insts = function.insts();
         let writer = &mut self.writer;
         let cell = writer.at();
-        let mut sites = 0;
-        for inst in insts {
-            match inst.traps() {
-                Traps::Never => {}
-                Traps::ByFault(count) => {
-                    writer.note(sites, inst.offset);
-                    sites += u32::from(count);
+        // Numbered as in the handler.
+        let mut site = 0;
+        for n in run.clone() {
+            if insts[n].traps() != Traps::Never {
+                for offset in function.trap_offsets(n) {
+                    writer.note(site, offset);
+                    site += 1;
                 }
-                Traps::Otherwise => writer.note(sites, inst.offset),
             }
         }
+        let insts = &insts[run];
         if (writer.out.offsets.last()).is_none_or(|(noted, _)| (*noted as usize) < cell) {
             writer.note(0, insts[0].offset);
         }

@@ -33,8 +33,8 @@ unsafe extern "C" {
 }
 
 unsafe extern "C" {
-    /// Of every instruction that may fault on guest memory and is not the first of its handler: how
-    /// far it is from [`palisade_enter`], and its number in the handler. Ordered.
+    /// Of every instruction that may fault on guest memory and is not its handler's first to be able to end the
+    /// run: how far it is from [`palisade_enter`], and its number among those that are. Ordered.
     safe static palisade_sites: [[i32; 2]; SITES];
 }
 
@@ -47,9 +47,10 @@ pub(super) fn text_bytes() -> usize {
     address(&palisade_sites_end) - address(&palisade_plain)
 }
 
-/// The number, in its handler, of the access that faulted at `pc`.
+/// The number, among all that can end the run in its handler, of the access that faulted at `pc`.
 ///
-/// The encoder notes the places in the module that a cell stands for by these numbers.
+/// The encoder notes the places in the module that a cell stands for by these numbers. What ends the run otherwise
+/// adds its own to the instruction pointer as it leaves.
 fn site(pc: usize) -> usize {
     let distance = pc.wrapping_sub(text_base() as usize) as i32;
     palisade_sites

@@ -293,6 +293,9 @@ macro_rules! define_run {
                             let slots = fp.add(FRAME_HEADER as usize);
                             let status = host_call!(object, slots);
                             if status != 0 {
+                                // The frame is the host function's, which is at none of the guest's
+                                // instructions; who called it is in the header.
+                                ip = std::ptr::null();
                                 exit!(status);
                             }
                             reload!();

@@ -94,19 +94,28 @@ impl Next {
 pub enum Traps {
     /// It cannot.
     Never,
-    /// By faults only: so many of its accesses rely on the memory's guard, in program order.
+    /// By faults only: so many of its accesses rely on the memory's guard.
     ByFault(u16),
-    /// In another way: it compares and jumps, or is a call.
-    Otherwise,
+    /// At so many places, at one of them at least in another way: it compares and jumps, or is a call.
+    Otherwise(u16),
 }
 
 impl Traps {
+    /// At how many places it can.
+    #[inline]
+    pub const fn count(self) -> u16 {
+        match self {
+            Traps::Never => 0,
+            Traps::ByFault(count) | Traps::Otherwise(count) => count,
+        }
+    }
+
     /// How a root can by itself.
     #[inline]
     pub(crate) fn of_root(root: &Root) -> Traps {
         match root {
             Root::Store { op, .. } if op.unchecked() => Traps::ByFault(1),
-            Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise,
+            Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise(1),
             _ => Traps::Never,
         }
     }
@@ -114,25 +123,20 @@ impl Traps {
     /// With an operator besides.
     #[inline]
     pub(crate) fn with_operator(self, op: Op) -> Traps {
+        let count = self.count() + 1;
         match (op.effect(), self) {
             (Effect::Pure | Effect::Global, traps) => traps,
             (
                 Effect::Load {
                     unchecked: true, ..
                 },
-                Traps::Never,
-            ) => Traps::ByFault(1),
-            (
-                Effect::Load {
-                    unchecked: true, ..
-                },
-                Traps::ByFault(n),
-            ) => Traps::ByFault(n + 1),
-            _ => Traps::Otherwise,
+                Traps::Never | Traps::ByFault(_),
+            ) => Traps::ByFault(count),
+            _ => Traps::Otherwise(count),
         }
     }
 
-    /// How two instructions in one cell end a run, or nothing if nobody could tell which did.
+    /// How two instructions in one cell end a run, or nothing if they are not to share one.
     pub fn and(self, next: Traps) -> Option<Traps> {
         match (self, next) {
             (Traps::Never, other) | (other, Traps::Never) => Some(other),
@@ -186,7 +190,7 @@ impl<'a> Cells<'a> {
     /// does. Nothing if the executor has no shape even for the first alone.
     ///
     /// Nothing branches into a cell, and if more than one of its instructions may trap, they do so
-    /// by faults only: a fault has an address of its own, which tells whose it is.
+    /// by faults only.
     pub fn at(
         &self,
         first: usize,

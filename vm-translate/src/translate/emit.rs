@@ -4,7 +4,7 @@ mod copy;
 
 use std::ops::Range;
 
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot};
+use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
@@ -49,6 +49,7 @@ pub(super) struct Output {
     pub(super) labels: Labels,
     pub(super) tables: Vec<Label>,
     pub(super) loops: Vec<LoopHead>,
+    pub(super) trap_sites: Vec<TrapSite>,
     /// One past the highest slot used.
     pub(super) slots: Slot,
     /// The registers that have been set.
@@ -66,18 +67,21 @@ impl Output {
             labels,
             mut tables,
             mut loops,
+            mut trap_sites,
             ..
         } = old;
         insts.clear();
         nodes.clear();
         tables.clear();
         loops.clear();
+        trap_sites.clear();
         Output {
             insts,
             nodes,
             labels: Labels::reuse(labels),
             tables,
             loops,
+            trap_sites,
             ..Output::default()
         }
     }
@@ -123,6 +127,7 @@ impl Output {
         }
         let first_node = self.nodes.len() as u32;
         let mut traps = Traps::of_root(&root);
+        let here = offset;
         // The offset is that of what may trap; of a store that is the store.
         let mut found = matches!(root, Root::Store { .. });
         let mut offset = match (root, terms) {
@@ -139,6 +144,9 @@ impl Output {
                     }
                 }
             }
+            if traps.count() > 1 {
+                self.trap_sites(&root, terms, here);
+            }
         }
         self.insts.push(Inst {
             root,
@@ -149,6 +157,36 @@ impl Output {
             traps,
             offset,
         });
+    }
+}
+
+impl Output {
+    /// Notes what may trap in the next instruction: operators where they are done, which is after their
+    /// operands, and then the root, whose offset is given.
+    #[cold]
+    fn trap_sites(&mut self, root: &Root, terms: &[Term], offset: u32) {
+        let inst = self.insts.len() as u32;
+        // What is done after its operands, and how many of them are still to come. No tree has more nodes.
+        let mut waiting = [(0, 0); Expr::MAX_TREE];
+        let mut depth = 0;
+        for (at, term) in terms.iter().enumerate() {
+            let arity = term.op().map_or(0, |op| op.params().len());
+            waiting[depth] = (at, arity);
+            depth += 1;
+            while let Some((at, 0)) = depth.checked_sub(1).map(|top| waiting[top]) {
+                depth -= 1;
+                if terms[at].may_trap() {
+                    let offset = terms[at].offset;
+                    self.trap_sites.push(TrapSite { inst, offset });
+                }
+                if let Some(above) = depth.checked_sub(1) {
+                    waiting[above].1 -= 1;
+                }
+            }
+        }
+        if Traps::of_root(root) != Traps::Never {
+            self.trap_sites.push(TrapSite { inst, offset });
+        }
     }
 }
 

@@ -220,6 +220,7 @@ impl Module {
             labels: out.labels.into_positions(),
             tables: out.tables,
             loops: out.loops,
+            trap_sites: out.trap_sites,
             start_offset,
         };
         *allocations = TranslateAllocations {

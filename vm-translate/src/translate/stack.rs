@@ -532,9 +532,9 @@ impl Stack {
         entry.end = reads.end.max(entry.home + entry.ty.slots());
         (entry.reads, entry.effects, entry.kind) = (reads, effects, kind);
         entry.symbols = symbol.into();
-        if !self.is_settled(index) {
-            // It may have been, at a label: now it is the alias of a local.
-            self.low = self.low.min(index);
+        if index < self.low && !self.is_settled(index) {
+            // It was, at a label: now it may be the alias of a local.
+            self.low = index;
         }
     }
 

@@ -22,7 +22,9 @@ pub struct Eval<'a> {
     floats: [u64; 16],
     garbage: u64,
     steps: u64,
-    /// The offset of the instruction that trapped, if only one part of it can trap.
+    /// How many of the operators and roots of the instruction at hand that may trap have not.
+    passed: usize,
+    /// The offset of the instruction that trapped.
     pub trapped_at: Option<u32>,
 }
 
@@ -58,6 +60,7 @@ pub fn run_tiers(
         floats: [0; 16],
         garbage: 0xbad0_0000_0000_0000,
         steps: 0,
+        passed: 0,
         trapped_at: None,
     };
     eval.spoil_temps();
@@ -258,6 +261,7 @@ impl Eval<'_> {
             let inst = &function.insts()[next];
             let target = |label: u32| function.labels()[label as usize] as usize;
             next += 1;
+            self.passed = 0;
             match inst.root {
                 Root::EnterLoop => self.slots[frame + LOOP_HEAD] = next as u64,
                 Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label) => {
@@ -272,21 +276,10 @@ impl Eval<'_> {
                 Ok(Flow::Tail(tail)) => return Ok(End::Tail(tail)),
                 Err(trap) => {
                     // Only the innermost instruction knows.
-                    let call = matches!(
-                        inst.root,
-                        Root::Call { .. }
-                            | Root::CallImport { .. }
-                            | Root::CallIndirect { .. }
-                            | Root::ReturnCallIndirect { .. }
-                    );
-                    let mut traps = function
-                        .nodes(inst)
-                        .iter()
-                        .filter(|node| matches!(node, Node::Op(op, _) if op.may_trap()))
-                        .count();
-                    traps += usize::from(matches!(inst.root, Root::Store { .. }));
-                    if !call && traps <= 1 {
-                        self.trapped_at = Some(inst.offset);
+                    if self.trapped_at.is_none() {
+                        let index = next - 1;
+                        self.trapped_at = function.trap_offsets(index).nth(self.passed);
+                        assert!(self.trapped_at.is_some(), "{inst:?} has trapped nowhere");
                     }
                     return Err(trap);
                 }
@@ -498,14 +491,15 @@ impl Eval<'_> {
                 for ty in op.params() {
                     args.push(clean(self.tree(nodes, *ty, frame)?, *ty));
                 }
-                match op.effect() {
-                    Effect::Load { width, .. } => Ok(numeric::extend(
-                        op,
-                        self.state.load(0, args[0], immediate, width)?,
-                    )),
-                    Effect::Global => Ok(self.state.globals[immediate as usize]),
-                    _ => numeric::apply(op, &args, immediate),
-                }
+                let value = match op.effect() {
+                    Effect::Load { width, .. } => {
+                        numeric::extend(op, self.state.load(0, args[0], immediate, width)?)
+                    }
+                    Effect::Global => self.state.globals[immediate as usize],
+                    _ => numeric::apply(op, &args, immediate)?,
+                };
+                self.passed += usize::from(op.may_trap());
+                Ok(value)
             }
         }
     }

@@ -226,6 +226,14 @@ impl Oracle<'_> {
         Ok(func)
     }
 
+    /// Notes where it trapped, if it did and nothing that it called has said so.
+    fn at<T>(&mut self, offset: u32, result: Result<T, Trap>) -> Result<T, Trap> {
+        if result.is_err() {
+            self.trapped_at.get_or_insert(offset);
+        }
+        result
+    }
+
     fn arity(&self, ty: BlockType) -> (usize, usize) {
         match ty {
             BlockType::Empty => (0, 0),
@@ -251,10 +259,8 @@ impl Oracle<'_> {
             let op = match step {
                 Step::Other(op) => op,
                 step => {
-                    if let Err(trap) = self.computes(&step, stack) {
-                        self.trapped_at = Some(offset);
-                        return Err(trap);
-                    }
+                    let result = self.computes(&step, stack);
+                    self.at(offset, result)?;
                     at += 1;
                     continue;
                 }
@@ -313,21 +319,16 @@ impl Oracle<'_> {
                     type_index,
                     table_index,
                 } => {
-                    let func = self.indirect(table_index, type_index, stack.pop().unwrap())?;
+                    let func = self.indirect(table_index, type_index, stack.pop().unwrap());
+                    let func = self.at(offset, func)?;
                     let params = self.module.func_type(func).params().len();
                     let args = stack.split_off(stack.len() - params);
                     stack.extend(self.call(func, args)?);
                     Some(Exit::Branch(u32::MAX / 2))
                 }
                 _ => {
-                    if let Err(trap) = self.simple(&op, locals, stack) {
-                        let call =
-                            matches!(op, Operator::Call { .. } | Operator::CallIndirect { .. });
-                        if !call {
-                            self.trapped_at = Some(offset);
-                        }
-                        return Err(trap);
-                    }
+                    let result = self.simple(&op, locals, stack);
+                    self.at(offset, result)?;
                     None
                 }
             };

@@ -5,7 +5,9 @@
 //! - [`operators`]: every operator that a cell can compute, on every pair of corner values.
 //! - [`fixed`]: the handlers that no shape describes.
 //!
-//! Each runs in a program of its own: registers are loaded from slots, the cell under test runs,
+//! And [`tiers`]: what becomes of functions that cannot have the better code.
+//!
+//! Each handler runs in a program of its own: registers are loaded from slots, the cell under test runs,
 //! registers are stored back.
 
 mod case;
@@ -13,5 +15,6 @@ mod fixed;
 mod operators;
 mod shape;
 mod table;
+mod tiers;
 mod values;
 mod world;

@@ -50,6 +50,7 @@ impl Module {
             labels,
             tables: out.tables,
             loops: out.loops,
+            trap_sites: out.trap_sites,
             start_offset: frame.offset,
         }))
     }

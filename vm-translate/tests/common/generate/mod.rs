@@ -82,16 +82,27 @@ struct Generator {
     below: usize,
     /// Whether to keep to what the baseline tier has.
     baseline: bool,
+    /// How many addresses and divisors of a hundred may be anything.
+    wild: usize,
 }
+
+/// So many addresses and divisors are anything, of a hundred, in programs that seldom trap, and in those that do.
+const SELDOM: usize = 3;
+const OFTEN: usize = 30;
 
 /// A module whose function `main`, of no parameters, is index 2.
 pub fn module(seed: u64) -> String {
-    generate(seed, false)
+    generate(seed, false, SELDOM)
+}
+
+/// The same of which most trap.
+pub fn trapping_module(seed: u64) -> String {
+    generate(seed, false, OFTEN)
 }
 
 /// The same with nothing that the baseline tier leaves to the other.
 pub fn baseline_module(seed: u64) -> String {
-    generate(seed, true)
+    generate(seed, true, SELDOM)
 }
 
 /// The instructions that programs compute values with.
@@ -99,7 +110,7 @@ pub fn operators() -> impl Iterator<Item = &'static str> {
     operators::names()
 }
 
-fn generate(seed: u64, baseline: bool) -> String {
+fn generate(seed: u64, baseline: bool, wild: usize) -> String {
     let mut random = Random::new(seed);
     let chosen = |random: &mut Random| scalar(random.of(&TYPES), baseline);
     let mut funcs = vec![
@@ -143,6 +154,7 @@ fn generate(seed: u64, baseline: bool) -> String {
         budget: 0,
         below: 0,
         baseline,
+        wild,
     };
     generator.module();
     generator.text

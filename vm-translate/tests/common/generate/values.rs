@@ -147,7 +147,7 @@ impl Generator {
 
     /// An operator whose operands are at the top of the stack.
     fn apply(&mut self, operator: &Operator) {
-        if operator.divides && self.random.chance(97) {
+        if operator.divides && !self.random.chance(self.wild) {
             let ty = operator.result;
             self.line(&format!("{ty}.const 1 {ty}.or"));
         }
@@ -223,7 +223,7 @@ impl Generator {
     /// Pushes an address, and answers of which memory. Most are inside it.
     fn address(&mut self, depth: usize) -> usize {
         self.value("i32", depth);
-        if self.random.chance(97) {
+        if !self.random.chance(self.wild) {
             self.line("i32.const 0xff i32.and");
         }
         let memory = match self.baseline {

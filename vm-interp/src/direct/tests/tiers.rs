@@ -1,0 +1,142 @@
+//! Functions whose optimized code is beyond a limit go on in their baseline code.
+
+use std::sync::Arc;
+
+use vm_translate::{Features, Module};
+
+use crate::code::Backend;
+use crate::{
+    CallError, Code, CodeOptions, Entities, Host, Hotness, InstanceId, Machine, MachineConfig, Raw,
+    Threading, TrapCode, call,
+};
+
+/// Calls, loops, and traps at the end if asked to.
+const MODULE: &str = r#"(module
+    (func $divide (param i32 i32) (result i32)
+        (i32.div_u (local.get 0) (local.get 1)))
+    (func $tail (param i32 i32) (result i32)
+        (return_call $divide (local.get 0) (local.get 1)))
+    (func (export "sum") (param $n i32) (param $divisor i32) (result i32) (local $sum i32)
+        (loop
+            (local.set $sum (i32.add (local.get $sum) (call $divide (local.get $n) (i32.const 1))))
+            (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (call $divide (local.get $sum) (local.get $divisor)))
+    (func (export "tail") (param $n i32) (param $divisor i32) (result i32)
+        (call $tail (local.get $n) (local.get $divisor))))"#;
+
+const DIVIDE: u32 = 0;
+const SUM: u32 = 2;
+
+struct World {
+    machine: Machine,
+    code: Arc<Code>,
+    id: InstanceId,
+}
+
+impl Host for World {
+    fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+}
+
+impl World {
+    /// With functions that are hot after so many calls, or turns, and never have optimized code.
+    fn new(baseline: Hotness) -> World {
+        let module = Module::new(wat::parse_str(MODULE).unwrap(), &Features::default()).unwrap();
+        let options = CodeOptions {
+            threading: Threading::Direct,
+            unchecked: None,
+            profile: false,
+            baseline: Some(baseline),
+        };
+        let code = Code::new(Arc::new(module), options).unwrap();
+        crate::install_signal_handlers().unwrap();
+        let mut machine = Machine::new(MachineConfig {
+            threading: Threading::Direct,
+            guarded_stack: true,
+            stack_bytes: MachineConfig::DEFAULT_STACK_BYTES,
+        })
+        .unwrap();
+        let id = machine.instantiate(&code, Entities::default()).unwrap();
+        let world = World { machine, code, id };
+        world.limit(0);
+        world
+    }
+
+    fn limit(&self, words: u64) {
+        match self.code.backend() {
+            Backend::Direct(code) => code.limit_optimized(words),
+            Backend::Token(_) => panic!("direct threading has been asked for"),
+        }
+    }
+
+    /// How many bytes of code a function has.
+    fn size(&self, func: u32) -> usize {
+        match self.code.backend() {
+            Backend::Direct(code) => code.size(func).unwrap(),
+            Backend::Token(_) => panic!("direct threading has been asked for"),
+        }
+    }
+
+    fn call(&mut self, name: &str, args: [u64; 2]) -> Result<u64, CallError> {
+        let exports = self.code.module().exports();
+        let index = exports
+            .iter()
+            .find(|export| export.name == name)
+            .unwrap()
+            .index;
+        let func = self.machine.instance_func(self.id, index);
+        let mut slots = args.map(Raw::from);
+        call(self, func, &mut slots)?;
+        Ok(slots[0].bits())
+    }
+}
+
+#[test]
+fn a_function_that_is_called_often_goes_on_in_baseline_code() {
+    let calls = Hotness {
+        calls: 2,
+        turns: u32::MAX,
+    };
+    let mut world = World::new(calls);
+    // A function with a tail call has no baseline code.
+    world.limit(u64::MAX);
+    assert_eq!(world.call("tail", [8, 2]).unwrap(), 4);
+    world.limit(0);
+    let before = world.size(DIVIDE);
+    for n in 1..20u64 {
+        assert_eq!(world.call("sum", [n, 1]).unwrap(), n * (n + 1) / 2);
+        assert_eq!(world.call("tail", [10 * n, 10]).unwrap(), n);
+    }
+    assert_eq!(world.size(DIVIDE), before);
+    let error = world.call("sum", [5, 0]).unwrap_err();
+    let CallError::Trap(trap) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(trap.code, TrapCode::IntegerDivideByZero);
+    let functions: Vec<u32> = trap.frames.iter().map(|frame| frame.func_index).collect();
+    assert_eq!(functions, [DIVIDE, SUM]);
+}
+
+#[test]
+fn a_loop_that_turns_often_goes_on_in_baseline_code() {
+    let turns = Hotness {
+        calls: u32::MAX,
+        turns: 3,
+    };
+    let mut world = World::new(turns);
+    assert_eq!(world.call("sum", [1000, 1]).unwrap(), 500_500);
+    let before = world.size(SUM);
+    // Nobody tries again.
+    world.limit(u64::MAX);
+    assert_eq!(world.call("sum", [1000, 1]).unwrap(), 500_500);
+    assert_eq!(world.size(SUM), before);
+}
+
+#[test]
+fn a_function_that_has_no_baseline_code_says_which_limit_it_is_beyond() {
+    let mut world = World::new(Hotness { calls: 0, turns: 1 });
+    let error = world.call("tail", [1, 1]).unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("a limit of tests"), "{text}");
+}
