@@ -1,9 +1,10 @@
 //! The command line: what can be said, and the help.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 const ABOUT: &str = "\
 Runs and inspects WebAssembly programs.
@@ -19,13 +20,14 @@ Exit status:
        that this host does not allow
   2    the command line is wrong";
 
-const RUN_USAGE: &str = "palisade run [OPTIONS] FILE [ARGS]...";
+const RUN_USAGE: &str = "palisade [run] [OPTIONS] FILE [ARGS]...";
 
 const PROFILE_USAGE: &str = "palisade profile [OPTIONS] FILE [ARGS]...";
 
 const RUN_ARGUMENTS: &str = "\
 Arguments:
-  FILE       The program: a WebAssembly module in the binary or the text format
+  FILE       The program: a WebAssembly module in the binary or the text format,
+             or - for standard input
   [ARGS]...  The program's own arguments. Whatever follows FILE goes to the
              guest untouched, options included";
 
@@ -33,7 +35,9 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   palisade run hello.wasm
   palisade run --dir . --dir /srv/data::/data --env LANG=C sort.wasm -r in.txt
-  palisade run --invoke fib fibonacci.wat 20";
+  palisade run --invoke fib fibonacci.wat 20
+  palisade busybox.wasm ls -l
+  wat2wasm hello.wat --output=- | palisade -";
 
 /// What was asked for.
 #[derive(Debug, Parser)]
@@ -85,11 +89,30 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "HOST[::GUEST]", value_parser = preopen)]
     pub(crate) dir: Vec<Preopen>,
 
+    /// Gives the guest a socket that listens at an address, like 127.0.0.1:8080
+    ///
+    /// It is the descriptor after those of `--dir`: 3 if there are none. With port 0 the system chooses one, which
+    /// `--verbose` shows. Can be repeated.
+    #[cfg(unix)]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) tcplisten: Vec<String>,
+
     /// Sets a variable of the guest's environment
     ///
-    /// Can be repeated. Nothing of the host's environment is passed on.
-    #[arg(long, value_name = "K=V", value_parser = variable)]
-    pub(crate) env: Vec<(String, String)>,
+    /// A NAME alone passes the host's variable on, if there is one. Can be repeated. Nothing else of the host's
+    /// environment is passed on.
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
+    pub(crate) env: Vec<Variable>,
+
+    /// Passes all of the host's environment on; `--env` then adds to it
+    #[arg(long)]
+    pub(crate) inherit_env: bool,
+
+    /// Calls the program NAME, in place of FILE, in its first argument
+    ///
+    /// Programs that are several in one look there for which one they are.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<String>,
 
     /// Calls an exported function instead of running the program
     ///
@@ -97,6 +120,20 @@ pub(crate) struct RunArgs {
     /// `null` for a reference. Its results are printed, one on a line.
     #[arg(long, value_name = "NAME")]
     pub(crate) invoke: Option<String>,
+
+    /// Instantiates another module first, whose exports FILE can import as those of a module NAME
+    ///
+    /// Can be repeated; each can import what those before it export. One that exports a function `_initialize` has
+    /// it called.
+    #[arg(long, value_name = "NAME=FILE", value_parser = preload)]
+    pub(crate) preload: Vec<Preload>,
+
+    /// Runs a program although not all that it imports is there
+    #[arg(long, value_name = "HOW")]
+    pub(crate) unknown_imports: Option<UnknownImports>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
@@ -114,6 +151,27 @@ pub(crate) struct RunArgs {
         value_name = "FILE"
     )]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Options that limit what the guest may take.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// The most bytes that a memory of the guest may have
+    ///
+    /// K, M or G behind the number mean KiB, MiB or GiB. Growth beyond fails for the guest, and a program that
+    /// needs more to begin with is not run.
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_memory: Option<usize>,
+
+    /// The most elements that a table of the guest may have
+    #[arg(long, value_name = "N")]
+    pub(crate) max_table_elements: Option<usize>,
+
+    /// Stops the guest after so long: 10, 10s, 500ms, 2m or 1h
+    ///
+    /// It counts from when the guest begins to run. The guest ends as by a trap.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Options of `palisade profile`.
@@ -141,7 +199,7 @@ pub(crate) struct ProfileArgs {
 /// Options of `palisade explore`.
 #[derive(Debug, Args)]
 pub(crate) struct ExploreArgs {
-    /// A WebAssembly module in the binary or the text format
+    /// A WebAssembly module in the binary or the text format, or - for standard input
     pub(crate) file: OsString,
 
     /// Only the functions of that name, or the one with that index
@@ -212,6 +270,29 @@ pub(crate) enum Bounds {
     Software,
 }
 
+/// Values of `--unknown-imports`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum UnknownImports {
+    /// A function that is not there traps when it is called
+    Trap,
+    /// A function that is not there returns zeros; a global, table or memory is new
+    Default,
+}
+
+/// A value of `--env`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    Set { name: String, value: String },
+    Inherit { name: String },
+}
+
+/// A value of `--preload`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Preload {
+    pub(crate) name: String,
+    pub(crate) file: String,
+}
+
 /// A value of `--dir`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Preopen {
@@ -251,11 +332,84 @@ fn preopen(text: &str) -> Result<Preopen, String> {
     })
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE, with a name".to_owned()),
+fn variable(text: &str) -> Result<Variable, String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err("expected NAME=VALUE or NAME, with a name".to_owned());
     }
+    let name = name.to_owned();
+    Ok(match value {
+        Some(value) => Variable::Set {
+            name,
+            value: value.to_owned(),
+        },
+        None => Variable::Inherit { name },
+    })
+}
+
+fn preload(text: &str) -> Result<Preload, String> {
+    match text.split_once('=') {
+        Some((name, file)) if !file.is_empty() => Ok(Preload {
+            name: name.to_owned(),
+            file: file.to_owned(),
+        }),
+        _ => Err("expected NAME=FILE".to_owned()),
+    }
+}
+
+/// A length of time: a number of seconds, or one with a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [
+        ("ms", 0.001),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("", 1.0),
+    ];
+    let found = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    found
+        .and_then(|(number, seconds)| Some(number.parse::<f64>().ok()? * seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a length of time, like 10s, 500ms, 2m or 1h".to_owned())
+}
+
+/// A number of bytes, with K, M or G for a power of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    digits
+        .parse()
+        .ok()
+        .and_then(|number: usize| number.checked_mul(unit))
+        .ok_or_else(|| "expected a number of bytes, or one with K, M or G".to_owned())
+}
+
+/// The arguments with `run` where it was left out: `palisade FILE` means `palisade run FILE`.
+///
+/// What is neither a command nor looks like a file or an option of `run` is left alone, so that a mistyped command
+/// is called that.
+pub(crate) fn with_run(mut args: Vec<OsString>) -> Vec<OsString> {
+    let left_out = args.get(1).is_some_and(|first| match first.to_str() {
+        Some("-h" | "--help" | "-V" | "--version" | "help") => false,
+        Some(name) if Cli::command().find_subcommand(name).is_some() => false,
+        Some(text) => {
+            text.starts_with('-') || text.contains(['.', '/']) || Path::new(text).exists()
+        }
+        None => true,
+    });
+    if left_out {
+        args.insert(1, OsString::from("run"));
+    }
+    args
 }
 
 #[cfg(test)]
@@ -272,8 +426,74 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65536),
+            ("3k", 3072),
+            ("2M", 2 << 20),
+            ("1G", 1 << 30),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, milliseconds) in [
+            ("10", 10_000),
+            ("2s", 2000),
+            ("1.5s", 1500),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "s", "-1", "1d", "nan", "inf", "1e300h", "1 s s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn run_can_be_left_out() {
+        let with = |args: &[&str]| -> Vec<String> {
+            let args = ["palisade"]
+                .iter()
+                .chain(args)
+                .map(OsString::from)
+                .collect();
+            let args = with_run(args).into_iter().skip(1);
+            args.map(|arg| arg.into_string().unwrap()).collect()
+        };
+        for args in [
+            &["a.wasm", "run"][..],
+            &["-"],
+            &["--dir", ".", "x"],
+            &["./explore"],
+            &["--", "x"],
+        ] {
+            assert_eq!(with(args), [&["run"][..], args].concat());
+        }
+        for args in [
+            &["run", "a.wasm"][..],
+            &["explore", "x"],
+            &["help", "run"],
+            &["--version"],
+            &["-h"],
+            &["walk"],
+        ] {
+            assert_eq!(with(args), args);
+        }
+        assert_eq!(with(&[]), [""; 0]);
     }
 
     #[test]
@@ -324,7 +544,11 @@ mod tests {
                 },
             ]
         );
-        assert_eq!(args.env, [("K".to_owned(), "V=W".to_owned())]);
+        let set = Variable::Set {
+            name: "K".into(),
+            value: "V=W".into(),
+        };
+        assert_eq!(args.env, [set]);
         assert!(args.verbose);
         assert_eq!(args.command, ["f"]);
     }
@@ -334,8 +558,16 @@ mod tests {
         for args in [
             &["--dir", "::x", "f"][..],
             &["--dir", "x::", "f"],
-            &["--env", "novalue", "f"],
             &["--env", "=x", "f"],
+            &["--env", "", "f"],
+            &["--preload", "name", "f"],
+            &["--preload", "name=", "f"],
+            &["--unknown-imports", "ignore", "f"],
+            &["--max-memory", "", "f"],
+            &["--max-memory", "1X", "f"],
+            &["--max-memory", "-1", "f"],
+            &["--max-memory", "17179869184G", "f"],
+            &["--max-table-elements", "1K", "f"],
             &["--threading", "fast", "f"],
             &["--bounds", "none", "f"],
             &["--unknown", "f"],

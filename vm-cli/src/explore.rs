@@ -6,12 +6,15 @@ use anyhow::anyhow;
 use vm_engine::{Engine, Module};
 
 use crate::cli::ExploreArgs;
+use crate::host;
 use crate::output::{Failure, print};
 use crate::run::load;
 
 pub(crate) fn explore(args: &ExploreArgs) -> Result<ExitCode, Failure> {
     let engine = Engine::new(&args.mode.config())?;
     let module = load(&engine, &args.file)?;
+    let needed = host::needed_for(module.binary());
+    host::require_memory(host::LISTING + needed, "list its code")?;
     let shown = args.file.display();
 
     let own = module.imported_function_count()..module.function_count();

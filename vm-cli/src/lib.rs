@@ -3,11 +3,15 @@
 
 mod cli;
 mod explore;
+mod host;
+mod imports;
 mod invoke;
+mod limits;
 mod output;
 mod profile;
 mod run;
 mod strategy;
+mod timer;
 
 use std::process::ExitCode;
 
@@ -19,8 +23,18 @@ use crate::output::Failure;
 
 /// The command itself, with the arguments of this process: what it prints goes
 /// to the standard streams, and what it returns is the status to end with.
+///
+/// Where the process has a stack of less than 8 MiB, it runs on a thread with one.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    host::with_enough_stack(run_command)
+}
+
+fn run_command() -> ExitCode {
+    if let Err(failure) = host::require_memory(host::START, "start") {
+        return failure.report();
+    }
+    let args = cli::with_run(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

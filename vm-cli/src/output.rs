@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::imports;
+
 /// It could not be run.
 const FAILED: u8 = 1;
 /// The command line is wrong.
@@ -17,11 +19,22 @@ pub(crate) enum Failure {
     Usage(String),
     /// The guest did not get to its end, or not even to its start.
     Error(anyhow::Error),
+    /// Nobody is left to read what the guest writes.
+    BrokenPipe,
 }
 
 impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::Usage(message.into())
+    }
+
+    /// The same, said of something.
+    pub(crate) fn context(self, what: &str) -> Failure {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{what}: {message}")),
+            Failure::Error(error) => Failure::Error(error.context(what.to_owned())),
+            Failure::BrokenPipe => Failure::BrokenPipe,
+        }
     }
 
     /// Prints why, and returns the status to end with.
@@ -33,6 +46,7 @@ impl Failure {
                 ));
                 return ExitCode::from(USAGE);
             }
+            Failure::BrokenPipe => return end_by_broken_pipe(),
             Failure::Error(error) => error,
         };
         // Whoever read our output has had enough: no failure of ours.
@@ -55,10 +69,24 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// Ends as a native program does that does not care about signals: by this one.
+///
+/// The standard library ignores the signal from the start, so whether the command was started with it ignored cannot
+/// be known.
+fn end_by_broken_pipe() -> ExitCode {
+    #[cfg(unix)]
+    {
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    }
+    // What a shell reports of that, where there is no such signal.
+    ExitCode::from(141)
+}
+
 /// The guest ran and was stopped: the reason on one line, then where.
 fn stopped(error: &vm_engine::Error) -> ExitCode {
     let (reason, code) = match error.trap() {
         Some(trap) => (format!("wasm trap: {trap}"), TRAPPED),
+        None if imports::is_call_of_unknown(error) => (cause(error), TRAPPED),
         None => (cause(error), FAILED),
     };
     let mut text = format!("palisade: error: {reason}");
@@ -91,6 +119,10 @@ pub(crate) fn say(text: &str) {
 
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    // The guest's own errors at writing are the guest's.
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()

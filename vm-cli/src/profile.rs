@@ -13,7 +13,7 @@ use vm_translate::Features;
 
 use crate::cli::ProfileArgs;
 use crate::output::{Failure, say};
-use crate::run;
+use crate::{host, run};
 
 /// What `--shapes` may add: for one program, so it wants little and gives little.
 const BUDGET: Budget = Budget {
@@ -24,12 +24,16 @@ const BUDGET: Budget = Budget {
 };
 
 pub(crate) fn profile(args: &ProfileArgs) -> Result<ExitCode, Failure> {
+    host::require_memory(host::COUNTING, "count what a program does")?;
     let mut config = args.run.mode.config();
     config.profile(true);
     let (module, guest_args) = run::prepare(&args.run, &config)?;
     let outcome = run::run_module(&args.run, &module, guest_args);
     // However the guest came to its end, what it did until then is known.
     let profile = module.profile()?;
+    if outcome.is_err() && profile.is_empty() {
+        return outcome;
+    }
     let name = |index| match module.function_name(index) {
         Some(name) => name.escape_debug().to_string(),
         None => format!("function {index}"),
@@ -46,6 +50,8 @@ pub(crate) fn profile(args: &ProfileArgs) -> Result<ExitCode, Failure> {
 
 /// The shapes that would have saved the program the most dispatches.
 fn shapes(module: &Module, profile: &[FunctionProfile]) -> Result<String, Failure> {
+    let needed = host::needed_for(module.binary()).saturating_mul(8);
+    host::require_memory(host::CHOOSING.saturating_add(needed), "choose shapes")?;
     let parsed = vm_translate::Module::new(module.binary(), &Features::default());
     let parsed = Arc::new(parsed.map_err(|error| anyhow!(error))?);
     let guarded = module.engine().strategy().bounds == Bounds::Guarded;

@@ -1,22 +1,35 @@
 //! `palisade run`.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
+#[cfg(unix)]
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use vm_engine::{Config, Engine, ExternType, FuncType, Instance, Linker, Module, Store};
+use vm_engine::{
+    Config, Engine, ExternType, FuncType, Instance, LimitError, Linker, Module, Store,
+};
 use vm_wasi::cap_std::ambient_authority;
 use vm_wasi::cap_std::fs::Dir;
-use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
+use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::cli::RunArgs;
-use crate::invoke;
+use crate::cli::{RunArgs, Variable};
+use crate::limits::Limits;
 use crate::output::{Failure, print, say};
+use crate::timer::Timer;
+use crate::{host, imports, invoke};
 
-/// The function by which a WASI program starts.
-const START: &str = "_start";
+/// The function by which a WASI program starts, and what some linkers call it.
+const STARTS: [&str; 2] = ["_start", ""];
 /// The function by which a WASI library starts, before any other is called.
 const INITIALIZE: &str = "_initialize";
+
+/// What the store of a run holds.
+pub(crate) struct State {
+    wasi: WasiCtx,
+    limits: Limits,
+}
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (module, guest_args) = prepare(args, &args.mode.config())?;
@@ -64,19 +77,40 @@ pub(crate) fn run_module(
     } else {
         &guest_args
     };
-    let ctx = context(args, file, program_args)?;
+    let preloaded = imports::load_all(engine, &args.preload)?;
+    let needed = host::needed_for(module.binary());
+    let state = State {
+        wasi: context(args, file, program_args)?,
+        limits: Limits::new(&args.limits, needed),
+    };
 
     let mut linker = Linker::new(engine);
-    vm_wasi::add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx)?;
-    let mut store = Store::new(engine, ctx);
-    let instance = match linker.instantiate(&mut store, module) {
+    vm_wasi::add_to_linker(&mut linker, |state: &mut State| &mut state.wasi)?;
+    let mut store = Store::try_new(engine, state)?;
+    store.limiter(|state| &mut state.limits);
+    let _timer = match args.limits.timeout {
+        Some(limit) => {
+            let timer = Timer::start(store.interrupt_handle()?, limit);
+            Some(timer.context("--timeout needs a thread")?)
+        }
+        None => None,
+    };
+    if let Some(code) =
+        imports::define_all(&mut linker, &mut store, &preloaded, args.unknown_imports)?
+    {
+        return Ok(code);
+    }
+    let instance = imports::stand_in(&mut linker, &mut store, module, args.unknown_imports)
+        .and_then(|()| linker.instantiate(&mut store, module));
+    let instance = match instance {
         Ok(instance) => instance,
         Err(error) => return ended(error, file),
     };
     if args.verbose {
         explain(&instance, &store);
     }
-    let result = call.run(&instance, &mut store);
+    host::require_memory(needed, "run it")?;
+    let result = call.run(module, &instance, &mut store);
     // The process is about to end, and the system takes everything back at once.
     std::mem::forget((store, linker));
     match result {
@@ -90,28 +124,78 @@ pub(crate) fn run_module(
 
 /// Reads and validates a module.
 pub(crate) fn load(engine: &Engine, file: &OsStr) -> Result<Module, Failure> {
-    let shown = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read `{shown}`"))?;
-    Ok(Module::new(engine, bytes).with_context(|| format!("`{shown}`"))?)
+    let (bytes, shown) = if file == "-" {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        (read.map(|_| bytes), "standard input".to_owned())
+    } else {
+        (std::fs::read(file), format!("`{}`", file.display()))
+    };
+    let bytes = bytes.with_context(|| format!("cannot read {shown}"))?;
+    host::require_memory(host::needed_for(&bytes), "load it")
+        .map_err(|failure| failure.context(&shown))?;
+    Ok(Module::new(engine, bytes).context(shown)?)
 }
 
 fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCtx, Failure> {
     let mut builder = WasiCtxBuilder::new();
+    let name = file.to_string_lossy();
     builder
         .inherit_stdio()
-        .arg(file.to_string_lossy())
+        .end_on_broken_pipe(true)
+        .arg(args.argv0.as_deref().unwrap_or(&name))
         .args(program_args)
-        .envs(&args.env);
+        .envs(&environment(args)?);
     for preopen in &args.dir {
         let dir = Dir::open_ambient_dir(&preopen.host, ambient_authority())
             .with_context(|| format!("cannot open the directory `{}`", preopen.host))?;
         builder.preopened_dir(dir, &preopen.guest);
     }
+    #[cfg(unix)]
+    for address in &args.tcplisten {
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("cannot listen at `{address}`"))?;
+        if args.verbose {
+            say(&format!(
+                "palisade: listening at {}",
+                listener.local_addr()?
+            ));
+        }
+        builder.preopened_socket(listener);
+    }
     Ok(builder.build()?)
 }
 
+/// The guest's environment.
+fn environment(args: &RunArgs) -> Result<Vec<(String, String)>, Failure> {
+    let utf8 = |name: OsString, value: OsString| {
+        let shown = name.clone();
+        let pair = name.into_string().ok().zip(value.into_string().ok());
+        pair.ok_or_else(|| {
+            anyhow!("the environment variable {shown:?} is not UTF-8: the guest cannot be given it")
+        })
+    };
+    let mut all = Vec::new();
+    if args.inherit_env {
+        for (name, value) in std::env::vars_os() {
+            all.push(utf8(name, value)?);
+        }
+    }
+    for variable in &args.env {
+        match variable {
+            Variable::Set { name, value } => all.push((name.clone(), value.clone())),
+            Variable::Inherit { name } => {
+                if let Some(value) = std::env::var_os(name) {
+                    all.push(utf8(name.into(), value)?);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// If an instance is run in another way than its engine prefers, says so.
-fn explain(instance: &Instance, store: &Store<WasiCtx>) {
+fn explain(instance: &Instance, store: &Store<State>) {
     if let Some(note) = instance.bounds_note(store) {
         let bounds = instance.bounds(store);
         say(&format!(
@@ -121,10 +205,18 @@ fn explain(instance: &Instance, store: &Store<WasiCtx>) {
 }
 
 /// The guest came to an end other than by returning.
-fn ended(error: vm_engine::Error, file: &OsStr) -> Result<ExitCode, Failure> {
+pub(crate) fn ended(error: vm_engine::Error, file: &OsStr) -> Result<ExitCode, Failure> {
+    if error.is::<BrokenPipe>() {
+        return Err(Failure::BrokenPipe);
+    }
     match error.downcast_ref::<I32Exit>() {
         Some(exit) => Ok(ExitCode::from(exit.process_exit_code())),
         None if error.trap().is_some() || error.backtrace().is_some() => Err(error.into()),
+        None if error.is::<LimitError>() => Err(anyhow!(
+            "`{}`: {error}: see --max-memory, --max-table-elements, and the limits of the host (`ulimit -a`)",
+            file.display()
+        )
+        .into()),
         None => Err(anyhow!(error)
             .context(format!("`{}`", file.display()))
             .into()),
@@ -136,28 +228,28 @@ struct Call {
     name: String,
     ty: FuncType,
     params: Vec<vm_engine::Val>,
-    /// A library is initialised first.
-    initialize: bool,
 }
 
 impl Call {
     /// The program itself.
     fn start(module: &Module, file: &OsStr) -> Result<Call, Failure> {
         let shown = file.display();
-        match module.get_export(START) {
-            Some(ExternType::Func(ty)) if is_plain(&ty) => Ok(Call {
-                name: START.to_owned(),
+        let found = STARTS
+            .into_iter()
+            .find_map(|name| Some((name, module.get_export(name)?.func()?.clone())));
+        match found {
+            Some((name, ty)) if is_plain(&ty) => Ok(Call {
+                name: name.to_owned(),
                 ty,
                 params: Vec::new(),
-                initialize: false,
             }),
-            Some(ExternType::Func(ty)) => Err(anyhow!(
-                "`{shown}` is no WASI program: its `{START}` has the type {ty}, but must take and \
+            Some((name, ty)) => Err(anyhow!(
+                "`{shown}` is no WASI program: its `{name}` has the type {ty}, but must take and \
                  return nothing"
             )
             .into()),
-            _ => Err(anyhow!(
-                "`{shown}` is no program: it exports no function `{START}`; use --invoke NAME to \
+            None => Err(anyhow!(
+                "`{shown}` is no program: it exports no function `_start`; use --invoke NAME to \
                  call a function that it does export: {}",
                 exported_functions(module)
             )
@@ -175,22 +267,22 @@ impl Call {
             );
         };
         let params = invoke::params(name, &ty, args).map_err(Failure::Usage)?;
-        let initialize = name != INITIALIZE
-            && matches!(module.get_export(INITIALIZE), Some(ExternType::Func(ty)) if is_plain(&ty));
         Ok(Call {
             name: name.to_owned(),
             ty,
             params,
-            initialize,
         })
     }
 
-    /// Calls it, and returns its results as text.
-    fn run(&self, instance: &Instance, store: &mut Store<WasiCtx>) -> vm_engine::Result<String> {
-        if self.initialize {
-            instance
-                .get_typed_func::<(), ()>(&mut *store, INITIALIZE)?
-                .call(&mut *store, ())?;
+    /// Calls it, after the initialisation of a library, and returns its results as text.
+    fn run(
+        &self,
+        module: &Module,
+        instance: &Instance,
+        store: &mut Store<State>,
+    ) -> vm_engine::Result<String> {
+        if self.name != STARTS[0] && self.name != INITIALIZE {
+            initialize(module, instance, store)?;
         }
         let func = instance.get_func(&mut *store, &self.name).ok_or_else(|| {
             vm_engine::Error::msg(format!("there is no function `{}`", self.name))
@@ -205,6 +297,21 @@ impl Call {
             .iter()
             .map(|value| invoke::text(value) + "\n")
             .collect())
+    }
+}
+
+/// Calls a library's initialisation, if it is one.
+pub(crate) fn initialize(
+    module: &Module,
+    instance: &Instance,
+    store: &mut Store<State>,
+) -> vm_engine::Result<()> {
+    match module.get_export(INITIALIZE) {
+        Some(ExternType::Func(ty)) if is_plain(&ty) => {
+            let initialize = instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE)?;
+            initialize.call(store, ())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -227,13 +227,24 @@ fn a_missing_import_is_named() {
 }
 
 #[test]
+fn a_proposal_that_is_not_supported_is_called_that() {
+    let (_file, path) = file("(module (type (struct (field i32))) (func (export \"_start\")))");
+    let run = palisade(&["run", &path]);
+    run.assert_one_line(1);
+    assert!(
+        run.stderr.contains("`gc`, which is not supported") && !run.stderr.contains("enabled"),
+        "{run:?}"
+    );
+}
+
+#[test]
 fn mistakes_on_the_command_line_are_one_line() {
     let hello = example("hello.wasm");
     for (args, names) in [
         (&["run"][..], "FILE"),
         (&["run", "--threading", "fast", &hello], "--threading"),
         (&["run", "--bounds", "none", &hello], "--bounds"),
-        (&["run", "--env", "novalue", &hello], "--env"),
+        (&["run", "--env", "=value", &hello], "--env"),
         (&["run", "--dir", "::", &hello], "--dir"),
         (&["run", "--unknown", &hello], "--unknown"),
         (&["walk"], "walk"),

@@ -1,10 +1,9 @@
 //! What a host function sees of who called it.
 
-use crate::Extern;
 use crate::engine::Engine;
-use crate::instance;
+use crate::externs::{Extern, find_export};
 use crate::low::InstanceId;
-use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut, StoreInner};
+use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 
 /// The store, during a call of a host function, and the instance that called.
 pub struct Caller<'a, T: 'static> {
@@ -13,11 +12,8 @@ pub struct Caller<'a, T: 'static> {
 }
 
 impl<'a, T: 'static> Caller<'a, T> {
-    pub(crate) fn new(store: &'a mut StoreInner<T>, instance: Option<InstanceId>) -> Self {
-        Caller {
-            store: StoreContextMut(store),
-            instance,
-        }
+    pub(crate) fn new(store: StoreContextMut<'a, T>, instance: Option<InstanceId>) -> Self {
+        Caller { store, instance }
     }
 
     /// The host's data.
@@ -38,7 +34,7 @@ impl<'a, T: 'static> Caller<'a, T> {
     /// An export of the instance that called. `None` if it has none of that name, or if the host
     /// function was called by the host itself.
     pub fn get_export(&mut self, name: &str) -> Option<Extern> {
-        instance::find_export(self.store.opaque_mut(), self.instance?, name)
+        find_export(self.store.opaque_mut(), self.instance?, name)
     }
 }
 

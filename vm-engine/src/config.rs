@@ -85,6 +85,7 @@ pub struct Config {
     pub(crate) threading: Threading,
     pub(crate) bounds: Bounds,
     pub(crate) signal_handlers: SignalHandlers,
+    pub(crate) interrupt_signal: i32,
     pub(crate) translation: Translation,
     pub(crate) profile: bool,
     pub(crate) baseline: Option<Hotness>,
@@ -112,6 +113,7 @@ impl Config {
             threading: Threading::Auto,
             bounds: Bounds::Auto,
             signal_handlers: SignalHandlers::Install,
+            interrupt_signal: vm_trap::DEFAULT_INTERRUPT_SIGNAL,
             translation: Translation::Lazy,
             profile: false,
             baseline: Some(Hotness::default()),
@@ -146,6 +148,17 @@ impl Config {
         self
     }
 
+    /// By which signal a thread is told to stop its guest, see [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+    /// Default: `SIGURG`, which programs ignore unless they have asked for it.
+    ///
+    /// There is one for the whole process: the first one that is used. A handler that it had before gets what is not
+    /// meant for a guest. A host that owns the handlers ([`SignalHandlers::HostOwned`]) passes it on to
+    /// [`try_handle`](crate::try_handle) as the others.
+    pub fn interrupt_signal(&mut self, signal: i32) -> &mut Self {
+        self.interrupt_signal = signal;
+        self
+    }
+
     /// When function bodies are translated. Default: [`Translation::Lazy`].
     pub fn translation(&mut self, translation: Translation) -> &mut Self {
         self.translation = translation;
@@ -174,9 +187,9 @@ impl Config {
     ///
     /// It is a mapping of its own, not part of the thread's stack, and only what has been used of
     /// it takes memory. A guest that needs more traps with
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). So does one that has its host functions
-    /// call it again so often that these calls, one inside the other, take more than
-    /// [`MAX_NATIVE_STACK_BYTES`](crate::MAX_NATIVE_STACK_BYTES) of the thread's stack.
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). So does one that has host functions
+    /// call guests again so often that these calls, one inside the other, leave less than
+    /// [`NATIVE_STACK_RESERVE_BYTES`](crate::NATIVE_STACK_RESERVE_BYTES) of the thread's own stack.
     pub fn max_wasm_stack(&mut self, size: usize) -> &mut Self {
         self.max_wasm_stack = size;
         self

@@ -216,16 +216,23 @@ impl Engine {
         self.0.config.bounds == Bounds::Auto
     }
 
+    /// Whether the signal handlers that it relies on for guards are ours.
+    pub(crate) fn installs_signal_handlers(&self) -> bool {
+        self.0.config.signal_handlers == SignalHandlers::Install
+    }
+
+    /// By which signal threads are told to stop their guests.
+    pub(crate) fn interrupt_signal(&self) -> i32 {
+        self.0.config.interrupt_signal
+    }
+
     pub(crate) fn translation(&self) -> Translation {
         self.0.config.translation
     }
 
-    pub(crate) fn machine_config(&self, guarded_stack: bool) -> low::MachineConfig {
-        low::MachineConfig {
-            threading: self.threading(),
-            guarded_stack,
-            stack_bytes: self.0.config.max_wasm_stack,
-        }
+    /// Usable bytes of a store's stack.
+    pub(crate) fn stack_bytes(&self) -> usize {
+        self.0.config.max_wasm_stack
     }
 }
 

@@ -249,6 +249,12 @@ pub enum ConfigError {
         /// What stands in the way.
         reason: String,
     },
+    /// The signal that stops guests cannot be had.
+    #[error("guests cannot be stopped from outside: {reason}; or choose threading = token")]
+    Interrupt {
+        /// What stands in the way.
+        reason: String,
+    },
     /// Memories are to come from a pool, and the engine or store has no guarded memories.
     #[error(
         "pooling was asked for, and only guarded memories are pooled, but bounds are checked in \

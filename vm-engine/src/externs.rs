@@ -1,11 +1,11 @@
 //! What instances import and export.
 
 use crate::error::{Result, WrongStore};
-use crate::func::Func;
-use crate::global::Global;
-use crate::memory::{self, Memory};
-use crate::store::{AsContext, StoreOpaque};
-use crate::table::{self, Table};
+use crate::handles::{Func, Global, Memory, Table};
+use crate::low::{ExternKind, InstanceId};
+use crate::memory;
+use crate::store::{AsContext, StoreOpaque, StoreOpaqueMut};
+use crate::table;
 use crate::types::{ExternType, FuncType};
 
 /// Something that can be imported or exported.
@@ -66,17 +66,17 @@ impl Extern {
         }
     }
 
-    pub(crate) fn ty_in(&self, store: &StoreOpaque) -> Result<ExternType, WrongStore> {
+    pub(crate) fn ty_in(&self, store: StoreOpaque<'_>) -> Result<ExternType, WrongStore> {
         Ok(match self {
             Extern::Func(func) => {
-                FuncType::from(store.machine().func_type(func.id_in(store)?)).into()
+                FuncType::from(store.world().func_type(func.id_in(store)?)).into()
             }
             Extern::Global(global) => {
-                ExternType::Global((*store.machine().global_type(global.id_in(store)?)).into())
+                ExternType::Global((*store.world().global_type(global.id_in(store)?)).into())
             }
             Extern::Table(table) => table::present_type(store, table.id_in(store)?).into(),
             Extern::Memory(memory) => {
-                memory::present_type(store.machine().memory(memory.id_in(store)?)).into()
+                memory::present_type(store.world().memory(memory.id_in(store)?)).into()
             }
         })
     }
@@ -132,5 +132,43 @@ impl<'instance> Export<'instance> {
     /// The memory, if it is one.
     pub fn into_memory(self) -> Option<Memory> {
         self.definition.into_memory()
+    }
+}
+
+/// The export of that name, of an instance of this store.
+pub(crate) fn find_export(
+    mut store: StoreOpaqueMut<'_>,
+    instance: InstanceId,
+    name: &str,
+) -> Option<Extern> {
+    let export = store.facts.instance(instance)?.module.find_export(name)?;
+    let (kind, index) = (export.kind, export.index);
+    Some(define(&mut store, instance, kind, index))
+}
+
+/// What has this index in an instance of this store.
+pub(crate) fn define(
+    store: &mut StoreOpaqueMut<'_>,
+    instance: InstanceId,
+    kind: ExternKind,
+    index: u32,
+) -> Extern {
+    match kind {
+        ExternKind::Func => {
+            let id = store.world.instance_func(instance, index);
+            Extern::Func(Func::new_in(store.opaque(), id))
+        }
+        ExternKind::Table => {
+            let id = store.world.instance_table(instance, index);
+            Extern::Table(Table::new_in(store.opaque(), id))
+        }
+        ExternKind::Memory => {
+            let id = store.world.instance_memory(instance, index);
+            Extern::Memory(Memory::new_in(store.opaque(), id))
+        }
+        ExternKind::Global => {
+            let id = store.world.instance_global(instance, index);
+            Extern::Global(Global::new_in(store.opaque(), id))
+        }
     }
 }

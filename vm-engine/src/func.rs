@@ -1,20 +1,14 @@
 //! Functions, of guests or of the host.
 
 use crate::caller::Caller;
-use crate::error::{Result, TypeError, WrongStore};
+use crate::error::{Result, TypeError};
+use crate::handles::Func;
 use crate::host::{HostFunc, IntoFunc};
-use crate::low::{self, FuncId, Raw};
-use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::low::{self, Raw};
+use crate::store::{AsContext, AsContextMut};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::{FuncType, ValType};
 use crate::values::Val;
-
-/// A function in a store: of an instance, or of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Func {
-    store: StoreId,
-    id: FuncId,
-}
 
 /// So many slots are taken from the host's stack, more from the heap.
 const STACK_SLOTS: usize = 16;
@@ -28,9 +22,7 @@ impl Func {
         ty: FuncType,
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Func {
-        let store = store.as_context_mut().0;
-        let id = store.add_host(&HostFunc::new(ty, func));
-        Func::new_in(store.opaque(), id)
+        HostFunc::new(ty, func).add_to(&mut store.as_context_mut())
     }
 
     /// A host function with the type of a closure: see [`IntoFunc`].
@@ -38,9 +30,7 @@ impl Func {
         mut store: impl AsContextMut<Data = T>,
         func: impl IntoFunc<T, Params, Results>,
     ) -> Func {
-        let store = store.as_context_mut().0;
-        let id = store.add_host(&func.into_func());
-        Func::new_in(store.opaque(), id)
+        func.into_func().add_to(&mut store.as_context_mut())
     }
 
     /// Its type.
@@ -51,7 +41,7 @@ impl Func {
     pub fn ty(&self, store: impl AsContext) -> FuncType {
         let store = store.as_context();
         let id = self.id_or_panic(store.opaque());
-        store.opaque().machine().func_type(id).into()
+        store.opaque().world().func_type(id).into()
     }
 
     /// Calls it. `results` is filled if the call succeeds.
@@ -59,7 +49,7 @@ impl Func {
     /// # Errors
     ///
     /// [`TypeError`] if number or types of the arguments, or the number of results, are not those
-    /// of the function; [`WrongStore`]; a [`Trap`](crate::Trap), or what a host function returned.
+    /// of the function; [`WrongStore`](crate::WrongStore); a [`Trap`](crate::Trap), or what a host function returned.
     /// The store can be used as before.
     pub fn call(
         &self,
@@ -67,14 +57,14 @@ impl Func {
         params: &[Val],
         results: &mut [Val],
     ) -> Result<()> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let opaque = store.opaque();
         let id = self.id_in(opaque)?;
-        check_call(opaque.machine().func_type(id), params, results)?;
+        check_call(opaque.world().func_type(id), params, results)?;
 
         let mut few = [Raw::default(); STACK_SLOTS];
         let mut many = Vec::new();
-        let count = opaque.machine().func_type(id).slots() as usize;
+        let count = opaque.world().func_type(id).slots() as usize;
         let slots = if count <= STACK_SLOTS {
             &mut few[..count]
         } else {
@@ -84,15 +74,15 @@ impl Func {
         let mut slot = 0;
         for param in params {
             let param = param.lower(opaque)?;
-            opaque.machine().write_raw(&param, &mut slots[slot..]);
+            opaque.world().write_raw(&param, &mut slots[slot..]);
             slot += param.ty().slots() as usize;
         }
         store.call(id, slots)?;
         let opaque = store.opaque();
-        let types = opaque.machine().func_type(id).results();
+        let types = opaque.world().func_type(id).results();
         let mut slot = 0;
         for (result, ty) in results.iter_mut().zip(types) {
-            *result = Val::lift(opaque.machine().read_raw(*ty, &slots[slot..]), opaque);
+            *result = Val::lift(opaque.world().read_raw(*ty, &slots[slot..]), opaque);
             slot += ty.slots() as usize;
         }
         Ok(())
@@ -102,7 +92,7 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// [`TypeError`] if these are not its types; [`WrongStore`].
+    /// [`TypeError`] if these are not its types; [`WrongStore`](crate::WrongStore).
     pub fn typed<Params, Results>(
         &self,
         store: impl AsContext,
@@ -113,7 +103,7 @@ impl Func {
     {
         let store = store.as_context();
         let id = self.id_in(store.opaque())?;
-        let found = FuncType::from(store.opaque().machine().func_type(id));
+        let found = FuncType::from(store.opaque().world().func_type(id));
         if found.param_slice() != Params::TYPES || found.result_slice() != Results::TYPES {
             return Err(TypeError::Typed {
                 expected: FuncType::new(
@@ -125,26 +115,6 @@ impl Func {
             .into());
         }
         Ok(TypedFunc::new(*self))
-    }
-
-    pub(crate) fn new_in(store: &StoreOpaque, id: FuncId) -> Func {
-        Func {
-            store: store.id(),
-            id,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<FuncId, WrongStore> {
-        store.check(self.store)?;
-        Ok(self.id)
-    }
-
-    fn id_or_panic(&self, store: &StoreOpaque) -> FuncId {
-        match self.id_in(store) {
-            Ok(id) => id,
-            Err(error) => panic!("{error}"),
-        }
     }
 }
 

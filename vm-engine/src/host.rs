@@ -1,9 +1,12 @@
 //! Functions of the host's that guests call.
 
+use std::sync::Arc;
+
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
+use crate::handles::Func;
 use crate::low::{self, HostClosure, HostError, Raw};
-use crate::store::StoreInner;
+use crate::store::{StoreContextMut, StoreHost, StoreInner, StoreOpaque};
 use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
 use crate::values::Val;
@@ -15,7 +18,7 @@ const STACK_VALUES: usize = 16;
 /// results.
 pub struct HostFunc<T: 'static> {
     ty: FuncType,
-    body: HostClosure<StoreInner<T>>,
+    body: HostClosure<StoreHost<T>>,
 }
 
 impl<T: 'static> HostFunc<T> {
@@ -23,8 +26,19 @@ impl<T: 'static> HostFunc<T> {
         &self.ty
     }
 
-    pub(crate) fn body(&self) -> &HostClosure<StoreInner<T>> {
-        &self.body
+    /// Puts it into a store.
+    pub(crate) fn add_to(&self, store: &mut StoreContextMut<'_, T>) -> Func {
+        let id = store.add_host((&self.ty).into(), self.body.clone());
+        Func::new_in(store.opaque(), id)
+    }
+
+    /// Puts it into a store, unless that has it already.
+    pub(crate) fn link_to(self: &Arc<Self>, store: &mut StoreContextMut<'_, T>) -> Func {
+        let (ty, body) = (&self.ty, &self.body);
+        let id = store.link(self.clone(), |store| {
+            store.add_host(ty.into(), body.clone())
+        });
+        Func::new_in(store.opaque(), id)
     }
 
     /// A function whose type is known only now.
@@ -34,7 +48,8 @@ impl<T: 'static> HostFunc<T> {
     ) -> HostFunc<T> {
         let types = ty.clone();
         let (param_count, count) = (ty.params().len(), ty.params().len() + ty.results().len());
-        let body = move |store: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+        let body = move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+            let store = StoreContextMut(machine);
             let mut few = [Val::I32(0); STACK_VALUES];
             let mut many = Vec::new();
             let values = if count <= STACK_VALUES {
@@ -47,14 +62,18 @@ impl<T: 'static> HostFunc<T> {
             let mut slot = 0;
             for (param, ty) in params.iter_mut().zip(types.params()) {
                 let ty = low::ValType::from(ty);
-                let value = store.opaque.machine().read_raw(ty, &slots[slot..]);
+                let value = store.opaque().world().read_raw(ty, &slots[slot..]);
                 *param = Val::lift(value, store.opaque());
                 slot += ty.slots() as usize;
             }
             for (result, ty) in results.iter_mut().zip(types.results()) {
                 *result = Val::default_for_ty(ty);
             }
-            func(Caller::new(store, caller), params, results)?;
+            func(
+                Caller::new(StoreContextMut(&mut *store.0), caller),
+                params,
+                results,
+            )?;
             let mut slot = 0;
             for (index, (expected, value)) in types.results().zip(results.iter()).enumerate() {
                 if value.ty() != expected {
@@ -66,8 +85,8 @@ impl<T: 'static> HostFunc<T> {
                     .into());
                 }
                 let value = value.lower(store.opaque())?;
-                let machine = store.opaque.machine();
-                machine.write_raw(&value, &mut slots[slot..]);
+                let world = store.opaque().world();
+                world.write_raw(&value, &mut slots[slot..]);
                 slot += value.ty().slots() as usize;
             }
             Ok(())
@@ -86,11 +105,7 @@ pub trait WasmRet: RetSealed + 'static {
     const TYPES: &'static [ValType];
 
     #[doc(hidden)]
-    fn store<T: 'static>(
-        self,
-        slots: &mut [Raw],
-        store: &mut StoreInner<T>,
-    ) -> Result<(), HostError>;
+    fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), HostError>;
 }
 
 mod ret {
@@ -104,16 +119,8 @@ impl<R: WasmResults> WasmRet for R {
     const TYPES: &'static [ValType] = <R as crate::typed::WasmParams>::TYPES;
 
     #[inline]
-    fn store<T: 'static>(
-        self,
-        slots: &mut [Raw],
-        store: &mut StoreInner<T>,
-    ) -> Result<(), HostError> {
-        Ok(crate::typed::WasmParams::store(
-            self,
-            slots,
-            store.opaque(),
-        )?)
+    fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), HostError> {
+        Ok(crate::typed::WasmParams::store(self, slots, store)?)
     }
 }
 
@@ -123,11 +130,7 @@ impl<R: WasmResults, E: Into<HostError> + 'static> WasmRet for Result<R, E> {
     const TYPES: &'static [ValType] = <R as crate::typed::WasmParams>::TYPES;
 
     #[inline]
-    fn store<T: 'static>(
-        self,
-        slots: &mut [Raw],
-        store: &mut StoreInner<T>,
-    ) -> Result<(), HostError> {
+    fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), HostError> {
         match self {
             Ok(results) => WasmRet::store(results, slots, store),
             Err(error) => Err(error.into()),
@@ -155,9 +158,10 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: HostClosure::new(move |store: &mut StoreInner<T>, _, slots: &mut [Raw]| {
+                    body: HostClosure::new(move |machine: &mut StoreInner<T>, _, slots: &mut [Raw]| {
+                        let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
-                        self($($ty),*).store(slots, store)
+                        self($($ty),*).store(slots, store.opaque())
                     }),
                 }
             }
@@ -174,9 +178,11 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: HostClosure::new(move |store: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+                    body: HostClosure::new(move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+                        let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
-                        self(Caller::new(store, caller), $($ty),*).store(slots, store)
+                        let results = self(Caller::new(StoreContextMut(&mut *store.0), caller), $($ty),*);
+                        results.store(slots, store.opaque())
                     }),
                 }
             }

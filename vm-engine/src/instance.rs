@@ -1,31 +1,15 @@
 //! Instances, and their exports.
 
 use crate::config::Bounds;
-use crate::error::{Result, TypeError, WrongStore};
-use crate::externs::{Export, Extern};
-use crate::func::Func;
-use crate::global::Global;
+use crate::error::{Result, TypeError};
+use crate::externs::{Export, Extern, define, find_export};
+use crate::handles::{Func, Global, Instance, Memory, Table};
 use crate::instantiate;
-use crate::low::{self, InstanceId};
-use crate::memory::Memory;
 use crate::module::Module;
 use crate::store::{
-    AsContext, AsContextMut, InstanceData, StoreContext, StoreContextMut, StoreId, StoreOpaque,
+    AsContext, AsContextMut, InstanceData, StoreContext, StoreContextMut, StoreOpaque,
 };
-use crate::table::Table;
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-
-/// A module that has been given its imports.
-///
-/// # Panics
-///
-/// What does not return a `Result` panics if the instance lives in another store than the one it
-/// is used with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Instance {
-    store: StoreId,
-    id: InstanceId,
-}
 
 impl Instance {
     /// Instantiates a module: makes its memories, tables and globals, copies its active segments,
@@ -46,7 +30,7 @@ impl Instance {
         module: &Module,
         imports: &[Extern],
     ) -> Result<Instance> {
-        instantiate::instantiate(store.as_context_mut().0, module, imports)
+        instantiate::instantiate(&mut store.as_context_mut(), module, imports)
     }
 
     /// The module it is of.
@@ -75,17 +59,17 @@ impl Instance {
         &self,
         store: impl Into<StoreContextMut<'a, T>>,
     ) -> impl ExactSizeIterator<Item = Export<'a>> + 'a {
-        let StoreContextMut(store) = store.into();
+        let mut store = store.into();
+        let id = self.id_or_panic(store.opaque());
         let count = self.info(store.opaque()).module.low().exports().len();
         let definitions: Vec<Extern> = (0..count)
             .map(|i| {
                 let export = &self.info(store.opaque()).module.low().exports()[i];
                 let (kind, index) = (export.kind, export.index);
-                define(&mut store.opaque, self.id, kind, index)
+                define(&mut store.opaque_mut(), id, kind, index)
             })
             .collect();
-        let store: &'a _ = store;
-        let exports = self.info(store.opaque()).module.low().exports();
+        let exports = self.info(store.into_opaque()).module.low().exports();
         exports
             .iter()
             .zip(definitions)
@@ -98,9 +82,8 @@ impl Instance {
     /// The export of that name.
     pub fn get_export(&self, mut store: impl AsContextMut, name: &str) -> Option<Extern> {
         let mut store = store.as_context_mut();
-        let store = store.opaque_mut();
-        self.id_or_panic(store);
-        find_export(store, self.id, name)
+        let id = self.id_or_panic(store.opaque());
+        find_export(store.opaque_mut(), id, name)
     }
 
     /// The function exported under that name.
@@ -138,8 +121,8 @@ impl Instance {
         Results: WasmResults,
     {
         let mut store = store.as_context_mut();
-        store.opaque().check(self.store)?;
-        match find_export(store.opaque_mut(), self.id, name) {
+        let id = self.id_in(store.opaque())?;
+        match find_export(store.opaque_mut(), id, name) {
             Some(Extern::Func(func)) => func.typed(&store),
             Some(other) => Err(TypeError::ExportKind {
                 name: name.to_owned(),
@@ -154,67 +137,11 @@ impl Instance {
         }
     }
 
-    pub(crate) fn new_in(store: &StoreOpaque, id: InstanceId) -> Instance {
-        Instance {
-            store: store.id(),
-            id,
-        }
-    }
-
-    pub(crate) fn check(&self, store: &StoreOpaque) -> Result<(), WrongStore> {
-        store.check(self.store)
-    }
-
-    fn id_or_panic(&self, store: &StoreOpaque) -> InstanceId {
-        match self.check(store) {
-            Ok(()) => self.id,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn info<'a>(&self, store: &'a StoreOpaque) -> &'a InstanceData {
+    fn info<'a>(&self, store: StoreOpaque<'a>) -> &'a InstanceData {
         let id = self.id_or_panic(store);
-        match store.instance(id) {
+        match store.facts().instance(id) {
             Some(data) => data,
             None => unreachable!("every instance of a store has data"),
-        }
-    }
-}
-
-/// The export of that name, of an instance of this store.
-pub(crate) fn find_export(
-    store: &mut StoreOpaque,
-    instance: InstanceId,
-    name: &str,
-) -> Option<Extern> {
-    let export = store.instance(instance)?.module.find_export(name)?;
-    let (kind, index) = (export.kind, export.index);
-    Some(define(store, instance, kind, index))
-}
-
-fn define(
-    store: &mut StoreOpaque,
-    instance: InstanceId,
-    kind: low::ExternKind,
-    index: u32,
-) -> Extern {
-    let machine = store.machine_mut();
-    match kind {
-        low::ExternKind::Func => {
-            let id = machine.instance_func(instance, index);
-            Extern::Func(Func::new_in(store, id))
-        }
-        low::ExternKind::Table => {
-            let id = machine.instance_table(instance, index);
-            Extern::Table(Table::new_in(store, id))
-        }
-        low::ExternKind::Memory => {
-            let id = machine.instance_memory(instance, index);
-            Extern::Memory(Memory::new_in(store, id))
-        }
-        low::ExternKind::Global => {
-            let id = machine.instance_global(instance, index);
-            Extern::Global(Global::new_in(store, id))
         }
     }
 }

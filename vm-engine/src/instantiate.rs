@@ -2,41 +2,41 @@
 
 use vm_memory::Layout;
 
-use crate::Engine;
 use crate::config::Bounds;
+use crate::engine::Engine;
 use crate::error::{Error, InstantiateError, LinkError, Result};
 use crate::externs::Extern;
-use crate::instance::Instance;
-use crate::low::{self, ConstOp, Entities, FuncId, GlobalId, InstanceId};
+use crate::handles::Instance;
+use crate::low::{self, ConstOp, Entities, FuncId, GlobalId, InstanceId, World};
 use crate::matching;
 use crate::memory;
 use crate::module::Module;
-use crate::store::{InstanceData, StoreInner, StoreOpaque};
+use crate::store::{InstanceData, StoreContextMut, StoreOpaque};
 use crate::table;
 use crate::types::TableType;
 
 pub(crate) fn instantiate<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     module: &Module,
     imports: &[Extern],
 ) -> Result<Instance> {
-    if !Engine::same(store.opaque.engine(), module.engine()) {
+    if !Engine::same(store.engine(), module.engine()) {
         return Err(InstantiateError::EngineMismatch.into());
     }
-    store.count_instance()?;
-    let mut entities = import(&store.opaque, module, imports)?;
+    store.host_mut().count_instance()?;
+    let mut entities = import(store.opaque(), module, imports)?;
     let checks = add_memories(store, module, &mut entities)?;
     add_tables(store, module, &mut entities)?;
-    add_globals(&mut store.opaque, module, &mut entities)?;
+    add_globals(store.world_mut(), module, &mut entities)?;
 
     let code = module.code(checks.unchecked)?;
     let functions = entities.functions.clone();
     let globals = entities.globals.clone();
-    let machine = store.opaque.machine_mut();
-    let id = machine
+    let id = store
+        .world_mut()
         .instantiate(&code, entities)
         .map_err(InstantiateError::Machine)?;
-    store.opaque.add_instance(
+    store.opaque_mut().facts.add_instance(
         id,
         InstanceData {
             module: module.clone(),
@@ -46,7 +46,7 @@ pub(crate) fn instantiate<T: 'static>(
     );
 
     let mut init = Initializer {
-        machine: store.opaque.machine_mut(),
+        world: store.world_mut(),
         module: module.low(),
         id,
         functions,
@@ -58,14 +58,14 @@ pub(crate) fn instantiate<T: 'static>(
     init.elements()?;
     init.data()?;
     if let Some(start) = module.low().start() {
-        let start = store.opaque.machine_mut().instance_func(id, start);
+        let start = store.world_mut().instance_func(id, start);
         store.call(start, &mut [])?;
     }
     Ok(Instance::new_in(store.opaque(), id))
 }
 
 /// Checks what was given against what the module imports, and sorts it by kind.
-fn import(store: &StoreOpaque, module: &Module, imports: &[Extern]) -> Result<Entities> {
+fn import(store: StoreOpaque<'_>, module: &Module, imports: &[Extern]) -> Result<Entities> {
     let expected = module.imports();
     if expected.len() != imports.len() {
         return Err(LinkError::ImportCount {
@@ -99,18 +99,22 @@ struct Checks {
 }
 
 fn add_memories<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     module: &Module,
     entities: &mut Entities,
 ) -> Result<Checks> {
     let mut refused = None;
     let mut with_image = Vec::new();
     // What a pool keeps of a memory costs no fault to copy to.
-    let resident = store.opaque.pools().map_or(0, |pools| pools.keep_resident);
+    let resident = store
+        .opaque()
+        .facts()
+        .pools()
+        .map_or(0, |pools| pools.keep_resident);
     let types = module.low().memories();
     for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
         let ty = (*ty).into();
-        let image = match store.opaque.guarded_layout() {
+        let image = match store.opaque().facts().guarded_layout() {
             Some(_) => module.image(index as u32, resident),
             None => None,
         };
@@ -133,9 +137,9 @@ fn add_memories<T: 'static>(
             refused = created.note;
         }
     }
-    let engine = store.opaque.engine();
-    let Some(layout) = store.opaque.guarded_layout() else {
-        let reason = store.opaque.no_guards();
+    let engine = store.opaque().engine();
+    let Some(layout) = store.opaque().facts().guarded_layout() else {
+        let reason = store.opaque().facts().no_guards();
         return Ok(Checks {
             unchecked: None,
             bounds: Bounds::Software,
@@ -152,7 +156,7 @@ fn add_memories<T: 'static>(
             with_image,
         });
     };
-    let own = store.opaque.machine().memory(*first).layout();
+    let own = store.opaque().world().memory(*first).layout();
     if own.is_some_and(|own| own.guard_bytes() >= layout.guard_bytes()) {
         return Ok(Checks {
             unchecked: Some(layout),
@@ -165,7 +169,7 @@ fn add_memories<T: 'static>(
         Some(reason) => format!("its memory has no guard pages: {reason}"),
         None => "the memory that it imports has no guard pages".to_owned(),
     };
-    let guardable = store.opaque.machine().memory(*first).ty().guardable();
+    let guardable = store.opaque().world().memory(*first).ty().guardable();
     if !engine.may_fall_back() && guardable.is_ok() {
         // Only a memory made by the host can get here: one that no guard can check.
         return Err(Error::msg(format!(
@@ -181,7 +185,7 @@ fn add_memories<T: 'static>(
 }
 
 fn add_tables<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     module: &Module,
     entities: &mut Entities,
 ) -> Result<()> {
@@ -195,10 +199,9 @@ fn add_tables<T: 'static>(
 
 /// Adds the defined globals as zeroes. Their values may be references to the instance's functions,
 /// which do not exist yet.
-fn add_globals(store: &mut StoreOpaque, module: &Module, entities: &mut Entities) -> Result<()> {
+fn add_globals(world: &mut World, module: &Module, entities: &mut Entities) -> Result<()> {
     for ty in module.low().globals().iter().skip(entities.globals.len()) {
-        let machine = store.machine_mut();
-        let id = machine.add_global(*ty, low::Val::zero(ty.content));
+        let id = world.add_global(*ty, low::Val::zero(ty.content));
         entities.globals.push(id.map_err(Error::new)?);
     }
     Ok(())
@@ -206,7 +209,7 @@ fn add_globals(store: &mut StoreOpaque, module: &Module, entities: &mut Entities
 
 /// Gives a new instance its first contents.
 struct Initializer<'a> {
-    machine: &'a mut low::Machine,
+    world: &'a mut World,
     module: &'a low::Module,
     id: InstanceId,
     /// The imported functions.
@@ -222,7 +225,7 @@ impl Initializer<'_> {
         for (index, id) in (0..).zip(self.globals.clone()) {
             if let Some(expr) = self.module.global_init(index) {
                 let value = self.eval(expr)?;
-                self.machine.global_init(id, value).map_err(Error::new)?;
+                self.world.global_init(id, value).map_err(Error::new)?;
             }
         }
         Ok(())
@@ -232,11 +235,10 @@ impl Initializer<'_> {
         for index in 0..self.module.tables().len() as u32 {
             if let Some(expr) = self.module.table_init(index) {
                 let value = self.eval(expr)?;
-                let id = self.machine.instance_table(self.id, index);
-                for element in 0..self.machine.table_size(id) {
-                    self.machine
-                        .table_set(id, element, value)
-                        .map_err(Error::new)?;
+                // What is null is so already, and takes no memory.
+                if value != low::Val::zero(value.ty()) {
+                    let id = self.world.instance_table(self.id, index);
+                    self.world.table_fill(id, value).map_err(Error::new)?;
                 }
             }
         }
@@ -250,7 +252,7 @@ impl Initializer<'_> {
         for (index, segment) in (0..).zip(module.elem_segments()) {
             let items = segment.items.iter().map(|item| self.eval(item));
             let items = items.collect::<Result<Vec<_>>>()?;
-            self.machine
+            self.world
                 .elem_init(self.id, index, &items)
                 .map_err(InstantiateError::Machine)?;
         }
@@ -261,11 +263,10 @@ impl Initializer<'_> {
                 low::ElemMode::Active { table, offset } => {
                     let dst = self.offset(offset)?;
                     let len = segment.items.len() as u64;
-                    self.machine
-                        .table_init(self.id, *table, index, dst, 0, len)?;
+                    self.world.table_init(self.id, *table, index, dst, 0, len)?;
                 }
             }
-            self.machine.elem_drop(self.id, index);
+            self.world.elem_drop(self.id, index);
         }
         Ok(())
     }
@@ -277,10 +278,10 @@ impl Initializer<'_> {
                 if !self.with_image.contains(memory) {
                     let dst = self.offset(offset)?;
                     let len = segment.bytes.len() as u64;
-                    self.machine
+                    self.world
                         .memory_init(self.id, *memory, index, dst, 0, len)?;
                 }
-                self.machine.data_drop(self.id, index);
+                self.world.data_drop(self.id, index);
             }
         }
         Ok(())
@@ -326,12 +327,12 @@ impl Initializer<'_> {
             ConstOp::F32(bits) => low::Val::F32(bits),
             ConstOp::F64(bits) => low::Val::F64(bits),
             ConstOp::V128(bits) => low::Val::V128(bits),
-            ConstOp::GlobalGet(index) => self.machine.global_get(self.globals[index as usize]),
+            ConstOp::GlobalGet(index) => self.world.global_get(self.globals[index as usize]),
             ConstOp::RefNull(ty) => low::Val::zero(ty.into()),
             ConstOp::RefFunc(index) => {
                 let func = match self.functions.get(index as usize) {
                     Some(func) => *func,
-                    None => self.machine.instance_func(self.id, index),
+                    None => self.world.instance_func(self.id, index),
                 };
                 low::Val::FuncRef(Some(func))
             }

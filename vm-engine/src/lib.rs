@@ -10,10 +10,12 @@ mod error;
 mod externs;
 mod func;
 mod global;
+mod handles;
 mod host;
 mod initial;
 mod instance;
 mod instantiate;
+mod interrupt;
 mod limits;
 mod linker;
 mod low;
@@ -37,28 +39,25 @@ pub use error::{
     ModuleError, Result, TableError, TypeError, WrongStore,
 };
 pub use externs::{Export, Extern};
-pub use func::Func;
-pub use global::Global;
+pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
 pub use host::{IntoFunc, WasmRet};
-pub use instance::Instance;
+pub use interrupt::{InterruptHandle, Interruption};
 pub use limits::{
     DEFAULT_INSTANCE_LIMIT, DEFAULT_MEMORY_LIMIT, DEFAULT_TABLE_LIMIT, ResourceLimiter,
     StoreLimits, StoreLimitsBuilder,
 };
 pub use linker::Linker;
-pub use memory::Memory;
 pub use module::Module;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
-pub use table::Table;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use types::{
     ExportType, ExternType, FuncType, GlobalType, ImportType, MemoryType, Mutability, RefType,
     TableType, ValType,
 };
-pub use values::{ExternRef, Ref, V128, Val};
+pub use values::{Ref, V128, Val};
 
-pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, MAX_NATIVE_STACK_BYTES};
+pub use vm_interp::{CellProfile, CodeSize, FunctionProfile, Hotness, NATIVE_STACK_RESERVE_BYTES};
 pub use vm_memory::{GrowError, Layout, MemoryError};
 
 /// Why a guest stopped.

@@ -5,17 +5,16 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Func;
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::{Error, LinkError, Result};
 use crate::externs::Extern;
+use crate::handles::Instance;
 use crate::host::{HostFunc, IntoFunc};
-use crate::instance::Instance;
 use crate::instantiate;
 use crate::matching;
 use crate::module::Module;
-use crate::store::{AsContext, AsContextMut, StoreInner};
+use crate::store::{AsContext, AsContextMut, StoreContextMut};
 use crate::types::{ExternType, FuncType, ImportType};
 use crate::values::Val;
 
@@ -89,7 +88,7 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(Arc::new(func.into_func())))
     }
 
-    /// Defines a host function whose type is known only when the program runs: see [`Func::new`].
+    /// Defines a host function whose type is known only when the program runs: see [`Func::new`](crate::Func::new).
     ///
     /// # Errors
     ///
@@ -121,7 +120,7 @@ impl<T: 'static> Linker<T> {
         instance: Instance,
     ) -> Result<&mut Self> {
         let mut store = store.as_context_mut();
-        instance.check(store.opaque())?;
+        instance.id_in(store.opaque())?;
         for export in instance.exports(&mut store) {
             let item = Definition::Extern(export.definition);
             self.insert(module_name, export.name, item)?;
@@ -223,8 +222,8 @@ impl<T: 'static> Linker<T> {
         module: &str,
         name: &str,
     ) -> Option<Extern> {
-        let store = store.as_context_mut().0;
-        let item = realize(self.find(module, name)?, store);
+        let mut store = store.as_context_mut();
+        let item = realize(self.find(module, name)?, &mut store);
         item.ty_in(store.opaque()).ok()?;
         Some(item)
     }
@@ -249,7 +248,7 @@ impl<T: 'static> Linker<T> {
         mut store: impl AsContextMut<Data = T>,
         module: &Module,
     ) -> Result<Instance> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let mut imports = Vec::with_capacity(module.imports().len());
         // Nothing is put into the store before everything is known to be there and to fit.
         for import in module.imports() {
@@ -265,9 +264,9 @@ impl<T: 'static> Linker<T> {
         }
         let imports: Vec<Extern> = imports
             .into_iter()
-            .map(|item| realize(item, store))
+            .map(|item| realize(item, &mut store))
             .collect();
-        instantiate::instantiate(store, module, &imports)
+        instantiate::instantiate(&mut store, module, &imports)
     }
 
     fn find(&self, module: &str, name: &str) -> Option<&Definition<T>> {
@@ -307,13 +306,10 @@ fn unknown(import: &ImportType<'_>) -> LinkError {
     }
 }
 
-fn realize<T: 'static>(item: &Definition<T>, store: &mut StoreInner<T>) -> Extern {
+fn realize<T: 'static>(item: &Definition<T>, store: &mut StoreContextMut<'_, T>) -> Extern {
     match item {
         Definition::Extern(item) => *item,
-        Definition::Host(func) => {
-            let id = store.link_host(func);
-            Extern::Func(Func::new_in(store.opaque(), id))
-        }
+        Definition::Host(func) => Extern::Func(func.link_to(store)),
     }
 }
 

@@ -2,9 +2,10 @@
 
 pub(crate) use vm_interp::{
     CallError, Code, CodeError, CodeOptions, CodeSize, Entities, EntityError, Frame, FuncId,
-    FunctionProfile, GlobalId, Host, HostClosure, HostError, InstanceId, InstantiateError, Machine,
-    MachineConfig, MachineError, MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val, call,
-    direct_availability, install_signal_handlers, register_access_sites, sanitizer,
+    FunctionProfile, GlobalId, Host, HostClosure, HostError, InstanceId, InstantiateError,
+    Interrupt, Machine, MachineError, MemoryId, Raw, STACK_GUARD_BYTES, TableId, Threading, Val,
+    World, choose_interrupt_signal, direct_availability, install_interrupt_signal,
+    install_signal_handlers, register_access_sites, sanitizer,
 };
 pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, ElemSegment, Error as TranslateError, Export,

@@ -3,28 +3,14 @@
 use vm_memory::{GuardedMemory, Layout, LinearMemory, MemoryError, MemoryImage};
 
 use crate::config::Bounds;
-use crate::error::{LimitError, MemoryAccessError, Result, WrongStore};
+use crate::error::{LimitError, MemoryAccessError, Result};
+use crate::handles::Memory;
 use crate::limits::memory_of;
 use crate::low::MemoryId;
 use crate::store::{
-    AsContext, AsContextMut, StoreContext, StoreContextMut, StoreId, StoreInner, StoreOpaque,
+    AsContext, AsContextMut, StoreContext, StoreContextMut, StoreFacts, StoreOpaque,
 };
 use crate::types::MemoryType;
-
-/// A memory in a store.
-///
-/// Offsets and sizes are in bytes, except where pages are named. Every access of the host's is
-/// checked.
-///
-/// # Panics
-///
-/// What does not return a `Result` panics if the memory lives in another store than the one it is
-/// used with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Memory {
-    store: StoreId,
-    id: MemoryId,
-}
 
 impl Memory {
     /// A memory of the type's minimum size, zeroed.
@@ -34,8 +20,8 @@ impl Memory {
     /// The host has not enough memory, or the store's limits forbid it; or the type contradicts
     /// itself.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
-        let store = store.as_context_mut().0;
-        let id = create(store, ty, None)?.id;
+        let mut store = store.as_context_mut();
+        let id = create(&mut store, ty, None)?.id;
         Ok(Memory::new_in(store.opaque(), id))
     }
 
@@ -62,20 +48,21 @@ impl Memory {
         &self,
         store: impl Into<StoreContextMut<'a, T>>,
     ) -> (&'a mut [u8], &'a mut T) {
-        let (store, data) = store.into().split();
-        let id = self.id_or_panic(store);
-        (store.machine_mut().memory_mut(id).data_mut(), data)
+        let store = store.into();
+        let id = self.id_or_panic(store.opaque());
+        let (world, _, data) = store.split();
+        (world.memory_mut(id).data_mut(), data)
     }
 
     /// Copies from the memory into all of `buffer`.
     ///
     /// # Errors
     ///
-    /// [`MemoryAccessError`] if the memory ends before; then `buffer` is unchanged. [`WrongStore`].
+    /// [`MemoryAccessError`] if the memory ends before; then `buffer` is unchanged. [`WrongStore`](crate::WrongStore).
     pub fn read(&self, store: impl AsContext, offset: usize, buffer: &mut [u8]) -> Result<()> {
         let store = store.as_context();
         let id = self.id_in(store.opaque())?;
-        let memory = store.opaque().machine().memory(id);
+        let memory = store.opaque().world().memory(id);
         memory
             .read(offset as u64, buffer)
             .map_err(MemoryAccessError)?;
@@ -86,11 +73,11 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`MemoryAccessError`] if the memory ends before; then nothing was written. [`WrongStore`].
+    /// [`MemoryAccessError`] if the memory ends before; then nothing was written. [`WrongStore`](crate::WrongStore).
     pub fn write(&self, mut store: impl AsContextMut, offset: usize, buffer: &[u8]) -> Result<()> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
-        let mut memory = store.opaque_mut().machine_mut().memory_mut(id);
+        let mut memory = store.world_mut().memory_mut(id);
         memory
             .write(offset as u64, buffer)
             .map_err(MemoryAccessError)?;
@@ -122,47 +109,31 @@ impl Memory {
     /// # Errors
     ///
     /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the memory
-    /// is unchanged then. [`WrongStore`].
+    /// is unchanged then. [`WrongStore`](crate::WrongStore).
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
-        let memory = store.opaque().machine().memory(id);
+        let memory = store.opaque().world().memory(id);
         let ty = *memory.ty();
         let current = memory.byte_len();
         let desired = current.saturating_add(ty.bytes(delta).unwrap_or(u64::MAX));
         let maximum = ty.maximum.map(|pages| ty.bytes(pages).unwrap_or(u64::MAX));
-        if !store.may_grow_memory(current, desired, maximum)? {
+        if !store
+            .host_mut()
+            .may_grow_memory(current, desired, maximum)?
+        {
             let what = memory_of(desired);
             return Err(LimitError { what }.into());
         }
-        let grown = store.opaque.machine_mut().grow_memory(id, delta);
+        let grown = store.world_mut().grow_memory(id, delta);
         if let Err(error) = grown {
-            store.memory_grow_failed(|| error.into())?;
+            store.host_mut().memory_grow_failed(|| error.into())?;
         }
         Ok(grown?)
     }
 
-    pub(crate) fn new_in(store: &StoreOpaque, id: MemoryId) -> Memory {
-        Memory {
-            store: store.id(),
-            id,
-        }
-    }
-
-    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<MemoryId, WrongStore> {
-        store.check(self.store)?;
-        Ok(self.id)
-    }
-
-    fn get<'a>(&self, store: &'a StoreOpaque) -> &'a LinearMemory {
-        store.machine().memory(self.id_or_panic(store))
-    }
-
-    fn id_or_panic(&self, store: &StoreOpaque) -> MemoryId {
-        match self.id_in(store) {
-            Ok(id) => id,
-            Err(error) => panic!("{error}"),
-        }
+    fn get<'a>(&self, store: StoreOpaque<'a>) -> &'a LinearMemory {
+        store.world().memory(self.id_or_panic(store))
     }
 }
 
@@ -195,7 +166,7 @@ pub(crate) struct Created {
 /// Makes a memory in a store: with guard pages if the store wants them and can have them, then with
 /// the image, if the host can.
 pub(crate) fn create<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     ty: MemoryType,
     image: Option<&MemoryImage>,
 ) -> Result<Created> {
@@ -204,15 +175,15 @@ pub(crate) fn create<T: 'static>(
     let maximum = low
         .maximum
         .map(|pages| low.bytes(pages).unwrap_or(u64::MAX));
-    store.count_memory()?;
-    if !store.may_grow_memory(0, bytes, maximum)? {
+    store.host_mut().count_memory()?;
+    if !store.host_mut().may_grow_memory(0, bytes, maximum)? {
         let what = memory_of(bytes);
         return Err(LimitError { what }.into());
     }
-    let opaque = &mut store.opaque;
+    let (opaque, facts) = (store.opaque(), store.opaque().facts());
     let mut with_image = false;
-    let (memory, note) = match (opaque.guarded_layout(), low.guardable()) {
-        (Some(layout), Ok(())) => match guarded(opaque, &low, layout, image) {
+    let (memory, note) = match (facts.guarded_layout(), low.guardable()) {
+        (Some(layout), Ok(())) => match guarded(facts, &low, layout, image) {
             Ok((memory, imaged)) => {
                 with_image = imaged;
                 (LinearMemory::Guarded(memory), None)
@@ -229,7 +200,7 @@ pub(crate) fn create<T: 'static>(
         (None, _) => (LinearMemory::new_bounded(&low)?, None),
     };
     Ok(Created {
-        id: opaque.machine_mut().add_memory(memory),
+        id: store.world_mut().add_memory(memory),
         note,
         with_image,
     })
@@ -237,7 +208,7 @@ pub(crate) fn create<T: 'static>(
 
 /// A guarded memory, and whether it has the image: without one if the host refuses it.
 fn guarded(
-    store: &StoreOpaque,
+    store: &StoreFacts,
     ty: &vm_memory::MemoryType,
     layout: Layout,
     image: Option<&MemoryImage>,

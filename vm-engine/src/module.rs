@@ -77,12 +77,12 @@ impl Module {
     ///
     /// [`ModuleError`] says why not.
     pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
-        low::Module::new(binary, engine.features()).map_err(ModuleError::Invalid)?;
+        validated(engine, binary.into())?;
         Ok(())
     }
 
     fn parse(engine: &Engine, binary: Arc<[u8]>) -> Result<Module, ModuleError> {
-        let module = low::Module::new(binary, engine.features()).map_err(ModuleError::Invalid)?;
+        let module = validated(engine, binary)?;
         let exports = module
             .exports()
             .iter()
@@ -292,6 +292,14 @@ impl fmt::Debug for Module {
             .field("functions", &self.function_count())
             .finish_non_exhaustive()
     }
+}
+
+/// The module, or why it is none: an error that names the proposals that are missing takes as long as another
+/// validation at most.
+fn validated(engine: &Engine, binary: Arc<[u8]>) -> Result<low::Module, ModuleError> {
+    let features = engine.features();
+    low::Module::new(Arc::clone(&binary), features)
+        .map_err(|error| ModuleError::Invalid(error.with_missing_features(&binary, features)))
 }
 
 fn to_binary(bytes: &[u8]) -> Result<Arc<[u8]>, ModuleError> {

@@ -7,15 +7,15 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vm_memory::Layout;
+use vm_memory::{Layout, MemoryError, ValueStack};
+use vm_trap::NotFirst;
 
 use crate::allocation::{Pools, StoreConfig, Supply};
 use crate::config::Bounds;
 use crate::engine::Engine;
-use crate::error::{Error, LimitError, Result, WrongStore};
-use crate::host::HostFunc;
+use crate::error::{Error, LimitError, Result};
 use crate::limits::{Limiter, ResourceLimiter};
-use crate::low::{self, FuncId, HostError, InstanceId, Machine, Raw};
+use crate::low::{self, FuncId, HostError, InstanceId, Raw, World};
 use crate::module::Module;
 use crate::strategy::Strategy;
 
@@ -40,11 +40,26 @@ pub struct Store<T: 'static> {
     inner: Box<StoreInner<T>>,
 }
 
-/// A store without its type parameter's business.
-pub struct StoreOpaque {
+/// All of a store: the machine, which has the rest as its host.
+pub(crate) type StoreInner<T> = low::Machine<StoreHost<T>>;
+
+/// What a store is besides its machine.
+pub(crate) struct StoreHost<T: 'static> {
+    facts: StoreFacts,
+    /// Which functions of linkers have been put into this store, by address: they are kept alive
+    /// here, so an address means one function.
+    linked: HashMap<usize, (FuncId, Arc<dyn Any + Send + Sync>)>,
+    limiter: Option<Limiter<T>>,
+    /// How many memories and tables have been made.
+    memories: usize,
+    tables: usize,
+    data: T,
+}
+
+/// What a store knows that does not depend on the type of the host's data.
+pub(crate) struct StoreFacts {
     id: StoreId,
     engine: Engine,
-    machine: Machine,
     /// Where guarded memories come from, if this store's code relies on them.
     supply: Supply,
     /// What differs from the engine's.
@@ -64,17 +79,17 @@ pub(crate) struct InstanceData {
     pub(crate) note: Option<String>,
 }
 
-/// All of a store.
-pub struct StoreInner<T: 'static> {
-    pub(crate) opaque: StoreOpaque,
-    /// Which functions of linkers have been put into this store, by address: they are kept alive
-    /// here, so an address means one function.
-    linked: HashMap<usize, (FuncId, Arc<HostFunc<T>>)>,
-    limiter: Option<Limiter<T>>,
-    /// How many memories and tables have been made.
-    memories: usize,
-    tables: usize,
-    data: T,
+/// A store without its type parameter's business, to look at.
+#[derive(Clone, Copy)]
+pub struct StoreOpaque<'a> {
+    world: &'a World,
+    facts: &'a StoreFacts,
+}
+
+/// The same, to change.
+pub(crate) struct StoreOpaqueMut<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) facts: &'a mut StoreFacts,
 }
 
 impl<T> Store<T> {
@@ -117,46 +132,47 @@ impl<T> Store<T> {
         mut supply: Supply,
         strategy: Option<Strategy>,
     ) -> Result<Store<T>> {
-        let (machine, no_guards) = make_machine(engine, &mut supply)?;
+        let (stack, no_guards) = value_stack(engine, &mut supply)?;
+        let host = StoreHost {
+            facts: StoreFacts {
+                id: StoreId::new(),
+                engine: engine.clone(),
+                supply,
+                strategy,
+                no_guards,
+                externs: Vec::new(),
+                instances: Vec::new(),
+            },
+            linked: HashMap::new(),
+            limiter: None,
+            memories: 0,
+            tables: 0,
+            data,
+        };
+        let machine = low::Machine::with_stack(engine.threading(), stack, host);
         Ok(Store {
-            inner: Box::new(StoreInner {
-                opaque: StoreOpaque {
-                    id: StoreId::new(),
-                    engine: engine.clone(),
-                    machine,
-                    supply,
-                    strategy,
-                    no_guards,
-                    externs: Vec::new(),
-                    instances: Vec::new(),
-                },
-                linked: HashMap::new(),
-                limiter: None,
-                memories: 0,
-                tables: 0,
-                data,
-            }),
+            inner: machine.map_err(Error::new)?,
         })
     }
 
     /// The host's data.
     pub fn data(&self) -> &T {
-        &self.inner.data
+        &self.inner.host().data
     }
 
     /// The host's data, to change.
     pub fn data_mut(&mut self) -> &mut T {
-        &mut self.inner.data
+        &mut self.inner.host_mut().data
     }
 
     /// Ends the store; the host keeps its data.
     pub fn into_data(self) -> T {
-        self.inner.data
+        self.inner.into_host().data
     }
 
     /// The engine it belongs to.
     pub fn engine(&self) -> &Engine {
-        self.inner.opaque.engine()
+        &self.inner.host().facts.engine
     }
 
     /// In which mode it runs, and why. Differs from the engine's if the store was made
@@ -165,10 +181,10 @@ impl<T> Store<T> {
     /// A single instance may have software checks although the store has guards, if the host
     /// refuses them: see [`Instance::bounds`](crate::Instance::bounds).
     pub fn strategy(&self) -> &Strategy {
-        let opaque = &self.inner.opaque;
-        match &opaque.strategy {
+        let facts = &self.inner.host().facts;
+        match &facts.strategy {
             Some(strategy) => strategy,
-            None => opaque.engine.strategy(),
+            None => facts.engine.strategy(),
         }
     }
 
@@ -182,15 +198,15 @@ impl<T> Store<T> {
         &mut self,
         limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
     ) {
-        self.inner.limiter = Some(Box::new(limiter));
+        self.inner.host_mut().limiter = Some(Box::new(limiter));
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Store<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("id", &self.inner.opaque.id)
-            .field("data", &self.inner.data)
+            .field("id", &self.inner.host().facts.id)
+            .field("data", self.data())
             .finish_non_exhaustive()
     }
 }
@@ -201,23 +217,34 @@ impl<T: Default> Default for Store<T> {
     }
 }
 
-impl StoreOpaque {
-    pub(crate) fn id(&self) -> StoreId {
-        self.id
+impl<'a> StoreOpaque<'a> {
+    pub(crate) fn id(self) -> StoreId {
+        self.facts.id
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn engine(self) -> &'a Engine {
+        &self.facts.engine
     }
 
-    pub(crate) fn machine(&self) -> &Machine {
-        &self.machine
+    pub(crate) fn world(self) -> &'a World {
+        self.world
     }
 
-    pub(crate) fn machine_mut(&mut self) -> &mut Machine {
-        &mut self.machine
+    pub(crate) fn facts(self) -> &'a StoreFacts {
+        self.facts
     }
+}
 
+impl StoreOpaqueMut<'_> {
+    pub(crate) fn opaque(&self) -> StoreOpaque<'_> {
+        StoreOpaque {
+            world: self.world,
+            facts: self.facts,
+        }
+    }
+}
+
+impl StoreFacts {
     /// The layout of guarded memories, if this store makes them.
     pub(crate) fn guarded_layout(&self) -> Option<Layout> {
         self.supply.layout
@@ -231,14 +258,6 @@ impl StoreOpaque {
     /// Why this store makes no guarded memories, although the engine prefers them.
     pub(crate) fn no_guards(&self) -> Option<&str> {
         self.no_guards.as_deref()
-    }
-
-    pub(crate) fn check(&self, id: StoreId) -> Result<(), WrongStore> {
-        if id == self.id {
-            Ok(())
-        } else {
-            Err(WrongStore)
-        }
     }
 
     pub(crate) fn add_extern(&mut self, value: Box<dyn Any + Send + Sync>) -> Result<u32> {
@@ -272,33 +291,7 @@ impl StoreOpaque {
     }
 }
 
-impl<T> StoreInner<T> {
-    pub(crate) fn opaque(&self) -> &StoreOpaque {
-        &self.opaque
-    }
-
-    /// Adds a host function of the given type to the store.
-    pub(crate) fn add_host(&mut self, func: &HostFunc<T>) -> FuncId {
-        let (ty, body) = (func.ty().into(), func.body().clone());
-        self.opaque.machine.add_host_closure(ty, body)
-    }
-
-    /// Adds a linker's function, or finds it if this store has it already.
-    pub(crate) fn link_host(&mut self, func: &Arc<HostFunc<T>>) -> FuncId {
-        let address = Arc::as_ptr(func).addr();
-        if let Some((id, _)) = self.linked.get(&address) {
-            return *id;
-        }
-        let id = self.add_host(func);
-        self.linked.insert(address, (id, func.clone()));
-        id
-    }
-
-    /// Calls a function. `slots` hold the parameters, and afterwards the results.
-    pub(crate) fn call(&mut self, func: FuncId, slots: &mut [Raw]) -> Result<()> {
-        low::call(self, func, slots).map_err(Error::from_call)
-    }
-
+impl<T> StoreHost<T> {
     /// Asks the limiter, if there is one. Sizes in bytes.
     pub(crate) fn may_grow_memory(
         &mut self,
@@ -351,7 +344,7 @@ impl<T> StoreInner<T> {
 
     /// Whether one more instance may be made.
     pub(crate) fn count_instance(&mut self) -> Result<()> {
-        let count = self.opaque.instances.len();
+        let count = self.facts.instances.len();
         self.count("instances", count, |limiter| limiter.instances())
     }
 
@@ -386,42 +379,60 @@ impl<T> StoreInner<T> {
     }
 }
 
-/// A machine, and why it has no guards although the engine prefers them: code that relies on guards
-/// needs a guarded value stack, which the host may refuse.
-fn make_machine(engine: &Engine, supply: &mut Supply) -> Result<(Machine, Option<String>)> {
-    let guarded = supply.layout.is_some();
+/// A stack for a machine, and why it has no guard although the engine prefers one: code that relies on
+/// guards needs a guarded value stack, which the host may refuse.
+fn value_stack(engine: &Engine, supply: &mut Supply) -> Result<(ValueStack, Option<String>)> {
+    let bytes = engine.stack_bytes();
+    if supply.layout.is_none() {
+        return Ok((plain_stack(bytes)?, None));
+    }
+    if let Err(overtaken) = faults_reach_us(engine) {
+        if !engine.may_fall_back() {
+            return Err(Error::new(overtaken));
+        }
+        supply.layout = None;
+        return Ok((plain_stack(bytes)?, Some(overtaken.to_string())));
+    }
     let made = match &supply.pools {
         Some(pools) => match pools.stacks.stack() {
             // The embedder's own limit, not the host's: there is nothing to fall back to.
-            Err(full @ vm_memory::MemoryError::PoolFull { .. }) => return Err(full.into()),
-            stack => stack
-                .map_err(low::MachineError::from)
-                .and_then(|stack| Machine::with_stack(engine.threading(), stack)),
+            Err(full @ MemoryError::PoolFull { .. }) => return Err(full.into()),
+            stack => stack,
         },
-        None => Machine::new(engine.machine_config(guarded)),
+        None => ValueStack::guarded(bytes, low::STACK_GUARD_BYTES),
     };
-    let refused = match made {
-        Ok(machine) => return Ok((machine, None)),
-        Err(error) => error,
-    };
-    if !guarded || !engine.may_fall_back() {
-        return Err(Error::new(refused));
+    match made {
+        Ok(stack) => Ok((stack, None)),
+        Err(refused) if engine.may_fall_back() => {
+            supply.layout = None;
+            Ok((plain_stack(bytes)?, Some(no_stack(refused).to_string())))
+        }
+        Err(refused) => Err(no_stack(refused)),
     }
-    let machine = Machine::new(engine.machine_config(false)).map_err(Error::new)?;
-    supply.layout = None;
-    Ok((machine, Some(refused.to_string())))
+}
+
+/// Whether a guest's fault comes to our handlers: someone may have installed others since.
+fn faults_reach_us(engine: &Engine) -> Result<(), NotFirst> {
+    if engine.installs_signal_handlers() {
+        vm_trap::ensure_first()
+    } else {
+        Ok(())
+    }
+}
+
+fn plain_stack(bytes: usize) -> Result<ValueStack> {
+    ValueStack::plain(bytes).map_err(no_stack)
+}
+
+fn no_stack(refused: MemoryError) -> Error {
+    Error::new(low::MachineError::from(refused))
 }
 
 fn clamp(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 
-impl<T: 'static> low::Host for StoreInner<T> {
-    #[inline]
-    fn machine(&mut self) -> &mut Machine {
-        &mut self.opaque.machine
-    }
-
+impl<T: 'static> low::Host for StoreHost<T> {
     fn memory_growing(
         &mut self,
         current: u64,
@@ -432,7 +443,7 @@ impl<T: 'static> low::Host for StoreInner<T> {
     }
 
     fn memory_grow_failed(&mut self, error: vm_memory::GrowError) -> Result<(), HostError> {
-        Ok(StoreInner::memory_grow_failed(self, || error.into())?)
+        Ok(StoreHost::memory_grow_failed(self, || error.into())?)
     }
 
     fn table_growing(
@@ -445,7 +456,7 @@ impl<T: 'static> low::Host for StoreInner<T> {
     }
 
     fn table_grow_failed(&mut self, error: low::EntityError) -> Result<(), HostError> {
-        Ok(StoreInner::table_grow_failed(self, || Error::new(error))?)
+        Ok(StoreHost::table_grow_failed(self, || Error::new(error))?)
     }
 }
 
@@ -455,49 +466,107 @@ pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
 /// An exclusive borrow of a [`Store`].
 pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
 
+/// A store, whichever way it is borrowed.
+fn opaque<T>(store: &StoreInner<T>) -> StoreOpaque<'_> {
+    let (world, host) = store.split();
+    StoreOpaque {
+        world,
+        facts: &host.facts,
+    }
+}
+
 impl<'a, T> StoreContext<'a, T> {
     /// The host's data.
     pub fn data(&self) -> &'a T {
-        &self.0.data
+        &self.0.host().data
     }
 
     /// The engine it belongs to.
     pub fn engine(&self) -> &'a Engine {
-        self.0.opaque.engine()
+        self.opaque().engine()
     }
 
-    pub(crate) fn opaque(&self) -> &'a StoreOpaque {
-        &self.0.opaque
+    pub(crate) fn opaque(&self) -> StoreOpaque<'a> {
+        opaque(self.0)
     }
 }
 
 impl<'a, T> StoreContextMut<'a, T> {
     /// The host's data.
     pub fn data(&self) -> &T {
-        &self.0.data
+        &self.0.host().data
     }
 
     /// The host's data, to change.
     pub fn data_mut(&mut self) -> &mut T {
-        &mut self.0.data
+        &mut self.0.host_mut().data
     }
 
     /// The engine it belongs to.
     pub fn engine(&self) -> &Engine {
-        self.0.opaque.engine()
+        self.opaque().engine()
     }
 
-    pub(crate) fn opaque(&self) -> &StoreOpaque {
-        &self.0.opaque
+    #[inline]
+    pub(crate) fn opaque(&self) -> StoreOpaque<'_> {
+        opaque(self.0)
     }
 
-    pub(crate) fn opaque_mut(&mut self) -> &mut StoreOpaque {
-        &mut self.0.opaque
+    pub(crate) fn opaque_mut(&mut self) -> StoreOpaqueMut<'_> {
+        let (world, host) = self.0.split_mut();
+        StoreOpaqueMut {
+            world,
+            facts: &mut host.facts,
+        }
     }
 
-    /// The memory's bytes and the host's data at once.
-    pub(crate) fn split(self) -> (&'a mut StoreOpaque, &'a mut T) {
-        (&mut self.0.opaque, &mut self.0.data)
+    pub(crate) fn world_mut(&mut self) -> &mut World {
+        self.0
+    }
+
+    /// What decides about growth and counts what is made.
+    pub(crate) fn host_mut(&mut self) -> &mut StoreHost<T> {
+        self.0.host_mut()
+    }
+
+    /// Everything in the store, and the host's data.
+    pub(crate) fn split(self) -> (&'a mut World, &'a mut StoreFacts, &'a mut T) {
+        let (world, host) = self.0.split_mut();
+        (world, &mut host.facts, &mut host.data)
+    }
+
+    /// The store, to look at as long as it is borrowed.
+    pub(crate) fn into_opaque(self) -> StoreOpaque<'a> {
+        opaque(self.0)
+    }
+
+    /// Adds a host function of this type.
+    pub(crate) fn add_host(
+        &mut self,
+        ty: low::FuncType,
+        body: low::HostClosure<StoreHost<T>>,
+    ) -> FuncId {
+        self.0.add_host_func(ty, body)
+    }
+
+    /// The function that stands for something outside of the store, which `add` adds if the store has none yet.
+    pub(crate) fn link(
+        &mut self,
+        outside: Arc<dyn Any + Send + Sync>,
+        add: impl FnOnce(&mut StoreContextMut<'_, T>) -> FuncId,
+    ) -> FuncId {
+        let address = Arc::as_ptr(&outside).addr();
+        if let Some((id, _)) = self.0.host().linked.get(&address) {
+            return *id;
+        }
+        let id = add(self);
+        self.0.host_mut().linked.insert(address, (id, outside));
+        id
+    }
+
+    /// Calls a function. `slots` hold the parameters, and afterwards the results.
+    pub(crate) fn call(&mut self, func: FuncId, slots: &mut [Raw]) -> Result<()> {
+        self.0.call(func, slots).map_err(Error::from_call)
     }
 }
 

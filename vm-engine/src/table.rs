@@ -1,23 +1,12 @@
 //! Tables.
 
-use crate::error::{Error, LimitError, Result, TableError, WrongStore};
+use crate::error::{Error, LimitError, Result, TableError};
+use crate::handles::Table;
 use crate::limits::table_of;
 use crate::low::{self, TableId};
-use crate::store::{AsContext, AsContextMut, StoreId, StoreInner, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque};
 use crate::types::TableType;
 use crate::values::Ref;
-
-/// A table in a store: a list of references that can grow.
-///
-/// # Panics
-///
-/// What does not return a `Result` panics if the table lives in another store than the one it is
-/// used with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Table {
-    store: StoreId,
-    id: TableId,
-}
 
 impl Table {
     /// A table of the type's minimum size, full of `init`.
@@ -27,9 +16,9 @@ impl Table {
     /// `init` has another type or lives in another store; the host has not enough memory, or the
     /// store's limits forbid it.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let init = init.lower(ty.element(), store.opaque())?;
-        let id = create(store, ty, init)?;
+        let id = create(&mut store, ty, init)?;
         Ok(Table::new_in(store.opaque(), id))
     }
 
@@ -43,14 +32,14 @@ impl Table {
     pub fn size(&self, store: impl AsContext) -> u64 {
         let store = store.as_context();
         let id = self.id_or_panic(store.opaque());
-        store.opaque().machine().table_size(id)
+        store.opaque().world().table_size(id)
     }
 
     /// An element, or `None` past the end.
     pub fn get(&self, mut store: impl AsContextMut, index: u64) -> Option<Ref> {
         let store = store.as_context_mut();
         let id = self.id_or_panic(store.opaque());
-        let value = store.opaque().machine().table_get(id, index)?;
+        let value = store.opaque().world().table_get(id, index)?;
         Ref::lift(value, store.opaque())
     }
 
@@ -59,9 +48,9 @@ impl Table {
     /// # Errors
     ///
     /// [`TableError::OutOfBounds`] past the end; [`TypeError`](crate::TypeError) if `value` has
-    /// another type; [`WrongStore`].
+    /// another type; [`WrongStore`](crate::WrongStore).
     pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Ref) -> Result<()> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
         let ty = present_type(store.opaque(), id);
         let value = value.lower(ty.element(), store.opaque())?;
@@ -72,8 +61,8 @@ impl Table {
             }
             .into());
         }
-        let machine = store.opaque.machine_mut();
-        machine.table_set(id, index, value).map_err(Error::new)
+        let world = store.world_mut();
+        world.table_set(id, index, value).map_err(Error::new)
     }
 
     /// Adds `delta` elements, all of them `init`, and returns how many there were before.
@@ -81,61 +70,42 @@ impl Table {
     /// # Errors
     ///
     /// Past the maximum, out of the host's memory, or forbidden by the store's limits; the table is
-    /// unchanged then. [`TypeError`](crate::TypeError) if `init` has another type; [`WrongStore`].
+    /// unchanged then. [`TypeError`](crate::TypeError) if `init` has another type; [`WrongStore`](crate::WrongStore).
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Ref) -> Result<u64> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
         let ty = present_type(store.opaque(), id);
         let init = init.lower(ty.element(), store.opaque())?;
         let size = ty.minimum();
-        limit(store, size, size.saturating_add(delta), ty.maximum())?;
-        let machine = store.opaque.machine_mut();
-        machine.table_grow(id, delta, init).or_else(|_| {
+        limit(&mut store, size, size.saturating_add(delta), ty.maximum())?;
+        let world = store.world_mut();
+        world.table_grow(id, delta, init).or_else(|_| {
             let error = || TableError::Grow { size, delta }.into();
-            store.table_grow_failed(error)?;
+            store.host_mut().table_grow_failed(error)?;
             Err(error())
         })
-    }
-
-    pub(crate) fn new_in(store: &StoreOpaque, id: TableId) -> Table {
-        Table {
-            store: store.id(),
-            id,
-        }
-    }
-
-    pub(crate) fn id_in(&self, store: &StoreOpaque) -> Result<TableId, WrongStore> {
-        store.check(self.store)?;
-        Ok(self.id)
-    }
-
-    fn id_or_panic(&self, store: &StoreOpaque) -> TableId {
-        match self.id_in(store) {
-            Ok(id) => id,
-            Err(error) => panic!("{error}"),
-        }
     }
 }
 
 /// The type that import matching sees: the minimum is the present size.
-pub(crate) fn present_type(store: &StoreOpaque, id: TableId) -> TableType {
+pub(crate) fn present_type(store: StoreOpaque<'_>, id: TableId) -> TableType {
     low::TableType {
-        minimum: store.machine().table_size(id),
-        ..*store.machine().table_type(id)
+        minimum: store.world().table_size(id),
+        ..*store.world().table_type(id)
     }
     .into()
 }
 
 /// Makes a table in a store.
 pub(crate) fn create<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     ty: TableType,
     init: low::Val,
 ) -> Result<TableId> {
-    store.count_table()?;
+    store.host_mut().count_table()?;
     limit(store, 0, ty.minimum(), ty.maximum())?;
-    let machine = store.opaque.machine_mut();
-    machine.add_table(ty.into(), init).map_err(|_| {
+    let world = store.world_mut();
+    world.add_table(ty.into(), init).map_err(|_| {
         TableError::Create {
             element: ty.element(),
             minimum: ty.minimum(),
@@ -145,12 +115,12 @@ pub(crate) fn create<T: 'static>(
 }
 
 fn limit<T: 'static>(
-    store: &mut StoreInner<T>,
+    store: &mut StoreContextMut<'_, T>,
     current: u64,
     desired: u64,
     maximum: Option<u64>,
 ) -> Result<()> {
-    if store.may_grow_table(current, desired, maximum)? {
+    if store.host_mut().may_grow_table(current, desired, maximum)? {
         return Ok(());
     }
     let what = table_of(desired);

@@ -4,11 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{Result, WrongStore};
-use crate::func::Func;
+use crate::handles::{ExternRef, Func};
 use crate::low::{self, Raw};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::ValType;
-use crate::values::{ExternRef, Val};
+use crate::values::Val;
 
 /// The most parameters, and the most results, of a typed function.
 pub(crate) const MAX_TYPED: usize = 12;
@@ -26,10 +26,10 @@ pub trait WasmTy: Sealed + Sized + 'static {
     const TYPE: ValType;
 
     #[doc(hidden)]
-    fn into_raw(self, store: &StoreOpaque) -> Result<Raw, WrongStore>;
+    fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore>;
 
     #[doc(hidden)]
-    fn from_raw(raw: Raw, store: &StoreOpaque) -> Self;
+    fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self;
 }
 
 macro_rules! numbers {
@@ -41,13 +41,13 @@ macro_rules! numbers {
                 const TYPE: ValType = ValType::$val;
 
                 #[inline]
-                fn into_raw(self, _: &StoreOpaque) -> Result<Raw, WrongStore> {
+                fn into_raw(self, _: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
                     let $v = self;
                     Ok($into)
                 }
 
                 #[inline]
-                fn from_raw($r: Raw, _: &StoreOpaque) -> Self {
+                fn from_raw($r: Raw, _: StoreOpaque<'_>) -> Self {
                     $from
                 }
             }
@@ -69,12 +69,12 @@ impl Sealed for Option<Func> {}
 impl WasmTy for Option<Func> {
     const TYPE: ValType = ValType::FuncRef;
 
-    fn into_raw(self, store: &StoreOpaque) -> Result<Raw, WrongStore> {
-        Ok(store.machine().to_raw(&Val::FuncRef(self).lower(store)?))
+    fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
+        Ok(store.world().to_raw(&Val::FuncRef(self).lower(store)?))
     }
 
-    fn from_raw(raw: Raw, store: &StoreOpaque) -> Self {
-        match store.machine().from_raw(low::ValType::FuncRef, raw) {
+    fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
+        match store.world().from_raw(low::ValType::FuncRef, raw) {
             low::Val::FuncRef(func) => func.map(|id| Func::new_in(store, id)),
             _ => None,
         }
@@ -86,12 +86,12 @@ impl Sealed for Option<ExternRef> {}
 impl WasmTy for Option<ExternRef> {
     const TYPE: ValType = ValType::ExternRef;
 
-    fn into_raw(self, store: &StoreOpaque) -> Result<Raw, WrongStore> {
-        Ok(store.machine().to_raw(&Val::ExternRef(self).lower(store)?))
+    fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
+        Ok(store.world().to_raw(&Val::ExternRef(self).lower(store)?))
     }
 
-    fn from_raw(raw: Raw, store: &StoreOpaque) -> Self {
-        match store.machine().from_raw(low::ValType::ExternRef, raw) {
+    fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
+        match store.world().from_raw(low::ValType::ExternRef, raw) {
             low::Val::ExternRef(value) => value.map(|index| ExternRef::new_in(store, index)),
             _ => None,
         }
@@ -106,21 +106,21 @@ pub trait WasmParams: Sealed + Sized + 'static {
 
     /// Writes the values to the first slots, of which there are enough.
     #[doc(hidden)]
-    fn store(self, slots: &mut [Raw], store: &StoreOpaque) -> Result<(), WrongStore>;
+    fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), WrongStore>;
 }
 
 /// The results of a typed function: one [`WasmTy`], or a tuple of up to 12.
 pub trait WasmResults: WasmParams {
     /// Reads the values from the first slots, of which there are enough.
     #[doc(hidden)]
-    fn load(slots: &[Raw], store: &StoreOpaque) -> Self;
+    fn load(slots: &[Raw], store: StoreOpaque<'_>) -> Self;
 }
 
 impl<A: WasmTy> WasmParams for A {
     const TYPES: &'static [ValType] = &[A::TYPE];
 
     #[inline]
-    fn store(self, slots: &mut [Raw], store: &StoreOpaque) -> Result<(), WrongStore> {
+    fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), WrongStore> {
         slots[0] = self.into_raw(store)?;
         Ok(())
     }
@@ -128,7 +128,7 @@ impl<A: WasmTy> WasmParams for A {
 
 impl<A: WasmTy> WasmResults for A {
     #[inline]
-    fn load(slots: &[Raw], store: &StoreOpaque) -> Self {
+    fn load(slots: &[Raw], store: StoreOpaque<'_>) -> Self {
         A::from_raw(slots[0], store)
     }
 }
@@ -162,7 +162,7 @@ macro_rules! tuples {
             const TYPES: &'static [ValType] = &[$($ty::TYPE,)*];
 
             #[inline]
-            fn store(self, slots: &mut [Raw], store: &StoreOpaque) -> Result<(), WrongStore> {
+            fn store(self, slots: &mut [Raw], store: StoreOpaque<'_>) -> Result<(), WrongStore> {
                 $(slots[$n] = self.$n.into_raw(store)?;)*
                 Ok(())
             }
@@ -171,7 +171,7 @@ macro_rules! tuples {
         #[allow(unused_variables, clippy::unused_unit)]
         impl<$($ty: WasmTy,)*> WasmResults for ($($ty,)*) {
             #[inline]
-            fn load(slots: &[Raw], store: &StoreOpaque) -> Self {
+            fn load(slots: &[Raw], store: StoreOpaque<'_>) -> Self {
                 ($($ty::from_raw(slots[$n], store),)*)
             }
         }
@@ -207,7 +207,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
     /// A [`Trap`](crate::Trap), what a host function returned, or [`WrongStore`]. The store, and
     /// the instance, can be used as before.
     pub fn call(&self, mut store: impl AsContextMut, params: Params) -> Result<Results> {
-        let store = store.as_context_mut().0;
+        let mut store = store.as_context_mut();
         let id = self.func.id_in(store.opaque())?;
         let mut slots = [Raw::default(); MAX_TYPED];
         let slots = &mut slots[..Params::TYPES.len().max(Results::TYPES.len())];

@@ -2,10 +2,10 @@
 
 use std::any::Any;
 
-use crate::Func;
 use crate::error::{Result, TypeError, WrongStore};
+use crate::handles::{ExternRef, Func};
 use crate::low;
-use crate::store::{AsContextMut, StoreId, StoreOpaque};
+use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::{RefType, ValType};
 
 /// A vector of 128 bits: its lowest bits are lane 0.
@@ -122,7 +122,7 @@ impl Val {
         }
     }
 
-    pub(crate) fn lower(&self, store: &StoreOpaque) -> Result<low::Val, WrongStore> {
+    pub(crate) fn lower(&self, store: StoreOpaque<'_>) -> Result<low::Val, WrongStore> {
         Ok(match *self {
             Val::I32(value) => low::Val::I32(value),
             Val::I64(value) => low::Val::I64(value),
@@ -133,12 +133,12 @@ impl Val {
                 low::Val::FuncRef(func.map(|func| func.id_in(store)).transpose()?)
             }
             Val::ExternRef(value) => {
-                low::Val::ExternRef(value.map(|value| value.index_in(store)).transpose()?)
+                low::Val::ExternRef(value.map(|value| value.id_in(store)).transpose()?)
             }
         })
     }
 
-    pub(crate) fn lift(value: low::Val, store: &StoreOpaque) -> Val {
+    pub(crate) fn lift(value: low::Val, store: StoreOpaque<'_>) -> Val {
         match value {
             low::Val::I32(value) => Val::I32(value),
             low::Val::I64(value) => Val::I64(value),
@@ -231,12 +231,12 @@ impl Ref {
         }
     }
 
-    pub(crate) fn lift(value: low::Val, store: &StoreOpaque) -> Option<Ref> {
+    pub(crate) fn lift(value: low::Val, store: StoreOpaque<'_>) -> Option<Ref> {
         Val::lift(value, store).ref_()
     }
 
     /// For a table with elements of type `expected`.
-    pub(crate) fn lower(&self, expected: RefType, store: &StoreOpaque) -> Result<low::Val> {
+    pub(crate) fn lower(&self, expected: RefType, store: StoreOpaque<'_>) -> Result<low::Val> {
         if self.ty() != expected {
             return Err(TypeError::Value {
                 what: "table",
@@ -273,15 +273,6 @@ impl From<Option<ExternRef>> for Ref {
     }
 }
 
-/// Something of the host's that guests can hold and pass, but not look into.
-///
-/// The value lives in the store until the store is dropped: there is no collection yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ExternRef {
-    store: StoreId,
-    index: u32,
-}
-
 impl ExternRef {
     /// Gives a value to the store, and a reference to it.
     ///
@@ -293,9 +284,8 @@ impl ExternRef {
         V: Any + Send + Sync + 'static,
     {
         let mut store = store.as_context_mut();
-        let store = store.opaque_mut();
-        let index = store.add_extern(Box::new(value))?;
-        Ok(ExternRef::new_in(store, index))
+        let index = store.opaque_mut().facts.add_extern(Box::new(value))?;
+        Ok(ExternRef::new_in(store.opaque(), index))
     }
 
     /// The value.
@@ -308,12 +298,9 @@ impl ExternRef {
         store: impl Into<crate::StoreContext<'a, T>>,
     ) -> Result<&'a (dyn Any + Send + Sync)> {
         let store = store.into();
-        let index = self.index_in(store.opaque())?;
-        store
-            .0
-            .opaque
-            .extern_data(index)
-            .ok_or_else(|| WrongStore.into())
+        let index = self.id_in(store.opaque())?;
+        let data = store.opaque().facts().extern_data(index);
+        data.ok_or_else(|| WrongStore.into())
     }
 
     /// The value, to change.
@@ -326,23 +313,10 @@ impl ExternRef {
         store: impl Into<crate::StoreContextMut<'a, T>>,
     ) -> Result<&'a mut (dyn Any + Send + Sync)> {
         let store = store.into();
-        let index = self.index_in(store.0.opaque())?;
-        store
-            .0
-            .opaque
+        let index = self.id_in(store.opaque())?;
+        let (_, facts, _) = store.split();
+        facts
             .extern_data_mut(index)
             .ok_or_else(|| WrongStore.into())
-    }
-
-    pub(crate) fn index_in(&self, store: &StoreOpaque) -> Result<u32, WrongStore> {
-        store.check(self.store)?;
-        Ok(self.index)
-    }
-
-    pub(crate) fn new_in(store: &StoreOpaque, index: u32) -> ExternRef {
-        ExternRef {
-            store: store.id(),
-            index,
-        }
     }
 }

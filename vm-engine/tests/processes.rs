@@ -230,13 +230,38 @@ fn a_handler_installed_after_ours_passes_on_what_is_not_its_own() {
             let (mut store, instance) = instantiate(&engine, faulting_host);
             check_who_gets_what(&mut store, instance);
         }
-        // Another engine does not install ours a second time, above it.
-        let before = current_handler(libc::SIGSEGV);
-        assert_eq!(before, above as Handler as usize);
+        // A thread that has run guests already, in which it stands first again. A store puts ours above it, and
+        // it still gets what is not a guest's.
+        host_installs(libc::SIGSEGV, above as Handler as usize, 0);
         for engine in modes() {
-            assert_eq!(current_handler(libc::SIGSEGV), before);
             let (mut store, instance) = instantiate(&engine, faulting_host);
             check_who_gets_what(&mut store, instance);
+        }
+    });
+}
+
+/// A crash reporter as Python's `faulthandler` is one: any fault is the end, whosever it is.
+extern "C" fn reporter(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(34) };
+}
+
+#[test]
+fn a_handler_installed_after_ours_may_pass_nothing_on() {
+    alone("a_handler_installed_after_ours_may_pass_nothing_on", || {
+        for engine in modes() {
+            let found = host_installs(libc::SIGSEGV, reporter as Handler as usize, 0);
+            let check = move || {
+                let (mut store, instance) = instantiate(&engine, no_host);
+                check_guest(&mut store, instance);
+            };
+            // Each thread's first guest sees to it, and so does each store.
+            thread::spawn(check.clone()).join().unwrap();
+            host_installs(libc::SIGSEGV, reporter as Handler as usize, 0);
+            check();
+            // SAFETY: the action that was found.
+            let status = unsafe { libc::sigaction(libc::SIGSEGV, &found, ptr::null_mut()) };
+            assert_eq!(status, 0);
         }
     });
 }
@@ -510,6 +535,31 @@ fn traps_nested_through_host_calls_end_their_own_call_only() {
             }
         },
     );
+}
+
+/// Workers that block every signal, because one thread waits for all of them with `sigwait`.
+#[test]
+fn threads_that_block_every_signal_trap() {
+    alone("threads_that_block_every_signal_trap", || {
+        // SAFETY: a valid set.
+        unsafe {
+            let mut all: libc::sigset_t = mem::zeroed();
+            libc::sigfillset(&mut all);
+            let status = libc::pthread_sigmask(libc::SIG_BLOCK, &all, ptr::null_mut());
+            assert_eq!(status, 0);
+        }
+        for engine in modes() {
+            // A thread that makes its store, and one that is given it.
+            let worker = thread::spawn(move || {
+                let (mut store, instance) = instantiate(&engine, no_host);
+                check_guest(&mut store, instance);
+                (store, instance)
+            });
+            let (mut store, instance) = worker.join().unwrap();
+            let worker = thread::spawn(move || check_guest(&mut store, instance));
+            worker.join().unwrap();
+        }
+    });
 }
 
 // Signals that arrive in the middle of guest code.

@@ -205,6 +205,8 @@ pub(crate) enum Exit {
     IntegerOverflow,
     InvalidConversion,
     StackOverflow,
+    /// Someone has asked the run to end.
+    Interrupt,
     /// A function could not be translated; the machine knows why.
     Host,
     /// With the status that a called function returned.

@@ -65,8 +65,8 @@ fn memory_address(asm: &mut impl Assembler, width: u32) {
     asm.alu(Alu::Add, Width::W64, cell, Src::Reg(address));
 }
 
-/// Copies [`Reg::Address`] words from [`Reg::S0`] up to [`Reg::S1`] up, lowest first.
-fn copy_words(asm: &mut impl Assembler) {
+/// Copies [`Reg::Address`] words from [`Reg::S0`] on to [`Reg::S1`] on, the next ones of which are so many bytes further.
+fn copy_words(asm: &mut impl Assembler, step: i32) {
     let (from, to, left, word) = (Reg::S0, Reg::S1, Reg::Address, Reg::S2);
     let (again, done) = (asm.new_label(), asm.new_label());
     asm.test(Width::W64, left);
@@ -74,8 +74,8 @@ fn copy_words(asm: &mut impl Assembler) {
     asm.bind(again);
     asm.load(Width::W64, word, Src::Mem(Mem::At(from, 0)));
     asm.store(Width::W64, Mem::At(to, 0), word);
-    asm.address_of(from, Mem::At(from, 8));
-    asm.address_of(to, Mem::At(to, 8));
+    asm.address_of(from, Mem::At(from, step));
+    asm.address_of(to, Mem::At(to, step));
     asm.address_of(left, Mem::At(left, -1));
     asm.test(Width::W64, left);
     asm.jump_if(Cond::Ne, again);
@@ -88,7 +88,7 @@ fn move_arguments(asm: &mut impl Assembler, first: u32) {
     slot_address(asm, Reg::S0, first);
     asm.address_of(Reg::S1, Mem::At(Reg::Frame, FIRST_SLOT));
     asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(first + 4)));
-    copy_words(asm);
+    copy_words(asm, 8);
 }
 
 /// Enters the function object in [`Reg::Address`] in the same frame. The cell is one of
@@ -164,6 +164,13 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.dispatch(bytes);
         }
         Fixed::Loop => asm.branch_to(LOOP_HEAD),
+        Fixed::Copy { down } => {
+            slot_address(asm, Reg::S0, 8);
+            slot_address(asm, Reg::S1, 12);
+            asm.load(Width::W32, Reg::Address, Src::Mem(Mem::Operand(16)));
+            copy_words(asm, if down { -8 } else { 8 });
+            asm.dispatch(crate::operands::cell_bytes(12));
+        }
         Fixed::Unreachable => asm.exit(Exit::Unreachable),
         Fixed::Count => {
             let (address, count) = (Reg::Address, Reg::S0);
@@ -381,7 +388,7 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             let first = FIRST_SLOT + 8 * TAIL_ADAPTER as i32;
             asm.address_of(Reg::S0, Mem::At(Reg::Frame, first));
             asm.address_of(Reg::S1, Mem::At(Reg::Frame, FIRST_SLOT));
-            copy_words(asm);
+            copy_words(asm, 8);
             leave_frame(asm);
         }
         Fixed::ReturnValue { ints, value } => {

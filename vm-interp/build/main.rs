@@ -43,7 +43,7 @@ use vm_translate::shape::{ShapeKey, Symbol};
 use x86_64::{DISPATCH, X86_64, global};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
-const TRAPS: [(Exit, u32); 10] = [
+const TRAPS: [(Exit, u32); 11] = [
     (Exit::Unreachable, 1),
     (Exit::MemoryOutOfBounds, 2),
     (Exit::UndefinedElement, 4),
@@ -53,6 +53,7 @@ const TRAPS: [(Exit, u32); 10] = [
     (Exit::IntegerOverflow, 8),
     (Exit::InvalidConversion, 9),
     (Exit::StackOverflow, 10),
+    (Exit::Interrupt, 12),
     (Exit::Host, 0x100),
 ];
 

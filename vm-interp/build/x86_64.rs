@@ -30,11 +30,12 @@ pub(crate) const DISPATCH: &str = "jmp [rbx]";
 const VOLATILE: [u8; 5] = [2, 3, 4, 5, 6];
 /// Float registers, all volatile.
 const FLOATS: u8 = 6;
-/// Bytes below the trampoline's saved registers: volatile registers, then the address of the
-/// activation's flag. Keeps `rsp` aligned to 16 at calls: 7 words are above (six registers and
+/// Bytes below the trampoline's saved registers: volatile registers, then the addresses of the flag
+/// that the run has been asked to end, and of the activation's flag. Keeps `rsp` aligned to 16 at calls: 7 words are above (six registers and
 /// the return address).
 pub(crate) const SPILL_BYTES: u32 = 104;
 const FLAG: u32 = 96;
+const ASKED: u32 = 88;
 const FLOAT_SPILL: u32 = 40;
 
 pub(crate) struct X86_64 {
@@ -302,8 +303,9 @@ impl X86_64 {
 
     /// The entry trampoline, the ways out and the landing pad.
     ///
-    /// `u32 palisade_enter(first cell, frame, context, function object, flag)`. The flag is a
-    /// byte that is not zero while guest code runs.
+    /// `u32 palisade_enter(first cell, frame, context, function object, flag, asked)`. The flag is a
+    /// byte that is not zero while guest code runs; the other one is not zero if the run has been asked to
+    /// end, which is looked at whenever the first has been set. From then on the thread may be told by a signal.
     pub(crate) fn trampoline(&mut self, trap_codes: &[(Exit, u32)], fault: u32) {
         let saved = ["rbx", "rbp", "r12", "r13", "r14", "r15"];
         self.text.push_str(
@@ -317,12 +319,17 @@ impl X86_64 {
         self.line(format_args!("sub rsp, {SPILL_BYTES}"));
         self.line(format_args!(".cfi_def_cfa_offset {}", 56 + SPILL_BYTES));
         self.line(format_args!("mov [rsp + {FLAG}], r8"));
+        self.line(format_args!("mov [rsp + {ASKED}], r9"));
         self.line(format_args!("mov rbx, rdi"));
         self.line(format_args!("mov r12, rsi"));
         self.line(format_args!("mov r15, rdx"));
         self.line(format_args!("mov r14, [r15]"));
         self.line(format_args!("mov byte ptr [r8], 1"));
+        global(&mut self.text, "palisade_armed");
+        self.line(format_args!("cmp byte ptr [r9], 0"));
+        self.line(format_args!("jne {}", exit_name(Exit::Interrupt)));
         self.line(format_args!("{DISPATCH}"));
+        global(&mut self.text, "palisade_started");
 
         for (exit, code) in trap_codes {
             self.place(&exit_name(*exit));
@@ -886,6 +893,9 @@ impl Assembler for X86_64 {
         }
         self.line(format_args!("mov rcx, [rsp + {FLAG}]"));
         self.line(format_args!("mov byte ptr [rcx], 1"));
+        self.line(format_args!("mov rcx, [rsp + {ASKED}]"));
+        self.line(format_args!("cmp byte ptr [rcx], 0"));
+        self.exit_if(Cond::Ne, Exit::Interrupt);
         for (n, value) in saved() {
             let reg = name(Width::W64, Reg::Value(value));
             self.line(format_args!("mov {reg}, [rsp + {}]", 8 * n));

@@ -1,170 +1,18 @@
 //! Translated modules: what all instances of a module share.
 
-use std::fmt;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use vm_memory::Layout;
-use vm_translate::{FuncType, Module};
+use vm_translate::Module;
 
 use crate::context::ContextLayout;
-#[cfg(palisade_direct)]
-use crate::direct::{self, DirectCode};
+use crate::executor::ExecutorCode;
+use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
-use crate::registry;
-use crate::token::TokenCode;
-
-/// How an executor gets from one instruction to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Threading {
-    /// Generated assembly handlers that jump to each other.
-    Direct,
-    /// A loop in Rust over compact tokens: works everywhere.
-    Token,
-}
-
-impl fmt::Display for Threading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Threading::Direct => "direct",
-            Threading::Token => "token",
-        })
-    }
-}
-
-/// How a module is to be translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeOptions {
-    /// By which executor it will run.
-    pub threading: Threading,
-    /// The least layout of memory 0 of every instance, if its guard shall check bounds; nothing if
-    /// code shall. Only direct threading can rely on a guard.
-    pub unchecked: Option<Layout>,
-    /// Whether to count how often instructions run, for [`Code::profile`]. Direct threading only.
-    pub profile: bool,
-    /// When functions are hot: until then they have baseline code. Without it all have optimized code at
-    /// once, as those do that are profiled, and all of token threading.
-    pub baseline: Option<Hotness>,
-}
-
-/// When a function is worth a better translation than the first.
-///
-/// Direct threading has two tiers of code. *Baseline* code takes a third of the time to make and two to three
-/// times as long to run; most functions are called too rarely for *optimized* code to be worth it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hotness {
-    /// After so many calls of its baseline code.
-    pub calls: u32,
-    /// After so many turns of a loop in it, even if that is still going on.
-    pub turns: u32,
-}
-
-impl Default for Hotness {
-    /// What a translation takes is about what so many calls or turns gain.
-    fn default() -> Hotness {
-        Hotness {
-            calls: 20,
-            turns: 200,
-        }
-    }
-}
-
-/// Why a module has no code.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CodeError {
-    /// A function is beyond a limit of translation.
-    #[error(transparent)]
-    Translate(#[from] vm_translate::Error),
-    /// The threading is not available here.
-    #[error("direct threading is not available: {reason}; use token threading")]
-    DirectUnavailable {
-        /// Why not.
-        reason: String,
-    },
-    /// The token executor is a Rust loop, which a fault must not leave.
-    #[error(
-        "token threading cannot rely on guarded memory: a fault would abandon frames of Rust; \
-         use checked accesses, or direct threading"
-    )]
-    TokenUnchecked,
-    /// The token executor does not count.
-    #[error("token threading has no profile: use direct threading")]
-    TokenProfile,
-    /// A function is beyond a limit of the executor's code format.
-    #[error("function {func} is too large for the executor: {what}")]
-    Limit {
-        /// The function's index.
-        func: u32,
-        /// Which limit.
-        what: &'static str,
-    },
-}
-
-/// Whether the direct executor can run here.
-///
-/// # Errors
-///
-/// [`CodeError::DirectUnavailable`], with the reason.
-pub fn direct_availability() -> Result<(), CodeError> {
-    #[cfg(palisade_direct)]
-    let available = direct::available();
-    #[cfg(not(palisade_direct))]
-    let available = Err("it has no handlers for this platform: only x86-64 Linux so far");
-    available.map_err(|reason| CodeError::DirectUnavailable {
-        reason: reason.to_owned(),
-    })
-}
-
-/// The sanitizer that this is a build with (`address`, `leak`, `memory`, `thread`, …), if any.
-///
-/// A sanitizer sees what compiled code does, so the token executor's accesses, and not those of the
-/// direct executor's assembly. Both run under the address sanitizer, with guards too: its own signal
-/// handler is below ours and gets what is not a guest's.
-pub const fn sanitizer() -> Option<&'static str> {
-    option_env!("PALISADE_SANITIZER")
-}
-
-/// Installs the signal handlers by which the direct executor turns faults of guarded memory and of
-/// guarded value stacks into traps. Does nothing if they are installed.
-///
-/// Whoever runs code that relies on guards calls this first, or registers the executor's access
-/// sites with [`register_access_sites`] and forwards signals to [`vm_trap::try_handle`].
-///
-/// # Errors
-///
-/// If the platform has no such handlers, or the host refuses them.
-pub fn install_signal_handlers() -> Result<(), SignalError> {
-    register_access_sites()?;
-    Ok(vm_trap::install()?)
-}
-
-/// Tells `vm-trap` which instructions of the direct executor may fault on a guest's behalf, for
-/// hosts that own the signal handlers.
-///
-/// # Errors
-///
-/// If `vm-trap` has no room for more, or there is no direct executor here.
-pub fn register_access_sites() -> Result<(), SignalError> {
-    #[cfg(palisade_direct)]
-    direct::register_sites()?;
-    Ok(())
-}
-
-/// Why faults cannot become traps.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignalError {
-    /// The handlers could not be installed.
-    #[error(transparent)]
-    Install(#[from] vm_trap::InstallError),
-    /// The access sites could not be registered.
-    #[error(transparent)]
-    Register(#[from] vm_trap::RegisterError),
-}
+use crate::registry::RegisteredType;
 
 /// How much of a module has been translated, and to how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,26 +36,18 @@ pub struct Code {
     layout: ContextLayout,
     /// Words of a context of this module.
     context_words: usize,
-    /// Of every type of the module, its number and a copy.
-    types: Vec<(u32, Arc<FuncType>)>,
-    backend: Backend,
-}
-
-/// An executor's part of a [`Code`].
-#[derive(Debug)]
-pub(crate) enum Backend {
-    #[cfg(palisade_direct)]
-    Direct(DirectCode),
-    Token(TokenCode),
+    /// Those of the module, whose numbers are in its code.
+    types: Vec<RegisteredType>,
+    executor: Box<dyn ExecutorCode>,
 }
 
 impl Code {
-    /// Code for a module. Translates nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// If the options contradict each other or cannot be met here.
-    pub fn new(module: Arc<Module>, options: CodeOptions) -> Result<Arc<Code>, CodeError> {
+    /// Code for a module, with what makes an executor's part of it.
+    pub(crate) fn with_executor<C: ExecutorCode + 'static>(
+        module: Arc<Module>,
+        options: CodeOptions,
+        make: impl FnOnce(&Arc<Module>, ContextLayout, &[RegisteredType]) -> C,
+    ) -> Arc<Code> {
         let count = |len: usize| len as u32;
         let (layout, bytes) = ContextLayout::new(
             count(module.globals().len()),
@@ -215,36 +55,16 @@ impl Code {
             module.imported_funcs(),
             count(module.memories().len()),
         );
-        let types: Vec<_> = module.types().iter().map(registry::register).collect();
-        let backend = match options.threading {
-            Threading::Direct => {
-                direct_availability()?;
-                #[cfg(palisade_direct)]
-                {
-                    let options = CodeOptions {
-                        baseline: options.baseline.filter(|_| !options.profile),
-                        ..options
-                    };
-                    let type_ids = types.iter().map(|(id, _)| *id).collect();
-                    Backend::Direct(DirectCode::new(&module, layout, type_ids, options))
-                }
-                #[cfg(not(palisade_direct))]
-                unreachable!("not available")
-            }
-            Threading::Token if options.unchecked.is_some() => {
-                return Err(CodeError::TokenUnchecked);
-            }
-            Threading::Token if options.profile => return Err(CodeError::TokenProfile),
-            Threading::Token => Backend::Token(TokenCode::new(&module, layout)),
-        };
-        Ok(Arc::new(Code {
+        let types: Vec<_> = module.types().iter().map(RegisteredType::new).collect();
+        let executor = Box::new(make(&module, layout, &types));
+        Arc::new(Code {
             module,
             options,
             layout,
             context_words: bytes / size_of::<u64>(),
             types,
-            backend,
-        }))
+            executor,
+        })
     }
 
     /// The module.
@@ -263,18 +83,11 @@ impl Code {
     ///
     /// The first function that is beyond a limit.
     pub fn translate_all(&self) -> Result<(), CodeError> {
-        let result = self.defined().try_for_each(|func| self.translate(func));
-        self.trim();
+        let result = self
+            .defined()
+            .try_for_each(|func| self.executor.translate(func).map(drop));
+        self.executor.trim();
         result
-    }
-
-    /// Frees what is kept for further translations, when there are none.
-    fn trim(&self) {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.trim(),
-            Backend::Token(_) => {}
-        }
     }
 
     /// Like [`Code::translate_all`], on so many threads: the caller's and others that end before
@@ -299,7 +112,9 @@ impl Code {
                 let Ok(start) = claimed else { return Ok(()) };
                 let end = start.saturating_add(CHUNK).min(defined.end);
                 for func in start..end {
-                    self.translate(func).map_err(|error| (func, error))?;
+                    self.executor
+                        .translate(func)
+                        .map_err(|error| (func, error))?;
                 }
             }
         };
@@ -318,7 +133,7 @@ impl Code {
             }
             results
         });
-        self.trim();
+        self.executor.trim();
         let errors = results.into_iter().filter_map(Result::err);
         match errors.min_by_key(|(func, _)| *func) {
             Some((_, error)) => Err(error),
@@ -330,12 +145,7 @@ impl Code {
     pub fn size(&self) -> CodeSize {
         let mut sum = CodeSize::default();
         for func in self.defined() {
-            let size = match &self.backend {
-                #[cfg(palisade_direct)]
-                Backend::Direct(code) => code.size(func),
-                Backend::Token(code) => code.size(func),
-            };
-            if let Some(size) = size {
+            if let Some(size) = self.executor.size(func) {
                 sum.functions += 1;
                 sum.wasm_bytes += u64::from(self.module.func_size(func));
                 sum.code_bytes += size as u64;
@@ -349,26 +159,13 @@ impl Code {
         self.module.imported_funcs()..self.module.func_count()
     }
 
-    /// Translates a function that the module defines, unless that has been done.
-    fn translate(&self, func: u32) -> Result<(), CodeError> {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.translate(func),
-            Backend::Token(code) => code.resolve(func).map(drop),
-        }
-    }
-
     /// A function's IR and its threaded code as text, for people.
     ///
     /// # Errors
     ///
     /// If the function is imported, does not exist, or is beyond a limit.
     pub fn listing(&self, func: u32) -> Result<String, CodeError> {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.listing(func),
-            Backend::Token(code) => code.listing(func),
-        }
+        self.executor.listing(func)
     }
 
     /// How often the instructions of each function that has been called have run so far. Empty
@@ -380,11 +177,7 @@ impl Code {
     ///
     /// None that running the functions would not have met.
     pub fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.profile(),
-            Backend::Token(_) => Ok(Vec::new()),
-        }
+        self.executor.profile()
     }
 
     pub(crate) fn layout(&self) -> &ContextLayout {
@@ -395,30 +188,13 @@ impl Code {
         self.context_words
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
-        &self.backend
+    /// The executor's part.
+    pub(crate) fn executor(&self) -> &dyn ExecutorCode {
+        &*self.executor
     }
 
-    /// The number and the type of a function of the module.
-    pub(crate) fn func_type(&self, func: u32) -> &(u32, Arc<FuncType>) {
+    /// The type of a function of the module.
+    pub(crate) fn func_type(&self, func: u32) -> &RegisteredType {
         &self.types[self.module.func_type_index(func) as usize]
-    }
-
-    /// What [`FuncObject::entry`](crate::context::FuncObject) of a function starts as.
-    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.entry(func),
-            Backend::Token(code) => code.entry(func),
-        }
-    }
-
-    /// Which instruction of which function the code at an address stands for.
-    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
-        match &self.backend {
-            #[cfg(palisade_direct)]
-            Backend::Direct(code) => code.locate(ip),
-            Backend::Token(code) => code.locate(ip),
-        }
     }
 }

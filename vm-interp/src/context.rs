@@ -1,12 +1,12 @@
 //! What executors share with the machine: the layout of everything that handlers reach by
-//! offset.
+//! offset. It knows neither of them.
 //!
 //! Threaded code belongs to a module; what differs between its instances is reached through the
 //! [`Context`] of the running instance. All structures here are `repr(C)` because assembly reads
 //! them, and all are written only while no guest code of their machine runs, or by functions that
 //! guest code calls.
 
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use vm_translate::FuncType;
 
@@ -110,7 +110,7 @@ pub(crate) struct FuncObject {
     pub(crate) context: *mut Context,
     /// The number of its type: equal types have equal numbers in the whole process.
     pub(crate) type_id: u32,
-    /// Its index in its module, or the host's number for a host function.
+    /// Its index in its module; 0 for a host function.
     pub(crate) index: u32,
     /// Its number in its machine.
     pub(crate) id: u32,
@@ -124,16 +124,14 @@ pub(crate) struct HostCode {
     /// Calls the function for guest code: with the caller's context, this code, and the slots with
     /// the parameters. Answers a status.
     pub(crate) call: unsafe extern "C" fn(*mut Context, *const HostCode, *mut Word) -> u32,
-    /// The closure, of the type that `call` knows, or null.
+    /// The closure, of the type that `call` knows.
     pub(crate) closure: *const (),
-    /// Its type, which the registry keeps for ever.
+    /// Its type, which the machine keeps.
     pub(crate) ty: *const FuncType,
     /// How many slots its parameters or its results take, whatever is more.
     pub(crate) slots: u32,
     /// What is to be checked of its results: one of the constants.
     pub(crate) results: u32,
-    /// The host's number for it.
-    pub(crate) number: u32,
 }
 
 impl HostCode {
@@ -155,10 +153,15 @@ pub(crate) struct Runtime {
     pub(crate) exit_frame: *mut Word,
     /// The context in which it stopped.
     pub(crate) exit_context: *mut Context,
-    /// The machine's own part.
-    pub(crate) machine: *mut crate::machine::Machine,
+    /// The machine whose run this is, with its host's type forgotten. Only the machine knows what
+    /// these two point to.
+    pub(crate) machine: *mut (),
+    /// The machine's world.
+    pub(crate) world: *mut (),
     /// The addresses at which a fault of the machine's guests is a trap.
     pub(crate) regions: *mut vm_trap::RegionSet,
+    /// Whether the run has been asked to end. Part of an [`vm_trap::Interrupt`] that lives as long as the machine.
+    pub(crate) asked_to_end: *const AtomicBool,
 }
 
 /// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.

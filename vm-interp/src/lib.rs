@@ -4,7 +4,10 @@ mod code;
 mod context;
 #[cfg(palisade_direct)]
 mod direct;
+mod executor;
+mod executors;
 mod machine;
+mod options;
 mod profile;
 mod registry;
 pub mod semantics;
@@ -12,16 +15,18 @@ pub mod shapes;
 mod token;
 mod value;
 
-pub use code::{
-    Code, CodeError, CodeOptions, CodeSize, Hotness, SignalError, Threading, direct_availability,
+pub use code::{Code, CodeSize};
+pub use executors::{
+    SignalError, choose_interrupt_signal, direct_availability, install_interrupt_signal,
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
     CallError, Entities, EntityError, Frame, Host, HostClosure, HostError, InstantiateError,
-    InvalidCall, MAX_FRAMES, MAX_NATIVE_STACK_BYTES, Machine, MachineConfig, MachineError,
-    MemoryMut, STACK_GUARD_BYTES, Trap, call,
+    InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
+    NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Trap, World,
 };
+pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};
-pub use vm_trap::TrapCode;
+pub use vm_trap::{Interrupt, TrapCode};
 
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

@@ -88,8 +88,8 @@ impl Val {
 /// A value without its type, as one word; of a vector, one of its two words, the low one first.
 ///
 /// Numbers are their bits; what is above the lowest 32 of a 32-bit number is ignored. References
-/// are opaque: [`Machine::to_raw`](crate::Machine::to_raw) and
-/// [`Machine::from_raw`](crate::Machine::from_raw) convert them.
+/// are opaque: [`World::to_raw`](crate::World::to_raw) and
+/// [`World::from_raw`](crate::World::from_raw) convert them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Raw(pub(crate) u64);

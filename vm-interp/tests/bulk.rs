@@ -199,9 +199,9 @@ fn tables_grow_up_to_their_maximum() {
         assert_eq!(world.call_i32(id, "size", &[]).unwrap(), 14);
         assert_eq!(world.call_i32(id, "grow", &[3]).unwrap(), -1);
         assert_eq!(world.call_i32(id, "grow", &[-1]).unwrap(), -1);
-        world.may_grow = false;
+        world.machine.host_mut().may_grow = false;
         assert_eq!(world.call_i32(id, "grow", &[1]).unwrap(), -1);
-        world.may_grow = true;
+        world.machine.host_mut().may_grow = true;
         assert_eq!(world.call_i32(id, "grow", &[2]).unwrap(), 14);
         let last = world.call(id, "u", &[Val::I32(15)]).unwrap();
         assert_eq!(last, world.call(id, "u", &[Val::I32(4)]).unwrap());

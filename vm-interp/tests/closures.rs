@@ -2,31 +2,10 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
-use common::{Extern, World, modes, ty};
-use vm_interp::{
-    CallError, FuncId, Host, HostClosure, HostError, InstanceId, InvalidCall, Machine,
-    MachineConfig, Raw, call,
-};
-
-/// Adds a closure under a name.
-fn define(
-    world: &mut World,
-    name: &str,
-    params: &str,
-    results: &str,
-    closure: impl Fn(&mut World, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
-    + Send
-    + Sync
-    + 'static,
-) -> FuncId {
-    let closure = HostClosure::new(closure);
-    let id = world.machine.add_host_closure(ty(params, results), closure);
-    world.define("host", name, Extern::Func(id));
-    id
-}
+use common::{World, func, modes, ty};
+use vm_interp::{CallError, InvalidCall, Raw};
 
 #[test]
 fn closures_know_what_they_have_captured_and_who_calls() {
@@ -34,13 +13,14 @@ fn closures_know_what_they_have_captured_and_who_calls() {
         let mut world = World::new(mode);
         let added = Arc::new(());
         let captured = Arc::clone(&added);
-        let add = define(
-            &mut world,
+        let add = world.define_host(
             "add",
-            "i32 i32",
-            "i32",
-            move |world, caller, slots| {
-                world.log.push(caller.map_or(-1, |id| id.number().into()));
+            ty("i32 i32", "i32"),
+            move |machine, caller, slots| {
+                machine
+                    .host_mut()
+                    .log
+                    .push(caller.map_or(-1, |id| id.number().into()));
                 let sum = slots[0].i32() + slots[1].i32() + Arc::strong_count(&captured) as i32;
                 slots[0] = Raw::from(sum);
                 Ok(())
@@ -57,13 +37,13 @@ fn closures_know_what_they_have_captured_and_who_calls() {
         );
         let f = world.func(id, "f");
         let mut slots = [Raw::from(3), Raw::from(4.0)];
-        call(&mut world, f, &mut slots).unwrap();
+        world.machine.call(f, &mut slots).unwrap();
         assert_eq!(slots[0].i32(), (3 + 20 + 2) + 3 + 2 + 18);
         let mut slots = [Raw::from(1), Raw::from(2)];
-        call(&mut world, add, &mut slots).unwrap();
+        world.machine.call(add, &mut slots).unwrap();
         assert_eq!(slots[0].i32(), 5);
         let caller = i64::from(id.number());
-        assert_eq!(world.log, [caller, caller, -1]);
+        assert_eq!(world.log(), [caller, caller, -1]);
         drop(world);
         assert_eq!(
             Arc::strong_count(&added),
@@ -78,10 +58,10 @@ fn registers_survive_a_call_whichever_function_makes_it() {
     for mode in modes() {
         for (ints, floats) in (0..8).flat_map(|ints| (0..8).map(move |floats| (ints, floats))) {
             let mut world = World::new(mode);
-            define(&mut world, "clobber", "", "", |world, caller, _| {
+            world.define_host("clobber", ty("", ""), |machine, caller, _| {
                 // Another guest's function uses registers of its own.
-                let clobber = world.func(caller.unwrap(), "clobber");
-                Ok(call(world, clobber, &mut [])?)
+                let clobber = func(machine, caller.unwrap(), "clobber");
+                Ok(machine.call(clobber, &mut [])?)
             });
             let locals = "(local i64)".repeat(ints) + &"(local f64)".repeat(floats);
             let all = 0..ints + floats;
@@ -111,7 +91,7 @@ fn registers_survive_a_call_whichever_function_makes_it() {
             ));
             let f = world.func(id, "f");
             let mut slots = [Raw::default()];
-            call(&mut world, f, &mut slots).unwrap();
+            world.machine.call(f, &mut slots).unwrap();
             assert_eq!(
                 slots[0].i64(),
                 all.map(value).sum::<i64>(),
@@ -125,15 +105,15 @@ fn registers_survive_a_call_whichever_function_makes_it() {
 fn results_are_checked_as_those_of_other_host_functions() {
     for mode in modes() {
         let mut world = World::new(mode);
-        define(&mut world, "narrow", "", "i32", |_, _, slots| {
+        world.define_host("narrow", ty("", "i32"), |_, _, slots| {
             slots[0] = Raw::from(u64::MAX);
             Ok(())
         });
-        define(&mut world, "several", "", "i64 i32", |_, _, slots| {
+        world.define_host("several", ty("", "i64 i32"), |_, _, slots| {
             slots.fill(Raw::from(u64::MAX));
             Ok(())
         });
-        define(&mut world, "forged", "", "funcref", |_, _, slots| {
+        world.define_host("forged", ty("", "funcref"), |_, _, slots| {
             slots[0] = Raw::from(1u64);
             Ok(())
         });
@@ -157,11 +137,11 @@ fn results_are_checked_as_those_of_other_host_functions() {
         ] {
             let func = world.func(id, name);
             let mut slots = [Raw::default()];
-            call(&mut world, func, &mut slots).unwrap();
+            world.machine.call(func, &mut slots).unwrap();
             assert_eq!(slots[0].i64(), expected, "{mode:?} {name}");
         }
         let forged = world.func(id, "forged");
-        match call(&mut world, forged, &mut []) {
+        match world.machine.call(forged, &mut []) {
             Err(CallError::Host { error, frames }) => {
                 let error = error.downcast_ref::<InvalidCall>().unwrap();
                 assert_eq!(*error, InvalidCall::UnknownReference { index: 0 });
@@ -169,80 +149,5 @@ fn results_are_checked_as_those_of_other_host_functions() {
             }
             other => panic!("{other:?}"),
         }
-    }
-}
-
-#[test]
-fn closures_are_not_called_for_hosts_of_another_type() {
-    struct Other(Machine);
-    impl Host for Other {
-        fn machine(&mut self) -> &mut Machine {
-            &mut self.0
-        }
-    }
-    for mode in modes() {
-        let mut world = World::new(mode);
-        let nothing = define(&mut world, "nothing", "", "", |_, _, _| Ok(()));
-        let number = world.machine.add_host_func(ty("", ""), 7);
-        let id = world.instantiate(
-            r#"(module (import "host" "nothing" (func $nothing))
-                (func (export "f") (call $nothing)))"#,
-        );
-        let f = world.func(id, "f");
-        call(&mut world, f, &mut []).unwrap();
-        let mut other = Other(world.machine);
-        for func in [nothing, f] {
-            match call(&mut other, func, &mut []) {
-                Err(CallError::Host { error, .. }) => {
-                    let error = error.downcast_ref::<InvalidCall>().unwrap();
-                    assert!(matches!(error, InvalidCall::WrongHost { .. }), "{error}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        match call(&mut other, number, &mut []) {
-            Err(CallError::Host { error, .. }) => {
-                let error = error.downcast_ref::<InvalidCall>().unwrap();
-                assert_eq!(*error, InvalidCall::UnknownNumber { number: 7 });
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[test]
-fn a_closure_outlives_the_machine_that_it_drops() {
-    struct Alive(Arc<AtomicBool>);
-    impl Drop for Alive {
-        fn drop(&mut self) {
-            self.0.store(false, Ordering::SeqCst);
-        }
-    }
-    for mode in modes() {
-        let (sender, receiver) = mpsc::channel();
-        // The closure must never return: the process would end. So its thread never ends.
-        std::thread::spawn(move || {
-            let mut world = World::new(mode);
-            let flag = Arc::new(AtomicBool::new(true));
-            let alive = Alive(Arc::clone(&flag));
-            define(&mut world, "drop", "", "", move |world, _, _| {
-                let other = Machine::new(MachineConfig {
-                    threading: mode.threading,
-                    guarded_stack: false,
-                    stack_bytes: 1 << 16,
-                })?;
-                drop(std::mem::replace(&mut world.machine, other));
-                let _ = sender.send(alive.0.load(Ordering::SeqCst));
-                loop {
-                    std::thread::park();
-                }
-            });
-            let id = world.instantiate(
-                r#"(module (import "host" "drop" (func $drop)) (func (export "f") (call $drop)))"#,
-            );
-            let f = world.func(id, "f");
-            let _ = call(&mut world, f, &mut []);
-        });
-        assert_eq!(receiver.recv(), Ok(true), "{mode:?}");
     }
 }

@@ -4,8 +4,11 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Extern, World, modes, ty};
-use vm_interp::{CallError, FuncId, InstanceId, InvalidCall, Raw, TrapCode, Val, call};
+use common::{Extern, World, func, modes, ty};
+use vm_interp::{
+    CallError, FuncId, Host, HostClosure, HostError, InstanceId, InvalidCall, MachineConfig, Raw,
+    TrapCode, Val,
+};
 
 #[test]
 fn parameters_and_results() {
@@ -14,10 +17,10 @@ fn parameters_and_results() {
         world.define_host(
             "mix",
             ty("i32 i64 f32 f64", "f64 i32 i64"),
-            |world, _, slots| {
+            |machine, _, slots| {
                 let (a, b) = (slots[0].i32(), slots[1].i64());
                 let (c, d) = (slots[2].f32(), slots[3].f64());
-                world.log.push(i64::from(a) + b);
+                machine.host_mut().log.push(i64::from(a) + b);
                 slots[0] = Raw::from(f64::from(c) * d);
                 // A host may leave anything in the upper half.
                 slots[1] = Raw::from(0xffff_ffff_0000_0000u64 | a as u32 as u64);
@@ -38,7 +41,7 @@ fn parameters_and_results() {
         );
         let expected = [Val::F64(6.0f64.to_bits()), Val::I32(7), Val::I64(9)];
         assert_eq!(world.call(id, "run", &[]).unwrap(), expected);
-        assert_eq!(world.log, [-2]);
+        assert_eq!(world.log(), [-2]);
         assert_eq!(world.call_i32(id, "address", &[16]).unwrap(), 0);
         let args = [
             Val::I32(7),
@@ -54,15 +57,15 @@ fn parameters_and_results() {
 fn a_host_function_knows_its_caller_and_changes_its_memory() {
     for mode in modes() {
         let mut world = World::new(mode);
-        world.define_host("poke", ty("i32", ""), |world, caller, slots| {
+        world.define_host("poke", ty("i32", ""), |machine, caller, slots| {
             let Some(caller) = caller else {
-                world.log.push(-1);
+                machine.host_mut().log.push(-1);
                 return Ok(());
             };
-            world.log.push(caller.number().into());
-            let memory = world.machine.instance_memory(caller, 0);
+            machine.host_mut().log.push(caller.number().into());
+            let memory = machine.instance_memory(caller, 0);
             let at = slots[0].i32() as u32;
-            world.machine.memory_mut(memory).write(at.into(), &[77])?;
+            machine.memory_mut(memory).write(at.into(), &[77])?;
             Ok(())
         });
         let wat = r#"(module
@@ -80,7 +83,7 @@ fn a_host_function_knows_its_caller_and_changes_its_memory() {
             panic!()
         };
         world.call_func(poke, &[Val::I32(0)]).unwrap();
-        assert_eq!(world.log, [b.number().into(), -1]);
+        assert_eq!(world.log(), [b.number().into(), -1]);
         // Out of the memory: the host's own error.
         match world.call(b, "run", &[Val::I32(-1)]) {
             Err(CallError::Host { error, .. }) => {
@@ -105,10 +108,10 @@ const PING_PONG: &str = r#"(module
                         (i64.add (local.get 2) (local.get 3)))))))))"#;
 
 fn ping_pong(world: &mut World) -> FuncId {
-    world.define_host("pong", ty("i32", "i32"), |world, caller, slots| {
-        let ping = world.func(caller.unwrap(), "ping");
+    world.define_host("pong", ty("i32", "i32"), |machine, caller, slots| {
+        let ping = func(machine, caller.unwrap(), "ping");
         let mut inner = [slots[0], Raw::default()];
-        call(world, ping, &mut inner)?;
+        machine.call(ping, &mut inner)?;
         slots[0] = Raw::from(inner[0].i32() + 100);
         Ok(())
     });
@@ -156,14 +159,73 @@ fn nested_runs_without_end_trap() {
     }
 }
 
+/// Runs start right above what is in use, so also at every distance from the stack's end: each is done, or is a trap
+/// and leaves the frames below alone.
+#[test]
+fn nested_runs_meet_the_stacks_end_at_every_distance() {
+    for mode in modes() {
+        for locals in 0..6 {
+            let mut world = World::with_stack(mode, 4096);
+            world.define_host("nest", ty("i64", "i64"), |machine, caller, slots| {
+                let leaf = func(machine, caller.unwrap(), "leaf");
+                let mut inner = [slots[0], Raw::from(3i64), Raw::from(4i64)];
+                machine.call(leaf, &mut inner)?;
+                slots[0] = inner[0];
+                Ok(())
+            });
+            let id = world.instantiate(&format!(
+                r#"(module
+                    (import "host" "nest" (func $nest (param i64) (result i64)))
+                    (memory 0 1)
+                    (table 0 1 funcref)
+                    (func (export "leaf") (param i64 i64 i64) (result i64)
+                        (i64.sub (local.get 0) (i64.mul (local.get 1) (local.get 2))))
+                    (func $f (export "f") (param i64) (result i64) (local {})
+                        (if (result i64) (i64.eqz (local.get 0))
+                            (then
+                                (i64.add (call $nest (i64.const 100)) (i64.extend_i32_s
+                                    (i32.sub (memory.grow (i32.const 7))
+                                        (table.grow (ref.null func) (i32.const 7))))))
+                            (else
+                                (i64.add (local.get 0)
+                                    (call $f (i64.sub (local.get 0) (i64.const 1))))))))"#,
+                "i64 ".repeat(locals)
+            ));
+            let mut overflown = false;
+            for depth in 0..200 {
+                match world.call(id, "f", &[Val::I64(depth)]) {
+                    Ok(results) => {
+                        assert!(!overflown, "{mode:?} {locals} {depth}");
+                        assert_eq!(results, [Val::I64(88 + depth * (depth + 1) / 2)]);
+                    }
+                    Err(CallError::Trap(trap)) => {
+                        assert_eq!(trap.code, TrapCode::StackOverflow);
+                        overflown = true;
+                    }
+                    Err(CallError::Host { error, .. }) => {
+                        let Ok(error) = error.downcast::<CallError>() else {
+                            panic!("not the nested run's")
+                        };
+                        assert!(matches!(&*error, CallError::Trap(trap)
+                            if trap.code == TrapCode::StackOverflow));
+                        overflown = true;
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert!(overflown);
+        }
+    }
+}
+
 #[test]
 fn traps_in_a_nested_run_can_be_caught_by_the_host() {
     for mode in modes() {
         let mut world = World::new(mode);
-        world.define_host("try", ty("i32", "i32"), |world, caller, slots| {
-            let fail = world.func(caller.unwrap(), "fail");
+        world.define_host("try", ty("i32", "i32"), |machine, caller, slots| {
+            let fail = func(machine, caller.unwrap(), "fail");
             let mut inner = [slots[0]];
-            let code = match call(world, fail, &mut inner) {
+            let code = match machine.call(fail, &mut inner) {
                 Err(CallError::Trap(trap)) => trap.code.as_u8(),
                 other => panic!("{other:?}"),
             };
@@ -299,9 +361,9 @@ fn a_panic_goes_through_the_guest_and_leaves_the_machine_usable() {
     for mode in modes() {
         let mut world = World::new(mode);
         world.define_host("panic", ty("", ""), |_, _, _| panic!("host"));
-        world.define_host("nest", ty("", ""), |world, caller, _| {
-            let run = world.func(caller.unwrap(), "run");
-            call(world, run, &mut [])?;
+        world.define_host("nest", ty("", ""), |machine, caller, _| {
+            let run = func(machine, caller.unwrap(), "run");
+            machine.call(run, &mut [])?;
             Ok(())
         });
         let id = world.instantiate(
@@ -314,7 +376,7 @@ fn a_panic_goes_through_the_guest_and_leaves_the_machine_usable() {
         );
         for name in ["run", "nested", "run"] {
             let func = world.func(id, name);
-            let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut world, func, &mut [])));
+            let outcome = catch_unwind(AssertUnwindSafe(|| world.machine.call(func, &mut [])));
             let payload = outcome.unwrap_err();
             assert_eq!(*payload.downcast::<&str>().unwrap(), "host");
             assert_eq!(world.call_i32(id, "fine", &[]).unwrap(), 1);
@@ -343,16 +405,16 @@ fn references_are_checked_when_they_cross_the_boundary() {
         let good = world.machine.to_raw(&Val::FuncRef(Some(f)));
         let callee = world.func(id, "call");
         let mut slots = [good];
-        call(&mut world, callee, &mut slots).unwrap();
+        world.machine.call(callee, &mut slots).unwrap();
         assert_eq!(slots[0].i32(), 9);
         for bits in [1, good.bits() + 8, good.bits() - 1, u64::MAX] {
-            match call(&mut world, callee, &mut [Raw::from(bits)]) {
+            match world.machine.call(callee, &mut [Raw::from(bits)]) {
                 Err(CallError::Invalid(InvalidCall::UnknownReference { index: 0 })) => {}
                 other => panic!("{other:?}"),
             }
             // The host answers with what it was given: a number that is no reference.
             let forge = world.func(id, "forge");
-            match call(&mut world, forge, &mut [Raw::from(bits)]) {
+            match world.machine.call(forge, &mut [Raw::from(bits)]) {
                 Err(CallError::Host { error, .. }) => {
                     let error = error.downcast_ref::<InvalidCall>().unwrap();
                     assert_eq!(*error, InvalidCall::UnknownReference { index: 0 });
@@ -361,8 +423,8 @@ fn references_are_checked_when_they_cross_the_boundary() {
             }
         }
         let forge = world.func(id, "forge");
-        call(&mut world, forge, &mut [good]).unwrap();
-        call(&mut world, forge, &mut [Raw::from(0u64)]).unwrap();
+        world.machine.call(forge, &mut [good]).unwrap();
+        world.machine.call(forge, &mut [Raw::from(0u64)]).unwrap();
     }
 }
 
@@ -375,7 +437,7 @@ fn wrong_calls_are_errors() {
                 (local.get 0) (local.get 0)))"#,
         );
         let func = world.func(id, "f");
-        match call(&mut world, func, &mut [Raw::default()]) {
+        match world.machine.call(func, &mut [Raw::default()]) {
             Err(CallError::Invalid(InvalidCall::Slots {
                 expected: 2,
                 got: 1,
@@ -386,88 +448,66 @@ fn wrong_calls_are_errors() {
         // A function of a machine that has more of them.
         let mut other = World::new(mode);
         let foreign = (0..100)
-            .map(|n| other.machine.add_host_func(ty("", ""), n))
+            .map(|_| {
+                let nothing = HostClosure::new(|_, _, _| Ok(()));
+                other.machine.add_host_func(ty("", ""), nothing)
+            })
             .last();
-        match call(&mut world, foreign.unwrap(), &mut []) {
+        match world.machine.call(foreign.unwrap(), &mut []) {
             Err(CallError::Invalid(InvalidCall::UnknownFunction { func: 99 })) => {}
             other => panic!("{other:?}"),
         }
     }
 }
 
+/// The stack of tests that need no other.
+const STACK_BYTES: usize = MachineConfig::DEFAULT_STACK_BYTES;
+
 #[test]
-fn growth_hooks_may_call_the_guest() {
-    struct Nosy {
-        world: World,
-        asked: Vec<(u64, u64, Option<u64>)>,
-        probe: Option<FuncId>,
-    }
-    impl vm_interp::Host for Nosy {
-        fn machine(&mut self) -> &mut vm_interp::Machine {
-            &mut self.world.machine
-        }
-        fn call_host(
-            &mut self,
-            _: u32,
-            _: Option<vm_interp::InstanceId>,
-            _: &mut [Raw],
-        ) -> Result<(), vm_interp::HostError> {
-            Ok(())
-        }
+fn the_host_is_asked_about_growth() {
+    #[derive(Default)]
+    struct Nosy(Vec<(u64, u64, Option<u64>)>);
+    impl Host for Nosy {
         fn memory_growing(
             &mut self,
             current: u64,
             desired: u64,
             maximum: Option<u64>,
-        ) -> Result<bool, vm_interp::HostError> {
-            self.asked.push((current, desired, maximum));
-            let probe = self.probe.unwrap();
-            let mut slots = [Raw::default()];
-            call(self, probe, &mut slots).unwrap();
-            Ok(slots[0].i32() == 1234)
+        ) -> Result<bool, HostError> {
+            self.0.push((current, desired, maximum));
+            Ok(true)
         }
         fn table_growing(
             &mut self,
             current: u64,
             desired: u64,
             maximum: Option<u64>,
-        ) -> Result<bool, vm_interp::HostError> {
-            self.asked.push((current, desired, maximum));
+        ) -> Result<bool, HostError> {
+            self.0.push((current, desired, maximum));
             Ok(desired < 10)
         }
     }
     for mode in modes() {
-        let mut world = World::new(mode);
+        let mut world = World::with_host(mode, STACK_BYTES, Nosy::default());
         let id = world.instantiate(
             r#"(module
                 (memory 1 3)
                 (table 2 funcref)
-                (func (export "probe") (result i32) (i32.const 1234))
                 (func (export "memory") (param i32 i32 i32) (result i32)
                     (i32.add (i32.mul (local.get 0) (local.get 1))
                         (i32.add (memory.grow (local.get 2)) (local.get 1))))
                 (func (export "table") (param i32) (result i32)
                     (table.grow (ref.null func) (local.get 0))))"#,
         );
-        let probe = Some(world.func(id, "probe"));
-        let (memory, table) = (world.func(id, "memory"), world.func(id, "table"));
-        let mut host = Nosy {
-            world,
-            asked: Vec::new(),
-            probe,
-        };
-        let mut slots = [3, 5, 2].map(|n: i32| Raw::from(n));
-        call(&mut host, memory, &mut slots).unwrap();
-        assert_eq!(slots[0].i32(), 15 + 1 + 5);
-        let mut slots = [Raw::from(8i32)];
-        call(&mut host, table, &mut slots).unwrap();
-        assert_eq!(slots[0].i32(), -1);
-        let mut slots = [Raw::from(7i32)];
-        call(&mut host, table, &mut slots).unwrap();
-        assert_eq!(slots[0].i32(), 2);
+        assert_eq!(
+            world.call_i32(id, "memory", &[3, 5, 2]).unwrap(),
+            15 + 1 + 5
+        );
+        assert_eq!(world.call_i32(id, "table", &[8]).unwrap(), -1);
+        assert_eq!(world.call_i32(id, "table", &[7]).unwrap(), 2);
         let page = 65536;
         assert_eq!(
-            host.asked,
+            world.machine.host().0,
             [
                 (page, 3 * page, Some(3 * page)),
                 (2, 10, None),
@@ -480,62 +520,39 @@ fn growth_hooks_may_call_the_guest() {
 #[test]
 fn growth_that_fails_can_end_the_guest() {
     /// Refuses growth with an error, or only answers a failure with one.
+    #[derive(Debug)]
     struct Strict {
-        world: World,
         refuse: bool,
         failures: Vec<String>,
     }
-    impl vm_interp::Host for Strict {
-        fn machine(&mut self) -> &mut vm_interp::Machine {
-            &mut self.world.machine
-        }
-        fn call_host(
-            &mut self,
-            _: u32,
-            _: Option<vm_interp::InstanceId>,
-            _: &mut [Raw],
-        ) -> Result<(), vm_interp::HostError> {
-            Ok(())
-        }
-        fn memory_growing(
-            &mut self,
-            _: u64,
-            _: u64,
-            _: Option<u64>,
-        ) -> Result<bool, vm_interp::HostError> {
+    impl Host for Strict {
+        fn memory_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> Result<bool, HostError> {
             if self.refuse {
                 return Err("no more memory".into());
             }
             Ok(true)
         }
-        fn memory_grow_failed(
-            &mut self,
-            error: vm_memory::GrowError,
-        ) -> Result<(), vm_interp::HostError> {
+        fn memory_grow_failed(&mut self, error: vm_memory::GrowError) -> Result<(), HostError> {
             self.failures.push(error.to_string());
             Err(error.into())
         }
-        fn table_growing(
-            &mut self,
-            _: u64,
-            _: u64,
-            _: Option<u64>,
-        ) -> Result<bool, vm_interp::HostError> {
+        fn table_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> Result<bool, HostError> {
             if self.refuse {
                 return Err("no more elements".into());
             }
             Ok(true)
         }
-        fn table_grow_failed(
-            &mut self,
-            error: vm_interp::EntityError,
-        ) -> Result<(), vm_interp::HostError> {
+        fn table_grow_failed(&mut self, error: vm_interp::EntityError) -> Result<(), HostError> {
             self.failures.push(error.to_string());
             Err(error.into())
         }
     }
     for mode in modes() {
-        let mut world = World::new(mode);
+        let host = Strict {
+            refuse: true,
+            failures: Vec::new(),
+        };
+        let mut world = World::with_host(mode, STACK_BYTES, host);
         let id = world.instantiate(
             r#"(module
                 (memory 1 3)
@@ -545,14 +562,9 @@ fn growth_that_fails_can_end_the_guest() {
                     (table.grow (ref.null func) (local.get 0))))"#,
         );
         let funcs = [world.func(id, "memory"), world.func(id, "table")];
-        let mut host = Strict {
-            world,
-            refuse: true,
-            failures: Vec::new(),
-        };
-        let grow = |host: &mut Strict, func: usize, delta: i32| {
+        let grow = |world: &mut World<Strict>, func: usize, delta: i32| {
             let mut slots = [Raw::from(delta)];
-            let result = call(host, funcs[func], &mut slots);
+            let result = world.machine.call(funcs[func], &mut slots);
             match result {
                 Ok(()) => Ok(slots[0].i32()),
                 Err(CallError::Host { error, frames }) => {
@@ -562,16 +574,16 @@ fn growth_that_fails_can_end_the_guest() {
                 Err(other) => panic!("{other}"),
             }
         };
-        assert_eq!(grow(&mut host, 0, 1), Err("no more memory".to_owned()));
-        assert_eq!(grow(&mut host, 1, 1), Err("no more elements".to_owned()));
-        assert!(host.failures.is_empty());
-        host.refuse = false;
+        assert_eq!(grow(&mut world, 0, 1), Err("no more memory".to_owned()));
+        assert_eq!(grow(&mut world, 1, 1), Err("no more elements".to_owned()));
+        assert!(world.machine.host().failures.is_empty());
+        world.machine.host_mut().refuse = false;
         for func in 0..2 {
-            let error = grow(&mut host, func, 3).unwrap_err();
-            assert_eq!(host.failures.pop(), Some(error));
+            let error = grow(&mut world, func, 3).unwrap_err();
+            assert_eq!(world.machine.host_mut().failures.pop(), Some(error));
         }
         // Nothing has changed, and what is allowed still happens.
-        assert_eq!(grow(&mut host, 0, 2), Ok(1));
-        assert_eq!(grow(&mut host, 1, 2), Ok(2));
+        assert_eq!(grow(&mut world, 0, 2), Ok(1));
+        assert_eq!(grow(&mut world, 1, 2), Ok(2));
     }
 }

@@ -280,9 +280,9 @@ fn growth_is_seen_by_every_instance_that_shares_the_memory() {
         );
         assert_eq!(world.call_i32(b, "load", &[70_000]).unwrap(), 42);
         assert_eq!(world.call_i32(b, "size", &[]).unwrap(), 2);
-        world.may_grow = false;
+        world.machine.host_mut().may_grow = false;
         assert_eq!(world.call_i32(b, "grow", &[1]).unwrap(), -1);
-        world.may_grow = true;
+        world.machine.host_mut().may_grow = true;
         assert_eq!(world.call_i32(b, "grow", &[3]).unwrap(), -1);
         assert_eq!(world.call_i32(b, "grow", &[-1]).unwrap(), -1);
         assert_eq!(world.call_i32(b, "grow", &[0]).unwrap(), 2);
@@ -299,9 +299,9 @@ fn growth_is_seen_by_every_instance_that_shares_the_memory() {
 fn growth_inside_a_call_is_seen_by_the_caller() {
     for mode in modes() {
         let mut world = World::new(mode);
-        world.define_host("grow", ty("", ""), |world, caller, _| {
-            let memory = world.machine.instance_memory(caller.unwrap(), 0);
-            world.machine.grow_memory(memory, 1)?;
+        world.define_host("grow", ty("", ""), |machine, caller, _| {
+            let memory = machine.instance_memory(caller.unwrap(), 0);
+            machine.grow_memory(memory, 1)?;
             Ok(())
         });
         let id = world.instantiate(
@@ -515,7 +515,7 @@ fn slots_beyond_those_of_the_call_are_left_alone() {
         // The upper halves of 32-bit parameters mean nothing.
         let junk = 0xdead_beef_0000_0000u64;
         let mut slots = [Raw::from(junk | 2), Raw::from(junk | 3), Raw::from(99u64)];
-        vm_interp::call(&mut world, add, &mut slots).unwrap();
+        world.machine.call(add, &mut slots).unwrap();
         assert_eq!(slots[0].bits(), 5);
         assert_eq!(slots[2].bits(), 99);
     }

@@ -285,7 +285,7 @@ fn very_many_traps_leave_memory_flat() {
         let mut trap = |n: u32| {
             for _ in 0..n {
                 let mut slots = [vm_interp::Raw::from(-1i32)];
-                match vm_interp::call(&mut world, load, &mut slots) {
+                match world.machine.call(load, &mut slots) {
                     Err(CallError::Trap(trap)) => {
                         assert_eq!(trap.code, TrapCode::MemoryOutOfBounds);
                     }

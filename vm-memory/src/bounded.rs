@@ -1,22 +1,21 @@
-//! Linear memory on the heap, for accesses that are checked by code.
+//! Linear memory for accesses that are checked by code.
 
 use std::ptr::NonNull;
 
-use crate::heap::HeapBytes;
+use crate::growable::{Growable, Refused};
 use crate::{GrowError, MemoryError, MemoryType};
 
-/// A linear memory on the heap: any memory type, any platform, no system calls of this crate's.
+/// A linear memory of any type, on any platform.
 ///
-/// Nothing but code checks its bounds. Growth may move the base.
+/// Nothing but code checks its bounds. Growth may move the base. What the guest does not touch takes no
+/// memory, and growth touches and copies nothing, where the host has pages (see the crate's documentation);
+/// a small memory is on the heap.
 #[derive(Debug)]
 pub struct BoundedMemory {
-    /// May be larger than the memory, so that repeated growth does not copy every time. Bytes past
-    /// `len` are zero: nothing can write them before the memory has grown over them.
-    heap: HeapBytes,
+    bytes: Growable,
     ty: MemoryType,
+    /// Accessible pages; always the length of `bytes`.
     pages: u64,
-    /// Accessible bytes; always `pages` × page size.
-    len: usize,
 }
 
 impl BoundedMemory {
@@ -30,12 +29,11 @@ impl BoundedMemory {
         let bytes = ty.bytes(ty.minimum).unwrap_or(u64::MAX);
         let refused = MemoryError::Allocate { bytes };
         let len = usize::try_from(bytes).map_err(|_| refused.clone())?;
-        let heap = HeapBytes::zeroed(len).map_err(|_| refused)?;
+        let bytes = Growable::zeroed(len, most(ty)).map_err(|_| refused)?;
         Ok(BoundedMemory {
-            heap,
+            bytes,
             ty: *ty,
             pages: ty.minimum,
-            len,
         })
     }
 
@@ -52,48 +50,25 @@ impl BoundedMemory {
             .ok()
             .filter(|len| isize::try_from(*len).is_ok())
             .ok_or(GrowError::AddressSpace { bytes })?;
-        if len > self.heap.len() {
-            self.enlarge(len)?;
-        }
-        self.pages = pages;
-        self.len = len;
-        Ok(previous)
-    }
-
-    /// Moves the contents to an allocation of at least `len` bytes.
-    fn enlarge(&mut self, len: usize) -> Result<(), GrowError> {
-        // Twice the size makes the copying linear in the final size; zeroed pages that nobody
-        // touches cost no memory. If that much cannot be had, the exact size may.
-        let limit = self.ty.bytes(self.ty.limit_pages()).unwrap_or(u64::MAX);
-        let room = usize::try_from(limit).unwrap_or(usize::MAX);
-        let generous = self.heap.len().saturating_mul(2).min(room).max(len);
-        let heap = HeapBytes::zeroed(generous)
-            .or_else(|_| HeapBytes::zeroed(len))
-            .map_err(|_| GrowError::HostMemory {
-                bytes: (len - self.len) as u64,
-                source: None,
+        let added = (len - self.bytes.len()) as u64;
+        self.bytes
+            .grow(len, most(&self.ty))
+            .map_err(|Refused(source)| GrowError::HostMemory {
+                bytes: added,
+                source,
             })?;
-        // SAFETY: `self.len` bytes are allocated in the old heap (invariant of the type), and at
-        // least `len`, which is more, in the new one; two allocations do not overlap.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                self.heap.base().as_ptr(),
-                heap.base().as_ptr(),
-                self.len,
-            );
-        }
-        self.heap = heap;
-        Ok(())
+        self.pages = pages;
+        Ok(previous)
     }
 
     /// Address of the first byte, aligned to 8; valid until the memory grows.
     pub fn base_ptr(&self) -> *mut u8 {
-        NonNull::as_ptr(self.heap.base())
+        NonNull::as_ptr(self.bytes.base())
     }
 
     /// Accessible bytes.
     pub fn byte_len(&self) -> usize {
-        self.len
+        self.bytes.len()
     }
 
     /// Accessible pages, of the type's page size.
@@ -105,4 +80,9 @@ impl BoundedMemory {
     pub fn ty(&self) -> &MemoryType {
         &self.ty
     }
+}
+
+/// Bytes that a memory of this type may grow to.
+fn most(ty: &MemoryType) -> u64 {
+    ty.bytes(ty.limit_pages()).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,7 @@ mod bounded;
 mod error;
 #[cfg(feature = "fault-injection")]
 pub mod faults;
+mod growable;
 mod guarded;
 mod heap;
 mod image;
@@ -19,6 +20,7 @@ mod span;
 mod stack;
 mod stack_pool;
 mod sys;
+mod table;
 
 pub use bounded::BoundedMemory;
 pub use error::{
@@ -35,6 +37,7 @@ pub use probe::{GuardSupport, Unavailable, probe};
 pub use reservation::{Protection, Reservation};
 pub use stack::ValueStack;
 pub use stack_pool::StackPool;
+pub use table::{TableError, WordTable};
 
 /// Size of a page of the host's memory-management unit, in bytes.
 ///

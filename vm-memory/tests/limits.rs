@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use common::passes_in_child;
+use common::{passes_in_child, set_limit};
 use vm_memory::{
     GrowError, GuardSupport, HostLimit, Layout, LinearMemory, MemoryError, MemoryType, Pool,
     PoolConfig, Reservation, StackPool, Unavailable, ValueStack, host_page_size, probe,
@@ -14,15 +14,6 @@ mod common;
 
 const GIB: u64 = 1 << 30;
 const ENOMEM: i32 = libc::ENOMEM;
-
-fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: bytes,
-    };
-    // SAFETY: the call only reads the limit; it affects this process alone, which is a test's child.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
-}
 
 fn bounded_memory_works() {
     let mut memory = LinearMemory::new_bounded(&MemoryType::new(1, None)).unwrap();

@@ -183,6 +183,13 @@ impl Checker<'_> {
                     live.0.push(place);
                 }
             }
+            Root::Copy { from, to, count } => {
+                if count == 0 {
+                    return Err("nothing is copied".to_owned());
+                }
+                self.slots(from, count)?;
+                self.slots(to, count)?;
+            }
             Root::Call { func, base } | Root::CallImport { func, base } => {
                 let imported = func < self.module.imported_funcs();
                 if imported != matches!(inst.root, Root::CallImport { .. }) {
@@ -256,6 +263,22 @@ impl Checker<'_> {
         Ok(())
     }
 
+    fn slots(&self, first: Slot, count: u32) -> Result<(), String> {
+        let saved = self.function.saves();
+        let ok = first >= crate::ir::FRAME_HEADER
+            && (first.checked_add(count)).is_some_and(|end| {
+                end <= self.function.frame_slots()
+                    && (saved.is_empty() || end <= saved.start || saved.end <= first)
+            });
+        match (ok, count) {
+            (true, _) => Ok(()),
+            (false, 1) => Err(format!("s{first} is not this function's to use")),
+            (false, _) => Err(format!(
+                "{count} slots from s{first} are not this function's to use"
+            )),
+        }
+    }
+
     fn is_temp(&self, place: Place) -> bool {
         match place {
             Place::Slot(_) | Place::Vector(_) => false,
@@ -266,13 +289,8 @@ impl Checker<'_> {
     fn in_range(&self, place: Place) -> Result<(), String> {
         let r = &self.registers;
         let ok = match place {
-            Place::Slot(slot) | Place::Vector(slot) => {
-                let end = place.slots().map_or(slot, |slots| slots.end);
-                let saved = self.function.saves();
-                slot >= crate::ir::FRAME_HEADER
-                    && end <= self.function.frame_slots()
-                    && !(slot..end).any(|slot| saved.contains(&slot))
-            }
+            Place::Slot(slot) => return self.slots(slot, 1),
+            Place::Vector(slot) => return self.slots(slot, 2),
             Place::Int(n) if n < r.pinned_ints => n < self.function.saved_ints(),
             Place::Float(n) if n < r.pinned_floats => n < self.function.saved_floats(),
             Place::Int(n) => n < r.pinned_ints + r.temp_ints,

@@ -107,6 +107,10 @@ impl Listing<'_> {
                     _ => Ty::I64,
                 })
             ),
+            Root::Copy { from, to, count } => {
+                let slots = |first: u32| format!("s{first}..s{}", first + count);
+                write!(f, "{} = {}", slots(to), slots(from))
+            }
             Root::Store { op, offset } => {
                 write!(f, "{op} ")?;
                 if offset != 0 {

@@ -13,9 +13,7 @@ pub enum Error {
         offset: u64,
     },
     /// The module uses a proposal that is off or not implemented.
-    #[error(
-        "the module needs the proposal `{proposal}`, which is not enabled: {message} (at offset {offset:#x})"
-    )]
+    #[error("the module needs the proposal `{proposal}`, which is {}{} (at offset {offset:#x})", state(.proposal), detail(.message))]
     MissingFeature {
         /// The proposal's name, as in [`Features::set`](crate::Features::set).
         proposal: String,
@@ -40,6 +38,26 @@ pub enum Error {
         /// The function's index.
         func: u32,
     },
+}
+
+/// Why a proposal that a module needs is not there.
+fn state(proposal: &str) -> &'static str {
+    let is_implemented = |needed| crate::Features::names().any(|name| name == needed);
+    // More than one can be missing at once.
+    if proposal.split(", ").all(is_implemented) {
+        "switched off"
+    } else {
+        "not supported"
+    }
+}
+
+/// What the validator says beyond that.
+fn detail(message: &str) -> String {
+    if message.ends_with("not enabled") {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
 }
 
 impl Error {
@@ -75,5 +93,32 @@ impl From<wasmparser::Error> for Error {
             },
             None => Error::Invalid { message, offset },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_proposal_is_switched_off_or_not_supported() {
+        let error = |proposal: &str, message: &str| {
+            let error = Error::MissingFeature {
+                proposal: proposal.to_owned(),
+                message: message.to_owned(),
+                offset: 16,
+            };
+            error.to_string()
+        };
+        assert_eq!(
+            error("gc", "heap types"),
+            "the module needs the proposal `gc`, which is not supported: heap types (at offset 0x10)"
+        );
+        assert_eq!(
+            error("simd", "SIMD support is not enabled"),
+            "the module needs the proposal `simd`, which is switched off (at offset 0x10)"
+        );
+        assert!(error("simd, gc", "x").contains("not supported"));
+        assert!(error("simd, memory64", "x").contains("switched off"));
     }
 }

@@ -100,6 +100,28 @@ impl Features {
     pub(crate) fn wasm(&self) -> WasmFeatures {
         self.wasm
     }
+
+    /// Every proposal that the validator knows and that has a name here.
+    pub(crate) fn each() -> impl Iterator<Item = WasmFeatures> {
+        IMPLEMENTED
+            .iter()
+            .chain(UNIMPLEMENTED)
+            .map(|(_, flag)| *flag)
+    }
+
+    /// What is on here, and all the others too.
+    pub(crate) fn with_all(&self) -> WasmFeatures {
+        Features::each().fold(self.wasm, |all, flag| all | flag)
+    }
+
+    /// The names of those that are off.
+    pub(crate) fn names_of_off(&self, flags: WasmFeatures) -> Vec<&'static str> {
+        let off = flags - self.wasm;
+        let all = IMPLEMENTED.iter().chain(UNIMPLEMENTED);
+        all.filter(|(_, flag)| off.intersects(*flag))
+            .map(|(name, _)| *name)
+            .collect()
+    }
 }
 
 impl Default for Features {
@@ -110,41 +132,6 @@ impl Default for Features {
         }
         Features { wasm }
     }
-}
-
-/// The proposals without which `bytes` is not a valid module under `features` but with which it
-/// is: a smallest set, found by trying. Empty if it is valid already or if no proposal helps.
-///
-/// The error that [`Module::new`](crate::Module::new) returns names the proposal that the
-/// validator noticed, or else these. This costs a validation for every proposal known, so it is for
-/// reports, not for the way to success.
-pub fn missing_features(bytes: &[u8], features: &Features) -> Vec<&'static str> {
-    let valid = |wasm| {
-        wasmparser::Validator::new_with_features(wasm)
-            .validate_all(bytes)
-            .is_ok()
-    };
-    if valid(features.wasm) {
-        return Vec::new();
-    }
-    let candidates = || IMPLEMENTED.iter().chain(UNIMPLEMENTED);
-    if let Some((name, _)) = candidates().find(|(_, flag)| valid(features.wasm | *flag)) {
-        return vec![name];
-    }
-    let mut wasm = candidates().fold(features.wasm, |all, (_, flag)| all | *flag);
-    if !valid(wasm) {
-        return Vec::new();
-    }
-    let mut needed = Vec::new();
-    for (name, flag) in candidates() {
-        let without = (wasm - *flag) | features.wasm;
-        if valid(without) {
-            wasm = without;
-        } else {
-            needed.push(*name);
-        }
-    }
-    needed
 }
 
 /// A proposal's name, from that of the validator's constant.

@@ -84,6 +84,15 @@ pub enum Node {
 pub enum Root {
     /// Puts the tree's value into a place.
     Set(Place),
+    /// Copies the values of adjacent slots to other adjacent ones: first all are read, and then written.
+    Copy {
+        /// The first slot to read.
+        from: Slot,
+        /// The first slot to write.
+        to: Slot,
+        /// How many: at least one.
+        count: u32,
+    },
     /// Stores to memory 0. Two trees: the address, then the value.
     Store {
         /// Which store.
@@ -617,6 +626,7 @@ impl Root {
             | Root::ReturnCallIndirect { .. } => true,
             Root::EnterLoop
             | Root::Set(_)
+            | Root::Copy { .. }
             | Root::Store { .. }
             | Root::GlobalSet { .. }
             | Root::Call { .. }
@@ -657,7 +667,8 @@ impl Root {
             | Root::LoopUnless(_)
             | Root::BrTable { .. }
             | Root::CallIndirect { .. } => &[Ty::I32],
-            Root::MemoryLoad { .. }
+            Root::Copy { .. }
+            | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
             | Root::Br(_)
             | Root::EnterLoop

@@ -75,26 +75,13 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// If the bytes are not a valid module under `features`, with the offset of the problem, and
-    /// with the names of the proposals with which they would be one.
+    /// If the bytes are not a valid module under `features`, with the offset of the problem, and with the name of a
+    /// proposal with which they may be one if the validator says so. It does not always:
+    /// [`Error::with_missing_features`] looks for the others.
     pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
         let bytes = bytes.into();
         crate::sections::check_complete(&bytes)?;
-        Module::parse(&bytes, features).map_err(|error| match error {
-            Error::Invalid { message, offset } => {
-                // The validator does not always say what it misses.
-                let missing = crate::missing_features(&bytes, features);
-                if missing.is_empty() {
-                    return Error::Invalid { message, offset };
-                }
-                Error::MissingFeature {
-                    proposal: missing.join(", "),
-                    message,
-                    offset,
-                }
-            }
-            error => error,
-        })
+        Module::parse(&bytes, features)
     }
 
     fn parse(bytes: &Arc<[u8]>, features: &Features) -> Result<Module, Error> {

@@ -8,8 +8,7 @@ use crate::Error;
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Refuses a module whose last section is longer than what there is: it has been cut short. Without
-/// this it would be validated up to there first, and then once more for every proposal that might be
-/// what it misses.
+/// this it would be validated up to there first.
 ///
 /// Everything else that may be wrong is left to the parser.
 pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), Error> {

@@ -77,7 +77,16 @@ pub trait Shapes {
     fn keeps_heads(&self) -> bool {
         false
     }
+
+    /// From how many values in adjacent slots on one [`Root::Copy`] is better than a [`Root::Set`] each.
+    fn least_copy(&self) -> usize {
+        LEAST_COPY
+    }
 }
+
+/// What [`Shapes::least_copy`] usually is: about as many sets take as long as the loop of a copy. There is little code
+/// for a branch with fewer values, and the code that compilers make has hardly any with as many.
+pub(crate) const LEAST_COPY: usize = 8;
 
 impl<S: Shapes + ?Sized> Shapes for &S {
     fn contains(&self, key: ShapeKey) -> bool {
@@ -98,6 +107,10 @@ impl<S: Shapes + ?Sized> Shapes for &S {
 
     fn keeps_heads(&self) -> bool {
         (**self).keeps_heads()
+    }
+
+    fn least_copy(&self) -> usize {
+        (**self).least_copy()
     }
 }
 
@@ -366,7 +379,8 @@ impl Symbol {
             Root::BrTable { .. } => Symbol::BrTable,
             Root::CallIndirect { .. } => Symbol::CallIndirect,
             Root::Return => Symbol::Return,
-            Root::Br(_)
+            Root::Copy { .. }
+            | Root::Br(_)
             | Root::EnterLoop
             | Root::Loop(_)
             | Root::Unreachable

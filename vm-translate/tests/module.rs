@@ -240,10 +240,51 @@ fn proposals_can_be_turned_off() {
         let mut features = Features::default();
         features.set(proposal, false).unwrap();
         let error = Module::new(bytes.clone(), &features).unwrap_err();
+        let error = error.with_missing_features(&bytes, &features);
         assert_eq!(error.missing_feature(), Some(proposal), "{error}");
         assert!(error.to_string().contains(proposal), "{error}");
         assert_eq!(missing_features(&bytes, &features), [proposal], "{error}");
     }
+}
+
+#[test]
+fn proposals_that_the_validator_does_not_name_are_looked_for_on_demand() {
+    // The index of a table in two bytes where one would do, in a function after one that is valid and maybe before one
+    // that is not.
+    let call = r#"\00\41\00\11\00\80\00\0b"#;
+    let simd = r#"\00\fd\0c\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\1a\0b"#;
+    for (last, proposals) in [
+        (r"\00\01\0b", "reference-types"),
+        (simd, "reference-types, simd"),
+        (r"\00\1a\0b", ""),
+    ] {
+        let bodies = [r"\00\01\0b", call, last];
+        let sized = bodies.map(|body| format!(r"\{:02x}{body}", body.len() / 3));
+        let text = format!(
+            r#"(module binary "\00asm\01\00\00\00" "\01\04\01\60\00\00" "\03\04\03\00\00\00"
+                "\04\04\01\70\00\01" "\0a\{:02x}\03{}")"#,
+            sized.concat().len() / 3 + 1,
+            sized.concat(),
+        );
+        let bytes = wat::parse_str(text).unwrap();
+        let mut features = Features::default();
+        for proposal in ["reference-types", "simd"] {
+            features.set(proposal, false).unwrap();
+        }
+        let error = Module::new(bytes.clone(), &features).unwrap_err();
+        assert_eq!(error.missing_feature(), None, "{error}");
+        let named = error.clone().with_missing_features(&bytes, &features);
+        assert_eq!(named.missing_feature().unwrap_or_default(), proposals);
+        assert_eq!(named.offset(), error.offset());
+    }
+    // An error that names one is not looked into.
+    let bytes = wat::parse_str("(module (memory 1 1 shared) (tag) (func (result i32)))").unwrap();
+    let error = Module::new(bytes.clone(), &Features::default()).unwrap_err();
+    assert_eq!(error.missing_feature(), Some("threads"));
+    let named = error
+        .clone()
+        .with_missing_features(&bytes, &Features::default());
+    assert_eq!(named, error);
 }
 
 /// Where the sections of a well-formed module end.

@@ -17,6 +17,8 @@ use std::collections::HashSet;
 
 use common::compare::{Program, Tiers};
 use common::{generate, oracle};
+use vm_translate::Function;
+use vm_translate::ir::Root;
 
 /// Runs a program by every translation.
 fn run_seed(seed: u64, text: &str) -> Tiers {
@@ -59,6 +61,32 @@ fn random_programs_do_the_same_in_both_tiers() {
             tiers.in_baseline, tiers.functions,
             "seed {seed}: some have to do without a baseline"
         );
+    }
+}
+
+#[test]
+fn programs_copy_many_values_at_once_in_both_tiers_and_directions() {
+    let copies = |functions: &[Function], counts: &mut [usize; 2]| {
+        for inst in functions.iter().flat_map(Function::insts) {
+            if let Root::Copy { from, to, count } = inst.root {
+                assert!(from != to && count > 1);
+                counts[usize::from(from < to)] += 1;
+            }
+        }
+    };
+    let (mut baseline, mut optimized) = ([0; 2], [0; 2]);
+    for seed in 0..200 {
+        let text = generate::baseline_module(seed);
+        let program = Program::new(format!("seed {seed}"), &text, seed);
+        for shapes in program.shapes() {
+            let mut functions = program.translate(shapes);
+            copies(&functions, &mut optimized);
+            program.to_baseline(shapes, &mut functions);
+            copies(&functions, &mut baseline);
+        }
+    }
+    for counts in [optimized, baseline] {
+        assert!(counts.iter().all(|count| *count > 4), "{counts:?}");
     }
 }
 

@@ -56,6 +56,17 @@ mod cost {
         })?;
         println!("enter, load, return: {plain:.0} ns");
         println!("enter, fault, return: {trapped:.0} ns");
+
+        let first = Instant::now();
+        let known = vm_trap::native_stack::remaining();
+        let first = first.elapsed().as_nanos();
+        let again = nanoseconds(|| {
+            std::hint::black_box(vm_trap::native_stack::remaining());
+            Ok(())
+        })?;
+        println!(
+            "what is left of the stack: {again:.1} ns, the first time {first} ns ({known:?} bytes)"
+        );
         Ok(())
     }
 }

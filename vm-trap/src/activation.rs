@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU8, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, compiler_fence};
 
 use crate::fault::Fault;
 use crate::region::RegionSet;
@@ -22,6 +22,8 @@ pub struct Activation {
     armed: AtomicU8,
     landing_pad: usize,
     regions: *const RegionSet,
+    /// Whether the run has been asked to end; null if it cannot be.
+    asked_to_end: *const AtomicBool,
     fault: Cell<Option<Fault>>,
     /// The list of activations is a thread's own.
     _not_send: PhantomData<*const ()>,
@@ -43,8 +45,19 @@ impl Activation {
             armed: AtomicU8::new(0),
             landing_pad,
             regions,
+            asked_to_end: std::ptr::null(),
             fault: Cell::new(None),
             _not_send: PhantomData,
+        }
+    }
+
+    /// The same, for a run that can be asked to end: `asked` is not 0 then, as [`Interrupt::pending`] is.
+    ///
+    /// [`Interrupt::pending`]: crate::Interrupt::pending
+    pub const fn interruptible(self, asked: *const AtomicBool) -> Activation {
+        Activation {
+            asked_to_end: asked,
+            ..self
         }
     }
 
@@ -53,8 +66,10 @@ impl Activation {
     /// everything is as before. What an earlier run left in
     /// [`fault`](Self::fault) is forgotten.
     ///
-    /// The first call on a thread gives the thread an alternate signal stack
-    /// if it has none of sufficient size; see [`prepare_thread`](crate::prepare_thread).
+    /// The first call on a thread that comes after access sites have been
+    /// registered makes the thread ready for faults: it unblocks their signals
+    /// and gives the thread an alternate signal stack if it has none of
+    /// sufficient size; see [`prepare_thread`](crate::prepare_thread).
     ///
     /// # Safety
     ///
@@ -65,6 +80,8 @@ impl Activation {
     ///   registers of the faulting instruction: it ends the call that entered
     ///   the guest and returns to it as the platform's calling convention asks;
     /// - the region set, if not null, is valid for reads and nobody changes it;
+    /// - what tells whether the run has been asked to end is null or valid for reads, and the landing pad may also
+    ///   run instead of the rest of any registered interruptible text that `f` reaches;
     /// - the regions belong to this guest: nothing but guest accesses may
     ///   fault on them at a registered access site.
     pub unsafe fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
@@ -121,6 +138,13 @@ impl Activation {
     /// The regions that the guest may touch.
     pub(crate) fn regions(&self) -> *const RegionSet {
         self.regions
+    }
+
+    /// Whether the run has been asked to end. Called by the signal handler, as [`trap`](Self::trap) is.
+    pub(crate) fn is_asked_to_end(&self) -> bool {
+        // SAFETY: null, or valid while the activation is the innermost, by the promise of whoever entered.
+        let asked = unsafe { self.asked_to_end.as_ref() };
+        asked.is_some_and(|asked| asked.load(Ordering::Relaxed))
     }
 
     /// Notes the fault and disarms. Called by the signal handler, which runs

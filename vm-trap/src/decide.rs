@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 use crate::fault::{Fault, GPR_COUNT};
-use crate::{sites, thread};
+use crate::{TrapCode, sites, thread};
 
 /// A fault of the guest: what happened, in which activation.
 pub(crate) struct GuestFault {
@@ -49,6 +49,37 @@ pub(crate) unsafe fn decide(
             code: class.trap_code(),
             pc,
             address,
+            gpr: gpr(),
+        },
+    })
+}
+
+/// Whether a thread that is told to look may stop its guest here: if it is in text that was registered for
+/// it, and its innermost activation is armed and has been asked to end.
+///
+/// # Safety
+///
+/// To be called on the thread that is stopped at `pc`.
+pub(crate) unsafe fn decide_interrupt(
+    pc: usize,
+    gpr: impl FnOnce() -> [u64; GPR_COUNT],
+) -> Option<GuestFault> {
+    // As above: other threads, which may get the signal too, have no thread-local of ours.
+    if sites::classes_at(pc) & sites::INTERRUPTIBLE == 0 {
+        return None;
+    }
+    let activation = thread::innermost();
+    // SAFETY: as in `decide`.
+    let innermost = unsafe { activation.as_ref() }?;
+    if !innermost.is_armed() || !innermost.is_asked_to_end() {
+        return None;
+    }
+    Some(GuestFault {
+        activation,
+        fault: Fault {
+            code: TrapCode::Interrupt,
+            pc,
+            address: 0,
             gpr: gpr(),
         },
     })

@@ -39,6 +39,61 @@ pub enum InstallError {
     },
 }
 
+/// Why a guest's fault may not come to our handlers first.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotFirst {
+    /// They are not installed.
+    #[error("the handlers are not installed")]
+    NotInstalled,
+    /// There are handlers above ours, again and again others.
+    #[error(
+        "another handler for {signal} was installed after ours, and ours has been put above others \
+         too often already: if it does not pass guests' faults on, they end the process; install it \
+         before the first engine, or use software bounds checks"
+    )]
+    Overtaken {
+        /// Name of the signal.
+        signal: &'static str,
+    },
+    /// The operating system refused.
+    #[error("sigaction refused to put the handler for {signal} first")]
+    Sigaction {
+        /// Name of the signal.
+        signal: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// Why guests cannot be stopped by a signal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InterruptError {
+    /// There is no support for it here.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Another signal has been chosen in this process.
+    #[error(
+        "signal {signal} cannot stop guests: signal {chosen} does so already in this process, and there \
+         is one for all of it"
+    )]
+    OtherSignal {
+        /// The one that does.
+        chosen: std::ffi::c_int,
+        /// The one that was asked for.
+        signal: std::ffi::c_int,
+    },
+    /// The operating system refused the signal.
+    #[error("sigaction refused a handler for signal {signal}: is it a signal that can be handled?")]
+    Sigaction {
+        /// The signal.
+        signal: std::ffi::c_int,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
 /// Why the handlers could not be removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -105,22 +105,67 @@ pub unsafe fn register_sites(sites: &'static [AccessSites]) -> Result<(), Regist
         if is_registered(site, next) {
             continue;
         }
-        let entry = &TABLE[next];
-        entry.start.store(site.text.start, Ordering::Relaxed);
-        entry.end.store(site.text.end, Ordering::Relaxed);
-        entry.class.store(site.class.bit(), Ordering::Relaxed);
+        add(next, &site.text, site.class.bit());
         next += 1;
-        FILLED.store(next, Ordering::Release);
     }
     Ok(())
 }
 
 fn is_registered(site: &AccessSites, filled: usize) -> bool {
+    is_known(&site.text, site.class.bit(), filled)
+}
+
+fn is_known(text: &Range<usize>, class: u8, filled: usize) -> bool {
     TABLE.iter().take(filled).any(|entry| {
-        entry.start.load(Ordering::Relaxed) == site.text.start
-            && entry.end.load(Ordering::Relaxed) == site.text.end
-            && entry.class.load(Ordering::Relaxed) == site.class.bit()
+        entry.start.load(Ordering::Relaxed) == text.start
+            && entry.end.load(Ordering::Relaxed) == text.end
+            && entry.class.load(Ordering::Relaxed) == class
     })
+}
+
+/// What [`classes_at`] says of text in which a thread may be stopped, besides classes of regions.
+pub(crate) const INTERRUPTIBLE: u8 = 0x80;
+
+/// Registers text in which a guest may be stopped from outside, see [`Interrupt`](crate::Interrupt). A range that is
+/// registered already is skipped.
+///
+/// # Errors
+///
+/// If the range is empty or there is no room for it.
+///
+/// # Safety
+///
+/// Wherever a thread is in this text while its innermost activation is armed, it may go on at that activation's
+/// landing pad instead, as [`register_sites`] has it for faults.
+pub unsafe fn register_interruptible(text: Range<usize>) -> Result<(), RegisterError> {
+    let _writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    let filled = FILLED.load(Ordering::Relaxed);
+    if text.is_empty() {
+        return Err(RegisterError::Empty { text });
+    }
+    if is_known(&text, INTERRUPTIBLE, filled) {
+        return Ok(());
+    }
+    if filled == MAX_SITES {
+        return Err(RegisterError::Full);
+    }
+    add(filled, &text, INTERRUPTIBLE);
+    Ok(())
+}
+
+/// Fills the next entry of the table.
+fn add(filled: usize, text: &Range<usize>, class: u8) {
+    let entry = &TABLE[filled];
+    entry.start.store(text.start, Ordering::Relaxed);
+    entry.end.store(text.end, Ordering::Relaxed);
+    entry.class.store(class, Ordering::Relaxed);
+    FILLED.store(filled + 1, Ordering::Release);
+}
+
+/// Whether there are any access sites: until then no fault of this process can be a guest's.
+#[inline]
+pub(crate) fn any() -> bool {
+    FILLED.load(Ordering::Relaxed) != 0
 }
 
 /// The classes that the instruction at `pc` may fault on, as a set of

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::AltStackError;
 use crate::activation::Activation;
-use crate::sys;
+use crate::{sites, sys};
 
 /// The part that is read on every entry, and by the signal handler. Constant
 /// initialiser and no destructor: touching it runs no code. In a dynamically
@@ -18,11 +18,20 @@ use crate::sys;
 struct Local {
     innermost: Cell<*const Activation>,
     record: Cell<*const Record>,
+    /// Whether the thread has been made ready for faults, see [`prepare`].
+    ready: Cell<bool>,
+    /// Whether it receives the signal of requests to end a run.
+    receives: Cell<bool>,
 }
 
 thread_local! {
     static LOCAL: Local = const {
-        Local { innermost: Cell::new(ptr::null()), record: Cell::new(ptr::null()) }
+        Local {
+            innermost: Cell::new(ptr::null()),
+            record: Cell::new(ptr::null()),
+            ready: Cell::new(false),
+            receives: Cell::new(false),
+        }
     };
 
     /// Undoes at thread exit what [`prepare`] did.
@@ -40,6 +49,15 @@ pub(crate) fn innermost() -> *const Activation {
         .unwrap_or(ptr::null())
 }
 
+/// Lets this thread receive the signal of requests to end a run. Blocked, it would come when it is too late.
+pub(crate) fn receive_requests() {
+    LOCAL.with(|local| {
+        if !local.receives.get() {
+            local.receives.set(sys::unblock_notifications());
+        }
+    });
+}
+
 /// An activation being the innermost of its thread.
 pub(crate) struct Scope<'a> {
     activation: &'a Activation,
@@ -50,11 +68,8 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(crate) fn push(activation: &'a Activation) -> Scope<'a> {
         LOCAL.with(|local| {
-            if local.record.get().is_null() {
-                // Without an alternate stack the handler runs on the thread's
-                // own, as it would without us: nothing that entering must
-                // refuse. `prepare_thread` is there for those who want to know.
-                let _ = prepare();
+            if !local.ready.get() {
+                get_ready(local);
             }
             // SAFETY: records are never freed, and this one is claimed by this
             // thread until its exit, when the pointer is cleared.
@@ -68,6 +83,20 @@ impl<'a> Scope<'a> {
                 outer: local.innermost.replace(activation),
             }
         })
+    }
+}
+
+/// Prepares the thread for its first activation: gives it its record, and if guests can fault in this
+/// process, all the rest.
+#[cold]
+fn get_ready(local: &Local) {
+    if sites::any() {
+        // Without an alternate stack the handler runs on the thread's own, as
+        // it would without us: nothing that entering must refuse.
+        // `prepare_thread` is there for those who want to know.
+        let _ = prepare();
+    } else if local.record.get().is_null() {
+        with_exit(keep_record);
     }
 }
 
@@ -171,24 +200,36 @@ impl Drop for Prepared {
     }
 }
 
-/// Gives this thread its record and, if it has no sufficient one, an alternate
-/// signal stack.
+/// Makes this thread ready for faults: gives it its record and, if it has no
+/// sufficient one, an alternate signal stack, unblocks the signals, and sees to
+/// it that they come to us first.
 pub(crate) fn prepare() -> Result<(), AltStackError> {
-    // A thread whose thread-locals are being destroyed gets neither: nobody
-    // would be left to give them back.
-    AT_EXIT
-        .try_with(|exit| {
-            if exit.record.get().is_none() {
-                let record = claim_record();
-                exit.record.set(Some(record));
-                LOCAL.with(|local| local.record.set(record));
-            }
-            if let Some(alt_stack) = sys::AltStack::ensure()? {
-                exit.alt_stack.set(Some(alt_stack));
-            }
-            Ok(())
-        })
-        .unwrap_or(Ok(()))
+    LOCAL.with(|local| local.ready.set(true));
+    sys::unblock();
+    // A handler above ours may pass guests' faults on: nothing to stop for.
+    let _ = sys::ensure_first();
+    with_exit(|exit| {
+        keep_record(exit);
+        if let Some(alt_stack) = sys::AltStack::ensure()? {
+            exit.alt_stack.set(Some(alt_stack));
+        }
+        Ok(())
+    })
+    .unwrap_or(Ok(()))
+}
+
+/// `None` for a thread whose thread-locals are being destroyed: it gets nothing,
+/// for nobody would be left to give it back.
+fn with_exit<R>(f: impl FnOnce(&Prepared) -> R) -> Option<R> {
+    AT_EXIT.try_with(f).ok()
+}
+
+fn keep_record(exit: &Prepared) {
+    if exit.record.get().is_none() {
+        let record = claim_record();
+        exit.record.set(Some(record));
+        LOCAL.with(|local| local.record.set(record));
+    }
 }
 
 #[cfg(test)]

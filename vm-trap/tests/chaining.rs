@@ -203,6 +203,8 @@ fn a_later_handler_that_chains_to_ours() {
     in_child("a_later_handler_that_chains_to_ours", || {
         let std_action = action(libc::SIGSEGV);
         install().expect("supported here");
+        // Before: see `overtaken.rs` for threads that come later.
+        prepare_thread().expect("there is memory");
         let ours = host_installs(host_handler_above, libc::SA_ONSTACK);
         assert_ne!(ours.sa_flags & libc::SA_SIGINFO, 0);
         assert_ne!(ours.sa_flags & libc::SA_ONSTACK, 0);

@@ -410,3 +410,113 @@ fn the_alternate_stack_goes_with_its_thread() {
         assert_eq!(LOOKED.load(SeqCst), 1);
     });
 }
+
+/// Blocks all signals in this thread, as designs around `sigwait` have it; threads that it starts inherit
+/// that.
+fn block_all() {
+    // SAFETY: a valid set.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        assert_eq!(
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, ptr::null_mut()),
+            0
+        );
+    }
+}
+
+fn is_blocked(signal: i32) -> bool {
+    // SAFETY: plain data, written by the call.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &mut mask);
+        libc::sigismember(&mask, signal) == 1
+    }
+}
+
+#[test]
+fn a_thread_that_has_inherited_blocked_signals_faults() {
+    in_child("a_thread_that_has_inherited_blocked_signals_faults", || {
+        ready();
+        block_all();
+        thread::spawn(|| {
+            assert!(is_blocked(libc::SIGSEGV) && is_blocked(libc::SIGBUS));
+            let pages = Pages::new();
+            let regions = pages.regions(RegionClass::Memory);
+            for _ in 0..2 {
+                assert!(guest_load(&regions, pages.guard()).is_err());
+            }
+            // Those of faults, and no other.
+            assert!(!is_blocked(libc::SIGSEGV) && !is_blocked(libc::SIGBUS));
+            assert!(is_blocked(libc::SIGTERM) && is_blocked(libc::SIGUSR1));
+        })
+        .join()
+        .expect("all its faults were traps");
+        assert!(
+            is_blocked(libc::SIGSEGV),
+            "the other thread's mask is its own"
+        );
+    });
+}
+
+#[test]
+fn a_thread_that_blocks_signals_later_says_so() {
+    in_child("a_thread_that_blocks_signals_later_says_so", || {
+        ready();
+        let pages = Pages::new();
+        let regions = pages.regions(RegionClass::Memory);
+        assert!(guest_load(&regions, pages.guard()).is_err());
+        for _ in 0..2 {
+            block_all();
+            prepare_thread().expect("it has all else");
+            assert!(guest_load(&regions, pages.guard()).is_err());
+        }
+    });
+}
+
+/// What is documented, and no more than that: nobody looks at the mask again.
+#[test]
+fn a_thread_that_blocks_signals_later_and_does_not_say_so_ends_the_process() {
+    const NAME: &str = "a_thread_that_blocks_signals_later_and_does_not_say_so_ends_the_process";
+    let signal = if cfg!(target_os = "macos") {
+        libc::SIGBUS
+    } else {
+        libc::SIGSEGV
+    };
+    dies_in_child(NAME, signal, || {
+        ready();
+        let pages = Pages::new();
+        let regions = pages.regions(RegionClass::Memory);
+        assert!(guest_load(&regions, pages.guard()).is_err());
+        block_all();
+        let _ = guest_load(&regions, pages.guard());
+    });
+}
+
+/// Engines that check bounds in code have no access sites, and leave the thread as it is.
+#[test]
+fn without_access_sites_nothing_of_the_thread_changes() {
+    in_child("without_access_sites_nothing_of_the_thread_changes", || {
+        block_all();
+        thread::spawn(|| {
+            // SAFETY: takes away what the standard library set up.
+            unsafe {
+                let mut none: libc::stack_t = std::mem::zeroed();
+                none.ss_flags = libc::SS_DISABLE;
+                none.ss_size = libc::SIGSTKSZ;
+                assert_eq!(libc::sigaltstack(&none, ptr::null_mut()), 0);
+            }
+            let pages = Pages::new();
+            let regions = pages.regions(RegionClass::Memory);
+            assert_eq!(guest_load(&regions, pages.readable()), Ok(7));
+            assert!(is_blocked(libc::SIGSEGV));
+            assert_ne!(alt_stack().ss_flags & libc::SS_DISABLE, 0);
+            // From when there are some, it is made ready.
+            ready();
+            assert!(guest_load(&regions, pages.guard()).is_err());
+            assert_eq!(alt_stack().ss_flags & libc::SS_DISABLE, 0);
+        })
+        .join()
+        .expect("no failure");
+    });
+}

@@ -1,11 +1,73 @@
-//! The numbers and record layouts of preview 1.
+//! The numbers and record layouts of preview 1, and of the version before it.
 //!
 //! Names, values, sizes and offsets are those of the `wasi_snapshot_preview1`
-//! witx description (<https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md>).
+//! witx description (<https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md>), and where [`Version`]
+//! says so of `wasi_unstable` (<https://github.com/WebAssembly/WASI/tree/wasi-0.1/preview0>).
 //! Every record is little-endian; padding bytes are written as zero, so
 //! nothing of the host's memory ever shows through them.
 
+use std::io::SeekFrom;
+
 use crate::errno::Errno;
+
+/// Which of the two modules a guest imports. They have the same functions (the older one lacks `sock_accept`), error
+/// numbers and flags; what differs is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Snapshot 0, of 2019.
+    Unstable,
+    /// Snapshot 1.
+    Preview1,
+}
+
+impl Version {
+    /// The name of the module.
+    pub(crate) fn module(self) -> &'static str {
+        match self {
+            Version::Unstable => "wasi_unstable",
+            Version::Preview1 => "wasi_snapshot_preview1",
+        }
+    }
+
+    /// A target of `fd_seek`.
+    pub(crate) fn seek(self, offset: i64, whence: u32) -> Result<SeekFrom, Errno> {
+        /// `whence` in the order of snapshot 0.
+        const CURRENT: u32 = 0;
+        const END: u32 = 1;
+        const SET: u32 = 2;
+        let whence = match (self, whence) {
+            (Version::Unstable, whence) => whence,
+            (Version::Preview1, 0) => SET,
+            (Version::Preview1, 1) => CURRENT,
+            (Version::Preview1, 2) => END,
+            (Version::Preview1, _) => return Err(Errno::Inval),
+        };
+        match whence {
+            CURRENT => Ok(SeekFrom::Current(offset)),
+            END => Ok(SeekFrom::End(offset)),
+            SET => u64::try_from(offset)
+                .map(SeekFrom::Start)
+                .map_err(|_| Errno::Inval),
+            _ => Err(Errno::Inval),
+        }
+    }
+
+    /// The rights that exist.
+    fn rights(self, rights: Rights) -> Rights {
+        match self {
+            Version::Unstable => rights.without(Rights::SOCK_ACCEPT),
+            Version::Preview1 => rights,
+        }
+    }
+
+    /// The size of a `subscription` in guest memory, in bytes.
+    pub(crate) fn subscription_size(self) -> u32 {
+        match self {
+            Version::Unstable => 56,
+            Version::Preview1 => SUBSCRIPTION_SIZE,
+        }
+    }
+}
 
 /// A group of single-bit constants over one integer.
 macro_rules! bits {
@@ -83,7 +145,13 @@ bits! {
     }
 }
 
+/// Rights say what a descriptor can be used for. They cannot be given up: see `fd_fdstat_set_rights`.
 impl Rights {
+    /// What of a regular file's a descriptor lacks that is not open to be written.
+    pub(crate) const WRITING: Rights = Rights::FD_WRITE
+        .union(Rights::FD_ALLOCATE)
+        .union(Rights::FD_FILESTAT_SET_SIZE);
+
     /// Everything a regular file can be used for.
     pub(crate) const FILE: Rights = Rights::FD_DATASYNC
         .union(Rights::FD_READ)
@@ -99,7 +167,8 @@ impl Rights {
         .union(Rights::FD_FILESTAT_SET_TIMES)
         .union(Rights::POLL_FD_READWRITE);
 
-    /// Everything a directory can be used for.
+    /// Everything a directory can be used for. No `PATH_FILESTAT_SET_SIZE`, although files in it can be cut to no
+    /// length when they are opened: programs that see it take for granted that it can be given up.
     pub(crate) const DIRECTORY: Rights = Rights::FD_FDSTAT_SET_FLAGS
         .union(Rights::FD_SYNC)
         .union(Rights::FD_ADVISE)
@@ -113,7 +182,6 @@ impl Rights {
         .union(Rights::PATH_RENAME_SOURCE)
         .union(Rights::PATH_RENAME_TARGET)
         .union(Rights::PATH_FILESTAT_GET)
-        .union(Rights::PATH_FILESTAT_SET_SIZE)
         .union(Rights::PATH_FILESTAT_SET_TIMES)
         .union(Rights::FD_FILESTAT_GET)
         .union(Rights::FD_FILESTAT_SET_TIMES)
@@ -133,6 +201,20 @@ impl Rights {
     pub(crate) const OUTPUT: Rights = Rights::FD_WRITE
         .union(Rights::FD_DATASYNC)
         .union(Rights::FD_SYNC)
+        .union(Rights::FD_FDSTAT_SET_FLAGS)
+        .union(Rights::FD_FILESTAT_GET)
+        .union(Rights::POLL_FD_READWRITE);
+
+    /// A connected socket.
+    pub(crate) const SOCKET: Rights = Rights::FD_READ
+        .union(Rights::FD_WRITE)
+        .union(Rights::FD_FDSTAT_SET_FLAGS)
+        .union(Rights::FD_FILESTAT_GET)
+        .union(Rights::POLL_FD_READWRITE)
+        .union(Rights::SOCK_SHUTDOWN);
+
+    /// A socket that connections come in at.
+    pub(crate) const LISTENER: Rights = Rights::SOCK_ACCEPT
         .union(Rights::FD_FDSTAT_SET_FLAGS)
         .union(Rights::FD_FILESTAT_GET)
         .union(Rights::POLL_FD_READWRITE);
@@ -159,6 +241,16 @@ bits! {
 }
 
 bits! {
+    /// `riflags`: how a socket is read.
+    RiFlags: u16 { PEEK = 0; WAITALL = 1; }
+}
+
+bits! {
+    /// `sdflags`: which ways of a socket to shut down.
+    SdFlags: u8 { RD = 0; WR = 1; }
+}
+
+bits! {
     /// `subclockflags`: whether a timeout is a point in time.
     SubclockFlags: u16 { ABSTIME = 0; }
 }
@@ -172,29 +264,9 @@ pub(crate) enum FileType {
     CharacterDevice = 2,
     Directory = 3,
     RegularFile = 4,
+    SocketDgram = 5,
     SocketStream = 6,
     SymbolicLink = 7,
-}
-
-/// `clockid`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClockId {
-    Realtime,
-    Monotonic,
-    ProcessCpuTime,
-    ThreadCpuTime,
-}
-
-impl ClockId {
-    pub(crate) fn from_guest(id: u32) -> Result<ClockId, Errno> {
-        match id {
-            0 => Ok(ClockId::Realtime),
-            1 => Ok(ClockId::Monotonic),
-            2 => Ok(ClockId::ProcessCpuTime),
-            3 => Ok(ClockId::ThreadCpuTime),
-            _ => Err(Errno::Inval),
-        }
-    }
 }
 
 /// `fdstat`: the state of a descriptor.
@@ -207,12 +279,12 @@ pub(crate) struct FdStat {
 }
 
 impl FdStat {
-    pub(crate) fn encode(&self) -> [u8; 24] {
+    pub(crate) fn encode(&self, version: Version) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[0] = self.file_type as u8;
         bytes[2..4].copy_from_slice(&self.flags.0.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.rights_base.0.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.rights_inheriting.0.to_le_bytes());
+        bytes[8..16].copy_from_slice(&version.rights(self.rights_base).0.to_le_bytes());
+        bytes[16..24].copy_from_slice(&version.rights(self.rights_inheriting).0.to_le_bytes());
         bytes
     }
 }
@@ -245,20 +317,29 @@ impl FileStat {
         }
     }
 
-    pub(crate) fn encode(&self) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        let mut put = |at: usize, value: u64| {
-            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    pub(crate) fn encode(&self, version: Version) -> Vec<u8> {
+        let (device, inode, file_type) = (self.device, self.inode, self.file_type as u64);
+        let (size, accessed, modified, changed) =
+            (self.size, self.accessed, self.modified, self.changed);
+        // The type is one byte, with seven of padding or with three and the links in half the width.
+        let words = match version {
+            Version::Preview1 => vec![
+                device, inode, file_type, self.links, size, accessed, modified, changed,
+            ],
+            Version::Unstable => {
+                let links = u64::from(u32::try_from(self.links).unwrap_or(u32::MAX));
+                vec![
+                    device,
+                    inode,
+                    file_type | links << 32,
+                    size,
+                    accessed,
+                    modified,
+                    changed,
+                ]
+            }
         };
-        put(0, self.device);
-        put(8, self.inode);
-        put(16, self.file_type as u64); // One byte and its seven of padding.
-        put(24, self.links);
-        put(32, self.size);
-        put(40, self.accessed);
-        put(48, self.modified);
-        put(56, self.changed);
-        bytes
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 }
 
@@ -282,20 +363,20 @@ impl DirEntHead {
     }
 }
 
-/// The size of a `subscription` in guest memory, in bytes.
+/// The size of a `subscription` of preview 1, in bytes.
 pub(crate) const SUBSCRIPTION_SIZE: u32 = 48;
 /// The size of an `event` in guest memory, in bytes.
 pub(crate) const EVENT_SIZE: u32 = 32;
 
 /// `subscription`: one thing that `poll_oneoff` waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub(crate) userdata: u64,
     pub(crate) kind: SubscriptionKind,
 }
 
 /// The tagged union in a [`Subscription`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscriptionKind {
     Clock {
         id: u32,
@@ -304,20 +385,26 @@ pub(crate) enum SubscriptionKind {
     },
     FdRead(u32),
     FdWrite(u32),
-    /// A tag that preview 1 does not define.
+    /// A tag that is not defined.
     Unknown(u8),
 }
 
 impl Subscription {
-    pub(crate) fn decode(bytes: &[u8; SUBSCRIPTION_SIZE as usize]) -> Subscription {
+    /// Reads [`Version::subscription_size`] bytes.
+    pub(crate) fn decode(bytes: &[u8], version: Version) -> Subscription {
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let u32_at = |at: usize| u32::from(u16_at(at)) | u32::from(u16_at(at + 2)) << 16;
         let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        // In the older one, a clock's subscription begins with an identifier that nothing uses.
+        let clock = match version {
+            Version::Unstable => 24,
+            Version::Preview1 => 16,
+        };
         let kind = match bytes[8] {
             0 => SubscriptionKind::Clock {
-                id: u32_at(16),
-                timeout: u64_at(24),
-                flags: u16_at(40),
+                id: u32_at(clock),
+                timeout: u64_at(clock + 8),
+                flags: u16_at(clock + 24),
             },
             1 => SubscriptionKind::FdRead(u32_at(16)),
             2 => SubscriptionKind::FdWrite(u32_at(16)),
@@ -339,6 +426,8 @@ pub(crate) struct Event {
     pub(crate) event_type: u8,
     /// How many bytes can be read or written; 0 for a clock.
     pub(crate) bytes: u64,
+    /// The other end of what is read or written has been closed.
+    pub(crate) hangup: bool,
 }
 
 impl Event {
@@ -348,6 +437,86 @@ impl Event {
         bytes[8..10].copy_from_slice(&self.error.raw().to_le_bytes());
         bytes[10] = self.event_type;
         bytes[16..24].copy_from_slice(&self.bytes.to_le_bytes());
+        // `eventrwflags` has this one flag.
+        bytes[24] = u8::from(self.hangup);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_number_the_ends_of_a_file_differently() {
+        let seek = |version: Version| [0, 1, 2].map(|whence| version.seek(5, whence).unwrap());
+        let (start, current, end) = (SeekFrom::Start(5), SeekFrom::Current(5), SeekFrom::End(5));
+        assert_eq!(seek(Version::Preview1), [start, current, end]);
+        assert_eq!(seek(Version::Unstable), [current, end, start]);
+        for version in [Version::Preview1, Version::Unstable] {
+            assert_eq!(version.seek(0, 3), Err(Errno::Inval));
+            assert_eq!(version.seek(0, u32::MAX), Err(Errno::Inval));
+        }
+        assert_eq!(Version::Preview1.seek(-1, 0), Err(Errno::Inval));
+        assert_eq!(Version::Unstable.seek(-1, 2), Err(Errno::Inval));
+    }
+
+    #[test]
+    fn the_versions_lay_out_what_is_known_of_a_file_differently() {
+        let stat = FileStat {
+            device: 1,
+            inode: 2,
+            file_type: FileType::RegularFile,
+            links: 3,
+            size: 4,
+            accessed: 5,
+            modified: 6,
+            changed: 7,
+        };
+        let words = |bytes: Vec<u8>| -> Vec<u64> {
+            let words = bytes.chunks_exact(8);
+            words
+                .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
+                .collect()
+        };
+        assert_eq!(
+            words(stat.encode(Version::Preview1)),
+            [1, 2, 4, 3, 4, 5, 6, 7]
+        );
+        assert_eq!(
+            words(stat.encode(Version::Unstable)),
+            [1, 2, 3 << 32 | 4, 4, 5, 6, 7]
+        );
+    }
+
+    #[test]
+    fn the_versions_lay_out_subscriptions_differently() {
+        let clock = SubscriptionKind::Clock {
+            id: 1,
+            timeout: 0x0102_0304_0506_0708,
+            flags: 1,
+        };
+        for (version, size, at) in [(Version::Preview1, 48, 16), (Version::Unstable, 56, 24)] {
+            assert_eq!(version.subscription_size(), size);
+            let mut bytes = vec![0; size as usize];
+            bytes[0] = 9;
+            bytes[at] = 1;
+            bytes[at + 8..at + 16].copy_from_slice(&0x0102_0304_0506_0708u64.to_le_bytes());
+            bytes[at + 24] = 1;
+            let subscription = Subscription::decode(&bytes, version);
+            assert_eq!(
+                subscription,
+                Subscription {
+                    userdata: 9,
+                    kind: clock
+                }
+            );
+            bytes[8] = 2;
+            bytes[16..20].copy_from_slice(&77u32.to_le_bytes());
+            assert_eq!(
+                Subscription::decode(&bytes, version).kind,
+                SubscriptionKind::FdWrite(77)
+            );
+        }
     }
 }

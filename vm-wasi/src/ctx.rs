@@ -1,13 +1,22 @@
 //! What one guest gets of the world, and how it is put together.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 use cap_std::fs::Dir;
 
-use crate::clocks::Clocks;
-use crate::stdio::{Input, Output};
+use crate::clocks::{Clock, ClockId, Clocks};
+use crate::embedder::{Input, Output};
+use crate::errno::Errno;
+#[cfg(unix)]
+use crate::host::HostStream;
+use crate::memory_dir::MemoryDir;
+use crate::random::Random;
+use crate::stream::{InputStream, OutputStream, Reader, Writer};
 use crate::strings::StringArray;
-use crate::table::{Descriptor, Table};
+use crate::table::{Access, Descriptor, Object, Table, Tree};
+use crate::waiter::Waiter;
 
 /// Everything that a guest can reach through WASI: its arguments, environment,
 /// streams and directories. Made by a [`WasiCtxBuilder`], kept in the data of a
@@ -16,13 +25,27 @@ pub struct WasiCtx {
     pub(crate) args: StringArray,
     pub(crate) env: StringArray,
     pub(crate) clocks: Clocks,
+    pub(crate) random: Random,
     pub(crate) table: Table,
+    pub(crate) waiter: Waiter,
+    ends_on_broken_pipe: bool,
 }
 
 impl WasiCtx {
     /// The same as [`WasiCtxBuilder::new`].
     pub fn builder() -> WasiCtxBuilder {
         WasiCtxBuilder::new()
+    }
+
+    /// Whether a guest that could not write to a descriptor ends for that reason.
+    pub(crate) fn ends(&self, fd: u32, errno: Errno) -> bool {
+        let is_stream = || match self.table.get(fd).map(|descriptor| &descriptor.object) {
+            #[cfg(unix)]
+            Ok(Object::Host(stream)) => !stream.is_socket(),
+            Ok(Object::Output(_)) => true,
+            _ => false,
+        };
+        self.ends_on_broken_pipe && errno == Errno::Pipe && is_stream()
     }
 }
 
@@ -75,10 +98,15 @@ pub enum BuildError {
 pub struct WasiCtxBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
-    stdin: Input,
-    stdout: Output,
-    stderr: Output,
-    preopens: Vec<(Dir, String)>,
+    stdin: Descriptor,
+    stdout: Descriptor,
+    stderr: Descriptor,
+    preopens: Vec<(Tree, String)>,
+    #[cfg(unix)]
+    sockets: Vec<OwnedFd>,
+    clocks: Clocks,
+    random: Random,
+    ends_on_broken_pipe: bool,
 }
 
 impl Default for WasiCtxBuilder {
@@ -93,10 +121,15 @@ impl WasiCtxBuilder {
         WasiCtxBuilder {
             args: Vec::new(),
             env: Vec::new(),
-            stdin: closed(),
-            stdout: sink(),
-            stderr: sink(),
+            stdin: input(Reader(io::empty())),
+            stdout: output(Writer(io::sink())),
+            stderr: output(Writer(io::sink())),
             preopens: Vec::new(),
+            #[cfg(unix)]
+            sockets: Vec::new(),
+            clocks: Clocks::new(),
+            random: Random::default(),
+            ends_on_broken_pipe: false,
         }
     }
 
@@ -132,52 +165,151 @@ impl WasiCtxBuilder {
     }
 
     /// Uses the host process's standard input, output and error.
+    ///
+    /// They are used as they are, without buffers: the guest takes from standard input what it asks for and no more,
+    /// and what it writes is written at once. So what the host has written to [`std::io::stdout`] and not yet flushed
+    /// may come later than what the guest writes, and what [`std::io::stdin`] has read ahead is the host's.
     pub fn inherit_stdio(&mut self) -> &mut WasiCtxBuilder {
         self.inherit_stdin().inherit_stdout().inherit_stderr()
     }
 
     /// Uses the host process's standard input.
     pub fn inherit_stdin(&mut self) -> &mut WasiCtxBuilder {
-        self.stdin = Input::inherit();
+        self.stdin = inherited::stdin();
         self
     }
 
     /// Uses the host process's standard output.
     pub fn inherit_stdout(&mut self) -> &mut WasiCtxBuilder {
-        self.stdout = Output::inherit_stdout();
+        self.stdout = inherited::stdout();
         self
     }
 
     /// Uses the host process's standard error.
     pub fn inherit_stderr(&mut self) -> &mut WasiCtxBuilder {
-        self.stderr = Output::inherit_stderr();
+        self.stderr = inherited::stderr();
         self
     }
 
-    /// Lets the guest read its standard input from `reader`.
+    /// Lets the guest read its standard input from `reader`, of which nobody knows whether it has to be waited for.
     pub fn stdin(&mut self, reader: impl Read + Send + 'static) -> &mut WasiCtxBuilder {
-        self.stdin = Input::new(Box::new(reader));
-        self
+        self.stdin_stream(Reader(reader))
     }
 
     /// Passes the guest's standard output to `writer`, which is flushed after
     /// every write.
     pub fn stdout(&mut self, writer: impl Write + Send + 'static) -> &mut WasiCtxBuilder {
-        self.stdout = Output::new(Box::new(writer));
-        self
+        self.stdout_stream(Writer(writer))
     }
 
     /// Passes the guest's standard error to `writer`, which is flushed after
     /// every write.
     pub fn stderr(&mut self, writer: impl Write + Send + 'static) -> &mut WasiCtxBuilder {
-        self.stderr = Output::new(Box::new(writer));
+        self.stderr_stream(Writer(writer))
+    }
+
+    /// Lets the guest read its standard input from a stream of the embedder's.
+    pub fn stdin_stream(&mut self, stream: impl InputStream + 'static) -> &mut WasiCtxBuilder {
+        self.stdin = input(stream);
+        self
+    }
+
+    /// Passes the guest's standard output to a stream of the embedder's.
+    pub fn stdout_stream(&mut self, stream: impl OutputStream + 'static) -> &mut WasiCtxBuilder {
+        self.stdout = output(stream);
+        self
+    }
+
+    /// Passes the guest's standard error to a stream of the embedder's.
+    pub fn stderr_stream(&mut self, stream: impl OutputStream + 'static) -> &mut WasiCtxBuilder {
+        self.stderr = output(stream);
+        self
+    }
+
+    /// Lets the guest read its standard input from a descriptor of the host's, without a buffer: a file, a
+    /// [`PipeReader`](std::io::PipeReader), a socket.
+    #[cfg(unix)]
+    pub fn stdin_fd(&mut self, fd: impl Into<OwnedFd>) -> &mut WasiCtxBuilder {
+        self.stdin = host(HostStream::owned(fd.into()), Access::READ);
+        self
+    }
+
+    /// Passes the guest's standard output to a descriptor of the host's, without a buffer.
+    #[cfg(unix)]
+    pub fn stdout_fd(&mut self, fd: impl Into<OwnedFd>) -> &mut WasiCtxBuilder {
+        self.stdout = host(HostStream::owned(fd.into()), Access::WRITE);
+        self
+    }
+
+    /// Passes the guest's standard error to a descriptor of the host's, without a buffer.
+    #[cfg(unix)]
+    pub fn stderr_fd(&mut self, fd: impl Into<OwnedFd>) -> &mut WasiCtxBuilder {
+        self.stderr = host(HostStream::owned(fd.into()), Access::WRITE);
+        self
+    }
+
+    /// Whether a guest that writes to standard output or error when nobody is left to read ends, with the error
+    /// [`BrokenPipe`](crate::BrokenPipe). Default: no, the write fails with `EPIPE`.
+    ///
+    /// Native programs end by a signal then, unless they ask not to. Guests cannot ask, and this crate leaves the
+    /// process's signals alone: a command that runs guests as programs turns this on, and ends as it sees fit.
+    pub fn end_on_broken_pipe(&mut self, end: bool) -> &mut WasiCtxBuilder {
+        self.ends_on_broken_pipe = end;
         self
     }
 
     /// Gives the guest a directory, with all that is below it, under the name
     /// `guest_path` (`/`, `.`, `/data` …). The first one is descriptor 3.
     pub fn preopened_dir(&mut self, dir: Dir, guest_path: impl AsRef<str>) -> &mut WasiCtxBuilder {
-        self.preopens.push((dir, guest_path.as_ref().to_owned()));
+        let guest_path = guest_path.as_ref().to_owned();
+        self.preopens.push((Tree::Host(dir), guest_path));
+        self
+    }
+
+    /// Gives the guest files in memory, to read, under the name `guest_path`: a directory like those of
+    /// [`preopened_dir`](WasiCtxBuilder::preopened_dir), and among them in order.
+    pub fn preopened_memory_dir(
+        &mut self,
+        dir: MemoryDir,
+        guest_path: impl AsRef<str>,
+    ) -> &mut WasiCtxBuilder {
+        let guest_path = guest_path.as_ref().to_owned();
+        self.preopens
+            .push((Tree::Memory(dir.into_root()), guest_path));
+        self
+    }
+
+    /// Gives the guest a socket: a listener, whose connections it can accept, or a connection. Sockets get the
+    /// descriptors after those of directories, in order; the first one is 3 if there are no directories.
+    ///
+    /// ```
+    /// # use vm_wasi::WasiCtxBuilder;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let ctx = WasiCtxBuilder::new().preopened_socket(listener).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn preopened_socket(&mut self, socket: impl Into<OwnedFd>) -> &mut WasiCtxBuilder {
+        self.sockets.push(socket.into());
+        self
+    }
+
+    /// Has the guest see a clock of the embedder's: see [`Clock`]. Without it, clocks are the host's.
+    pub fn clock(&mut self, id: ClockId, clock: impl Clock + 'static) -> &mut WasiCtxBuilder {
+        self.clocks.set(id, Box::new(clock));
+        self
+    }
+
+    /// Has the guest's random bytes made by `fill`, which fills the slice that it is given. Without it, they are the
+    /// host's. A generator that starts from the same seed makes a guest's run the same each time.
+    ///
+    /// ```
+    /// # use vm_wasi::WasiCtxBuilder;
+    /// let ctx = WasiCtxBuilder::new().random(|bytes: &mut [u8]| bytes.fill(4)).build()?;
+    /// # Ok::<(), vm_wasi::BuildError>(())
+    /// ```
+    pub fn random(&mut self, fill: impl FnMut(&mut [u8]) + Send + 'static) -> &mut WasiCtxBuilder {
+        self.random = Random::own(fill);
         self
     }
 
@@ -206,36 +338,112 @@ impl WasiCtxBuilder {
         }
 
         let mut table = Table::default();
-        let mut descriptors = vec![
-            Descriptor::input(builder.stdin),
-            Descriptor::output(builder.stdout),
-            Descriptor::output(builder.stderr),
-        ];
-        for (dir, guest_path) in builder.preopens {
+        let mut descriptors = vec![builder.stdin, builder.stdout, builder.stderr];
+        for (tree, guest_path) in builder.preopens {
             no_nul("the guest path", &guest_path)?;
-            descriptors.push(Descriptor::preopened(dir, guest_path));
+            descriptors.push(Descriptor::preopened(tree, guest_path));
+        }
+        #[cfg(unix)]
+        for socket in builder.sockets {
+            descriptors.push(host(HostStream::owned(socket), Access::BOTH));
         }
         for descriptor in descriptors {
             table
                 .push(descriptor)
-                .map_err(|_| BuildError::TooLarge("preopened directories"))?;
+                .map_err(|_| BuildError::TooLarge("preopened directories and sockets"))?;
         }
 
         Ok(WasiCtx {
             args,
             env,
-            clocks: Clocks::new(),
+            clocks: builder.clocks,
+            random: builder.random,
             table,
+            waiter: Waiter::default(),
+            ends_on_broken_pipe: builder.ends_on_broken_pipe,
         })
     }
 }
 
-fn closed() -> Input {
-    Input::new(Box::new(std::io::empty()))
+fn input(stream: impl InputStream + 'static) -> Descriptor {
+    Descriptor::new(Object::Input(Input::new(stream)), Access::READ)
 }
 
-fn sink() -> Output {
-    Output::new(Box::new(std::io::sink()))
+fn output(stream: impl OutputStream + 'static) -> Descriptor {
+    Descriptor::new(Object::Output(Output::new(stream)), Access::WRITE)
+}
+
+#[cfg(unix)]
+fn host(stream: HostStream, access: Access) -> Descriptor {
+    Descriptor::new(Object::Host(stream), access)
+}
+
+/// The process's own streams.
+#[cfg(unix)]
+mod inherited {
+    use super::{Access, Descriptor, HostStream, host};
+
+    pub(super) fn stdin() -> Descriptor {
+        host(HostStream::stdin(), Access::READ)
+    }
+
+    pub(super) fn stdout() -> Descriptor {
+        host(HostStream::stdout(), Access::WRITE)
+    }
+
+    pub(super) fn stderr() -> Descriptor {
+        host(HostStream::stderr(), Access::WRITE)
+    }
+}
+
+/// The process's own streams, as the standard library has them.
+#[cfg(not(unix))]
+mod inherited {
+    use std::io::{self, IsTerminal, Read, Write};
+
+    use super::{Descriptor, InputStream, OutputStream, input, output};
+
+    struct Standard<S>(S);
+
+    impl<S: Read> Read for Standard<S> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl<S: Read + IsTerminal + Send> InputStream for Standard<S> {
+        fn is_terminal(&self) -> bool {
+            self.0.is_terminal()
+        }
+    }
+
+    impl<S: Write> Write for Standard<S> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl<S: Write + IsTerminal + Send> OutputStream for Standard<S> {
+        fn is_terminal(&self) -> bool {
+            self.0.is_terminal()
+        }
+    }
+
+    pub(super) fn stdin() -> Descriptor {
+        input(Standard(io::stdin()))
+    }
+
+    pub(super) fn stdout() -> Descriptor {
+        output(Standard(io::stdout()))
+    }
+
+    pub(super) fn stderr() -> Descriptor {
+        output(Standard(io::stderr()))
+    }
 }
 
 fn no_nul(what: &'static str, text: &str) -> Result<(), BuildError> {

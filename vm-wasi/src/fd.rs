@@ -3,32 +3,49 @@
 use std::fs::{File, FileTimes};
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use crate::abi::{FdFlags, FileStat, FstFlags, Rights};
+use cap_fs_ext::OpenOptionsMaybeDirExt;
+use cap_std::fs::OpenOptions;
+
+use crate::abi::{FdFlags, FileStat, FstFlags, Version};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, IoVec, IoVecs};
 use crate::stat;
-use crate::stdio::retry;
-use crate::table::{Descriptor, Object};
+use crate::table::{Descriptor, Object, OpenFile, Tree};
 
 /// `fd_read`.
 pub(crate) fn fd_read(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
-    vecs: u32,
-    count: u32,
+    vecs: IoVecs,
     read: u32,
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
-    check_transfer(descriptor, memory, Rights::FD_READ, vecs, count, read)?;
+    check_transfer(descriptor, Way::In, memory, vecs, read)?;
+    let nonblocking = descriptor.is_nonblocking();
+    let until = memory.until();
     let len = match &mut descriptor.object {
-        Object::Input(input) => input.read_vectored(memory, vecs, count)?,
-        Object::File(file) => {
-            let mut file = &*file;
-            transfer(memory, vecs, count, |memory, vec, _| {
-                retry(|| file.read(memory.io_slice_mut(vec)))
-            })?
+        Object::Input(input) => input.read(memory, vecs, nonblocking)?,
+        #[cfg(unix)]
+        Object::Host(stream) => stream.read(memory, vecs)?,
+        Object::File(OpenFile {
+            file,
+            regular: true,
+        }) => transfer(memory, vecs, |memory, vec, _| {
+            until.retry(|| file.read(memory.io_slice_mut(vec)))
+        })?,
+        // A second read might wait, although the guest already has something to work with.
+        Object::File(OpenFile { file, .. }) => {
+            memory.scatter(vecs, |buffer| until.retry(|| file.read(buffer)))?
+        }
+        Object::MemoryFile(file) => {
+            let start = file.position;
+            let len = transfer(memory, vecs, |memory, vec, done| {
+                Ok(file.read_at(memory.io_slice_mut(vec), start.saturating_add(done)))
+            })?;
+            file.position = start.saturating_add(u64::from(len));
+            len
         }
         Object::Output(_) | Object::Directory(_) => return Err(Errno::Badf),
     };
@@ -40,18 +57,25 @@ pub(crate) fn fd_pread(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
-    vecs: u32,
-    count: u32,
+    vecs: IoVecs,
     offset: u64,
     read: u32,
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
-    check_transfer(descriptor, memory, Rights::FD_READ, vecs, count, read)?;
-    let file = descriptor.file(Errno::Spipe)?;
+    check_transfer(descriptor, Way::In, memory, vecs, read)?;
     check_offset(offset, u64::from(u32::MAX))?;
-    let len = transfer(memory, vecs, count, |memory, vec, done| {
-        retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
-    })?;
+    let until = memory.until();
+    let len = match &descriptor.object {
+        Object::MemoryFile(file) => transfer(memory, vecs, |memory, vec, done| {
+            Ok(file.read_at(memory.io_slice_mut(vec), offset + done))
+        })?,
+        _ => {
+            let file = descriptor.file(Errno::Spipe)?;
+            transfer(memory, vecs, |memory, vec, done| {
+                until.retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
+            })?
+        }
+    };
     memory.write_u32(read, len)
 }
 
@@ -60,21 +84,23 @@ pub(crate) fn fd_write(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
-    vecs: u32,
-    count: u32,
+    vecs: IoVecs,
     written: u32,
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
-    check_transfer(descriptor, memory, Rights::FD_WRITE, vecs, count, written)?;
+    check_transfer(descriptor, Way::Out, memory, vecs, written)?;
+    let nonblocking = descriptor.is_nonblocking();
+    let until = memory.until();
     let len = match &mut descriptor.object {
-        Object::Output(output) => output.write_vectored(memory, vecs, count)?,
-        Object::File(file) => {
-            let mut file = &*file;
-            transfer(memory, vecs, count, |memory, vec, _| {
-                retry(|| file.write(memory.io_slice(vec)))
-            })?
+        Object::Output(output) => output.write(memory, vecs, nonblocking)?,
+        #[cfg(unix)]
+        Object::Host(stream) => stream.write(memory, vecs)?,
+        Object::File(OpenFile { file, .. }) => {
+            memory.gather(vecs, |parts| until.retry(|| file.write_vectored(parts)))?
         }
-        Object::Input(_) | Object::Directory(_) => return Err(Errno::Badf),
+        Object::Input(_) | Object::MemoryFile(_) | Object::Directory(_) => {
+            return Err(Errno::Badf);
+        }
     };
     memory.write_u32(written, len)
 }
@@ -84,52 +110,55 @@ pub(crate) fn fd_pwrite(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
-    vecs: u32,
-    count: u32,
+    vecs: IoVecs,
     offset: u64,
     written: u32,
 ) -> Result<(), Errno> {
     let descriptor = ctx.table.get_mut(fd)?;
-    check_transfer(descriptor, memory, Rights::FD_WRITE, vecs, count, written)?;
+    check_transfer(descriptor, Way::Out, memory, vecs, written)?;
     let file = descriptor.file(Errno::Spipe)?;
     check_offset(offset, u64::from(u32::MAX))?;
-    let len = transfer(memory, vecs, count, |memory, vec, done| {
-        retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
+    let until = memory.until();
+    let len = transfer(memory, vecs, |memory, vec, done| {
+        until.retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
     })?;
     memory.write_u32(written, len)
 }
 
+/// Which way bytes go, as the guest sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
 /// Everything that can be wrong with the arguments of a transfer, found before
 /// any byte has moved.
-fn check_transfer(
+pub(crate) fn check_transfer(
     descriptor: &Descriptor,
+    way: Way,
     memory: &GuestMemory<'_>,
-    rights: Rights,
-    vecs: u32,
-    count: u32,
+    vecs: IoVecs,
     result: u32,
 ) -> Result<(), Errno> {
-    if matches!(descriptor.object, Object::Directory(_)) {
-        return Err(match rights {
-            Rights::FD_READ => Errno::IsDir,
-            _ => Errno::Badf,
-        });
+    match (way, &descriptor.object) {
+        (Way::In, Object::Directory(_)) => return Err(Errno::IsDir),
+        (Way::In, _) => descriptor.to_read()?,
+        (Way::Out, _) => descriptor.to_write()?,
     }
-    descriptor.require(rights)?;
     memory.check(result, 4)?;
-    memory.check_io_vecs(vecs, count)
+    memory.check_io_vecs(vecs)
 }
 
 /// Moves one element after the other until one comes up short. An error after
 /// some bytes moved is left for the next call to meet.
 fn transfer<'m>(
     memory: &mut GuestMemory<'m>,
-    vecs: u32,
-    count: u32,
-    mut one: impl FnMut(&mut GuestMemory<'m>, &crate::memory::IoVec, u64) -> std::io::Result<usize>,
+    vecs: IoVecs,
+    mut one: impl FnMut(&mut GuestMemory<'m>, &IoVec, u64) -> std::io::Result<usize>,
 ) -> Result<u32, Errno> {
     let mut done = 0u32;
-    for index in 0..count {
+    for index in 0..vecs.count {
         let vec = match memory.io_vec(vecs, index) {
             Ok(vec) => vec,
             // The guest read over its own list.
@@ -209,20 +238,22 @@ mod positioned {
 pub(crate) fn fd_seek(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
+    version: Version,
     fd: u32,
     offset: i64,
     whence: u32,
     position: u32,
 ) -> Result<(), Errno> {
-    let mut file = seekable(ctx.table.get(fd)?)?;
+    let descriptor = ctx.table.get_mut(fd)?;
     memory.check(position, 8)?;
-    let target = match whence {
-        0 => SeekFrom::Start(u64::try_from(offset).map_err(|_| Errno::Inval)?),
-        1 => SeekFrom::Current(offset),
-        2 => SeekFrom::End(offset),
-        _ => return Err(Errno::Inval),
+    let target = version.seek(offset, whence);
+    let now = match &mut descriptor.object {
+        Object::MemoryFile(file) => {
+            file.position = moved(file.position, file.size(), target?)?;
+            file.position
+        }
+        _ => seekable(descriptor)?.seek(target?)?,
     };
-    let now = file.seek(target)?;
     memory.write_u64(position, now)
 }
 
@@ -233,19 +264,35 @@ pub(crate) fn fd_tell(
     fd: u32,
     position: u32,
 ) -> Result<(), Errno> {
-    let now = seekable(ctx.table.get(fd)?)?.stream_position()?;
+    let descriptor = ctx.table.get(fd)?;
+    let now = match &descriptor.object {
+        Object::MemoryFile(file) => file.position,
+        _ => seekable(descriptor)?.stream_position()?,
+    };
     memory.write_u64(position, now)
+}
+
+/// Where a position goes in a file of that size.
+fn moved(now: u64, size: u64, target: SeekFrom) -> Result<u64, Errno> {
+    let position = match target {
+        SeekFrom::Start(position) => Some(position),
+        SeekFrom::Current(offset) => now.checked_add_signed(offset),
+        SeekFrom::End(offset) => size.checked_add_signed(offset),
+    };
+    let position = position.ok_or(Errno::Inval)?;
+    check_offset(position, 0)?;
+    Ok(position)
 }
 
 fn seekable(descriptor: &Descriptor) -> Result<&File, Errno> {
     match &descriptor.object {
-        Object::File(file) => Ok(file),
         Object::Directory(_) => Err(Errno::Badf),
-        Object::Input(_) | Object::Output(_) => Err(Errno::Spipe),
+        _ => descriptor.file(Errno::Spipe),
     }
 }
 
-/// `fd_close`. A preopened directory can be closed like any other.
+/// `fd_close`. A preopened directory can be closed like any other. Of the
+/// host's standard streams the guest's number is closed: the host goes on using them.
 pub(crate) fn fd_close(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
     if let Object::Output(output) = &mut ctx.table.get_mut(fd)?.object {
         let flushed = output.flush();
@@ -276,8 +323,20 @@ fn sync(
     how: impl FnOnce(&File) -> std::io::Result<()>,
 ) -> Result<(), Errno> {
     match &mut ctx.table.get_mut(fd)?.object {
-        Object::File(file) => Ok(how(file)?),
-        Object::Directory(directory) => Ok(how(&directory.dir.try_clone()?.into_std_file())?),
+        Object::File(file) => Ok(how(&file.file)?),
+        Object::MemoryFile(_) => Ok(()),
+        Object::Directory(directory) => {
+            let Tree::Host(dir) = &directory.tree else {
+                return Ok(());
+            };
+            // The descriptor of a directory itself may be good for nothing but paths.
+            let mut options = OpenOptions::new();
+            options.read(true).maybe_dir(true);
+            let opened = dir.open_with(".", &options)?;
+            Ok(how(&opened.into_std())?)
+        }
+        #[cfg(unix)]
+        Object::Host(stream) => stream.sync(),
         Object::Output(output) => output.flush(),
         Object::Input(_) => Err(Errno::Inval),
     }
@@ -297,12 +356,12 @@ pub(crate) fn fd_advise(
         return Err(Errno::Inval);
     }
     match &descriptor.object {
-        Object::File(file) => {
+        Object::Directory(_) | Object::MemoryFile(_) => Ok(()),
+        _ => {
+            let file = descriptor.file(Errno::Spipe)?;
             check_offset(offset, len)?;
             range::advise(file, offset, len, advice)
         }
-        Object::Directory(_) => Ok(()),
-        Object::Input(_) | Object::Output(_) => Err(Errno::Spipe),
     }
 }
 
@@ -310,7 +369,7 @@ pub(crate) fn fd_advise(
 pub(crate) fn fd_allocate(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Spipe)?;
-    descriptor.require(Rights::FD_WRITE)?;
+    descriptor.to_write()?;
     if len == 0 {
         return Err(Errno::Inval);
     }
@@ -367,26 +426,37 @@ mod range {
 pub(crate) fn fd_fdstat_get(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
+    version: Version,
     fd: u32,
     result: u32,
 ) -> Result<(), Errno> {
     let stat = ctx.table.get(fd)?.stat()?;
-    memory.write(result, &stat.encode())
+    memory.write(result, &stat.encode(version))
 }
 
-/// `fd_fdstat_set_flags`: `APPEND` and `NONBLOCK` of a file can be changed;
-/// the others are fixed when it is opened, as on the host.
+/// `fd_fdstat_set_flags`: of a file, `APPEND` and `NONBLOCK` can be changed, of a
+/// stream `NONBLOCK`; the others are fixed when it is opened, as on the host.
 pub(crate) fn fd_fdstat_set_flags(ctx: &mut WasiCtx, fd: u32, flags: u32) -> Result<(), Errno> {
     let flags = FdFlags::from_guest(u16::try_from(flags).map_err(|_| Errno::Inval)?)?;
     let descriptor = ctx.table.get_mut(fd)?;
-    if flags == descriptor.flags {
+    let now = descriptor.flags();
+    if flags == now {
         return Ok(());
     }
-    let changeable = FdFlags::APPEND.union(FdFlags::NONBLOCK);
-    if flags.without(changeable) != descriptor.flags.without(changeable) {
+    let changeable = match &descriptor.object {
+        Object::File(_) => FdFlags::APPEND.union(FdFlags::NONBLOCK),
+        Object::Directory(_) => FdFlags::default(),
+        _ => FdFlags::NONBLOCK,
+    };
+    if flags.without(changeable) != now.without(changeable) {
         return Err(Errno::NotSup);
     }
-    set_host_flags(descriptor.file(Errno::NotSup)?, flags)?;
+    match &mut descriptor.object {
+        Object::File(file) => set_host_flags(&file.file, flags)?,
+        #[cfg(unix)]
+        Object::Host(stream) => stream.set_nonblocking(flags.contains(FdFlags::NONBLOCK)),
+        _ => {}
+    }
     descriptor.flags = flags;
     Ok(())
 }
@@ -408,45 +478,39 @@ pub(crate) fn set_host_flags(_file: &File, _flags: FdFlags) -> Result<(), Errno>
     Err(Errno::NotSup)
 }
 
-/// `fd_fdstat_set_rights`: rights can be given up, never won.
-pub(crate) fn fd_fdstat_set_rights(
-    ctx: &mut WasiCtx,
-    fd: u32,
-    base: u64,
-    inheriting: u64,
-) -> Result<(), Errno> {
-    let descriptor = ctx.table.get_mut(fd)?;
-    let (base, inheriting) = (Rights(base), Rights(inheriting));
-    if !descriptor.rights_base.contains(base) || !descriptor.rights_inheriting.contains(inheriting)
-    {
-        return Err(Errno::NotCapable);
-    }
-    descriptor.rights_base = base;
-    descriptor.rights_inheriting = inheriting;
-    Ok(())
+/// `fd_fdstat_set_rights`: refused. Rights that could be given up would have to
+/// be asked for at every call, of programs that have been written for engines that ask for none.
+pub(crate) fn fd_fdstat_set_rights(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+    ctx.table.get(fd)?;
+    Err(Errno::NotSup)
 }
 
 /// `fd_filestat_get`.
 pub(crate) fn fd_filestat_get(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
+    version: Version,
     fd: u32,
     result: u32,
 ) -> Result<(), Errno> {
-    let stat = match &ctx.table.get(fd)?.object {
-        Object::Input(input) => FileStat::of_type(input.file_type()),
-        Object::Output(output) => FileStat::of_type(output.file_type()),
-        Object::File(file) => stat::of_file(file)?,
-        Object::Directory(directory) => stat::of(&directory.dir.dir_metadata()?),
+    let descriptor = ctx.table.get(fd)?;
+    let stat = match &descriptor.object {
+        Object::File(file) => stat::of_file(&file.file)?,
+        Object::MemoryFile(file) => file.stat(),
+        Object::Directory(directory) => match &directory.tree {
+            Tree::Host(dir) => stat::of(&dir.dir_metadata()?),
+            Tree::Memory(node) => node.stat(),
+        },
+        _ => FileStat::of_type(descriptor.file_type()?),
     };
-    memory.write(result, &stat.encode())
+    memory.write(result, &stat.encode(version))
 }
 
 /// `fd_filestat_set_size`.
 pub(crate) fn fd_filestat_set_size(ctx: &mut WasiCtx, fd: u32, size: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Inval)?;
-    descriptor.require(Rights::FD_WRITE)?;
+    descriptor.to_write()?;
     check_offset(size, 0)?;
     Ok(file.set_len(size)?)
 }
@@ -463,6 +527,7 @@ pub(crate) fn fd_filestat_set_times(
     let (accessed, modified) = stat::times(accessed, modified, flags)?;
     match &ctx.table.get(fd)?.object {
         Object::File(file) => {
+            let file = &file.file;
             let mut times = FileTimes::new();
             if let Some(time) = accessed {
                 times = times.set_accessed(stat::absolute(time));
@@ -474,9 +539,13 @@ pub(crate) fn fd_filestat_set_times(
         }
         Object::Directory(directory) => {
             use cap_fs_ext::DirExt;
-            Ok(directory.dir.set_times(".", accessed, modified)?)
+            match &directory.tree {
+                Tree::Host(dir) => Ok(dir.set_times(".", accessed, modified)?),
+                Tree::Memory(_) => Err(Errno::Rofs),
+            }
         }
-        Object::Input(_) | Object::Output(_) => Err(Errno::Badf),
+        Object::MemoryFile(_) => Err(Errno::Rofs),
+        _ => Err(Errno::Badf),
     }
 }
 

@@ -2,17 +2,17 @@
 
 use vm_engine::{Caller, Error, Linker};
 
-use crate::abi::ClockId;
+use crate::abi::Version;
+use crate::clocks::ClockId;
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::fd;
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, IoVecs};
 use crate::path::{self, At, PathOpen, PathTimes};
-use crate::poll;
+use crate::poll::{self, PollOneoff};
 use crate::readdir;
-
-/// The module from which guests import preview 1.
-const MODULE: &str = "wasi_snapshot_preview1";
+use crate::sock;
+use crate::until::Until;
 
 /// The guest called `proc_exit`: not a failure, but the end of its run.
 ///
@@ -34,6 +34,12 @@ impl I32Exit {
     }
 }
 
+/// The guest wrote to a stream that nobody is left to read, and was to end then: see
+/// [`WasiCtxBuilder::end_on_broken_pipe`](crate::WasiCtxBuilder::end_on_broken_pipe).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("nobody is left to read what the guest writes")]
+pub struct BrokenPipe;
+
 /// A guest called a function that takes pointers, but has no memory under the
 /// name by which preview 1 finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +48,8 @@ struct NoMemory {
     function: &'static str,
 }
 
-/// Defines every function of WASI preview 1 in a linker.
+/// Defines every function of WASI preview 1 (`wasi_snapshot_preview1`) and of the version before it
+/// (`wasi_unstable`) in a linker.
 ///
 /// `get` finds the guest's [`WasiCtx`] in the data of the store.
 ///
@@ -53,16 +60,25 @@ pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
 ) -> Result<(), Error> {
+    define(linker, get, Version::Preview1)?;
+    define(linker, get, Version::Unstable)
+}
+
+fn define<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+    version: Version,
+) -> Result<(), Error> {
     /// Each line: a function with its parameters, and what it does with the
     /// context and the memory. A parameter smaller than 32 bits travels as an
     /// `i32`, a signed or unsigned 64-bit one as an `i64`.
     macro_rules! functions {
         ($($name:ident($($arg:ident: $ty:ty),*) $call:expr;)*) => {$(
             linker.func_wrap(
-                MODULE,
+                version.module(),
                 stringify!($name),
-                move |caller: Caller<'_, T>, $($arg: $ty),*| {
-                    with_memory(stringify!($name), caller, get, $call)
+                move |mut caller: Caller<'_, T>, $($arg: $ty),*| {
+                    with_memory(stringify!($name), &mut caller, get, $call).map(status)
                 },
             )?;
         )*};
@@ -82,35 +98,35 @@ pub fn add_to_linker<T: 'static>(
         clock_time_get(id: u32, _precision: u64, result: u32)
             |ctx, memory| memory.write_u64(result, ctx.clocks.now(ClockId::from_guest(id)?)?);
         random_get(buffer: u32, len: u32)
-            |_, memory| getrandom::fill(memory.slice_mut(buffer, len)?).map_err(|_| Errno::Io);
+            |ctx, memory| ctx.random.fill(memory.slice_mut(buffer, len)?);
 
         fd_fdstat_get(fd: u32, result: u32)
-            |ctx, memory| fd::fd_fdstat_get(ctx, memory, fd, result);
+            |ctx, memory| fd::fd_fdstat_get(ctx, memory, version, fd, result);
         fd_filestat_get(fd: u32, result: u32)
-            |ctx, memory| fd::fd_filestat_get(ctx, memory, fd, result);
+            |ctx, memory| fd::fd_filestat_get(ctx, memory, version, fd, result);
         fd_pread(fd: u32, vecs: u32, count: u32, offset: u64, read: u32)
-            |ctx, memory| fd::fd_pread(ctx, memory, fd, vecs, count, offset, read);
+            |ctx, memory| fd::fd_pread(ctx, memory, fd, IoVecs { ptr: vecs, count }, offset, read);
         fd_prestat_get(fd: u32, result: u32)
             |ctx, memory| fd::fd_prestat_get(ctx, memory, fd, result);
         fd_prestat_dir_name(fd: u32, path: u32, len: u32)
             |ctx, memory| fd::fd_prestat_dir_name(ctx, memory, fd, path, len);
         fd_pwrite(fd: u32, vecs: u32, count: u32, offset: u64, written: u32)
-            |ctx, memory| fd::fd_pwrite(ctx, memory, fd, vecs, count, offset, written);
+            |ctx, memory| fd::fd_pwrite(ctx, memory, fd, IoVecs { ptr: vecs, count }, offset, written);
         fd_read(fd: u32, vecs: u32, count: u32, read: u32)
-            |ctx, memory| fd::fd_read(ctx, memory, fd, vecs, count, read);
+            |ctx, memory| fd::fd_read(ctx, memory, fd, IoVecs { ptr: vecs, count }, read);
         fd_readdir(fd: u32, buffer: u32, len: u32, cookie: u64, used: u32)
             |ctx, memory| readdir::fd_readdir(ctx, memory, fd, buffer, len, cookie, used);
         fd_seek(fd: u32, offset: i64, whence: u32, position: u32)
-            |ctx, memory| fd::fd_seek(ctx, memory, fd, offset, whence, position);
+            |ctx, memory| fd::fd_seek(ctx, memory, version, fd, offset, whence, position);
         fd_tell(fd: u32, position: u32)
             |ctx, memory| fd::fd_tell(ctx, memory, fd, position);
-        fd_write(fd: u32, vecs: u32, count: u32, written: u32)
-            |ctx, memory| fd::fd_write(ctx, memory, fd, vecs, count, written);
-
         path_create_directory(fd: u32, path: u32, path_len: u32)
             |ctx, memory| path::path_create_directory(ctx, memory, At { fd, path, path_len });
-        path_filestat_get(fd: u32, lookup: u32, path: u32, len: u32, result: u32)
-            |ctx, memory| path::path_filestat_get(ctx, memory, fd, lookup, path, len, result);
+        path_filestat_get(fd: u32, lookup: u32, path: u32, path_len: u32, result: u32)
+            |ctx, memory| {
+                let at = At { fd, path, path_len };
+                path::path_filestat_get(ctx, memory, version, lookup, at, result)
+            };
         path_filestat_set_times(
             fd: u32, lookup: u32, path: u32, path_len: u32, accessed: u64, modified: u64, flags: u32
         )
@@ -127,10 +143,10 @@ pub fn add_to_linker<T: 'static>(
             };
         path_open(
             fd: u32, lookup: u32, path: u32, path_len: u32, oflags: u32,
-            rights_base: u64, rights_inheriting: u64, fdflags: u32, opened: u32
+            rights_base: u64, _rights_inheriting: u64, fdflags: u32, opened: u32
         )
             |ctx, memory| path::path_open(ctx, memory, &PathOpen {
-                fd, lookup, path, path_len, oflags, rights_base, rights_inheriting, fdflags, opened,
+                fd, lookup, path, path_len, oflags, rights_base, fdflags, opened,
             });
         path_readlink(fd: u32, path: u32, path_len: u32, buffer: u32, len: u32, used: u32)
             |ctx, memory| {
@@ -152,14 +168,23 @@ pub fn add_to_linker<T: 'static>(
             |ctx, memory| path::path_unlink_file(ctx, memory, At { fd, path, path_len });
 
         poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
-            |ctx, memory| poll::poll_oneoff(ctx, memory, subscriptions, events, count, result);
+            |ctx, memory| poll::poll_oneoff(ctx, memory, version, PollOneoff {
+                subscriptions, events, count, result,
+            });
+
+        sock_recv(fd: u32, vecs: u32, count: u32, flags: u32, len: u32, out: u32)
+            |ctx, memory| {
+                sock::sock_recv(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len, out)
+            };
+        sock_send(fd: u32, vecs: u32, count: u32, flags: u32, len: u32)
+            |ctx, memory| sock::sock_send(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len);
     }
 
     /// The same for functions that take no pointer, and so need no memory.
     macro_rules! functions_without_memory {
         ($($name:ident($($arg:ident: $ty:ty),*) $call:expr;)*) => {$(
             linker.func_wrap(
-                MODULE,
+                version.module(),
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, $($arg: $ty),*| {
                     let call: fn(&mut WasiCtx, ($($ty,)*)) -> Result<(), Errno> = $call;
@@ -180,8 +205,8 @@ pub fn add_to_linker<T: 'static>(
             |ctx, (fd,)| fd::fd_datasync(ctx, fd);
         fd_fdstat_set_flags(fd: u32, flags: u32)
             |ctx, (fd, flags)| fd::fd_fdstat_set_flags(ctx, fd, flags);
-        fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64)
-            |ctx, (fd, base, inheriting)| fd::fd_fdstat_set_rights(ctx, fd, base, inheriting);
+        fd_fdstat_set_rights(fd: u32, _base: u64, _inheriting: u64)
+            |ctx, (fd, ..)| fd::fd_fdstat_set_rights(ctx, fd);
         fd_filestat_set_size(fd: u32, size: u64)
             |ctx, (fd, size)| fd::fd_filestat_set_size(ctx, fd, size);
         fd_filestat_set_times(fd: u32, accessed: u64, modified: u64, flags: u32)
@@ -201,43 +226,58 @@ pub fn add_to_linker<T: 'static>(
         // which C libraries do by a trap.
         proc_raise(_signal: u32)
             |_, _| Err(Errno::NoSys);
-        // No descriptor ever is a socket.
-        sock_accept(fd: u32, _flags: u32, _result: u32)
-            |ctx, (fd, ..)| not_a_socket(ctx, fd);
-        sock_recv(fd: u32, _vecs: u32, _count: u32, _flags: u32, _len: u32, _out: u32)
-            |ctx, (fd, ..)| not_a_socket(ctx, fd);
-        sock_send(fd: u32, _vecs: u32, _count: u32, _flags: u32, _len: u32)
-            |ctx, (fd, ..)| not_a_socket(ctx, fd);
-        sock_shutdown(fd: u32, _how: u32)
-            |ctx, (fd, ..)| not_a_socket(ctx, fd);
+        sock_shutdown(fd: u32, how: u32)
+            |ctx, (fd, how)| sock::sock_shutdown(ctx, fd, how);
     }
 
-    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<(), Error> {
-        Err(Error::new(I32Exit(code)))
-    })?;
+    if version == Version::Preview1 {
+        functions! {
+            sock_accept(fd: u32, flags: u32, result: u32)
+                |ctx, memory| sock::sock_accept(ctx, memory, fd, flags, result);
+        }
+    }
+
+    linker.func_wrap(
+        version.module(),
+        "fd_write",
+        move |mut caller: Caller<'_, T>, fd: u32, vecs: u32, count: u32, written: u32| {
+            let vecs = IoVecs { ptr: vecs, count };
+            let result = with_memory("fd_write", &mut caller, get, |ctx, memory| {
+                fd::fd_write(ctx, memory, fd, vecs, written)
+            })?;
+            match result {
+                Err(errno) if get(caller.data_mut()).ends(fd, errno) => Err(Error::new(BrokenPipe)),
+                result => Ok(status(result)),
+            }
+        },
+    )?;
+    linker.func_wrap(
+        version.module(),
+        "proc_exit",
+        |code: i32| -> Result<(), Error> { Err(Error::new(I32Exit(code))) },
+    )?;
     Ok(())
 }
 
 /// Runs one call on the memory of the guest that called.
 fn with_memory<T: 'static>(
     function: &'static str,
-    mut caller: Caller<'_, T>,
+    caller: &mut Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut WasiCtx,
     call: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> Result<(), Errno>,
-) -> Result<u32, Error> {
+) -> Result<Result<(), Errno>, Error> {
     let memory = caller
         .get_export("memory")
         .and_then(vm_engine::Extern::into_memory)
         .ok_or_else(|| Error::new(NoMemory { function }))?;
-    let (bytes, data) = memory.data_and_store_mut(&mut caller);
-    Ok(status(call(get(data), &mut GuestMemory::new(bytes))))
+    let until = Until::interrupted(caller.interruption());
+    let (bytes, data) = memory.data_and_store_mut(caller);
+    Ok(call(
+        get(data),
+        &mut GuestMemory::new(bytes).wait_until(until),
+    ))
 }
 
 fn status(result: Result<(), Errno>) -> u32 {
     u32::from(result.err().unwrap_or(Errno::Success).raw())
-}
-
-fn not_a_socket(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
-    ctx.table.get(fd)?;
-    Err(Errno::NotSock)
 }

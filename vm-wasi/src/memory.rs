@@ -1,8 +1,15 @@
 //! The guest's memory as the calls see it: every access is checked.
 
+use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use crate::errno::Errno;
+use crate::until::Until;
+
+/// The most that one call of the host reads into several elements of a list.
+const SCATTERED: usize = 1 << 16;
+/// The most elements of a list that one call of the host writes.
+const GATHERED: usize = 16;
 
 /// A view of the guest's linear memory for the time of one call.
 ///
@@ -11,6 +18,15 @@ use crate::errno::Errno;
 /// POSIX.
 pub(crate) struct GuestMemory<'a> {
     bytes: &'a mut [u8],
+    /// How long its guest may wait.
+    until: Until,
+}
+
+/// A scatter/gather list of the guest's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IoVecs {
+    pub(crate) ptr: u32,
+    pub(crate) count: u32,
 }
 
 /// One element of a scatter/gather list, already checked to lie inside.
@@ -19,7 +35,20 @@ pub(crate) struct IoVec(Range<usize>);
 
 impl<'a> GuestMemory<'a> {
     pub(crate) fn new(bytes: &'a mut [u8]) -> GuestMemory<'a> {
-        GuestMemory { bytes }
+        GuestMemory {
+            bytes,
+            until: Until::default(),
+        }
+    }
+
+    /// The same of a guest that waits so long.
+    pub(crate) fn wait_until(self, until: Until) -> GuestMemory<'a> {
+        GuestMemory { until, ..self }
+    }
+
+    /// How long the guest may wait.
+    pub(crate) fn until(&self) -> Until {
+        self.until.clone()
     }
 
     /// The host's range of `len` bytes at `ptr`, if all of it lies inside. A
@@ -90,10 +119,10 @@ impl<'a> GuestMemory<'a> {
     /// (`EINVAL` otherwise, as for `readv` of POSIX).
     ///
     /// Nothing is allocated, however long the list is.
-    pub(crate) fn check_io_vecs(&self, ptr: u32, count: u32) -> Result<(), Errno> {
+    pub(crate) fn check_io_vecs(&self, vecs: IoVecs) -> Result<(), Errno> {
         let mut total = 0u32;
-        for index in 0..count {
-            let vec = self.io_vec(ptr, index)?;
+        for index in 0..vecs.count {
+            let vec = self.io_vec(vecs, index)?;
             let len = u32::try_from(vec.0.len()).map_err(|_| Errno::Inval)?;
             total = total.checked_add(len).ok_or(Errno::Inval)?;
         }
@@ -101,10 +130,10 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// One element of a scatter/gather list, in bounds when `Ok`.
-    pub(crate) fn io_vec(&self, ptr: u32, index: u32) -> Result<IoVec, Errno> {
+    pub(crate) fn io_vec(&self, vecs: IoVecs, index: u32) -> Result<IoVec, Errno> {
         let at = index
             .checked_mul(8)
-            .and_then(|offset| ptr.checked_add(offset))
+            .and_then(|offset| vecs.ptr.checked_add(offset))
             .ok_or(Errno::Fault)?;
         let [a, b, c, d, e, f, g, h] = self.read_array(at)?;
         let buffer = u32::from_le_bytes([a, b, c, d]);
@@ -121,6 +150,91 @@ impl<'a> GuestMemory<'a> {
     /// holds it.
     pub(crate) fn io_slice_mut(&mut self, vec: &IoVec) -> &mut [u8] {
         self.bytes.get_mut(vec.0.clone()).unwrap_or_default()
+    }
+}
+
+impl GuestMemory<'_> {
+    /// Reads once, into as many elements as that fills: what `readv` does. If several elements have room, what is
+    /// read takes its way over a buffer, for they may overlap; then it is at most 64 KiB.
+    pub(crate) fn scatter(
+        &mut self,
+        vecs: IoVecs,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<u32, Errno> {
+        let mut parts: Vec<IoVec> = Vec::new();
+        let mut total = 0;
+        for index in 0..vecs.count {
+            let vec = self.io_vec(vecs, index)?;
+            if vec.0.is_empty() {
+                continue;
+            }
+            if total >= SCATTERED {
+                break;
+            }
+            total += vec.0.len();
+            parts.push(vec);
+        }
+        let len = match &parts[..] {
+            [] => 0,
+            [one] => {
+                let slice = self.io_slice_mut(one);
+                read(slice)?.min(slice.len())
+            }
+            several => {
+                let mut buffer = vec![0; total.min(SCATTERED)];
+                let len = read(&mut buffer)?.min(buffer.len());
+                let mut rest = &buffer[..len];
+                for part in several {
+                    let slice = self.io_slice_mut(part);
+                    let (now, later) = rest.split_at(rest.len().min(slice.len()));
+                    slice[..now.len()].copy_from_slice(now);
+                    rest = later;
+                }
+                len
+            }
+        };
+        u32::try_from(len).map_err(|_| Errno::Overflow)
+    }
+
+    /// Writes all elements in order, several at once as `writev` does, until one write comes up short. An error after
+    /// some bytes went out is left for the next call to meet.
+    pub(crate) fn gather(
+        &self,
+        vecs: IoVecs,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<u32, Errno> {
+        let mut done = 0u32;
+        let mut index = 0;
+        while index < vecs.count {
+            let mut parts: [IoSlice<'_>; GATHERED] = std::array::from_fn(|_| IoSlice::new(&[]));
+            let mut used = 0;
+            let mut wanted = 0;
+            while index < vecs.count && used < GATHERED {
+                let slice = self.io_slice(&self.io_vec(vecs, index)?);
+                index += 1;
+                if !slice.is_empty() {
+                    wanted += slice.len();
+                    parts[used] = IoSlice::new(slice);
+                    used += 1;
+                }
+            }
+            if used == 0 {
+                break;
+            }
+            let len = match write(&parts[..used]) {
+                Ok(len) => len.min(wanted),
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error.into()),
+            };
+            done = u32::try_from(len)
+                .ok()
+                .and_then(|len| done.checked_add(len))
+                .ok_or(Errno::Overflow)?;
+            if len < wanted {
+                break;
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -155,23 +269,92 @@ mod tests {
             let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             let size = bytes.len();
             let memory = GuestMemory::new(&mut bytes);
-            if memory.check_io_vecs(ptr, count).is_ok() {
+            let vecs = IoVecs { ptr, count };
+            if memory.check_io_vecs(vecs).is_ok() {
                 prop_assert!(count == 0 || ptr as usize + count as usize * 8 <= size);
                 for index in 0..count {
-                    prop_assert!(memory.io_vec(ptr, index).is_ok());
+                    prop_assert!(memory.io_vec(vecs, index).is_ok());
                 }
             }
         }
+
+        /// A model: the elements one after the other are one stretch of bytes.
+        #[test]
+        fn elements_are_filled_and_written_in_order(
+            lens in proptest::collection::vec(0usize..40, 0..40),
+            available in 0usize..900,
+        ) {
+            let total: usize = lens.iter().sum();
+            let mut bytes = vec![0; 8 * lens.len() + total];
+            let mut at = 8 * lens.len();
+            for (index, len) in lens.iter().enumerate() {
+                bytes[index * 8..index * 8 + 4].copy_from_slice(&(at as u32).to_le_bytes());
+                bytes[index * 8 + 4..index * 8 + 8].copy_from_slice(&(*len as u32).to_le_bytes());
+                at += len;
+            }
+            let vecs = IoVecs { ptr: 0, count: lens.len() as u32 };
+            let mut memory = GuestMemory::new(&mut bytes);
+            let source: Vec<u8> = (0..total).map(|at| at as u8 ^ 0x5a).collect();
+            let read = memory.scatter(vecs, |buffer| {
+                assert_eq!(buffer.len(), total, "as much as was asked for");
+                let len = available.min(buffer.len());
+                buffer[..len].copy_from_slice(&source[..len]);
+                Ok(len)
+            });
+            let len = available.min(total);
+            prop_assert_eq!(read, Ok(len as u32));
+            prop_assert_eq!(&bytes[8 * lens.len()..][..len], &source[..len]);
+            prop_assert!(bytes[8 * lens.len() + len..].iter().all(|byte| *byte == 0));
+
+            let memory = GuestMemory::new(&mut bytes);
+            let mut sink = Vec::new();
+            let written = memory.gather(vecs, |parts| {
+                let mut taken = 0;
+                for part in parts {
+                    assert!(!part.is_empty());
+                    let len = part.len().min(available - sink.len());
+                    sink.extend_from_slice(&part[..len]);
+                    taken += len;
+                }
+                Ok(taken)
+            });
+            prop_assert_eq!(written, Ok(len as u32));
+            prop_assert_eq!(&sink[..], &source[..len]);
+        }
+    }
+
+    #[test]
+    fn an_error_after_some_bytes_is_left_for_the_next_call() {
+        let mut bytes = vec![0u8; 8 * 20 + 1];
+        for index in 0..20 {
+            bytes[index * 8] = 160;
+            bytes[index * 8 + 4] = 1;
+        }
+        let memory = GuestMemory::new(&mut bytes);
+        let vecs = IoVecs { ptr: 0, count: 20 };
+        let fail = |_: &[IoSlice<'_>]| Err(io::ErrorKind::WouldBlock.into());
+        assert_eq!(memory.gather(vecs, fail), Err(Errno::Again));
+        let mut calls = 0;
+        let once = |parts: &[IoSlice<'_>]| {
+            calls += 1;
+            if calls == 1 {
+                Ok(parts.len())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        };
+        assert_eq!(memory.gather(vecs, once), Ok(16));
     }
 
     #[test]
     fn a_list_longer_than_memory_is_a_fault() {
         let mut bytes = vec![0; 65536];
         let memory = GuestMemory::new(&mut bytes);
-        assert_eq!(memory.check_io_vecs(0, u32::MAX), Err(Errno::Fault));
-        assert_eq!(memory.check_io_vecs(u32::MAX, 1), Err(Errno::Fault));
-        assert_eq!(memory.check_io_vecs(0, 8192), Ok(()));
-        assert_eq!(memory.check_io_vecs(0, 8193), Err(Errno::Fault));
+        let check = |ptr, count| memory.check_io_vecs(IoVecs { ptr, count });
+        assert_eq!(check(0, u32::MAX), Err(Errno::Fault));
+        assert_eq!(check(u32::MAX, 1), Err(Errno::Fault));
+        assert_eq!(check(0, 8192), Ok(()));
+        assert_eq!(check(0, 8193), Err(Errno::Fault));
     }
 
     #[test]
@@ -184,7 +367,11 @@ mod tests {
             bytes[index * 8 + 4..index * 8 + 8].copy_from_slice(&(1u32 << 20).to_le_bytes());
         }
         let memory = GuestMemory::new(&mut bytes);
-        assert_eq!(memory.check_io_vecs(0, elements), Err(Errno::Inval));
+        let vecs = IoVecs {
+            ptr: 0,
+            count: elements,
+        };
+        assert_eq!(memory.check_io_vecs(vecs), Err(Errno::Inval));
     }
 
     #[test]

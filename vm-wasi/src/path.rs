@@ -9,15 +9,16 @@ use cap_fs_ext::{
 };
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights};
+use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights, Version};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::fd::set_host_flags;
 use crate::memory::GuestMemory;
+use crate::memory_dir::Opened;
 use crate::stat;
-use crate::table::{Descriptor, Directory, Object};
+use crate::table::{Access, Descriptor, Object, OpenFile, Tree};
 
-/// The raw arguments of `path_open`, in the order of its signature.
+/// The raw arguments of `path_open`, in the order of its signature, but for the rights to pass on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathOpen {
     pub(crate) fd: u32,
@@ -26,7 +27,6 @@ pub(crate) struct PathOpen {
     pub(crate) path_len: u32,
     pub(crate) oflags: u32,
     pub(crate) rights_base: u64,
-    pub(crate) rights_inheriting: u64,
     pub(crate) fdflags: u32,
     pub(crate) opened: u32,
 }
@@ -38,42 +38,40 @@ pub(crate) fn path_open(
     args: &PathOpen,
 ) -> Result<(), Errno> {
     let parent = ctx.table.get(args.fd)?;
-    let dir = parent.dir()?;
+    let tree = parent.tree()?;
     let path = memory.string(args.path, args.path_len)?;
     let lookup = LookupFlags::from_guest(args.lookup)?;
     let oflags = OFlags::from_guest(u16::try_from(args.oflags).map_err(|_| Errno::Inval)?)?;
     let flags = FdFlags::from_guest(u16::try_from(args.fdflags).map_err(|_| Errno::Inval)?)?;
     memory.check(args.opened, 4)?;
 
-    // More than the directory passes on is not granted, and not an error: C
-    // libraries ask for all that an open mode may need.
-    let rights_base = Rights(args.rights_base).intersection(parent.rights_inheriting);
-    let rights_inheriting = Rights(args.rights_inheriting).intersection(parent.rights_inheriting);
+    // Of the rights asked for, those to read and to write say how to open; there are no others to be had or to be
+    // withheld, and so none to pass on.
+    let rights = Rights(args.rights_base);
     let request = Request {
         follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
         oflags,
         flags,
-        write: rights_base.intersects(
-            Rights::FD_WRITE
-                .union(Rights::FD_ALLOCATE)
-                .union(Rights::FD_FILESTAT_SET_SIZE),
-        ),
-        read: rights_base.intersects(Rights::FD_READ.union(Rights::FD_READDIR)),
+        access: Access {
+            read: rights.intersects(Rights::FD_READ.union(Rights::FD_READDIR)),
+            write: rights.intersects(Rights::WRITING),
+        },
     };
-    let object = request.open(dir, path)?;
-    let (rights_base, rights_inheriting) = match &object {
-        Object::Directory(_) => (
-            rights_base.intersection(Rights::DIRECTORY),
-            rights_inheriting,
-        ),
-        _ => (rights_base.intersection(Rights::FILE), Rights::default()),
+    let object = match tree {
+        Tree::Host(dir) => request.open(dir, path)?,
+        Tree::Memory(node) => match node.open(path, oflags, request.access.write)? {
+            Opened::File(file) => Object::MemoryFile(file),
+            Opened::Directory(node) => Tree::Memory(node).into(),
+        },
+    };
+    // They are about reading and writing, which directories are not for.
+    let flags = match object {
+        Object::Directory(_) => FdFlags::default(),
+        _ => flags,
     };
     let fd = ctx.table.push(Descriptor {
-        object,
         flags,
-        rights_base,
-        rights_inheriting,
-        preopen: None,
+        ..Descriptor::new(object, request.access)
     })?;
     memory.write_u32(args.opened, fd)
 }
@@ -83,8 +81,7 @@ struct Request {
     follow: bool,
     oflags: OFlags,
     flags: FdFlags,
-    read: bool,
-    write: bool,
+    access: Access,
 }
 
 impl Request {
@@ -96,20 +93,19 @@ impl Request {
         let metadata = file.metadata()?;
         let file = file.into_std();
         if metadata.is_dir() {
-            if self.write || self.oflags.contains(OFlags::TRUNC) {
+            let for_files = OFlags::TRUNC.union(OFlags::CREAT);
+            if self.access.write || self.oflags.intersects(for_files) {
                 return Err(Errno::IsDir);
             }
-            return Ok(Object::Directory(Directory {
-                dir: Dir::from_std_file(file),
-                listing: None,
-            }));
+            return Ok(Tree::Host(Dir::from_std_file(file)).into());
         }
         // Set afterwards because opening for appending and cutting to no
         // length at once is a contradiction to the standard library.
         if self.flags.contains(FdFlags::APPEND) {
             set_host_flags(&file, self.flags)?;
         }
-        Ok(Object::File(file))
+        let regular = metadata.is_file();
+        Ok(Object::File(OpenFile { file, regular }))
     }
 
     fn open_directory(&self, dir: &Dir, path: &str) -> Result<Object, Errno> {
@@ -122,18 +118,23 @@ impl Request {
         } else {
             dir.open_dir_nofollow(path)?
         };
-        Ok(Object::Directory(Directory { dir, listing: None }))
+        // What it is matters more: something else is `ENOTDIR`.
+        if self.access.write {
+            return Err(Errno::IsDir);
+        }
+        Ok(Tree::Host(dir).into())
     }
 
     fn open_file(&self, dir: &Dir, path: &str) -> Result<cap_std::fs::File, Errno> {
         let create = self.oflags.contains(OFlags::CREAT);
         let exclusive = create && self.oflags.contains(OFlags::EXCL);
         let truncate = self.oflags.contains(OFlags::TRUNC);
+        let Access { read, write } = self.access;
         let mut options = OpenOptions::new();
         options
-            .write(self.write || truncate)
+            .write(write || truncate)
             // Without either, the descriptor still is good for its metadata.
-            .read(self.read || !(self.write || truncate))
+            .read(read || !(write || truncate))
             .truncate(truncate)
             .maybe_dir(true)
             .nonblock(self.flags.contains(FdFlags::NONBLOCK))
@@ -146,8 +147,9 @@ impl Request {
                 FollowSymlinks::No
             });
         // The standard library creates only what is opened for writing, which
-        // fails on an existing file that may only be read.
-        if create && !exclusive {
+        // fails on an existing file that may only be read. What is called a
+        // directory is not created, nor is it opened then.
+        if create && !exclusive && !is_called_directory(path) {
             match dir.open_with(path, &options) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 result => return Ok(result?),
@@ -160,25 +162,47 @@ impl Request {
     }
 }
 
+/// Whether a path ends so that it can only mean a directory. cap-std does not always mind.
+fn is_called_directory(path: &str) -> bool {
+    path.ends_with('/') || path.ends_with("/.")
+}
+
+/// A path without the slashes at its end, unless it has nothing else.
+fn without_slashes(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    }
+}
+
 /// `path_filestat_get`.
 pub(crate) fn path_filestat_get(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    fd: u32,
+    version: Version,
     lookup: u32,
-    path: u32,
-    path_len: u32,
+    at: At,
     result: u32,
 ) -> Result<(), Errno> {
-    let dir = ctx.table.get(fd)?.dir()?;
+    let (tree, path) = at.resolve_in_tree(ctx, memory)?;
     let lookup = LookupFlags::from_guest(lookup)?;
-    let path = memory.string(path, path_len)?;
-    let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+    let dir = match tree {
+        Tree::Host(dir) => dir,
+        Tree::Memory(node) => {
+            let stat = node.find(path)?.stat();
+            return memory.write(result, &stat.encode(version));
+        }
+    };
+    let called_directory = is_called_directory(path);
+    let metadata: Metadata = if lookup.contains(LookupFlags::SYMLINK_FOLLOW) || called_directory {
         dir.metadata(path)?
     } else {
         dir.symlink_metadata(path)?
     };
-    memory.write(result, &stat::of(&metadata).encode())
+    if called_directory && !metadata.is_dir() {
+        return Err(Errno::NotDir);
+    }
+    memory.write(result, &stat::of(&metadata).encode(version))
 }
 
 /// The raw arguments of `path_filestat_set_times`, in the order of its
@@ -229,7 +253,8 @@ pub(crate) fn path_remove_directory(
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
-    Ok(dir.remove_dir(path)?)
+    // That it is a directory is a matter of course. (cap-std would remove `.` in it, which is an error.)
+    Ok(dir.remove_dir(without_slashes(path))?)
 }
 
 /// `path_unlink_file`.
@@ -259,6 +284,15 @@ impl At {
         let dir = ctx.table.get(self.fd)?.dir()?;
         Ok((dir, memory.string(self.path, self.path_len)?))
     }
+
+    fn resolve_in_tree<'a>(
+        &self,
+        ctx: &'a WasiCtx,
+        memory: &'a GuestMemory<'_>,
+    ) -> Result<(&'a Tree, &'a str), Errno> {
+        let tree = ctx.table.get(self.fd)?.tree()?;
+        Ok((tree, memory.string(self.path, self.path_len)?))
+    }
 }
 
 /// `path_rename`.
@@ -270,6 +304,12 @@ pub(crate) fn path_rename(
 ) -> Result<(), Errno> {
     let (from_dir, from) = from.resolve(ctx, memory)?;
     let (to_dir, to) = to.resolve(ctx, memory)?;
+    if is_called_directory(from) || is_called_directory(to) {
+        let name = without_slashes(from);
+        if !from_dir.symlink_metadata(name)?.is_dir() {
+            return Err(Errno::NotDir);
+        }
+    }
     Ok(from_dir.rename(from, to_dir, to)?)
 }
 
@@ -315,7 +355,12 @@ pub(crate) fn path_readlink(
     used: u32,
 ) -> Result<(), Errno> {
     memory.check(used, 4)?;
-    let (dir, path) = link.resolve(ctx, memory)?;
+    let (tree, path) = link.resolve_in_tree(ctx, memory)?;
+    let dir = match tree {
+        Tree::Host(dir) => dir,
+        // There are no links in memory.
+        Tree::Memory(node) => return node.find(path).and(Err(Errno::Inval)),
+    };
     let target = dir.read_link(path)?.into_os_string();
     let target = target.into_string().map_err(|_| Errno::Ilseq)?;
     let out = memory.slice_mut(buffer, buffer_len)?;

@@ -1,62 +1,61 @@
 //! Waiting: `poll_oneoff`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::abi::{
-    ClockId, EVENT_SIZE, Event, SUBSCRIPTION_SIZE, SubclockFlags, Subscription, SubscriptionKind,
-};
+use crate::abi::{EVENT_SIZE, Event, SubclockFlags, Subscription, SubscriptionKind, Version};
+use crate::clocks::{ClockId, Start, Timer};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::memory::GuestMemory;
-use crate::table::Object;
+use crate::stream::Readiness;
+use crate::table::Descriptor;
+use crate::waiter::{Found, Interest};
+
+/// The raw arguments of `poll_oneoff`, in the order of its signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollOneoff {
+    pub(crate) subscriptions: u32,
+    pub(crate) events: u32,
+    pub(crate) count: u32,
+    pub(crate) result: u32,
+}
 
 /// `poll_oneoff`: waits until at least one subscription has something to say.
 ///
-/// A descriptor always counts as ready: reading or writing one waits for as
-/// long as it has to. So only clocks are ever waited for, and only if nothing
-/// else was asked. Nothing is allocated, however many subscriptions there are.
+/// Every descriptor that the host or the embedder can be asked about is asked. What is allocated grows with the
+/// number of open descriptors, not with that of subscriptions, which is the guest's to choose.
 pub(crate) fn poll_oneoff(
     ctx: &mut WasiCtx,
     memory: &mut GuestMemory<'_>,
-    subscriptions: u32,
-    events: u32,
-    count: u32,
-    result: u32,
+    version: Version,
+    args: PollOneoff,
 ) -> Result<(), Errno> {
+    let PollOneoff {
+        subscriptions,
+        events,
+        count,
+        result,
+    } = args;
     if count == 0 {
         return Err(Errno::Inval);
     }
     let size = |each: u32| count.checked_mul(each).ok_or(Errno::Fault);
-    memory.check(subscriptions, size(SUBSCRIPTION_SIZE)?)?;
+    memory.check(subscriptions, size(version.subscription_size())?)?;
     memory.check(events, size(EVENT_SIZE)?)?;
     memory.check(result, 4)?;
 
-    let mut wait: Option<Duration> = None;
-    for index in 0..count {
-        let next = match state(ctx, &subscription(memory, subscriptions, index)?) {
-            State::Now(_) => Duration::ZERO,
-            State::In(wait) => wait,
-        };
-        wait = Some(wait.map_or(next, |wait| wait.min(next)));
-    }
-    // Absolute timeouts are measured again afterwards; relative ones that are
-    // as short as the wait are over by definition.
-    let wait = wait.unwrap_or_default();
-    if !wait.is_zero() {
-        std::thread::sleep(wait);
-    }
-
+    let list = List {
+        version,
+        at: subscriptions,
+        count,
+    };
+    let mut start = Start::default();
+    let found = list.wait(ctx, memory, &mut start)?;
     let mut happened = 0;
     for index in 0..count {
-        let event = match state(ctx, &subscription(memory, subscriptions, index)?) {
-            State::Now(event) => Some(event),
-            State::In(rest) if rest <= wait => Some(clock_event(
-                &subscription(memory, subscriptions, index)?,
-                Errno::Success,
-            )),
-            State::In(_) => None,
-        };
-        if let Some(event) = event {
+        let subscription = list.get(memory, index)?;
+        if let Some(event) = event(ctx, &subscription, &mut start, &found) {
             memory.write(events + happened * EVENT_SIZE, &event.encode())?;
             happened += 1;
         }
@@ -64,87 +63,151 @@ pub(crate) fn poll_oneoff(
     memory.write_u32(result, happened)
 }
 
-enum State {
-    /// Something to report at once.
-    Now(Event),
-    /// A clock that goes off later.
-    In(Duration),
+/// The subscriptions of one call, in guest memory, all in range.
+#[derive(Clone, Copy)]
+struct List {
+    version: Version,
+    at: u32,
+    count: u32,
 }
 
-fn subscription(
-    memory: &GuestMemory<'_>,
-    subscriptions: u32,
-    index: u32,
-) -> Result<Subscription, Errno> {
-    // In range: the whole array was checked.
-    let at = subscriptions.wrapping_add(index.wrapping_mul(SUBSCRIPTION_SIZE));
-    memory
-        .read_array(at)
-        .map(|bytes| Subscription::decode(&bytes))
-}
-
-fn clock_event(subscription: &Subscription, error: Errno) -> Event {
-    Event {
-        userdata: subscription.userdata,
-        error,
-        event_type: 0,
-        bytes: 0,
+impl List {
+    fn get(self, memory: &GuestMemory<'_>, index: u32) -> Result<Subscription, Errno> {
+        let size = self.version.subscription_size();
+        let at = self.at.wrapping_add(index.wrapping_mul(size));
+        memory
+            .slice(at, size)
+            .map(|bytes| Subscription::decode(bytes, self.version))
     }
-}
 
-fn state(ctx: &WasiCtx, subscription: &Subscription) -> State {
-    let fd_event = |event_type, ready: Result<u64, Errno>| {
-        State::Now(Event {
-            userdata: subscription.userdata,
-            error: ready.err().unwrap_or(Errno::Success),
-            event_type,
-            bytes: ready.unwrap_or(0),
-        })
-    };
-    match subscription.kind {
-        SubscriptionKind::Clock { id, timeout, flags } => {
-            let wait = || {
-                let clock = ClockId::from_guest(id)?;
-                let flags = SubclockFlags::from_guest(flags)?;
-                let absolute = flags.contains(SubclockFlags::ABSTIME);
-                ctx.clocks.until(clock, timeout, absolute)
-            };
-            match wait() {
-                Ok(Duration::ZERO) => State::Now(clock_event(subscription, Errno::Success)),
-                Ok(wait) => State::In(wait),
-                Err(errno) => State::Now(clock_event(subscription, errno)),
+    /// Waits until there is something to say, and returns which descriptors are ready.
+    fn wait(
+        self,
+        ctx: &mut WasiCtx,
+        memory: &GuestMemory<'_>,
+        start: &mut Start,
+    ) -> Result<BTreeMap<u32, Found>, Errno> {
+        loop {
+            let plan = self.plan(ctx, memory, start)?;
+            let mut ask = |timeout| ctx.waiter.ask(&mut ctx.table, &plan.interests, timeout);
+            let found = ask(Some(Duration::ZERO))?;
+            if plan.is_over || !found.is_empty() {
+                return Ok(found);
+            }
+            if memory.until().is_over() {
+                return Err(Errno::Intr);
+            }
+            // Only now does time pass for a clock that has none of its own.
+            let timeout = plan.next.map(|(timer, left)| ctx.clocks.wait(&timer, left));
+            let found = ctx.waiter.ask(&mut ctx.table, &plan.interests, timeout)?;
+            if !found.is_empty() {
+                return Ok(found);
             }
         }
-        SubscriptionKind::FdRead(fd) => fd_event(1, readable(ctx, fd)),
-        SubscriptionKind::FdWrite(fd) => fd_event(2, writable(ctx, fd)),
-        SubscriptionKind::Unknown(tag) => State::Now(Event {
-            userdata: subscription.userdata,
-            error: Errno::Inval,
-            event_type: tag,
-            bytes: 0,
-        }),
     }
-}
 
-/// How many bytes a read can count on; at least 1 for a stream, of which
-/// nobody knows.
-fn readable(ctx: &WasiCtx, fd: u32) -> Result<u64, Errno> {
-    use std::io::Seek;
-    match &ctx.table.get(fd)?.object {
-        Object::Input(_) => Ok(1),
-        Object::File(file) => {
-            let size = file.metadata()?.len();
-            // What can't seek has no position to subtract.
-            let position = { file }.stream_position().unwrap_or(0);
-            Ok(size.saturating_sub(position))
+    fn plan(
+        self,
+        ctx: &mut WasiCtx,
+        memory: &GuestMemory<'_>,
+        start: &mut Start,
+    ) -> Result<Plan, Errno> {
+        let mut plan = Plan::default();
+        for index in 0..self.count {
+            match self.get(memory, index)?.kind {
+                SubscriptionKind::Clock { id, timeout, flags } => {
+                    match clock(ctx, start, id, timeout, flags) {
+                        Ok((_, Duration::ZERO)) | Err(_) => plan.is_over = true,
+                        Ok((timer, left)) => {
+                            if plan.next.is_none_or(|(_, least)| left < least) {
+                                plan.next = Some((timer, left));
+                            }
+                        }
+                    }
+                }
+                SubscriptionKind::FdRead(fd) => {
+                    match ctx.table.get(fd).and_then(Descriptor::to_read) {
+                        Ok(_) => plan.interests.entry(fd).or_default().read = true,
+                        Err(_) => plan.is_over = true,
+                    }
+                }
+                SubscriptionKind::FdWrite(fd) => {
+                    match ctx.table.get(fd).and_then(Descriptor::to_write) {
+                        Ok(_) => plan.interests.entry(fd).or_default().write = true,
+                        Err(_) => plan.is_over = true,
+                    }
+                }
+                SubscriptionKind::Unknown(_) => plan.is_over = true,
+            }
         }
-        Object::Output(_) | Object::Directory(_) => Err(Errno::Badf),
+        Ok(plan)
     }
 }
 
-fn writable(ctx: &WasiCtx, fd: u32) -> Result<u64, Errno> {
-    match &ctx.table.get(fd)?.object {
-        Object::Output(_) | Object::File(_) => Ok(1),
-        Object::Input(_) | Object::Directory(_) => Err(Errno::Badf),
-    }
+/// What a list of subscriptions waits for.
+#[derive(Default)]
+struct Plan {
+    /// There is something to say already.
+    is_over: bool,
+    /// The timer that goes off first, and in how long.
+    next: Option<(Timer, Duration)>,
+    interests: BTreeMap<u32, Interest>,
+}
+
+/// A subscription's timer, and how long it has to go.
+fn clock(
+    ctx: &mut WasiCtx,
+    start: &mut Start,
+    id: u32,
+    timeout: u64,
+    flags: u16,
+) -> Result<(Timer, Duration), Errno> {
+    let id = ClockId::from_guest(id)?;
+    let absolute = SubclockFlags::from_guest(flags)?.contains(SubclockFlags::ABSTIME);
+    let timer = ctx.clocks.timer(start, id, timeout, absolute)?;
+    Ok((timer, ctx.clocks.left(&timer)?))
+}
+
+/// What is to be said about a subscription, if anything is. Mistakes in one are events, too.
+fn event(
+    ctx: &mut WasiCtx,
+    subscription: &Subscription,
+    start: &mut Start,
+    found: &BTreeMap<u32, Found>,
+) -> Option<Event> {
+    let (event_type, said) = match subscription.kind {
+        SubscriptionKind::Clock { id, timeout, flags } => {
+            let left = clock(ctx, start, id, timeout, flags).map(|(_, left)| left);
+            let said = match left {
+                Ok(Duration::ZERO) => Some(Ok(Readiness::bytes(0))),
+                Ok(_) => None,
+                Err(errno) => Some(Err(errno)),
+            };
+            (0, said)
+        }
+        SubscriptionKind::FdRead(fd) => {
+            let said = match ctx.table.get(fd).and_then(Descriptor::to_read) {
+                Ok(_) => found.get(&fd).and_then(|found| found.read),
+                Err(errno) => Some(Err(errno)),
+            };
+            (1, said)
+        }
+        SubscriptionKind::FdWrite(fd) => {
+            let said = match ctx.table.get(fd).and_then(Descriptor::to_write) {
+                Ok(_) => found.get(&fd).and_then(|found| found.write),
+                Err(errno) => Some(Err(errno)),
+            };
+            (2, said)
+        }
+        SubscriptionKind::Unknown(tag) => (tag, Some(Err(Errno::Inval))),
+    };
+    let said = said?;
+    let readiness = said.unwrap_or(Readiness::bytes(0));
+    Some(Event {
+        userdata: subscription.userdata,
+        error: said.err().unwrap_or(Errno::Success),
+        event_type,
+        bytes: readiness.bytes,
+        hangup: readiness.hangup,
+    })
 }

@@ -8,8 +8,9 @@ use crate::abi::{DirEntHead, FileType};
 use crate::ctx::WasiCtx;
 use crate::errno::Errno;
 use crate::memory::GuestMemory;
+use crate::memory_dir::Node;
 use crate::stat;
-use crate::table::Object;
+use crate::table::{Object, Tree};
 
 /// The entries of a directory at one moment.
 ///
@@ -28,15 +29,36 @@ struct Entry {
 }
 
 impl Listing {
-    fn read(dir: &Dir) -> io::Result<Listing> {
+    fn read(tree: &Tree) -> io::Result<Listing> {
+        match tree {
+            Tree::Host(dir) => Listing::of_host(dir),
+            Tree::Memory(node) => Ok(Listing::of_memory(node)),
+        }
+    }
+
+    fn of_memory(node: &Node) -> Listing {
+        let entry = |name: &str, node: &Node| Entry {
+            name: name.to_owned(),
+            inode: node.inode(),
+            file_type: node.file_type(),
+        };
+        let own = [".", ".."].map(|name| entry(name, node));
+        let entries = node.entries().map(|(name, node)| entry(name, node));
+        Listing {
+            entries: own.into_iter().chain(entries).collect(),
+        }
+    }
+
+    fn of_host(dir: &Dir) -> io::Result<Listing> {
         let own = |name: &str, inode| Entry {
             name: name.to_owned(),
             inode,
             file_type: FileType::Directory,
         };
-        // What `..` is lies outside of what the guest may see; C libraries
-        // accept a 0 here.
-        let mut entries = vec![own(".", stat::of(&dir.dir_metadata()?).inode), own("..", 0)];
+        // What `..` is lies outside of what the guest may see. It has the number of the
+        // directory itself: C libraries take a 0 for one that is unknown, and ask for `..`.
+        let inode = stat::of(&dir.dir_metadata()?).inode;
+        let mut entries = vec![own(".", inode), own("..", inode)];
         for entry in dir.entries()? {
             let entry = entry?;
             // A name that is no UTF-8 can't be passed in preview 1, so the
@@ -95,7 +117,7 @@ pub(crate) fn fd_readdir(
     }
     let listing = match &mut directory.listing {
         Some(listing) => listing,
-        none => none.insert(Listing::read(&directory.dir)?),
+        none => none.insert(Listing::read(&directory.tree)?),
     };
 
     let first = usize::try_from(cookie).unwrap_or(usize::MAX);

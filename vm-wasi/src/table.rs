@@ -2,68 +2,107 @@
 //! each.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
 
 use crate::abi::{FdFlags, FdStat, FileType, Rights};
+use crate::embedder::{Input, Output};
 use crate::errno::Errno;
+#[cfg(unix)]
+use crate::host::HostStream;
+use crate::memory_dir::{MemoryFile, Node};
 use crate::readdir::Listing;
 use crate::stat;
-use crate::stdio::{Input, Output};
 
 /// What a descriptor refers to.
 pub(crate) enum Object {
     Input(Input),
     Output(Output),
+    /// A descriptor of the host's that the guest was given.
+    #[cfg(unix)]
+    Host(HostStream),
     /// Anything that was opened by path and is no directory. It came out of a
     /// [`Dir`], so it lies inside a preopened directory.
-    File(File),
+    File(OpenFile),
+    MemoryFile(MemoryFile),
     Directory(Directory),
+}
+
+/// An open file.
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    /// It is no pipe or device: reading it never waits.
+    pub(crate) regular: bool,
 }
 
 /// An open directory, and how far listing it has come.
 pub(crate) struct Directory {
-    pub(crate) dir: Dir,
+    pub(crate) tree: Tree,
     pub(crate) listing: Option<Listing>,
+}
+
+/// Where a directory is.
+pub(crate) enum Tree {
+    Host(Dir),
+    Memory(Arc<Node>),
+}
+
+impl From<Tree> for Object {
+    fn from(tree: Tree) -> Object {
+        Object::Directory(Directory {
+            tree,
+            listing: None,
+        })
+    }
+}
+
+/// What a descriptor was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+impl Access {
+    pub(crate) const READ: Access = Access {
+        read: true,
+        write: false,
+    };
+    pub(crate) const WRITE: Access = Access {
+        read: false,
+        write: true,
+    };
+    pub(crate) const BOTH: Access = Access {
+        read: true,
+        write: true,
+    };
 }
 
 /// One open descriptor.
 pub(crate) struct Descriptor {
     pub(crate) object: Object,
+    /// As the guest has set them; not of [`Object::Host`], which the host has to be asked about.
     pub(crate) flags: FdFlags,
-    pub(crate) rights_base: Rights,
-    pub(crate) rights_inheriting: Rights,
+    pub(crate) access: Access,
     /// The guest's name of a preopened directory.
     pub(crate) preopen: Option<String>,
 }
 
 impl Descriptor {
-    pub(crate) fn input(input: Input) -> Descriptor {
-        Descriptor::of(Object::Input(input), Rights::INPUT)
-    }
-
-    pub(crate) fn output(output: Output) -> Descriptor {
-        Descriptor::of(Object::Output(output), Rights::OUTPUT)
-    }
-
-    pub(crate) fn preopened(dir: Dir, guest_path: String) -> Descriptor {
-        Descriptor {
-            rights_inheriting: Rights::DIRECTORY.union(Rights::FILE),
-            preopen: Some(guest_path),
-            ..Descriptor::of(
-                Object::Directory(Directory { dir, listing: None }),
-                Rights::DIRECTORY,
-            )
-        }
-    }
-
-    fn of(object: Object, rights_base: Rights) -> Descriptor {
+    pub(crate) fn new(object: Object, access: Access) -> Descriptor {
         Descriptor {
             object,
             flags: FdFlags::default(),
-            rights_base,
-            rights_inheriting: Rights::default(),
+            access,
             preopen: None,
+        }
+    }
+
+    pub(crate) fn preopened(tree: Tree, guest_path: String) -> Descriptor {
+        Descriptor {
+            preopen: Some(guest_path),
+            ..Descriptor::new(tree.into(), Access::READ)
         }
     }
 
@@ -71,44 +110,112 @@ impl Descriptor {
         match &self.object {
             Object::Input(input) => Ok(input.file_type()),
             Object::Output(output) => Ok(output.file_type()),
-            Object::File(file) => Ok(stat::of_file(file)?.file_type),
+            #[cfg(unix)]
+            Object::Host(stream) => Ok(stream.file_type()),
+            Object::File(file) => Ok(stat::of_file(&file.file)?.file_type),
+            Object::MemoryFile(_) => Ok(FileType::RegularFile),
             Object::Directory(_) => Ok(FileType::Directory),
         }
     }
 
     pub(crate) fn stat(&self) -> Result<FdStat, Errno> {
+        let (rights_base, rights_inheriting) = self.rights();
         Ok(FdStat {
             file_type: self.file_type()?,
-            flags: self.flags,
-            rights_base: self.rights_base,
-            rights_inheriting: self.rights_inheriting,
+            flags: self.flags(),
+            rights_base,
+            rights_inheriting,
         })
     }
 
-    /// The file, for a call that needs one: a directory is `EISDIR`, a stream
-    /// `wrong_stream`.
-    pub(crate) fn file(&self, wrong_stream: Errno) -> Result<&File, Errno> {
+    pub(crate) fn flags(&self) -> FdFlags {
         match &self.object {
-            Object::File(file) => Ok(file),
-            Object::Directory(_) => Err(Errno::IsDir),
-            Object::Input(_) | Object::Output(_) => Err(wrong_stream),
+            #[cfg(unix)]
+            Object::Host(stream) => stream.flags(),
+            _ => self.flags,
         }
     }
 
-    pub(crate) fn dir(&self) -> Result<&Dir, Errno> {
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.flags.contains(FdFlags::NONBLOCK)
+    }
+
+    /// What it can be used for, and what can be opened through it.
+    fn rights(&self) -> (Rights, Rights) {
+        let stream = match self.access {
+            Access {
+                read: true,
+                write: true,
+            } => Rights::INPUT.union(Rights::OUTPUT),
+            Access { read: true, .. } => Rights::INPUT,
+            Access { .. } => Rights::OUTPUT,
+        };
+        let base = match &self.object {
+            Object::Directory(_) => {
+                return (Rights::DIRECTORY, Rights::DIRECTORY.union(Rights::FILE));
+            }
+            Object::Input(_) | Object::Output(_) => stream,
+            #[cfg(unix)]
+            Object::Host(host) if host.is_listener() => Rights::LISTENER,
+            #[cfg(unix)]
+            Object::Host(host) if host.is_socket() => Rights::SOCKET,
+            #[cfg(unix)]
+            Object::Host(_) => stream,
+            Object::File(_) | Object::MemoryFile(_) => {
+                let mut rights = Rights::FILE;
+                if !self.access.read {
+                    rights = rights.without(Rights::FD_READ);
+                }
+                if !self.access.write {
+                    rights = rights.without(Rights::WRITING);
+                }
+                rights
+            }
+        };
+        (base, Rights::default())
+    }
+
+    /// The host's file, for a call that needs one: a directory is `EISDIR`, a stream
+    /// `wrong_stream`, a file in memory `EROFS`.
+    pub(crate) fn file(&self, wrong_stream: Errno) -> Result<&File, Errno> {
         match &self.object {
-            Object::Directory(directory) => Ok(&directory.dir),
+            Object::File(file) => Ok(&file.file),
+            Object::Directory(_) => Err(Errno::IsDir),
+            Object::MemoryFile(_) => Err(Errno::Rofs),
+            _ => Err(wrong_stream),
+        }
+    }
+
+    pub(crate) fn tree(&self) -> Result<&Tree, Errno> {
+        match &self.object {
+            Object::Directory(directory) => Ok(&directory.tree),
             _ => Err(Errno::NotDir),
         }
     }
 
-    /// Refuses what the descriptor was not opened for. POSIX calls a read of
-    /// a write-only descriptor `EBADF`, and so do programs.
-    pub(crate) fn require(&self, rights: Rights) -> Result<(), Errno> {
-        if self.rights_base.contains(rights) {
-            Ok(())
-        } else {
-            Err(Errno::Badf)
+    /// The host's directory, for a call that may change it.
+    pub(crate) fn dir(&self) -> Result<&Dir, Errno> {
+        match self.tree()? {
+            Tree::Host(dir) => Ok(dir),
+            Tree::Memory(_) => Err(Errno::Rofs),
+        }
+    }
+
+    /// Refuses what was not opened to be read. POSIX calls that `EBADF`, and so do programs.
+    pub(crate) fn to_read(&self) -> Result<(), Errno> {
+        self.can(self.access.read)
+    }
+
+    /// Refuses what was not opened to be written.
+    pub(crate) fn to_write(&self) -> Result<(), Errno> {
+        self.can(self.access.write)
+    }
+
+    fn can(&self, access: bool) -> Result<(), Errno> {
+        match &self.object {
+            Object::Directory(_) => Err(Errno::Badf),
+            _ if !access => Err(Errno::Badf),
+            _ => Ok(()),
         }
     }
 }
@@ -158,18 +265,14 @@ impl Table {
     }
 
     /// Moves `from` to the number `to`, whose descriptor is closed. Both must
-    /// be open. A preopened directory keeps its number: C libraries remember
-    /// the numbers they found at start.
+    /// be open; preopened directories are descriptors like any other.
     pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
-        let preopen = self.get(from)?.preopen.is_some() | self.get(to)?.preopen.is_some();
-        if from == to {
-            return Ok(());
+        self.get(from)?;
+        self.get(to)?;
+        if from != to {
+            let moved = self.slot(from)?.take();
+            *self.slot(to)? = moved;
         }
-        if preopen {
-            return Err(Errno::NotSup);
-        }
-        let moved = self.slot(from)?.take();
-        *self.slot(to)? = moved;
         Ok(())
     }
 
@@ -186,17 +289,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn descriptor(tag: u64) -> Descriptor {
+        let nothing = Input::new(crate::stream::Reader(std::io::empty()));
         Descriptor {
-            rights_inheriting: Rights(tag),
-            ..Descriptor::input(Input::new(Box::new(std::io::empty())))
+            preopen: Some(tag.to_string()),
+            ..Descriptor::new(Object::Input(nothing), Access::READ)
         }
     }
 
     fn tag(table: &Table, fd: u32) -> Option<u64> {
-        table
-            .get(fd)
-            .ok()
-            .map(|descriptor| descriptor.rights_inheriting.0)
+        table.get(fd).ok()?.preopen.as_ref()?.parse().ok()
     }
 
     #[derive(Clone, Debug)]

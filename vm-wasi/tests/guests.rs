@@ -1,15 +1,18 @@
 //! Small guests that use WASI through the engine.
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use vm_engine::{Engine, Error, Linker, Module, Store};
 use vm_wasi::pipe::MemoryOutputPipe;
-use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, add_to_linker, cap_std};
+use vm_wasi::{
+    BrokenPipe, ClockId, I32Exit, VirtualClock, WasiCtx, WasiCtxBuilder, add_to_linker, cap_std,
+};
 
 /// Runs the `_start` of a module, and returns what it printed.
-fn run(text: &str, builder: &mut WasiCtxBuilder) -> (Result<(), Error>, String) {
+fn run(text: &str, builder: &mut WasiCtxBuilder) -> (Result<(), Error>, Vec<u8>) {
     let stdout = MemoryOutputPipe::new(1 << 16);
     let ctx = builder.stdout(stdout.clone()).build().unwrap();
     let engine = Engine::default();
@@ -21,7 +24,7 @@ fn run(text: &str, builder: &mut WasiCtxBuilder) -> (Result<(), Error>, String) 
         .instantiate(&mut store, &module)
         .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "_start"))
         .and_then(|start| start.call(&mut store, ()));
-    (result, String::from_utf8(stdout.contents()).unwrap())
+    (result, stdout.contents())
 }
 
 /// Runs a module that ends by `proc_exit`, and returns the status.
@@ -52,6 +55,10 @@ fn guest(body: &str) -> String {
     (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_close"
     (func $fd_close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_seek"
+    (func $fd_seek (param i32 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_filestat_get"
+    (func $fd_filestat_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "path_open"
     (func $path_open
       (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
@@ -138,17 +145,103 @@ fn every_function_of_preview_1_exists_with_its_type() {
         ("sock_send", "i32 i32 i32 i32 i32"),
         ("sock_shutdown", "i32 i32"),
     ];
-    let mut text = String::from(
-        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32)))",
-    );
-    for (name, params) in functions {
-        text.push_str(&format!(
-            "(import \"wasi_snapshot_preview1\" \"{name}\" (func (param {params}) (result i32)))"
-        ));
+    for module in ["wasi_snapshot_preview1", "wasi_unstable"] {
+        let mut text = format!("(module (import \"{module}\" \"proc_exit\" (func (param i32)))");
+        for (name, params) in functions {
+            // The older version is older than this one.
+            if (module, name) != ("wasi_unstable", "sock_accept") {
+                text.push_str(&format!(
+                    "(import \"{module}\" \"{name}\" (func (param {params}) (result i32)))"
+                ));
+            }
+        }
+        text.push_str("(func (export \"_start\")))");
+        let (result, _) = run(&text, &mut WasiCtxBuilder::new());
+        result.unwrap();
     }
-    text.push_str("(func (export \"_start\")))");
-    let (result, _) = run(&text, &mut WasiCtxBuilder::new());
+    let (result, _) = run(
+        r#"(module (import "wasi_unstable" "sock_accept" (func (param i32 i32 i32) (result i32)))
+             (func (export "_start")))"#,
+        &mut WasiCtxBuilder::new(),
+    );
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_guest_of_the_older_version_runs() {
+    // Writes to a file, and reads it from its end: there, 1 means the end and 2 the start.
+    let text = guest(&format!(
+        "{}
+         (call $write (i32.load (i32.const 16)) (i32.const 100) (i32.const 4))
+         (call $check (call $fd_seek (i32.load (i32.const 16)) (i64.const -3) (i32.const 1) (i32.const 24)))
+         (call $expect (i32.load (i32.const 24)) (i32.const 1))
+         (i32.store (i32.const 0) (i32.const 200))
+         (call $check
+           (call $fd_read (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))
+         (call $expect (i32.load (i32.const 8)) (i32.const 3))
+         (call $check (call $fd_filestat_get (i32.load (i32.const 16)) (i32.const 300)))
+         (call $expect (i32.load (i32.const 320)) (i32.const 1))
+         (call $expect (i32.load (i32.const 324)) (i32.const 4))
+         (call $write (i32.const 1) (i32.const 200) (i32.const 3))",
+        open(4)
+    ));
+    let text = with_path(&text, "file").replace("wasi_snapshot_preview1", "wasi_unstable");
+    let (_host, mut builder) = preopened();
+    let (result, stdout) = run(&text, &mut builder);
     result.unwrap();
+    assert_eq!(stdout, b"ile");
+}
+
+#[test]
+fn a_guest_ends_with_its_reader_if_that_is_wanted() {
+    struct Closed;
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    const EPIPE: i32 = 64;
+    let text = guest("(call $write (i32.const 2) (i32.const 0) (i32.const 1))");
+    let mut builder = WasiCtxBuilder::new();
+    assert_eq!(status(&text, builder.stderr(Closed)), EPIPE);
+    let (result, _) = run(&text, builder.stderr(Closed).end_on_broken_pipe(true));
+    assert_eq!(
+        result.unwrap_err().downcast_ref::<BrokenPipe>(),
+        Some(&BrokenPipe)
+    );
+}
+
+#[test]
+fn a_guest_runs_the_same_each_time_if_that_is_wanted() {
+    // Sleeps an hour, and prints the time of day and random bytes.
+    let text = guest(
+        "(i32.store (i32.const 16) (i32.const 1))
+         (i64.store (i32.const 24) (i64.const 3600000000000))
+         (call $check (call $poll_oneoff
+           (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 300)))
+         (call $check (call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 400)))
+         (call $check (call $random_get (i32.const 408) (i32.const 3)))
+         (call $write (i32.const 1) (i32.const 400) (i32.const 11))",
+    );
+    let clock = VirtualClock::new(Duration::from_secs(1_000));
+    let mut next = 0;
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .clock(ClockId::Realtime, clock.clone())
+        .clock(ClockId::Monotonic, clock)
+        .random(move |bytes| {
+            for byte in bytes {
+                next += 1;
+                *byte = next;
+            }
+        });
+    let (result, stdout) = run(&text, &mut builder);
+    result.unwrap();
+    let time = 4_600_000_000_000u64.to_le_bytes();
+    assert_eq!(stdout, [&time[..], &[1, 2, 3]].concat());
 }
 
 #[test]
@@ -161,7 +254,7 @@ fn a_guest_prints() {
     );
     let (result, stdout) = run(&text, &mut WasiCtxBuilder::new());
     result.unwrap();
-    assert_eq!(stdout, "hello\n");
+    assert_eq!(stdout, b"hello\n");
 }
 
 #[test]
@@ -176,7 +269,7 @@ fn arguments_and_environment_arrive() {
     builder.arg("prog").args(&["--help", ""]).env("A", "b");
     let (result, stdout) = run(&text, &mut builder);
     result.unwrap();
-    assert_eq!(stdout, "prog\0--help\0\0A=b\0");
+    assert_eq!(stdout, b"prog\0--help\0\0A=b\0");
 }
 
 #[test]
@@ -192,7 +285,7 @@ fn standard_input_is_read() {
         WasiCtxBuilder::new().stdin(Cursor::new(b"from outside".to_vec())),
     );
     result.unwrap();
-    assert_eq!(stdout, "from outside");
+    assert_eq!(stdout, b"from outside");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 mod guest;
+mod imports;
 mod mode;
 mod programs;
 mod spec;
@@ -31,6 +32,8 @@ enum Task {
     Programs(programs::Options),
     /// Choose the shapes of the direct executor's handlers by the programs in `programs/corpus`
     Train(train::Options),
+    /// Show which module of a crate imports which, and fail if any do so in a circle
+    Imports(imports::Options),
 
     /// Run one spec script (started by `spec`)
     #[command(hide = true)]
@@ -41,6 +44,9 @@ enum Task {
     /// Measure figures of one engine (started by `bench`)
     #[command(hide = true)]
     Figures(bench::figures::Options),
+    /// Measure what a module costs one engine (started by `bench`)
+    #[command(hide = true)]
+    Cost(bench::costs::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,8 +63,10 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Bench(options) => bench::run(options),
         Task::Programs(options) => programs::run(options),
         Task::Train(options) => train::run(options),
+        Task::Imports(options) => imports::run(options),
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),
         Task::Figures(options) => bench::figures::run(options),
+        Task::Cost(options) => bench::costs::run(options),
     }
 }

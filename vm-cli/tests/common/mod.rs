@@ -40,6 +40,7 @@ impl Run {
 }
 
 /// The command, to be given arguments.
+#[allow(dead_code)]
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
     // A backtrace of the host's would be output of a panic, which is a failure
@@ -49,6 +50,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// Runs the command to its end.
+#[allow(dead_code)]
 pub(crate) fn palisade(args: &[&str]) -> Run {
     Run::of(command().args(args).output().unwrap())
 }

@@ -222,6 +222,15 @@ impl Writer<'_> {
             // The cell of the loop's first instruction comes next.
             Root::EnterLoop => self.fixed(Fixed::EnterLoop),
             Root::Loop(_) => self.fixed(Fixed::Loop),
+            Root::Copy { from, to, count } => {
+                // Where they overlap, what is still to be read is not written over.
+                let down = to > from;
+                let first = if down { count - 1 } else { 0 };
+                self.fixed(Fixed::Copy { down });
+                self.put_slot(from + first);
+                self.put_slot(to + first);
+                self.put32(count);
+            }
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
                 self.restore_floats();

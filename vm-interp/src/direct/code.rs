@@ -16,9 +16,11 @@ use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
 use super::tiers::Continuation;
-use crate::code::{CodeError, CodeOptions};
 use crate::context::ContextLayout;
+use crate::executor::ExecutorCode;
+use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
+use crate::registry::RegisteredType;
 
 /// A module's code for the direct executor.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(super) struct Inner {
     scratch: Mutex<Vec<Scratch>>,
     /// Optimized code of more words is beyond a limit.
     #[cfg(test)]
-    most_words: AtomicU64,
+    most_words: Arc<AtomicU64>,
 }
 
 /// The code of a function.
@@ -123,21 +125,21 @@ impl DirectCode {
     pub(crate) fn new(
         module: &Arc<Module>,
         layout: ContextLayout,
-        type_ids: Vec<u32>,
+        types: &[RegisteredType],
         options: CodeOptions,
     ) -> DirectCode {
         let defined = (module.func_count() - module.imported_funcs()) as usize;
         let inner = Box::new(Inner {
             module: Arc::clone(module),
             layout,
-            type_ids,
+            type_ids: types.iter().map(RegisteredType::number).collect(),
             options,
             stubs: OnceLock::new(),
             functions: (0..defined).map(|_| FunctionCode::default()).collect(),
             places: RwLock::default(),
             scratch: Mutex::default(),
             #[cfg(test)]
-            most_words: AtomicU64::new(u64::MAX),
+            most_words: Arc::new(AtomicU64::new(u64::MAX)),
         });
         let address = std::ptr::from_ref::<Inner>(&inner).expose_provenance() as u64;
         let resolve = fixed_handler(Fixed::Resolve);
@@ -148,28 +150,32 @@ impl DirectCode {
         DirectCode { inner }
     }
 
-    /// Translates a function that the module defines, unless that has been done.
-    pub(crate) fn translate(&self, func: u32) -> Result<(), CodeError> {
-        match self.inner.baseline(func) {
-            Some(_) => Ok(()),
-            None => self.inner.optimized(func).map(drop),
-        }
-    }
-
-    /// From now on optimized code of more words is beyond a limit.
+    /// The same, where optimized code of more words is beyond a limit, which may change.
     #[cfg(test)]
-    pub(super) fn limit_optimized(&self, words: u64) {
-        self.inner.most_words.store(words, Ordering::Relaxed);
+    pub(super) fn limited(mut self, words: Arc<AtomicU64>) -> DirectCode {
+        self.inner.most_words = words;
+        self
+    }
+}
+
+impl ExecutorCode for DirectCode {
+    /// The first cell: the function's own, or the stub that translates it.
+    fn entry(&self, func: u32) -> *mut u8 {
+        self.inner.entry(func) as *mut u8
     }
 
-    /// Frees the memory that is kept for further translations.
-    pub(crate) fn trim(&self) {
+    fn translate(&self, func: u32) -> Result<*mut u8, CodeError> {
+        if self.inner.baseline(func).is_none() {
+            self.inner.optimized(func)?;
+        }
+        Ok(self.entry(func))
+    }
+
+    fn trim(&self) {
         *self.inner.scratch() = Vec::new();
     }
 
-    /// How many bytes of cells a function that the module defines has; `None` if it is not
-    /// translated.
-    pub(crate) fn size(&self, func: u32) -> Option<usize> {
+    fn size(&self, func: u32) -> Option<usize> {
         let function = self.inner.function(func);
         let tiers = function.baseline().into_iter().chain(function.optimized());
         let words = tiers.map(|translated| translated.words.len());
@@ -178,13 +184,7 @@ impl DirectCode {
             .map(|words| words * size_of::<u64>())
     }
 
-    /// The first cell of a function: its own, or the stub that translates it.
-    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
-        self.inner.entry(func) as *mut u8
-    }
-
-    /// Which instruction of which function the cell at or around `ip` stands for.
-    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+    fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
         let inner = &self.inner;
         let stubs = inner.stubs().as_ptr_range();
         if (stubs.start.addr()..stubs.end.addr()).contains(&ip.addr()) {
@@ -210,8 +210,7 @@ impl DirectCode {
         Some((*func, translated.offsets[after.checked_sub(1)?].1))
     }
 
-    /// What has been counted.
-    pub(crate) fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
+    fn profile(&self) -> Result<Vec<FunctionProfile>, CodeError> {
         let inner = &self.inner;
         let profiled = inner.functions.iter().zip(inner.module.imported_funcs()..);
         let profiled = profiled.filter_map(|(function, func)| {
@@ -237,8 +236,7 @@ impl DirectCode {
             .collect()
     }
 
-    /// The IR and the cells of a function.
-    pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
+    fn listing(&self, func: u32) -> Result<String, CodeError> {
         let mut scratch = Scratch::default();
         let function = self.inner.encoded_optimized(func, &mut scratch)?;
         let cells = &scratch.cells;

@@ -30,6 +30,11 @@ pub(crate) enum Fixed {
     EnterLoop,
     /// Branches to where the loop begins that was entered last.
     Loop,
+    /// Copies slots. Operands: the first one to read (4), the first one to write (4), how many (4).
+    Copy {
+        /// Whether from the last one down: the operands are the last slots then.
+        down: bool,
+    },
     /// Traps with the code `unreachable`.
     Unreachable,
     /// Adds one to the word at an address. Operand: the address (8).
@@ -155,6 +160,8 @@ impl Fixed {
             Fixed::Br,
             Fixed::EnterLoop,
             Fixed::Loop,
+            Fixed::Copy { down: false },
+            Fixed::Copy { down: true },
             Fixed::Unreachable,
             Fixed::Count,
             Fixed::Call,

@@ -43,8 +43,30 @@ use fixed::Fixed;
 use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::Shape;
 
+use crate::context::{FuncObject, Runtime, Word};
+use crate::executor::Executor;
+use crate::options::Threading;
+
 pub(crate) use code::DirectCode;
-pub(crate) use run::{host_cell, register_sites, run};
+pub(crate) use run::{register_interruptible, register_sites};
+
+/// The direct executor.
+pub(crate) struct Direct;
+
+impl Executor for Direct {
+    fn threading(&self) -> Threading {
+        Threading::Direct
+    }
+
+    fn host_cell(&self) -> u64 {
+        fixed_handler(Fixed::Host)
+    }
+
+    unsafe fn run(&self, runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { run::run(runtime, func, frame) }
+    }
+}
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 

@@ -1,7 +1,7 @@
 //! Entering handlers and coming back.
 
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vm_trap::{AccessSites, Activation, RegionClass, RegisterError};
 
@@ -23,10 +23,14 @@ unsafe extern "C" {
         context: *mut Context,
         object: *const FuncObject,
         flag: *mut u8,
+        asked_to_end: *const AtomicBool,
     ) -> u32;
 
     // Places in the handlers' text.
+    safe static palisade_armed: u8;
+    safe static palisade_started: u8;
     safe static palisade_landing_pad: u8;
+    safe static palisade_plain: u8;
     safe static palisade_stack_sites: u8;
     safe static palisade_memory_sites: u8;
     safe static palisade_sites_end: u8;
@@ -41,9 +45,6 @@ unsafe extern "C" {
 /// How long the text of all handlers is.
 #[cfg(test)]
 pub(super) fn text_bytes() -> usize {
-    unsafe extern "C" {
-        safe static palisade_plain: u8;
-    }
     address(&palisade_sites_end) - address(&palisade_plain)
 }
 
@@ -90,6 +91,19 @@ pub(crate) fn register_sites() -> Result<(), RegisterError> {
     unsafe { vm_trap::register_sites(sites) }
 }
 
+/// Tells `vm-trap` where a thread may stop its guest when it is told to.
+pub(crate) fn register_interruptible() -> Result<(), RegisterError> {
+    // All handlers, and the trampoline from where it has armed the activation: what comes before looks afterwards.
+    let handlers = address(&palisade_plain)..address(&palisade_sites_end);
+    let start = address(&palisade_armed)..address(&palisade_started);
+    for text in [handlers, start] {
+        // SAFETY: as for the access sites. Handlers call nothing while the activation is armed, and what the
+        // landing pad needs, context and frame, is in its registers from the trampoline on.
+        unsafe { vm_trap::register_interruptible(text) }?;
+    }
+    Ok(())
+}
+
 /// Cells that belong to no module.
 struct Cells {
     adapter: [u64; 1],
@@ -109,19 +123,12 @@ pub(super) fn adapter() -> *const u64 {
     cells().adapter.as_ptr()
 }
 
-/// The first cell of a host function's code.
-pub(crate) fn host_cell() -> u64 {
-    fixed_handler(Fixed::Host)
-}
-
-/// Runs a function of an instance; answers a status, see [`crate::context`].
+/// [`Executor::run`](crate::executor::Executor::run).
 ///
 /// # Safety
 ///
-/// The function belongs to an instance of the runtime's machine, whose code is of this executor.
-/// The frame is on the machine's value stack, nothing above it is in use, and the arguments
-/// stand behind its header.
-pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
+/// As there.
+pub(super) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
     // SAFETY: the caller's promise about the frame and the function.
     let (context, entry) = unsafe {
         let exit = cells().exit.as_ptr();
@@ -134,7 +141,9 @@ pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: 
     // machine, which no one has while handlers run.
     let regions = unsafe { (*runtime).regions };
     let landing_pad = address(&palisade_landing_pad);
-    let activation = Activation::new(landing_pad, regions);
+    // SAFETY: as above; the machine keeps its interrupt.
+    let asked_to_end = unsafe { (*runtime).asked_to_end };
+    let activation = Activation::new(landing_pad, regions).interruptible(asked_to_end);
     let flag = std::ptr::from_ref(&activation)
         .cast::<u8>()
         .cast_mut()
@@ -142,7 +151,9 @@ pub(crate) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: 
     // SAFETY: translation makes cells from validated code only, for this machine's layout of
     // contexts and frames. The landing pad returns from `palisade_enter` as its exits do. The
     // regions are the machine's own: nothing but its guests' accesses faults on them in handlers.
-    let status = unsafe { activation.enter(|| palisade_enter(entry, frame, context, func, flag)) };
+    let status = unsafe {
+        activation.enter(|| palisade_enter(entry, frame, context, func, flag, asked_to_end))
+    };
     match activation.take_fault() {
         Some(fault) if status == STATUS_FAULT => {
             // SAFETY: the runtime is alive, and the landing pad has said where the run stopped.

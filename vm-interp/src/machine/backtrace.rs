@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::code::Code;
 use crate::context::{Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, Word};
-use crate::machine::Machine;
+use crate::machine::World;
 use crate::value::InstanceId;
 
 /// The most frames that a backtrace has: the innermost ones. More say little, and a guest that
@@ -38,7 +38,7 @@ impl fmt::Debug for Frame {
 /// The opcode of `call` in the binary format.
 const OPCODE_CALL: u8 = 0x10;
 
-impl Machine {
+impl World {
     /// The frames of the innermost run, which has just failed.
     ///
     /// # Safety
@@ -86,7 +86,7 @@ impl Machine {
         // `context` may be a stale word of a frame header, so it is not read: it is looked up.
         let position = self.instances.iter().position(|i| i.context() == context)?;
         let code = &self.instances[position].code;
-        let (func_index, offset) = code.locate(ip)?;
+        let (func_index, offset) = code.executor().locate(ip)?;
         Some(Frame {
             instance: InstanceId(position as u32),
             code: Arc::clone(code),

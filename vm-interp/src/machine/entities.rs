@@ -2,12 +2,12 @@
 
 use std::ptr::NonNull;
 
-use vm_memory::{GrowError, LinearMemory, OutOfBounds};
+use vm_memory::{GrowError, LinearMemory, OutOfBounds, WordTable};
 use vm_translate::{GlobalType, TableType, ValType};
 use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, MemoryCell, TableCell, Word};
-use crate::machine::{EntityError, Machine};
+use crate::machine::{EntityError, World};
 use crate::value::{FuncId, GlobalId, MemoryId, Raw, TableId, Val};
 
 /// Elements that a table may have at most, whatever its type says: the limit that the JavaScript
@@ -109,25 +109,31 @@ impl<'a> MemoryMut<'a> {
 pub(crate) struct Table {
     /// The element type and the limits; the minimum is that of the start.
     pub(crate) ty: TableType,
-    elements: Vec<Word>,
+    words: WordTable,
     cell: NonNull<TableCell>,
 }
 
 impl Table {
     fn new(ty: TableType, init: Word) -> Result<Table, EntityError> {
-        let mut table = Table {
-            ty,
-            elements: Vec::new(),
-            // SAFETY: a box is never null.
-            cell: unsafe {
-                NonNull::new_unchecked(Box::into_raw(Box::new(TableCell {
-                    elements: std::ptr::null_mut(),
-                    len: 0,
-                })))
-            },
+        let limit = ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
+        let elements = ty.minimum;
+        let too_large = EntityError::TableSize { elements };
+        if elements > limit {
+            return Err(too_large);
+        }
+        // Both are at most `MAX_TABLE_ELEMENTS`.
+        let words = WordTable::new(elements as usize, init, limit as usize);
+        let words = words.map_err(|_| too_large)?;
+        let cell = TableCell {
+            elements: words.base_ptr(),
+            len: elements,
         };
-        table.grow(ty.minimum, init)?;
-        Ok(table)
+        Ok(Table {
+            ty,
+            words,
+            // SAFETY: a box is never null.
+            cell: unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(cell))) },
+        })
     }
 
     pub(crate) fn cell(&self) -> *mut TableCell {
@@ -135,22 +141,21 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.elements.len() as u64
+        self.words.len() as u64
     }
 
     pub(crate) fn elements(&self) -> &[Word] {
-        &self.elements
+        self.words.as_slice()
     }
 
     pub(crate) fn elements_mut(&mut self) -> &mut [Word] {
-        &mut self.elements
+        self.words.as_mut_slice()
     }
 
     /// The size after growth by `delta`, if the table may have it.
     pub(crate) fn grown(&self, delta: u64) -> Result<u64, EntityError> {
-        let limit = self.ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
         let elements = self.len().saturating_add(delta);
-        if elements > limit {
+        if elements > self.words.limit() as u64 {
             return Err(EntityError::TableSize { elements });
         }
         Ok(elements)
@@ -158,23 +163,19 @@ impl Table {
 
     /// Adds elements; answers how many there were.
     pub(crate) fn grow(&mut self, delta: u64, init: Word) -> Result<u64, EntityError> {
-        let before = self.len();
         let elements = self.grown(delta)?;
-        // At most `MAX_TABLE_ELEMENTS`.
-        let (additional, len) = (delta as usize, elements as usize);
-        if self.elements.try_reserve(additional).is_err() {
-            return Err(EntityError::TableSize { elements });
-        }
-        self.elements.resize(len, init);
+        // At most the limit.
+        let before = self.words.grow(delta as usize, init);
+        let before = before.map_err(|_| EntityError::TableSize { elements })?;
         // SAFETY: the cell was boxed in `new`, lives as long as the table, and is only accessed
         // through raw pointers, by whoever has the machine exclusively.
         unsafe {
             *self.cell.as_ptr() = TableCell {
-                elements: self.elements.as_mut_ptr(),
+                elements: self.words.base_ptr(),
                 len: elements,
             };
         }
-        Ok(before)
+        Ok(before as u64)
     }
 }
 
@@ -199,13 +200,13 @@ impl Global {
 
 impl Drop for Global {
     fn drop(&mut self) {
-        // SAFETY: boxed in `Machine::add_global`, freed only here, with the machine and all who
+        // SAFETY: boxed in `World::add_global`, freed only here, with the machine and all who
         // point to it.
         drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
     }
 }
 
-impl Machine {
+impl World {
     /// Adds a memory. From now on only the machine grows it.
     ///
     /// # Panics
@@ -289,7 +290,7 @@ impl Machine {
     /// An element of a table, or nothing past its end.
     pub fn table_get(&self, id: TableId, index: u64) -> Option<Val> {
         let table = &self.tables[id.index()];
-        let word = *table.elements.get(usize::try_from(index).ok()?)?;
+        let word = *table.elements().get(usize::try_from(index).ok()?)?;
         Some(self.from_raw(table.ty.element.into(), Raw(word)))
     }
 
@@ -303,9 +304,20 @@ impl Machine {
         let table = &mut self.tables[id.index()];
         let len = table.len();
         match usize::try_from(index) {
-            Ok(at) if index < len => table.elements[at] = word,
+            Ok(at) if index < len => table.elements_mut()[at] = word,
             _ => return Err(EntityError::TableIndex { index, len }),
         }
+        Ok(())
+    }
+
+    /// Sets all elements of a table.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not of the element type.
+    pub fn table_fill(&mut self, id: TableId, value: Val) -> Result<(), EntityError> {
+        let word = self.word(self.tables[id.index()].ty.element.into(), &value)?;
+        self.tables[id.index()].elements_mut().fill(word);
         Ok(())
     }
 
@@ -404,7 +416,7 @@ impl Machine {
         slots[..count].copy_from_slice(&words.map(Raw)[..count]);
     }
 
-    /// Reads a value of a type from the first of some slots, as [`Machine::from_raw`] does.
+    /// Reads a value of a type from the first of some slots, as [`World::from_raw`] does.
     ///
     /// # Panics
     ///

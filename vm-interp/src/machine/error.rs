@@ -2,7 +2,7 @@
 
 use vm_translate::{ExternKind, ValType};
 
-use crate::code::Threading;
+use crate::options::{CodeError, Threading};
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum MachineError {
         /// Inaccessible bytes behind it.
         bytes: usize,
     },
+    /// The executor cannot run here.
+    #[error(transparent)]
+    Executor(#[from] CodeError),
     /// The value stack's guard cannot be watched.
     #[error("no value stack: {0}")]
     Region(#[from] vm_trap::RegionError),

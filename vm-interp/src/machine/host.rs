@@ -1,54 +1,28 @@
-//! The host's side of a machine.
+//! The host's side of a machine: what it decides while guests run.
 
-use std::any::TypeId;
 use std::error::Error;
 use std::marker::PhantomData;
 
 use vm_memory::GrowError;
 
-use crate::machine::{EntityError, InvalidCall, Machine};
-use crate::value::{InstanceId, Raw};
+use crate::machine::{EntityError, Machine};
 
 /// An error of a host function. It ends the guest's run and comes out of
-/// [`call`](crate::call) unchanged.
+/// [`Machine::call`] unchanged.
 pub type HostError = Box<dyn Error + Send + Sync>;
 
-/// What owns a machine and provides its host functions.
+/// What a machine belongs to: what its host functions work on, and who decides about growth.
+///
+/// The questions are asked in the middle of a run. A host that is asked has only itself, not the
+/// machine: what it has to know of that, it is told.
 pub trait Host: 'static {
-    /// The machine: the same one for as long as a [`call`](crate::call) runs.
-    ///
-    /// Must not panic. A host that answers with another machine while a call runs (because it
-    /// replaced the machine, say) cannot be returned to: the process is then ended.
-    fn machine(&mut self) -> &mut Machine;
-
-    /// Calls a host function that was added with [`Machine::add_host_func`]. A host with none needs
-    /// not implement this.
-    ///
-    /// `host` is the number it was added with, `caller` the instance that calls (nothing when it is
-    /// called by [`call`](crate::call) directly). `slots` hold the parameters, and afterwards must
-    /// hold the results; there are as many as the longer of the two lists takes. The host may call guest
-    /// functions in turn.
-    ///
-    /// # Errors
-    ///
-    /// Any error, and a panic too, ends the run; see [`call`](crate::call).
-    fn call_host(
-        &mut self,
-        host: u32,
-        caller: Option<InstanceId>,
-        slots: &mut [Raw],
-    ) -> Result<(), HostError> {
-        let _ = (caller, slots);
-        Err(InvalidCall::UnknownNumber { number: host }.into())
-    }
-
     /// Whether the guest may grow a memory from `current` to `desired` bytes. If not, growth fails
     /// as if the host had no memory left. `maximum` is what the memory's type allows, in bytes.
     ///
     /// # Errors
     ///
-    /// In this and the other three questions: any error, and a panic too, ends the run, as in
-    /// [`Host::call_host`].
+    /// In this and the other three questions: any error, and a panic too, ends the run, as in a
+    /// [`HostClosure`](crate::HostClosure).
     fn memory_growing(
         &mut self,
         current: u64,
@@ -85,145 +59,52 @@ pub trait Host: 'static {
     }
 }
 
-/// A host whose type has been forgotten, for the time of a run.
-#[derive(Clone, Copy)]
-pub(crate) struct HostPointer {
-    data: *mut (),
-    functions: &'static HostFunctions,
+/// A host with nothing of its own, which allows all growth.
+impl Host for () {}
+
+/// The methods of a [`Host`] whose type has been forgotten. All take the machine, as
+/// [`Machine::erased`] has made it, whose host nobody else uses meanwhile.
+pub(crate) struct Questions {
+    pub(crate) memory_growing: Growing,
+    pub(crate) memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
+    pub(crate) table_growing: Growing,
+    pub(crate) table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
 }
 
 type Growing = unsafe fn(*mut (), u64, u64, Option<u64>) -> Result<bool, HostError>;
 
-type CallHost = unsafe fn(*mut (), u32, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>;
+struct Of<H>(PhantomData<H>);
 
-/// The methods of a [`Host`]. All require the pointer that their `HostPointer` was made from,
-/// still valid and not borrowed otherwise.
-struct HostFunctions {
-    /// The host's type.
-    ty: TypeId,
-    machine: unsafe fn(*mut ()) -> *mut Machine,
-    call: CallHost,
-    memory_growing: Growing,
-    memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
-    table_growing: Growing,
-    table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
-}
+impl<H: Host> Of<H> {
+    /// # Safety
+    ///
+    /// The pointer is what [`Machine::erased`] made of a machine whose host is an `H`, and nobody else uses
+    /// that host as long as the answer is used.
+    unsafe fn host<'a>(machine: *mut ()) -> &'a mut H {
+        // SAFETY: the caller's promise.
+        unsafe { &mut (*Machine::<H>::from_erased(machine)).host }
+    }
 
-struct Functions<H>(PhantomData<H>);
-
-impl<H: Host> Functions<H> {
-    const TABLE: &'static HostFunctions = &HostFunctions {
-        ty: TypeId::of::<H>(),
-        machine: |data| {
-            // SAFETY: here and below, `data` was made from a `&mut H` in `HostPointer::new`, and the
-            // caller promises that it is still valid and not borrowed.
-            unsafe { (*data.cast::<H>()).machine() }
+    const QUESTIONS: &'static Questions = &Questions {
+        // SAFETY: here and below: what `Questions` says, and a machine has those of its host's type.
+        memory_growing: |machine, current, desired, maximum| unsafe {
+            Self::host(machine).memory_growing(current, desired, maximum)
         },
         // SAFETY: see above.
-        call: |data, host, caller, slots| unsafe {
-            (*data.cast::<H>()).call_host(host, caller, slots)
+        memory_grow_failed: |machine, error| unsafe {
+            Self::host(machine).memory_grow_failed(error)
         },
         // SAFETY: see above.
-        memory_growing: |data, current, desired, maximum| unsafe {
-            (*data.cast::<H>()).memory_growing(current, desired, maximum)
+        table_growing: |machine, current, desired, maximum| unsafe {
+            Self::host(machine).table_growing(current, desired, maximum)
         },
         // SAFETY: see above.
-        memory_grow_failed: |data, error| unsafe { (*data.cast::<H>()).memory_grow_failed(error) },
-        // SAFETY: see above.
-        table_growing: |data, current, desired, maximum| unsafe {
-            (*data.cast::<H>()).table_growing(current, desired, maximum)
-        },
-        // SAFETY: see above.
-        table_grow_failed: |data, error| unsafe { (*data.cast::<H>()).table_grow_failed(error) },
+        table_grow_failed: |machine, error| unsafe { Self::host(machine).table_grow_failed(error) },
     };
 }
 
-impl HostPointer {
-    pub(crate) fn new<H: Host>(host: &mut H) -> HostPointer {
-        HostPointer {
-            data: std::ptr::from_mut(host).cast(),
-            functions: Functions::<H>::TABLE,
-        }
-    }
-
-    /// The host, if it is of this type.
-    #[inline]
-    pub(crate) fn downcast<H: Host>(self) -> Option<*mut H> {
-        (self.functions.ty == TypeId::of::<H>()).then_some(self.data.cast())
-    }
-
-    /// [`Host::machine`].
-    ///
-    /// # Safety
-    ///
-    /// The host is alive and not borrowed, here and in the other methods.
-    pub(crate) unsafe fn machine(self) -> *mut Machine {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.machine)(self.data) }
-    }
-
-    /// [`Host::call_host`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn call(
-        self,
-        host: u32,
-        caller: Option<InstanceId>,
-        slots: &mut [Raw],
-    ) -> Result<(), HostError> {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.call)(self.data, host, caller, slots) }
-    }
-
-    /// [`Host::memory_growing`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn memory_growing(
-        self,
-        from: u64,
-        to: u64,
-        maximum: Option<u64>,
-    ) -> Result<bool, HostError> {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.memory_growing)(self.data, from, to, maximum) }
-    }
-
-    /// [`Host::memory_grow_failed`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn memory_grow_failed(self, error: GrowError) -> Result<(), HostError> {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.memory_grow_failed)(self.data, error) }
-    }
-
-    /// [`Host::table_growing`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn table_growing(
-        self,
-        from: u64,
-        to: u64,
-        maximum: Option<u64>,
-    ) -> Result<bool, HostError> {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.table_growing)(self.data, from, to, maximum) }
-    }
-
-    /// [`Host::table_grow_failed`].
-    ///
-    /// # Safety
-    ///
-    /// As for [`machine`](Self::machine).
-    pub(crate) unsafe fn table_grow_failed(self, error: EntityError) -> Result<(), HostError> {
-        // SAFETY: the caller's promise.
-        unsafe { (self.functions.table_grow_failed)(self.data, error) }
+impl Questions {
+    pub(crate) fn of<H: Host>() -> &'static Questions {
+        Of::<H>::QUESTIONS
     }
 }

@@ -10,7 +10,7 @@ use vm_trap::TrapCode;
 use crate::code::Code;
 use crate::context::{Context, FuncObject, MemoryCell, TableCell, Word};
 use crate::machine::entities::next_id;
-use crate::machine::{InstantiateError, Machine};
+use crate::machine::{InstantiateError, World};
 use crate::value::{FuncId, GlobalId, InstanceId, MemoryId, TableId, Val};
 
 /// What an instance is made of.
@@ -26,7 +26,7 @@ pub struct Entities {
     /// All memories.
     pub memories: Vec<MemoryId>,
     /// All globals. Those whose first value refers to a function of the instance are given it after
-    /// instantiation, by [`Machine::global_init`].
+    /// instantiation, by [`World::global_init`].
     pub globals: Vec<GlobalId>,
 }
 
@@ -75,12 +75,12 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let words = self.code.context_words();
         let blob = std::ptr::slice_from_raw_parts_mut(self.context.as_ptr().cast::<Word>(), words);
-        // SAFETY: made from a box of as many words in `Machine::new_context`.
+        // SAFETY: made from a box of as many words in `World::new_context`.
         drop(unsafe { Box::from_raw(blob) });
     }
 }
 
-impl Machine {
+impl World {
     /// Makes an instance. Runs nothing: active segments and the start function are up to the
     /// caller.
     ///
@@ -188,9 +188,9 @@ impl Machine {
         if let Some(known) = instance.functions[func as usize] {
             return known;
         }
-        let (type_id, ty) = instance.code.func_type(func);
-        let (type_id, ty) = (*type_id, Arc::clone(ty));
-        let entry = instance.code.entry(func).into();
+        let ty = instance.code.func_type(func).clone();
+        let type_id = ty.number();
+        let entry = instance.code.executor().entry(func).into();
         let context = instance.context();
         let function = self.add_function(ty, |id| FuncObject {
             entry,
@@ -375,10 +375,10 @@ impl Machine {
         for (i, id) in (0..).zip(&entities.functions) {
             let at = (ExternKind::Func, i);
             let function = self.functions.get(id.index()).ok_or(unknown(at))?;
-            let (_, expected) = code.func_type(i);
-            // Registered types are equal if and only if they are the same object.
-            let same = Arc::ptr_eq(expected, &function.ty);
-            let message = || format!("its type is {}, expected {expected}", function.ty);
+            let expected = code.func_type(i);
+            let (found, wanted) = (function.ty.ty(), expected.ty());
+            let message = || format!("its type is {found}, expected {wanted}");
+            let same = function.ty == *expected;
             matches(at, if same { Ok(()) } else { Err(message()) })?;
         }
         for (i, (id, expected)) in (0..).zip(entities.tables.iter().zip(module.tables())) {

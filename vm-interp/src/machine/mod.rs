@@ -1,14 +1,19 @@
 //! Machines: entities, instances, and calls into guest code.
 //!
-//! # Who may touch what
+//! # Who owns what during a run
+//!
+//! A [`Machine`] owns its host and its [`World`], and both are unsized: safe code only ever has a
+//! reference to one, or the box, and so can neither move, replace nor drop it while somebody else
+//! has it borrowed. A run borrows the machine exclusively from beginning to end
+//! ([`Machine::call`]), and lends it to host functions in the middle. What a host function gets is
+//! therefore the machine of the run, whole, and it is there when the host function is done.
 //!
 //! Everything that executors reach by address (contexts, function objects, cells of globals and
 //! tables, the [`Runtime`], the value stack) is allocated once, lives until the machine is dropped,
 //! and is only ever accessed through raw pointers, so a `&mut Machine` made meanwhile invalidates
-//! none of them. Executors run only inside [`call`]; while they run, nobody else has access to the
-//! machine, because `call` holds the host that owns it. Where the host gets control back inside a
-//! call (host functions, growth hooks), `call`'s side checks afterwards that the host still has the
-//! same machine.
+//! none of them.
+//!
+//! How guest code is run, the machine does not know: it has an [`Executor`].
 
 mod arena;
 mod backtrace;
@@ -22,22 +27,26 @@ mod runtime;
 
 use std::any::Any;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::ValueStack;
 use vm_translate::FuncType;
-use vm_trap::{Region, RegionClass, RegionSet};
+use vm_trap::{Interrupt, Region, RegionClass, RegionSet};
 
-use crate::code::{Code, Threading};
+use crate::code::Code;
 use crate::context::{FuncObject, Runtime, Word};
+use crate::executor::Executor;
+use crate::options::Threading;
+use crate::registry::RegisteredType;
 use crate::value::FuncId;
 use arena::FuncArena;
 use closure::HostFunction;
+use host::Questions;
 
 pub use backtrace::{Frame, MAX_FRAMES};
-pub use call::{CallError, InvalidCall, MAX_NATIVE_STACK_BYTES, Trap, call};
+pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
@@ -67,13 +76,24 @@ impl MachineConfig {
 /// Inaccessible bytes behind a guarded value stack, at least.
 pub const STACK_GUARD_BYTES: usize = 1 << 16;
 
-/// A world of guests: instances and what they share.
+/// A world of guests, and the host that it belongs to.
 ///
-/// Entities are added and never removed; they go when the machine goes. Guest code runs by
-/// [`call`], which takes a [`Host`] that owns the machine.
-pub struct Machine {
-    /// Never equal for two machines of a process, whatever their addresses.
-    serial: u64,
+/// Guest code runs by [`Machine::call`], and its host functions ([`HostClosure`]) are lent the
+/// machine: through it they reach the host, the world, and call guest functions in turn.
+///
+/// A machine is always in a box: the second type parameter, always [`World`], is unsized. So nothing
+/// that safe code does in the middle of a run can move a machine, exchange it for another or drop it.
+pub struct Machine<H, W: ?Sized = World> {
+    host: H,
+    world: W,
+}
+
+/// Instances and what they share: functions, memories, tables and globals.
+///
+/// Entities are added and never removed; they go when the world goes. A world is always a
+/// [`Machine`]'s; its type parameter is always `[()]`, and only there for it to be unsized.
+pub struct World<Unsized: ?Sized = [()]> {
+    executor: &'static dyn Executor,
     config: MachineConfig,
     runtime: NonNull<Runtime>,
     stack: ValueStack,
@@ -85,20 +105,25 @@ pub struct Machine {
     memories: Vec<entities::Memory>,
     tables: Vec<entities::Table>,
     globals: Vec<entities::Global>,
-    /// The host of the innermost run.
-    host: Option<host::HostPointer>,
+    /// What the host is asked.
+    questions: &'static Questions,
     /// Where the native stack was when the outermost run started; 0 if nothing runs.
     native_stack: usize,
+    /// By which its runs are asked to end.
+    interrupt: Arc<Interrupt>,
+    /// Whether anybody can ask: then its runs say on which thread they are.
+    is_interruptible: bool,
     /// What ended the innermost run, if its status is `STATUS_HOST`.
     pending: Option<Pending>,
+    _unsized: Unsized,
 }
 
 /// A function of a machine.
 struct Function {
     object: NonNull<FuncObject>,
-    ty: Arc<FuncType>,
+    ty: RegisteredType,
     /// What there is besides, if it is the host's.
-    host: Option<closure::HostFunction>,
+    host: Option<HostFunction>,
 }
 
 /// What a host function left behind for the end of the run.
@@ -107,44 +132,46 @@ enum Pending {
     Panic(Box<dyn Any + Send>),
 }
 
-// SAFETY: the machine owns alone what its pointers point to, and none of it is bound to a thread.
-// The exception is `host`, which is only used by what a run calls, on the thread of that run, and
-// replaced at the start of every run.
-unsafe impl Send for Machine {}
+// SAFETY: the world owns alone what its pointers point to, and none of it is bound to a thread. Between
+// runs nothing points to a thread's stack; during one, who has the world has it lent by the run, which
+// waits for it.
+unsafe impl<Unsized: ?Sized> Send for World<Unsized> {}
 // SAFETY: through a shared reference only entities can be read. Those are written by methods that
-// take the machine exclusively, and by guest code, which runs while `call` has it exclusively.
-unsafe impl Sync for Machine {}
+// take the world exclusively, and by guest code, which runs while `call` has it exclusively.
+unsafe impl<Unsized: ?Sized> Sync for World<Unsized> {}
 
-impl Machine {
-    /// An empty machine.
-    ///
-    /// # Errors
-    ///
-    /// If the host refuses the value stack.
-    pub fn new(config: MachineConfig) -> Result<Machine, MachineError> {
-        let stack = if config.guarded_stack {
-            ValueStack::guarded(config.stack_bytes, STACK_GUARD_BYTES)?
-        } else {
-            ValueStack::plain(config.stack_bytes)?
-        };
-        Machine::with_stack(config.threading, stack)
+impl<H> Deref for Machine<H> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
     }
+}
 
-    /// An empty machine on a value stack that is there already, from a pool say. Its contents do not
-    /// matter.
+impl<H> DerefMut for Machine<H> {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl<H: Host> Machine<H> {
+    /// A machine without entities, on a value stack whose contents do not matter.
     ///
     /// # Errors
     ///
     /// If the stack ends in a guard of less than [`STACK_GUARD_BYTES`].
-    pub fn with_stack(threading: Threading, stack: ValueStack) -> Result<Machine, MachineError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    pub(crate) fn with_executor(
+        executor: &'static dyn Executor,
+        stack: ValueStack,
+        host: H,
+    ) -> Result<Box<Machine<H>>, MachineError> {
         if let Some(guard) = stack.guard()
             && guard.len() < STACK_GUARD_BYTES
         {
             return Err(MachineError::StackGuard { bytes: guard.len() });
         }
         let config = MachineConfig {
-            threading,
+            threading: executor.threading(),
             guarded_stack: stack.guard().is_some(),
             stack_bytes: stack.len_bytes(),
         };
@@ -153,15 +180,18 @@ impl Machine {
             let class = RegionClass::Stack;
             regions.insert(Region { range, class })?;
         }
+        let interrupt = Arc::new(Interrupt::new());
         let runtime = Box::new(Runtime {
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
             machine: std::ptr::null_mut(),
+            world: std::ptr::null_mut(),
             regions: Box::into_raw(Box::new(regions)),
+            asked_to_end: interrupt.pending(),
         });
-        Ok(Machine {
-            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+        let world = World {
+            executor,
             config,
             // SAFETY: `Box::into_raw` never returns null.
             runtime: unsafe { NonNull::new_unchecked(Box::into_raw(runtime)) },
@@ -173,60 +203,89 @@ impl Machine {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
-            host: None,
+            questions: Questions::of::<H>(),
             native_stack: 0,
+            interrupt,
+            is_interruptible: false,
             pending: None,
-        })
+            _unsized: [],
+        };
+        Ok(Box::new(Machine { host, world }))
     }
 
-    /// How the machine runs guest code.
-    pub fn config(&self) -> &MachineConfig {
-        &self.config
-    }
-
-    /// Adds a host function. `host` is the number by which [`Host::call_host`] is told which.
+    /// Adds a host function.
     ///
     /// # Panics
     ///
     /// If the machine has 2³² functions already.
-    pub fn add_host_func(&mut self, ty: FuncType, host: u32) -> FuncId {
-        let (type_id, ty) = crate::registry::register(&ty);
-        let function = HostFunction::numbered(self.host_cell(), &ty, host);
-        self.add_host(type_id, ty, function)
-    }
-
-    /// Adds a host function that is a closure. It can be called while the machine is that of a host
-    /// of type `H`; another host's calls fail with [`InvalidCall::WrongHost`].
-    ///
-    /// # Panics
-    ///
-    /// As for [`add_host_func`](Self::add_host_func).
-    pub fn add_host_closure<H: Host>(&mut self, ty: FuncType, closure: HostClosure<H>) -> FuncId {
-        let (type_id, ty) = crate::registry::register(&ty);
-        let function = HostFunction::closure(self.host_cell(), &ty, closure);
-        self.add_host(type_id, ty, function)
-    }
-
-    /// The first cell of a host function's code, for executors that have cells.
-    fn host_cell(&self) -> u64 {
-        match self.config.threading {
-            #[cfg(palisade_direct)]
-            Threading::Direct => crate::direct::host_cell(),
-            _ => 0,
-        }
-    }
-
-    fn add_host(&mut self, type_id: u32, ty: Arc<FuncType>, function: HostFunction) -> FuncId {
+    pub fn add_host_func(&mut self, ty: FuncType, closure: HostClosure<H>) -> FuncId {
+        let ty = RegisteredType::new(&ty);
+        let function = HostFunction::new(self.world.executor.host_cell(), &ty, closure);
         let entry = function.code().into();
-        let id = self.add_function(ty, |id| FuncObject {
+        let type_id = ty.number();
+        let id = self.world.add_function(ty, |id| FuncObject {
             entry,
             context: std::ptr::null_mut(),
             type_id,
             index: 0,
             id,
         });
-        self.functions[id.index()].host = Some(function);
+        self.world.functions[id.index()].host = Some(function);
         id
+    }
+}
+
+impl<H> Machine<H> {
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The host, to change.
+    pub fn host_mut(&mut self) -> &mut H {
+        &mut self.host
+    }
+
+    /// The world and the host at once.
+    pub fn split(&self) -> (&World, &H) {
+        (&self.world, &self.host)
+    }
+
+    /// The world and the host at once, to change.
+    pub fn split_mut(&mut self) -> (&mut World, &mut H) {
+        (&mut self.world, &mut self.host)
+    }
+
+    /// Ends the machine; the host stays.
+    pub fn into_host(self: Box<Self>) -> H {
+        let sized: *mut Machine<H, World<[(); 0]>> = Box::into_raw(self).cast();
+        // SAFETY: every machine is made as one of this type, in `with_executor`.
+        let Machine { host, world } = *unsafe { Box::from_raw(sized) };
+        drop(world);
+        host
+    }
+
+    /// A machine whose host's type is forgotten.
+    fn erased(machine: *mut Machine<H>) -> *mut () {
+        machine.cast()
+    }
+
+    /// The machine of which [`Machine::erased`] made this pointer.
+    fn from_erased(machine: *mut ()) -> *mut Machine<H> {
+        // What makes a machine unsized has no elements.
+        std::ptr::slice_from_raw_parts_mut(machine, 0) as *mut Machine<H>
+    }
+}
+
+impl World {
+    /// The world that [`Runtime::world`] points to.
+    fn from_erased(world: *mut ()) -> *mut World {
+        std::ptr::slice_from_raw_parts_mut(world, 0) as *mut World
+    }
+
+    /// How the machine runs guest code.
+    pub fn config(&self) -> &MachineConfig {
+        &self.config
     }
 
     /// The type of a function.
@@ -235,17 +294,27 @@ impl Machine {
     ///
     /// If the machine has no function of this number.
     pub fn func_type(&self, id: FuncId) -> &FuncType {
-        &self.functions[id.index()].ty
+        self.functions[id.index()].ty.ty()
     }
 
-    /// The code of the instance with this number.
-    pub(crate) fn code_of(&self, instance: u32) -> &Code {
-        &self.instances[instance as usize].code
+    /// The code of the instance that runs in a context.
+    ///
+    /// # Safety
+    ///
+    /// In a run, with the context of an instance of the run's machine, and no exclusive reference to the
+    /// machine is in use as long as the answer is.
+    pub(crate) unsafe fn code_of<'a>(context: *mut crate::context::Context) -> &'a Code {
+        // SAFETY: the caller's promise; contexts live as long as the machine, and the runtime's pointer to the
+        // world is that of the run.
+        unsafe {
+            let world = World::from_erased((*(*context).runtime).world);
+            &(&(*world).instances)[(*context).instance as usize].code
+        }
     }
 
     fn add_function(
         &mut self,
-        ty: Arc<FuncType>,
+        ty: RegisteredType,
         object: impl FnOnce(u32) -> FuncObject,
     ) -> FuncId {
         let id = entities::next_id(self.functions.len());
@@ -258,24 +327,47 @@ impl Machine {
         FuncId(id)
     }
 
+    /// By what other threads ask the machine's runs to end: those that are going on, one inside the other, when the
+    /// request comes. Each ends with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt), as soon as it runs guest code; a host function that
+    /// waits in a system call is woken by `EINTR` where a signal is sent, and should return then.
+    ///
+    /// With token threading that needs nothing else; with direct threading, the signal:
+    /// [`install_interrupt_signal`](crate::install_interrupt_signal).
+    pub fn interrupt(&mut self) -> &Arc<Interrupt> {
+        if !self.is_interruptible {
+            self.is_interruptible = true;
+            if self.native_stack != 0 {
+                // In the middle of a run, which could not know.
+                self.interrupt.enter();
+            }
+        }
+        &self.interrupt
+    }
+
+    /// Whether the run that is going on has been asked to end, see [`World::interrupt`].
+    pub fn is_asked_to_end(&self) -> bool {
+        self.interrupt.is_pending()
+    }
+
+    /// What [`World::is_asked_to_end`] looks at. By this alone nobody can be sure to reach a run: that takes
+    /// [`World::interrupt`].
+    pub fn interruption(&self) -> &Arc<Interrupt> {
+        &self.interrupt
+    }
+
     /// The regions at which a fault of a guest of this machine is a trap.
     fn regions(&mut self) -> &mut RegionSet {
-        // SAFETY: allocated in `new`, freed when the machine is dropped, and reached only from here
-        // and, to be read, from an armed activation: none is armed while someone has the machine.
+        // SAFETY: allocated in `with_executor`, freed when the world is dropped, and reached only from here
+        // and, to be read, from an armed activation: none is armed while someone has the world.
         unsafe { &mut *self.runtime.as_ref().regions }
     }
 }
 
-impl Drop for Machine {
+impl<Unsized: ?Sized> Drop for World<Unsized> {
     fn drop(&mut self) {
-        if self.native_stack != 0 {
-            // A host function dropped its own machine. It still runs, and will never return into it.
-            let hosts = self.functions.iter_mut().filter_map(|f| f.host.as_mut());
-            hosts.for_each(HostFunction::leak);
-        }
         let runtime = self.runtime.as_ptr();
-        // SAFETY: both came from `Box::into_raw` in `new` and are freed only here. A host that drops
-        // its machine while a call runs in it never returns into that call, see `call::same_machine`.
+        // SAFETY: both came from `Box::into_raw` in `with_executor` and are freed only here. No run is going on:
+        // it would have the machine borrowed.
         unsafe {
             drop(Box::from_raw((*runtime).regions));
             drop(Box::from_raw(runtime));
@@ -283,9 +375,9 @@ impl Drop for Machine {
     }
 }
 
-impl fmt::Debug for Machine {
+impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine")
+        f.debug_struct("World")
             .field("config", &self.config)
             .field("instances", &self.instances.len())
             .field("functions", &self.functions.len())
@@ -293,5 +385,14 @@ impl fmt::Debug for Machine {
             .field("tables", &self.tables.len())
             .field("globals", &self.globals.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<H: fmt::Debug> fmt::Debug for Machine<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("host", &self.host)
+            .field("world", &&self.world)
+            .finish()
     }
 }

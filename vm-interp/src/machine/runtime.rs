@@ -3,16 +3,18 @@
 //! Each checks everything first, then cannot fail.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use vm_memory::GrowError;
+use vm_memory::{GrowError, OutOfBounds};
 use vm_translate::ir::RuntimeOp;
-use vm_trap::TrapCode;
+use vm_trap::{Interrupt, TrapCode};
 
 use crate::context::{Context, Runtime, RuntimeFn, Word};
-use crate::machine::Machine;
-use crate::machine::call::{fail, fail_panicked, with_host};
+use crate::machine::call::end_run;
+use crate::machine::host::{HostError, Questions};
 use crate::machine::instance::Instance;
-use crate::value::{MemoryId, TableId};
+use crate::machine::{Pending, World};
+use crate::value::{InstanceId, MemoryId, TableId, Val};
 
 /// The functions, by the number of their [`RuntimeOp`].
 ///
@@ -49,7 +51,7 @@ fn failed(wide: bool) -> Word {
     if wide { Word::MAX } else { u32::MAX.into() }
 }
 
-/// The most operands of an operation, and so the slots that it uses.
+/// The most operands of an operation.
 const MAX_OPERANDS: usize = 4;
 
 /// `start .. start + len`, if it lies in `0 .. size`.
@@ -57,6 +59,34 @@ pub(crate) fn range(start: u64, len: u64, size: u64) -> Option<Range<usize>> {
     let end = start.checked_add(len).filter(|end| *end <= size)?;
     // Both are at most `size`, the length of something in memory.
     Some(start as usize..end as usize)
+}
+
+/// Long operations look after so many bytes whether the run has been asked to end: some tenths of a millisecond, most of
+/// it for pages that are touched the first time.
+const PIECE: u64 = 1 << 20;
+
+/// Does an operation on `len` bytes in pieces, given as parts of `0 .. len` in order. Answers a status.
+///
+/// That all of it can be done has been checked before; an error of a piece can therefore not come.
+fn in_pieces(
+    interrupt: &Interrupt,
+    len: u64,
+    mut piece: impl FnMut(Range<u64>) -> Result<(), OutOfBounds>,
+) -> u32 {
+    let mut done = 0;
+    loop {
+        let next = len.min(done + PIECE);
+        if piece(done..next).is_err() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        if next == len {
+            return 0;
+        }
+        done = next;
+        if interrupt.is_pending() {
+            return TrapCode::Interrupt.as_u8().into();
+        }
+    }
 }
 
 fn status(result: Result<(), TrapCode>) -> u32 {
@@ -68,7 +98,7 @@ fn status(result: Result<(), TrapCode>) -> u32 {
 
 /// What an operation acts on.
 struct Scope<'a> {
-    machine: &'a mut Machine,
+    world: &'a mut World,
     /// The number of the instance that executes it.
     instance: usize,
 }
@@ -76,20 +106,24 @@ struct Scope<'a> {
 impl Scope<'_> {
     /// # Safety
     ///
-    /// As for [`RUNTIME`]; no other reference to the machine is alive.
+    /// As for [`RUNTIME`]; no other reference to the world is in use as long as this is.
     unsafe fn new<'a>(context: *mut Context) -> Scope<'a> {
-        // SAFETY: the context lives as long as the machine, and the run's machine is lent to what
+        // SAFETY: contexts live as long as the machine, and the run's world is lent to what
         // the executor calls.
         unsafe {
             Scope {
-                machine: &mut *(*(*context).runtime).machine,
+                world: &mut *World::from_erased((*(*context).runtime).world),
                 instance: (*context).instance as usize,
             }
         }
     }
 
+    fn id(&self) -> InstanceId {
+        InstanceId(self.instance as u32)
+    }
+
     fn instance(&self) -> &Instance {
-        &self.machine.instances[self.instance]
+        &self.world.instances[self.instance]
     }
 
     fn memory_id(&self, memory: u32) -> MemoryId {
@@ -99,14 +133,6 @@ impl Scope<'_> {
     fn table_id(&self, table: u32) -> TableId {
         self.instance().tables[table as usize]
     }
-}
-
-/// # Safety
-///
-/// As for [`RUNTIME`].
-unsafe fn runtime_of(context: *mut Context) -> *mut Runtime {
-    // SAFETY: contexts live as long as the machine.
-    unsafe { (*context).runtime }
 }
 
 /// An operand; one of 32 bits has a clear upper half.
@@ -120,23 +146,25 @@ unsafe fn operand(slots: *mut Word, n: usize) -> Word {
     unsafe { slots.add(n).read() }
 }
 
-/// Asks the host about growth, with the value stack above the operands free for it. If the host
-/// answers with an error or panics, the run has to end with the status.
+/// Asks the host about growth. If the host answers with an error or panics, the run has to end with the
+/// status.
 ///
 /// # Safety
 ///
-/// As for [`RUNTIME`]; no reference to the machine is alive.
+/// As for [`RUNTIME`]; no reference to the machine is in use. The question is asked of the machine that it
+/// is given.
 unsafe fn ask<R>(
     context: *mut Context,
-    slots: *mut Word,
-    question: impl FnOnce(super::host::HostPointer) -> Result<R, super::HostError>,
+    question: impl FnOnce(&Questions, *mut ()) -> Result<R, HostError>,
 ) -> Result<R, u32> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; contexts live as long as the machine.
     unsafe {
-        let runtime = runtime_of(context);
-        match with_host(runtime, slots.add(MAX_OPERANDS), question) {
-            Ok(answer) => answer.map_err(|error| fail(runtime, error)),
-            Err(payload) => Err(fail_panicked(runtime, payload)),
+        let runtime: *mut Runtime = (*context).runtime;
+        let questions = (*World::from_erased((*runtime).world)).questions;
+        let machine = (*runtime).machine;
+        match catch_unwind(AssertUnwindSafe(|| question(questions, machine))) {
+            Ok(answer) => answer.map_err(|error| end_run(runtime, Pending::Error(error))),
+            Err(payload) => Err(end_run(runtime, Pending::Panic(payload))),
         }
     }
 }
@@ -151,7 +179,7 @@ unsafe extern "C" fn memory_size(
     unsafe {
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
-        slots.write(scope.machine.memories[id.index()].linear.pages());
+        slots.write(scope.world.memories[id.index()].linear.pages());
     }
     0
 }
@@ -167,7 +195,7 @@ unsafe extern "C" fn memory_grow(
         let delta = operand(slots, 0);
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
-        let linear = &scope.machine.memories[id.index()].linear;
+        let linear = &scope.world.memories[id.index()].linear;
         let ty = *linear.ty();
         let failed = failed(ty.memory64);
         let (current, pages) = (linear.byte_len(), linear.pages());
@@ -176,11 +204,11 @@ unsafe extern "C" fn memory_grow(
         let grown = match desired.and_then(|pages| ty.bytes(pages)) {
             Some(desired) => {
                 let maximum = ty.maximum.and_then(|pages| ty.bytes(pages));
-                let allowed = ask(context, slots, |host| {
-                    host.memory_growing(current, desired, maximum)
+                let allowed = ask(context, |host, machine| {
+                    (host.memory_growing)(machine, current, desired, maximum)
                 });
                 match allowed {
-                    Ok(true) => Scope::new(context).machine.memories[id.index()].grow(delta),
+                    Ok(true) => Scope::new(context).world.memories[id.index()].grow(delta),
                     Ok(false) => {
                         slots.write(failed);
                         return 0;
@@ -198,7 +226,9 @@ unsafe extern "C" fn memory_grow(
             Ok(before) => slots.write(before),
             Err(error) => {
                 slots.write(failed);
-                let told = ask(context, slots, |host| host.memory_grow_failed(error));
+                let told = ask(context, |host, machine| {
+                    (host.memory_grow_failed)(machine, error)
+                });
                 return told.err().unwrap_or(0);
             }
         }
@@ -221,12 +251,13 @@ unsafe extern "C" fn memory_fill(
         );
         let scope = Scope::new(context);
         let id = scope.memory_id(memory);
-        let linear = &mut scope.machine.memories[id.index()].linear;
-        status(
-            linear
-                .fill(dst, len, byte)
-                .map_err(|_| TrapCode::MemoryOutOfBounds),
-        )
+        let linear = &mut scope.world.memories[id.index()].linear;
+        if range(dst, len, linear.byte_len()).is_none() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        in_pieces(&scope.world.interrupt, len, |piece| {
+            linear.fill(dst + piece.start, piece.end - piece.start, byte)
+        })
     }
 }
 
@@ -242,13 +273,34 @@ unsafe extern "C" fn memory_copy(
         let scope = Scope::new(context);
         let to = scope.memory_id(dst_memory).index();
         let from = scope.memory_id(src_memory).index();
-        let memories = &mut scope.machine.memories;
-        let copied = match memories.get_disjoint_mut([to, from]) {
-            Ok([to, from]) => vm_memory::copy(&mut to.linear, dst, &from.linear, src, len),
-            // The same memory.
-            Err(_) => memories[to].linear.copy_within(dst, src, len),
-        };
-        status(copied.map_err(|_| TrapCode::MemoryOutOfBounds))
+        let memories = &mut scope.world.memories;
+        let size = |memory: usize| memories[memory].linear.byte_len();
+        if range(dst, len, size(to)).is_none() || range(src, len, size(from)).is_none() {
+            return TrapCode::MemoryOutOfBounds.as_u8().into();
+        }
+        // Within one memory, what is still to be read is not written before: from the end, if it moves up.
+        let backwards = to == from && dst > src;
+        in_pieces(&scope.world.interrupt, len, |piece| {
+            let len_of_piece = piece.end - piece.start;
+            let at = if backwards {
+                len - piece.end
+            } else {
+                piece.start
+            };
+            match memories.get_disjoint_mut([to, from]) {
+                Ok([to, from]) => vm_memory::copy(
+                    &mut to.linear,
+                    dst + at,
+                    &from.linear,
+                    src + at,
+                    len_of_piece,
+                ),
+                // The same memory.
+                Err(_) => memories[to]
+                    .linear
+                    .copy_within(dst + at, src + at, len_of_piece),
+            }
+        })
     }
 }
 
@@ -262,19 +314,15 @@ unsafe extern "C" fn memory_init(
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
-        let id = crate::value::InstanceId(scope.instance as u32);
-        status(
-            scope
-                .machine
-                .memory_init(id, memory, segment, dst, src, len),
-        )
+        let id = scope.id();
+        status(scope.world.memory_init(id, memory, segment, dst, src, len))
     }
 }
 
 unsafe extern "C" fn data_drop(context: *mut Context, _: *mut Word, segment: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     let scope = unsafe { Scope::new(context) };
-    scope.machine.instances[scope.instance].drop_data(segment);
+    scope.world.instances[scope.instance].drop_data(segment);
     0
 }
 
@@ -284,7 +332,7 @@ unsafe extern "C" fn table_get(context: *mut Context, slots: *mut Word, table: u
         let index = operand(slots, 0);
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        match scope.machine.tables[id.index()]
+        match scope.world.tables[id.index()]
             .elements()
             .get(index as usize)
         {
@@ -301,7 +349,7 @@ unsafe extern "C" fn table_set(context: *mut Context, slots: *mut Word, table: u
         let (index, word) = (operand(slots, 0), operand(slots, 1));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        let elements = scope.machine.tables[id.index()].elements_mut();
+        let elements = scope.world.tables[id.index()].elements_mut();
         match elements.get_mut(index as usize) {
             Some(element) => *element = word,
             None => return TrapCode::TableOutOfBounds.as_u8().into(),
@@ -320,7 +368,7 @@ unsafe extern "C" fn table_size(
     unsafe {
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        slots.write(scope.machine.tables[id.index()].len());
+        slots.write(scope.world.tables[id.index()].len());
     }
     0
 }
@@ -337,16 +385,16 @@ unsafe extern "C" fn table_grow(
         let (init, delta) = (operand(slots, 0), operand(slots, 1));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        let table = &scope.machine.tables[id.index()];
+        let table = &scope.world.tables[id.index()];
         let failed = failed(table.ty.table64);
         let (current, maximum) = (table.len(), table.ty.maximum);
         let grown = match table.grown(delta) {
             Ok(desired) => {
-                let allowed = ask(context, slots, |host| {
-                    host.table_growing(current, desired, maximum)
+                let allowed = ask(context, |host, machine| {
+                    (host.table_growing)(machine, current, desired, maximum)
                 });
                 match allowed {
-                    Ok(true) => Scope::new(context).machine.tables[id.index()].grow(delta, init),
+                    Ok(true) => Scope::new(context).world.tables[id.index()].grow(delta, init),
                     Ok(false) => {
                         slots.write(failed);
                         return 0;
@@ -360,7 +408,9 @@ unsafe extern "C" fn table_grow(
             Ok(before) => slots.write(before),
             Err(error) => {
                 slots.write(failed);
-                let told = ask(context, slots, |host| host.table_grow_failed(error));
+                let told = ask(context, |host, machine| {
+                    (host.table_grow_failed)(machine, error)
+                });
                 return told.err().unwrap_or(0);
             }
         }
@@ -379,7 +429,7 @@ unsafe extern "C" fn table_fill(
         let (start, word, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
         let id = scope.table_id(table);
-        let table = &mut scope.machine.tables[id.index()];
+        let table = &mut scope.world.tables[id.index()];
         match range(start, len, table.len()) {
             Some(range) => table.elements_mut()[range].fill(word),
             None => return TrapCode::TableOutOfBounds.as_u8().into(),
@@ -401,7 +451,7 @@ unsafe extern "C" fn table_copy(
         let scope = Scope::new(context);
         let to = scope.table_id(dst_table).index();
         let from = scope.table_id(src_table).index();
-        let tables = &mut scope.machine.tables;
+        let tables = &mut scope.world.tables;
         let dst = range(dst, len, tables[to].len());
         let src = range(src, len, tables[from].len());
         let (Some(dst), Some(src)) = (dst, src) else {
@@ -426,15 +476,15 @@ unsafe extern "C" fn table_init(
     unsafe {
         let (dst, src, len) = (operand(slots, 0), operand(slots, 1), operand(slots, 2));
         let scope = Scope::new(context);
-        let id = crate::value::InstanceId(scope.instance as u32);
-        status(scope.machine.table_init(id, table, segment, dst, src, len))
+        let id = scope.id();
+        status(scope.world.table_init(id, table, segment, dst, src, len))
     }
 }
 
 unsafe extern "C" fn elem_drop(context: *mut Context, _: *mut Word, segment: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     let scope = unsafe { Scope::new(context) };
-    scope.machine.instances[scope.instance].drop_elements(segment);
+    scope.world.instances[scope.instance].drop_elements(segment);
     0
 }
 
@@ -442,10 +492,10 @@ unsafe extern "C" fn ref_func(context: *mut Context, slots: *mut Word, func: u32
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe {
         let scope = Scope::new(context);
-        let id = crate::value::InstanceId(scope.instance as u32);
-        let function = scope.machine.instance_func(id, func);
-        let value = crate::value::Val::FuncRef(Some(function));
-        slots.write(scope.machine.to_raw(&value).0);
+        let id = scope.id();
+        let function = scope.world.instance_func(id, func);
+        let value = Val::FuncRef(Some(function));
+        slots.write(scope.world.to_raw(&value).0);
     }
     0
 }

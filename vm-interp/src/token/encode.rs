@@ -9,9 +9,10 @@ use std::ops::Range;
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
 use vm_translate::{Function, Op, StoreOp, Ty};
 
-use crate::code::CodeError;
 use crate::context::ContextLayout;
+use crate::options::CodeError;
 use crate::token::tokens::{self, Token};
+use crate::token::wide;
 
 /// Words in front of a function's first token: slots in its frame, and the range of slots that
 /// start as zero.
@@ -141,6 +142,7 @@ impl<'a> Encoder<'a> {
                 let dst = self.slot(place)?;
                 self.tree(dst, nodes)?;
             }
+            Root::Copy { from, to, count } => self.token(Token::CopySlots, &[to, from, count]),
             Root::Store { op, offset } => self.store(op, offset, nodes)?,
             Root::GlobalSet { global, kind } => {
                 let value = self.value(nodes)?;
@@ -166,9 +168,8 @@ impl<'a> Encoder<'a> {
             Root::Return => self.token(Token::Return, &[]),
             Root::Unreachable => self.token(Token::Unreachable, &[]),
             Root::Call { func, base } => {
-                let cell = self.links.cell(func);
-                let (low, high) = (cell as u32, (cell >> 32) as u32);
-                self.token(Token::Call, &[base, func, low, high]);
+                let [cell_1, cell_2] = wide::words(self.links.cell(func));
+                self.token(Token::Call, &[base, func, cell_1, cell_2]);
             }
             Root::CallImport { func, base } => {
                 let at = self.links.layout().function(func);
@@ -216,10 +217,9 @@ impl<'a> Encoder<'a> {
                 }
             }
             Root::ReturnCall { func, base, args } => {
-                let cell = self.links.cell(func);
-                let (low, high) = (cell as u32, (cell >> 32) as u32);
+                let [cell_1, cell_2] = wide::words(self.links.cell(func));
                 let first = base + FRAME_HEADER;
-                self.token(Token::ReturnCall, &[first, args, func, low, high]);
+                self.token(Token::ReturnCall, &[first, args, func, cell_1, cell_2]);
             }
             Root::ReturnCallImport { func, base, args } => {
                 let at = self.links.layout().function(func);
@@ -247,13 +247,19 @@ impl<'a> Encoder<'a> {
     }
 
     fn memory_load(&mut self, op: Op, base: u32, at: u32, offset: u64) {
-        let (low, high) = (offset as u32, (offset >> 32) as u32);
-        self.token(Token::MemoryLoad, &[base, at, op as u32, low, high]);
+        let [offset_1, offset_2] = wide::words(offset);
+        self.token(
+            Token::MemoryLoad,
+            &[base, at, op as u32, offset_1, offset_2],
+        );
     }
 
     fn memory_store(&mut self, op: StoreOp, base: u32, at: u32, offset: u64) {
-        let (low, high) = (offset as u32, (offset >> 32) as u32);
-        self.token(Token::MemoryStore, &[base, at, op as u32, low, high]);
+        let [offset_1, offset_2] = wide::words(offset);
+        self.token(
+            Token::MemoryStore,
+            &[base, at, op as u32, offset_1, offset_2],
+        );
     }
 
     fn slot(&self, place: Place) -> Result<u32, CodeError> {
@@ -281,8 +287,8 @@ impl<'a> Encoder<'a> {
         } else if let Some(low) = signed32(bits) {
             self.token(Token::ConstSigned, &[dst, low]);
         } else {
-            let (low, high) = (bits as u32, (bits >> 32) as u32);
-            self.token(Token::Const64, &[dst, low, high]);
+            let [bits_1, bits_2] = wide::words(bits);
+            self.token(Token::Const64, &[dst, bits_1, bits_2]);
         }
     }
 

@@ -17,12 +17,12 @@ use vm_trap::TrapCode;
 use super::access;
 use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
-use crate::code::Backend;
+use super::wide;
 use crate::context::{
     Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, MemoryCell, Runtime,
     TableCell, Word,
 };
-use crate::machine::{self, Machine};
+use crate::machine::{self, World};
 use crate::semantics;
 
 /// Where the first function of a run returns to.
@@ -40,21 +40,14 @@ static ADAPTER: [Token; 1] = [Token::ReturnAdapter];
 #[cold]
 #[inline(never)]
 unsafe fn resolve(context: *mut Context, func: u32) -> Result<*const u32, u32> {
-    // SAFETY: the caller's promise; the machine's pointer is valid all through a run.
-    let (runtime, machine, instance): (_, &Machine, _) = unsafe {
-        let runtime = (*context).runtime;
-        (runtime, &*(*runtime).machine, (*context).instance)
-    };
-    let code = machine.code_of(instance);
-    let resolved = match code.backend() {
-        Backend::Token(code) => code.resolve(func),
-        #[allow(unreachable_patterns, reason = "not every build has another executor")]
-        _ => unreachable!("instances have code of their machine's executor"),
-    };
-    // SAFETY: as above; the reference to the machine has ended.
+    // SAFETY: the caller's promise.
+    let resolved = unsafe { World::code_of(context) }
+        .executor()
+        .translate(func);
     resolved
         .map(|entry| entry.cast_const().cast())
-        .map_err(|error| unsafe { machine::fail(runtime, error.into()) })
+        // SAFETY: as above; contexts live as long as the machine.
+        .map_err(|error| unsafe { machine::fail((*context).runtime, error.into()) })
 }
 
 /// Executes a [`Token::Vector`].
@@ -125,16 +118,12 @@ macro_rules! define_run {
         branches { $($branch:ident $br:ident $br_imm:ident $br_fn:ident;)* }
         float_branches { $($float:ident $float_br:ident $float_not:ident $float_fn:ident;)* }
     ) => {
-        /// Runs a function of an instance until it returns, traps, or the host ends it.
-        ///
-        /// Answers a status; if it is not 0, the runtime's exit fields say where the run ended.
+        /// [`Executor::run`](crate::executor::Executor::run).
         ///
         /// # Safety
         ///
-        /// `runtime` is that of the machine that has the function, and its `machine` is set and not
-        /// borrowed. `frame` is a frame on its value stack, with the header cleared and the
-        /// arguments behind it; nothing else above is in use.
-        pub(crate) unsafe fn run(
+        /// As there.
+        pub(super) unsafe fn run(
             runtime: *mut Runtime,
             func: *const FuncObject,
             frame: *mut Word,
@@ -142,6 +131,7 @@ macro_rules! define_run {
             // SAFETY: for the whole function, see "What it relies on" above, and the caller's
             // promises.
             unsafe {
+                let asked_to_end = &*(*runtime).asked_to_end;
                 let mut context: *mut Context = (*func).context;
                 let mut fp: *mut Word = frame;
                 // The word of the token that is being executed.
@@ -149,10 +139,13 @@ macro_rules! define_run {
                 let mut memory: *mut u8;
                 let mut memory_len: u64;
 
-                /// Leaves the loop.
+                /// Leaves the loop, at the token that is being executed or at `$ip`.
                 macro_rules! exit {
-                    ($status:expr) => {{
-                        (*runtime).exit_ip = ip.cast();
+                    ($status:expr) => {
+                        exit!($status, ip)
+                    };
+                    ($status:expr, $ip:expr) => {{
+                        (*runtime).exit_ip = $ip.cast();
                         (*runtime).exit_frame = fp;
                         (*runtime).exit_context = context;
                         return $status;
@@ -198,11 +191,29 @@ macro_rules! define_run {
                         ip = ip.add($words)
                     };
                 }
+                /// Ends the run if someone has asked for it.
+                macro_rules! look {
+                    () => {
+                        if asked_to_end.load(Ordering::Relaxed) {
+                            trap!(TrapCode::Interrupt);
+                        }
+                    };
+                }
+                /// Branches by the distance in the nth word. Back, or to itself, is to a loop: every turn looks.
+                macro_rules! branch {
+                    ($n:literal) => {{
+                        let distance = word!($n) as i32;
+                        if distance <= 0 {
+                            look!();
+                        }
+                        ip = ip.offset(distance as isize);
+                    }};
+                }
                 /// Branches by the distance in the nth word, or goes on behind it.
                 macro_rules! branch_if {
                     ($condition:expr, $n:literal) => {
                         if $condition {
-                            ip = ip.offset(word!($n) as i32 as isize);
+                            branch!($n);
                         } else {
                             ip = ip.add($n + 1);
                         }
@@ -223,6 +234,7 @@ macro_rules! define_run {
                 macro_rules! enter_frame {
                     ($entry:expr, $frame:expr) => {{
                         let (entry, frame): (*const u32, *mut Word) = ($entry, $frame);
+                        look!();
                         let free = (*context).stack_limit.addr() - frame.addr();
                         let [slots, zero_from, zero_to] = *entry.cast::<[u32; HEADER]>();
                         if (free as u64) < u64::from(slots) * size_of::<Word>() as u64 {
@@ -295,8 +307,7 @@ macro_rules! define_run {
                             if status != 0 {
                                 // The frame is the host function's, which is at none of the guest's
                                 // instructions; who called it is in the header.
-                                ip = std::ptr::null();
-                                exit!(status);
+                                exit!(status, std::ptr::null::<u32>());
                             }
                             reload!();
                             leave!();
@@ -393,7 +404,7 @@ macro_rules! define_run {
                             next!(2);
                         }
                         Token::Unreachable => trap!(TrapCode::Unreachable),
-                        Token::Br => ip = ip.offset(word!(1) as i32 as isize),
+                        Token::Br => branch!(1),
                         Token::BrIf => branch_if!(slot!(1) as u32 != 0, 2),
                         Token::BrUnless => branch_if!(slot!(1) as u32 == 0, 2),
                         Token::BrAnd => branch_if!((slot!(1) & slot!(2)) as u32 != 0, 3),
@@ -403,13 +414,16 @@ macro_rules! define_run {
                         Token::BrTable => {
                             let target = (slot!(1) as u32).min(word!(2) - 1);
                             let distance = *ip.add(3 + target as usize) as i32;
+                            if distance <= 0 {
+                                look!();
+                            }
                             ip = ip.offset(distance as isize);
                         }
                         Token::Return => {
                             leave!();
                         }
                         Token::Call => {
-                            let cell = ip.add(3).cast::<u64>().read_unaligned() as usize;
+                            let cell = wide::read(ip.add(3)) as usize;
                             let cell: *const AtomicPtr<u8> =
                                 std::ptr::with_exposed_provenance(cell);
                             let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
@@ -431,7 +445,7 @@ macro_rules! define_run {
                             call_object!(object, fp.add(word!(2) as usize), 5);
                         }
                         Token::ReturnCall => {
-                            let cell = ip.add(4).cast::<u64>().read_unaligned() as usize;
+                            let cell = wide::read(ip.add(4)) as usize;
                             let cell: *const AtomicPtr<u8> =
                                 std::ptr::with_exposed_provenance(cell);
                             let mut entry: *const u32 = (*cell).load(Ordering::Acquire).cast();
@@ -463,7 +477,7 @@ macro_rules! define_run {
                         Token::MemoryLoad => {
                             let cell = context.byte_add(word!(2) as usize);
                             let cell = cell.cast::<*const MemoryCell>().read();
-                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            let offset = wide::read(ip.add(4));
                             match access::load(cell, word!(3), slot!(1), offset) {
                                 Ok(value) => slot!(1) = value,
                                 Err(code) => trap!(code),
@@ -473,7 +487,7 @@ macro_rules! define_run {
                         Token::MemoryStore => {
                             let cell = context.byte_add(word!(2) as usize);
                             let cell = cell.cast::<*const MemoryCell>().read();
-                            let offset = ip.add(4).cast::<u64>().read_unaligned();
+                            let offset = wide::read(ip.add(4));
                             let value = *fp.add(word!(1) as usize + 1);
                             let stored = access::store(cell, word!(3), slot!(1), offset, value);
                             if let Err(code) = stored {
@@ -504,7 +518,7 @@ macro_rules! define_run {
                             next!(3);
                         }
                         Token::Const64 => {
-                            slot!(1) = u64::from(word!(2)) | u64::from(word!(3)) << 32;
+                            slot!(1) = wide::read(ip.add(2));
                             next!(4);
                         }
                         Token::GlobalGet => {
@@ -524,6 +538,11 @@ macro_rules! define_run {
                         Token::CopyVector => {
                             vector!(1).write(vector!(2).read());
                             next!(3);
+                        }
+                        Token::CopySlots => {
+                            let (to, from) = (word!(1) as usize, word!(2) as usize);
+                            fp.add(to).copy_from(fp.add(from), word!(3) as usize);
+                            next!(4);
                         }
                         Token::GlobalGetVector => {
                             let cell = context.byte_add(word!(2) as usize);

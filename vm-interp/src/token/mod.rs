@@ -4,6 +4,7 @@ mod access;
 mod encode;
 mod execute;
 mod tokens;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,11 +14,29 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use vm_translate::{Function, Module, PlainShapes, TranslateOptions};
 
-use crate::code::CodeError;
-use crate::context::ContextLayout;
+use crate::context::{ContextLayout, FuncObject, Runtime, Word};
+use crate::executor::{Executor, ExecutorCode};
+use crate::options::{CodeError, Threading};
+use crate::registry::RegisteredType;
 use encode::{Encoded, Links, encode};
 
-pub(crate) use execute::run;
+/// The token executor.
+pub(crate) struct Token;
+
+impl Executor for Token {
+    fn threading(&self) -> Threading {
+        Threading::Token
+    }
+
+    fn host_cell(&self) -> u64 {
+        0
+    }
+
+    unsafe fn run(&self, runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { execute::run(runtime, func, frame) }
+    }
+}
 
 /// A module's code for the token executor.
 #[derive(Debug)]
@@ -48,78 +67,27 @@ unsafe impl Sync for Translated {}
 
 impl Drop for Translated {
     fn drop(&mut self) {
-        // SAFETY: made from a box in `TokenCode::translate`. Who runs the code holds the module's
+        // SAFETY: made from a box in `TokenCode::translated`. Who runs the code holds the module's
         // `Code` through its instance.
         drop(unsafe { Box::from_raw(self.code.as_ptr()) });
     }
 }
 
 impl TokenCode {
-    pub(crate) fn new(module: &Arc<Module>, layout: ContextLayout) -> TokenCode {
+    pub(crate) fn new(
+        module: &Arc<Module>,
+        layout: ContextLayout,
+        types: &[RegisteredType],
+    ) -> TokenCode {
         let functions = 0..module.func_count();
         TokenCode {
             module: Arc::clone(module),
             layout,
-            types: (module.types().iter())
-                .map(|ty| crate::registry::register(ty).0)
-                .collect(),
+            types: types.iter().map(RegisteredType::number).collect(),
             entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
             functions: functions.map(|_| OnceLock::new()).collect(),
             addresses: Mutex::default(),
         }
-    }
-
-    /// How many bytes of code a function has; `None` if it is not translated.
-    pub(crate) fn size(&self, func: u32) -> Option<usize> {
-        let translated = self.functions.get(func as usize)?.get()?.as_ref().ok()?;
-        Some(translated.code.len() * size_of::<u32>())
-    }
-
-    /// Where a function's code starts; null if it is not translated.
-    pub(crate) fn entry(&self, func: u32) -> *mut u8 {
-        self.entries[func as usize].load(Ordering::Acquire)
-    }
-
-    /// Where a function's code starts. Translates it if that has not been done.
-    pub(crate) fn resolve(&self, func: u32) -> Result<*mut u8, CodeError> {
-        let Some(cell) = self.functions.get(func as usize) else {
-            return Err(vm_translate::Error::NoBody { func }.into());
-        };
-        let translated = cell.get_or_init(|| self.translate(func)).as_ref();
-        let start: *mut u8 = translated.map_err(Clone::clone)?.code.as_ptr().cast();
-        self.entries[func as usize].store(start, Ordering::Release);
-        Ok(start)
-    }
-
-    /// Which instruction of which function the code at an address stands for.
-    pub(crate) fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
-        let addresses = self.lock_addresses();
-        let (start, func) = addresses.range(..=ip.addr()).next_back()?;
-        let translated = self.functions[*func as usize].get()?.as_ref().ok()?;
-        let word = (ip.addr() - start) / size_of::<u32>();
-        if word >= translated.code.len() {
-            return None;
-        }
-        let after = (translated.offsets).partition_point(|(at, _)| *at as usize <= word);
-        let (_, offset) = translated.offsets.get(after.checked_sub(1)?)?;
-        Some((*func, *offset))
-    }
-
-    pub(crate) fn listing(&self, func: u32) -> Result<String, CodeError> {
-        let function = self.ir(func)?;
-        let code = encode(&function, self)?;
-        let mut text = format!("{function}\ntokens:\n");
-        let ends = (code.starts.iter().skip(1).copied()).chain([code.words.len() as u32]);
-        for (start, end) in code.starts.iter().zip(ends) {
-            let words = &code.words[*start as usize..end as usize];
-            let name = tokens::NAMES[words[0] as usize];
-            let _ = write!(text, "{start:6}  {name}");
-            for word in &words[1..] {
-                let _ = write!(text, " {}", *word as i32);
-            }
-            text.push('\n');
-        }
-        Ok(text)
     }
 
     fn ir(&self, func: u32) -> Result<Function, CodeError> {
@@ -130,7 +98,7 @@ impl TokenCode {
         Ok(self.module.translate(func, &options)?)
     }
 
-    fn translate(&self, func: u32) -> Result<Translated, CodeError> {
+    fn translated(&self, func: u32) -> Result<Translated, CodeError> {
         let Encoded { words, offsets, .. } = encode(&self.ir(func)?, self)?;
         let code = Box::into_raw(words.into_boxed_slice());
         let start = code.cast::<u8>().addr();
@@ -147,6 +115,58 @@ impl TokenCode {
         self.addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ExecutorCode for TokenCode {
+    fn size(&self, func: u32) -> Option<usize> {
+        let translated = self.functions.get(func as usize)?.get()?.as_ref().ok()?;
+        Some(translated.code.len() * size_of::<u32>())
+    }
+
+    /// Null if it is not translated: calls ask for its translation then.
+    fn entry(&self, func: u32) -> *mut u8 {
+        self.entries[func as usize].load(Ordering::Acquire)
+    }
+
+    fn translate(&self, func: u32) -> Result<*mut u8, CodeError> {
+        let Some(cell) = self.functions.get(func as usize) else {
+            return Err(vm_translate::Error::NoBody { func }.into());
+        };
+        let translated = cell.get_or_init(|| self.translated(func)).as_ref();
+        let start: *mut u8 = translated.map_err(Clone::clone)?.code.as_ptr().cast();
+        self.entries[func as usize].store(start, Ordering::Release);
+        Ok(start)
+    }
+
+    fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
+        let addresses = self.lock_addresses();
+        let (start, func) = addresses.range(..=ip.addr()).next_back()?;
+        let translated = self.functions[*func as usize].get()?.as_ref().ok()?;
+        let word = (ip.addr() - start) / size_of::<u32>();
+        if word >= translated.code.len() {
+            return None;
+        }
+        let after = (translated.offsets).partition_point(|(at, _)| *at as usize <= word);
+        let (_, offset) = translated.offsets.get(after.checked_sub(1)?)?;
+        Some((*func, *offset))
+    }
+
+    fn listing(&self, func: u32) -> Result<String, CodeError> {
+        let function = self.ir(func)?;
+        let code = encode(&function, self)?;
+        let mut text = format!("{function}\ntokens:\n");
+        let ends = (code.starts.iter().skip(1).copied()).chain([code.words.len() as u32]);
+        for (start, end) in code.starts.iter().zip(ends) {
+            let words = &code.words[*start as usize..end as usize];
+            let name = tokens::NAMES[words[0] as usize];
+            let _ = write!(text, "{start:6}  {name}");
+            for word in &words[1..] {
+                let _ = write!(text, " {}", *word as i32);
+            }
+            text.push('\n');
+        }
+        Ok(text)
     }
 }
 

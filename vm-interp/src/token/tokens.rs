@@ -313,6 +313,8 @@ macro_rules! define_tokens {
             Select,
             /// Destination, source: two slots each.
             CopyVector,
+            /// Destination, source, how many slots.
+            CopySlots,
             /// Destination, offset in the context.
             GlobalGetVector,
             /// Source, offset in the context.
@@ -351,7 +353,7 @@ macro_rules! define_tokens {
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
             "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
             "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
-            "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
+            "CopySlots",            "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
             "V128StoreAt", "Vector",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vm_interp::{
-    CallError, Code, CodeOptions, Entities, FuncId, GlobalId, Host, HostError, Hotness, InstanceId,
-    Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Trap, Val, call,
+    CallError, Code, CodeOptions, Entities, FuncId, GlobalId, Host, HostClosure, HostError,
+    Hotness, InstanceId, Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Trap, Val,
 };
 use vm_memory::{Layout, LinearMemory};
 use vm_translate::{
@@ -63,9 +63,6 @@ impl Mode {
     }
 }
 
-/// A host function: the world, the calling instance, the slots.
-pub type HostFn = fn(&mut World, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>;
-
 #[derive(Clone, Copy, Debug)]
 pub enum Extern {
     Func(FuncId),
@@ -74,32 +71,25 @@ pub enum Extern {
     Global(GlobalId),
 }
 
-/// Owner of a machine.
-pub struct World {
-    pub machine: Machine,
-    pub mode: Mode,
-    pub hosts: Vec<HostFn>,
-    pub names: HashMap<(String, String), Extern>,
+/// The host of a test that has no other.
+#[derive(Debug)]
+pub struct Guests {
     /// What host functions note.
     pub log: Vec<i64>,
     /// Whether guests may grow memories and tables.
     pub may_grow: bool,
 }
 
-impl Host for World {
-    fn machine(&mut self) -> &mut Machine {
-        &mut self.machine
+impl Default for Guests {
+    fn default() -> Guests {
+        Guests {
+            log: Vec::new(),
+            may_grow: true,
+        }
     }
+}
 
-    fn call_host(
-        &mut self,
-        host: u32,
-        caller: Option<InstanceId>,
-        slots: &mut [Raw],
-    ) -> Result<(), HostError> {
-        self.hosts[host as usize](self, caller, slots)
-    }
-
+impl Host for Guests {
     fn memory_growing(&mut self, _: u64, _: u64, _: Option<u64>) -> Result<bool, HostError> {
         Ok(self.may_grow)
     }
@@ -109,12 +99,29 @@ impl Host for World {
     }
 }
 
+/// A machine, and what it is known by.
+pub struct World<H: Host = Guests> {
+    pub machine: Box<Machine<H>>,
+    pub mode: Mode,
+    pub names: HashMap<(String, String), Extern>,
+}
+
 impl World {
     pub fn new(mode: Mode) -> World {
         World::with_stack(mode, MachineConfig::DEFAULT_STACK_BYTES)
     }
 
     pub fn with_stack(mode: Mode, stack_bytes: usize) -> World {
+        World::with_host(mode, stack_bytes, Guests::default())
+    }
+
+    pub fn log(&self) -> &[i64] {
+        &self.machine.host().log
+    }
+}
+
+impl<H: Host> World<H> {
+    pub fn with_host(mode: Mode, stack_bytes: usize, host: H) -> World<H> {
         if mode.threading == Threading::Direct {
             // Guards need someone to turn faults into traps.
             vm_interp::install_signal_handlers().unwrap();
@@ -125,12 +132,9 @@ impl World {
             stack_bytes,
         };
         World {
-            machine: Machine::new(config).unwrap(),
+            machine: Machine::new(config, host).unwrap(),
             mode,
-            hosts: Vec::new(),
             names: HashMap::new(),
-            log: Vec::new(),
-            may_grow: true,
         }
     }
 
@@ -139,10 +143,17 @@ impl World {
         self.names.insert((module.into(), name.into()), item);
     }
 
-    pub fn define_host(&mut self, name: &str, ty: FuncType, host: HostFn) -> FuncId {
-        let number = self.hosts.len() as u32;
-        self.hosts.push(host);
-        let id = self.machine.add_host_func(ty, number);
+    /// Adds a host function under a name.
+    pub fn define_host(
+        &mut self,
+        name: &str,
+        ty: FuncType,
+        closure: impl Fn(&mut Machine<H>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> FuncId {
+        let id = self.machine.add_host_func(ty, HostClosure::new(closure));
         self.define("host", name, Extern::Func(id));
         id
     }
@@ -240,7 +251,7 @@ impl World {
         }
         if let Some(start) = module.start() {
             let start = self.machine.instance_func(id, start);
-            call(self, start, &mut [])?;
+            self.machine.call(start, &mut [])?;
         }
         Ok(id)
     }
@@ -278,23 +289,11 @@ impl World {
     }
 
     pub fn export(&mut self, id: InstanceId, name: &str) -> Extern {
-        let module = self.machine.instance_code(id).module().clone();
-        let export = module.exports().iter().find(|export| export.name == name);
-        let export = export.unwrap_or_else(|| panic!("no export {name}"));
-        let (kind, index) = (export.kind, export.index);
-        match kind {
-            ExternKind::Func => Extern::Func(self.machine.instance_func(id, index)),
-            ExternKind::Table => Extern::Table(self.machine.instance_table(id, index)),
-            ExternKind::Memory => Extern::Memory(self.machine.instance_memory(id, index)),
-            ExternKind::Global => Extern::Global(self.machine.instance_global(id, index)),
-        }
+        export(&mut self.machine, id, name)
     }
 
     pub fn func(&mut self, id: InstanceId, name: &str) -> FuncId {
-        match self.export(id, name) {
-            Extern::Func(func) => func,
-            other => panic!("{name} is {other:?}"),
-        }
+        func(&mut self.machine, id, name)
     }
 
     pub fn call(
@@ -316,7 +315,7 @@ impl World {
             self.machine.write_raw(arg, &mut slots[at..]);
             at += arg.ty().slots() as usize;
         }
-        call(self, func, &mut slots)?;
+        self.machine.call(func, &mut slots)?;
         let mut at = 0;
         Ok((ty.results().iter())
             .map(|ty| {
@@ -342,6 +341,28 @@ impl World {
             Err(CallError::Trap(trap)) => trap,
             other => panic!("{name} did not trap: {other:?}"),
         }
+    }
+}
+
+/// What an instance exports under a name.
+pub fn export(world: &mut vm_interp::World, id: InstanceId, name: &str) -> Extern {
+    let module = world.instance_code(id).module().clone();
+    let export = module.exports().iter().find(|export| export.name == name);
+    let export = export.unwrap_or_else(|| panic!("no export {name}"));
+    let (kind, index) = (export.kind, export.index);
+    match kind {
+        ExternKind::Func => Extern::Func(world.instance_func(id, index)),
+        ExternKind::Table => Extern::Table(world.instance_table(id, index)),
+        ExternKind::Memory => Extern::Memory(world.instance_memory(id, index)),
+        ExternKind::Global => Extern::Global(world.instance_global(id, index)),
+    }
+}
+
+/// The function that an instance exports under a name.
+pub fn func(world: &mut vm_interp::World, id: InstanceId, name: &str) -> FuncId {
+    match export(world, id, name) {
+        Extern::Func(func) => func,
+        other => panic!("{name} is {other:?}"),
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! - `PLATFORM_GAP`, `IMAGE_GAP`: why guard pages, and images, cannot be had at all, or `None`
 //! - `page_size()`
-//! - `reserve`, `release`, `protect`, `decommit`, `discard`, `remap`, `is_mapped`
+//! - `reserve`, `release`, `protect`, `decommit`, `discard`, `remap`, `enlarge`, `is_mapped`
 //! - `ImageFile` with `new` and `map`
 //! - `address_space_limit`, `data_limit`
 //!

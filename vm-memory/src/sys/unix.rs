@@ -41,11 +41,11 @@ pub(crate) fn reserve(len: usize) -> Result<NonNull<u8>, OsError> {
     NonNull::new(base.cast::<u8>()).ok_or(OsError::new(libc::ENOMEM))
 }
 
-/// Unmaps a whole reservation.
+/// Unmaps a reservation, or a part of it.
 ///
 /// # Safety
 ///
-/// `base` and `len` are those of one call of [`reserve`], and nothing uses the range any more.
+/// The range lies in a live reservation, and nothing uses it any more.
 pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
     // SAFETY: the caller owns the mapping and gives it up here.
     let result = unsafe { libc::munmap(base.as_ptr().cast(), len) };
@@ -150,6 +150,37 @@ pub(crate) unsafe fn remap(
         return Err(OsError::last());
     }
     Ok(())
+}
+
+/// Makes a range that is accessible throughout larger, with zeroed pages behind, and moves it to where there
+/// is room for that: its pages, not what is in them. If this fails, nothing has changed.
+///
+/// # Safety
+///
+/// The range is a part of a live reservation whose pages behind `len` are not accessible, and no reference
+/// exists to its bytes. Afterwards it does not belong to that any more: it is gone if it has been moved.
+pub(crate) unsafe fn enlarge(
+    address: NonNull<u8>,
+    len: usize,
+    new_len: usize,
+) -> Result<NonNull<u8>, OsError> {
+    admit(Request::Remap)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // SAFETY: the caller owns the range and answers for what is done with the old addresses; the kernel
+        // chooses the new ones where nothing is mapped.
+        let moved =
+            unsafe { libc::mremap(address.as_ptr().cast(), len, new_len, libc::MREMAP_MAYMOVE) };
+        if moved == libc::MAP_FAILED {
+            return Err(OsError::last());
+        }
+        NonNull::new(moved.cast::<u8>()).ok_or(OsError::new(libc::ENOMEM))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (address, len, new_len);
+        Err(OsError::UNSUPPORTED)
+    }
 }
 
 /// Whether every page of a range is mapped to something.

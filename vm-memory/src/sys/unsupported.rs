@@ -66,6 +66,17 @@ pub(crate) unsafe fn remap(
     Err(OsError::UNSUPPORTED)
 }
 
+/// # Safety
+///
+/// Cannot be called: it takes what [`reserve`] never returns.
+pub(crate) unsafe fn enlarge(
+    _address: NonNull<u8>,
+    _len: usize,
+    _new_len: usize,
+) -> Result<NonNull<u8>, OsError> {
+    Err(OsError::UNSUPPORTED)
+}
+
 pub(crate) fn is_mapped(_address: NonNull<u8>, _len: usize) -> bool {
     false
 }

@@ -104,3 +104,23 @@ pub(crate) fn assert_exactly_accessible(memory: &vm_memory::LinearMemory) {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn assert_exactly_accessible(_memory: &vm_memory::LinearMemory) {}
+
+/// Limits this process, which is a test's child.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: the call only reads the limit.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// A line of `/proc/self/status` in bytes: `VmHWM`, the largest resident set so far, or `VmSize`.
+#[cfg(target_os = "linux")]
+pub(crate) fn status(line: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let rest = text.lines().find_map(|l| l.strip_prefix(line)).unwrap();
+    let kib = rest.trim_start_matches(':').trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() << 10
+}

@@ -141,8 +141,12 @@ impl Translator<'_> {
         }
         let target = base + FRAME_HEADER;
         self.reserved = target + slots;
-        for (index, place) in (first..last).zip(in_slots(target, types)) {
-            self.emit_argument(index, place);
+        if self.are_many(types.len()) {
+            self.emit_entries(first..last, target);
+        } else {
+            for (index, place) in (first..last).zip(in_slots(target, types)) {
+                self.emit_argument(index, place);
+            }
         }
         self.reserved = 0;
         base

@@ -4,6 +4,8 @@
 //! operands are in consecutive slots from the block's base: nothing pending crosses a label.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
 
 use wasmparser::{BlockType, BrTable};
 
@@ -18,6 +20,8 @@ use super::lookahead::After;
 /// A block that is open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
+    /// No other of the function has it.
+    number: u32,
     kind: Kind,
     ty: BlockType,
     /// How many entries of the stack are below its parameters.
@@ -30,6 +34,14 @@ pub(super) struct Frame {
     returns: bool,
     /// The label of branches to it, once there is one.
     label: Option<Label>,
+}
+
+/// The label of code that copies operands to where a branch to a block leaves them, and goes there.
+pub(super) enum Way {
+    /// Of many operands one is enough for all branches that have them in the same slots.
+    Known(Label),
+    /// It has to be made.
+    New(Label),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +65,7 @@ impl Frame {
             _ => None,
         };
         Frame {
+            number: u32::MAX,
             kind: Kind::Function,
             ty: BlockType::FuncType(ty),
             height: 0,
@@ -133,6 +146,7 @@ impl<'a> Translator<'a> {
     }
 
     fn open(&mut self, kind: Kind, ty: BlockType, height: usize, base: Slot) {
+        let number = self.blocks as u32;
         let after = self.lookahead.blocks[self.blocks].after;
         self.blocks += 1;
         let results = self.results(ty).len();
@@ -154,6 +168,7 @@ impl<'a> Translator<'a> {
             .is_some_and(|frame| frame.returns && self.results(frame.ty).len() == results)
             && (place.is_some() || results == 0);
         self.frames.push(Frame {
+            number,
             kind,
             ty,
             height,
@@ -182,14 +197,19 @@ impl<'a> Translator<'a> {
         let height = self.stack.len() - above - params.len();
         self.settle(height);
         let base = self.stack.end_below(height);
-        for (place, index) in in_slots(base, params).zip(height..) {
-            // Homes only move down, and to where no later operand's home is.
-            self.copy_entry(index, place);
-            if let Some(slots) = place.slots() {
-                self.stack.set_home(index, slots.start, self.offset);
+        let end = height + params.len();
+        if self.are_many(params.len()) {
+            self.settle_at(height..end, base);
+        } else {
+            for (place, index) in in_slots(base, params).zip(height..) {
+                // Homes only move down, and to where no later operand's home is.
+                self.copy_entry(index, place);
+                if let Some(slots) = place.slots() {
+                    self.stack.set_home(index, slots.start, self.offset);
+                }
             }
         }
-        self.stack.settled(height + params.len());
+        self.stack.settled(end);
         (height, base)
     }
 
@@ -260,6 +280,10 @@ impl<'a> Translator<'a> {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
+        if self.are_many(self.arity(frame)) {
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.leave_with_entries(first..self.stack.len(), base, height);
+        }
         for (index, place) in (first..).zip(self.destinations(frame)) {
             self.given_up = self.frames[frame].height..index;
             self.emit_entry(index, place);
@@ -288,6 +312,11 @@ impl<'a> Translator<'a> {
     /// The same as [`Translator::move_operands`] for a branch that may not be taken: the entries
     /// stay what they are. They have to be leaves.
     fn copy_operands(&mut self, frame: usize, first: usize) {
+        let arity = self.arity(frame);
+        if self.are_many(arity) {
+            let Frame { base, height, .. } = self.frames[frame];
+            return self.copy_entries(first..first + arity, base, height);
+        }
         for (index, place) in (first..).zip(self.destinations(frame)) {
             self.given_up = self.frames[frame].height..index;
             self.copy_entry(index, place);
@@ -337,6 +366,9 @@ impl<'a> Translator<'a> {
             self.branch_on_top(true, label, repeats);
             return;
         }
+        if self.are_many(condition - first) {
+            return self.br_if_with_many(frame, first..condition, repeats);
+        }
         self.make_leaves(self.is_function(frame), first..condition);
         let in_place = (first..condition)
             .zip(self.destinations(frame))
@@ -358,10 +390,45 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// The same with many operands.
+    fn br_if_with_many(&mut self, frame: usize, operands: Range<usize>, repeats: bool) {
+        let from = self.gather(operands.clone());
+        if self.frames[frame].base == from {
+            let label = self.label(frame);
+            return self.branch_on_top(true, label, repeats);
+        }
+        match self.way(frame, from) {
+            Way::Known(label) => self.branch_on_top(true, label, false),
+            Way::New(label) => {
+                // What is in a temporary register would not survive the label.
+                self.settle_temps(operands.start);
+                let skip = self.out.labels.new_label();
+                self.branch_on_top(false, skip, false);
+                self.go(label, frame, operands.start);
+                self.out.bind(skip);
+            }
+        }
+    }
+
+    /// The way to a block for many operands that start in this slot.
+    fn way(&mut self, frame: usize, from: Slot) -> Way {
+        match self.ways.entry((self.frames[frame].number, from)) {
+            Entry::Occupied(known) => Way::Known(*known.get()),
+            Entry::Vacant(new) => Way::New(*new.insert(self.out.labels.new_label())),
+        }
+    }
+
+    /// The way to a block, which has this label, for the operands from `first` up.
+    fn go(&mut self, label: Label, frame: usize, first: usize) {
+        self.out.bind(label);
+        self.copy_operands(frame, first);
+        self.jump(frame);
+    }
+
     /// Makes operands constants, locals, or values in their homes, so that they can be copied
     /// on one path and stay what they are on another. If they are to be the results of the
     /// function, several locals would be in each other's way: then they go home too.
-    fn make_leaves(&mut self, returns: bool, operands: std::ops::Range<usize>) {
+    fn make_leaves(&mut self, returns: bool, operands: Range<usize>) {
         let keep_locals = !returns || operands.len() == 1;
         for index in operands {
             if !(self.stack.is_const(index) || keep_locals && self.stack.is_local(index)) {
@@ -388,23 +455,35 @@ impl<'a> Translator<'a> {
         let index = self.stack.len() - 1;
         let first = index - self.arity(default);
         self.compute(Effects::TRAPS, first);
-        let mut targets = depths.iter().map(|depth| self.target(*depth));
-        let returns = targets.any(|frame| self.is_function(frame));
-        self.make_leaves(returns, first..index);
+        let many = self.are_many(index - first);
+        let mut from = 0;
+        if many {
+            from = self.gather(first..index);
+        } else {
+            let mut targets = depths.iter().map(|depth| self.target(*depth));
+            let returns = targets.any(|frame| self.is_function(frame));
+            self.make_leaves(returns, first..index);
+        }
         self.leaf_operand(index);
-        // Labels of copies on the way to a block, by its depth.
-        let mut ways: HashMap<u32, Label> = HashMap::new();
-        let mut order = Vec::new();
+        // Where to go, by a block's depth, and the ways there that are new.
+        let mut labels: HashMap<u32, Label> = HashMap::new();
+        let mut ways = Vec::new();
         let start = self.out.tables.len() as u32;
         for depth in &depths {
-            let frame = self.target(*depth);
-            let label = match ways.get(depth) {
+            let label = match labels.get(depth) {
                 Some(label) => *label,
-                None if self.in_place(frame, first) => self.label(frame),
                 None => {
-                    order.push(*depth);
-                    let label = self.out.labels.new_label();
-                    ways.insert(*depth, label);
+                    let frame = self.target(*depth);
+                    let way = match many {
+                        _ if self.in_place(frame, first) => Way::Known(self.label(frame)),
+                        true => self.way(frame, from),
+                        false => Way::New(self.out.labels.new_label()),
+                    };
+                    if let Way::New(label) = way {
+                        ways.push((frame, label));
+                    }
+                    let (Way::Known(label) | Way::New(label)) = way;
+                    labels.insert(*depth, label);
                     label
                 }
             };
@@ -416,11 +495,8 @@ impl<'a> Translator<'a> {
         };
         self.lower_entries(root, index..index + 1);
         self.stack.truncate(index);
-        for depth in order {
-            let frame = self.target(depth);
-            self.out.bind(ways[&depth]);
-            self.copy_operands(frame, first);
-            self.jump(frame);
+        for (frame, label) in ways {
+            self.go(label, frame, first);
             self.check_limits()?;
         }
         self.unreachable = Some(0);

@@ -13,6 +13,7 @@
 //! | `emit` | from trees to instructions that the executor has; `emit/copy` has copies of trees |
 //! | `pending` | computing pending trees when their time has come |
 //! | `control` | blocks, branches, returns |
+//! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
 //! | `idiom` | bodies that a few operators can stand for |
@@ -28,15 +29,17 @@ mod idiom;
 mod labels;
 mod locals;
 mod lookahead;
+mod moves;
 mod operators;
 mod pending;
 mod registers;
 mod stack;
 mod vectors;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::ir::{FRAME_HEADER, Slot};
+use crate::ir::{FRAME_HEADER, Label, Slot};
 use crate::{Error, Function, Module, Registers, Shapes};
 
 pub use baseline::{BaselineFrame, BaselineSink, BaselineTranslator};
@@ -83,6 +86,10 @@ struct Translator<'a> {
     shapes: &'a dyn Shapes,
     registers: Use,
     unchecked: Unchecked<'a>,
+    /// See [`Shapes::least_copy`].
+    least_copy: usize,
+    /// Ways to blocks, given by their numbers, for many operands that start in a slot.
+    ways: HashMap<(u32, Slot), Label>,
     locals: Locals,
     stack: Stack,
     frames: Vec<Frame>,
@@ -171,6 +178,9 @@ impl Module {
             shapes: options.shapes,
             registers,
             unchecked: Unchecked(options.unchecked),
+            // One has a place of its own, see `Frame::place`.
+            least_copy: options.shapes.least_copy().max(2),
+            ways: HashMap::new(),
             stack: Stack::reuse(stack, base, registers),
             locals,
             frames,

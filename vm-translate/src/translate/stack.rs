@@ -203,6 +203,12 @@ impl Stack {
         *self.node(index) == Node::Place(place)
     }
 
+    /// Whether an entry is in its home.
+    #[inline]
+    pub(super) fn is_home(&self, index: usize) -> bool {
+        self.is_at(index, self.home(index))
+    }
+
     #[inline]
     pub(super) fn is_const(&self, index: usize) -> bool {
         self.entries[index].kind == Kind::Const

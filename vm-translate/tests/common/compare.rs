@@ -50,7 +50,12 @@ impl Program<'_> {
         }
     }
 
-    fn translate(&self, shapes: &dyn Shapes) -> Vec<Function> {
+    /// The sets of shapes that it is translated for.
+    pub fn shapes(&self) -> [&dyn Shapes; 4] {
+        [&PlainShapes, &RICH, &self.chosen[0], &self.chosen[1]]
+    }
+
+    pub fn translate(&self, shapes: &dyn Shapes) -> Vec<Function> {
         (self.module.imported_funcs()..self.module.func_count())
             .map(|func| {
                 let function = self.module.translate(func, &self.options(shapes)).unwrap();
@@ -61,7 +66,7 @@ impl Program<'_> {
     }
 
     /// Puts those functions into the baseline tier that it has, and answers what they were.
-    fn to_baseline(
+    pub fn to_baseline(
         &self,
         shapes: &dyn Shapes,
         functions: &mut [Function],
@@ -86,9 +91,9 @@ impl Program<'_> {
     /// Runs a function of no parameters by every translation. Answers what the specification says of it.
     pub fn run(&self, func: u32) -> (Outcome, Tiers) {
         let (expected, trapped_at) = oracle::run(&self.module, func, &[]);
-        let sets: [&dyn Shapes; 4] = [&PlainShapes, &RICH, &self.chosen[0], &self.chosen[1]];
         let mut tiers = Tiers::default();
-        for (shapes, is_baseline) in sets.into_iter().flat_map(|set| [(set, false), (set, true)]) {
+        let sets = self.shapes().into_iter();
+        for (shapes, is_baseline) in sets.flat_map(|set| [(set, false), (set, true)]) {
             let registers = shapes.registers();
             let mut functions = self.translate(shapes);
             let (found, at) = if is_baseline {

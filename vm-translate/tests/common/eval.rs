@@ -304,6 +304,12 @@ impl Eval<'_> {
                 self.write(place, frame, value);
                 Flow::Next
             }
+            Root::Copy { from, to, count } => {
+                let from = frame + from as usize;
+                let to = frame + to as usize;
+                self.slots.copy_within(from..from + count as usize, to);
+                Flow::Next
+            }
             Root::Store { op, offset } => {
                 let address = self.tree(&mut nodes, Ty::I32, frame)?;
                 let value = self.tree(&mut nodes, op.value(), frame)?;

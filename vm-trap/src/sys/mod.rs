@@ -1,6 +1,7 @@
 //! What differs between operating systems and processors, behind one private
-//! interface: `availability`, `install`, `uninstall`, `try_handle`, `AltStack`
-//! and `SigInfo`.
+//! interface: `availability`, `install`, `standing`, `ensure_first`, `uninstall`,
+//! `try_handle`, `unblock`, `AltStack` and `SigInfo`; for requests to stop `choose`, `INTERRUPT_SIGNAL`, `Thread`,
+//! `this_thread`, `notify` and `unblock_notifications`.
 
 #[cfg(all(
     not(miri),
@@ -21,4 +22,9 @@ mod imp;
 mod imp;
 
 pub use imp::SigInfo;
-pub(crate) use imp::{AltStack, availability, install, try_handle, uninstall};
+pub(crate) use imp::{
+    AltStack, availability, ensure_first, install, standing, try_handle, unblock, uninstall,
+};
+pub(crate) use imp::{
+    INTERRUPT_SIGNAL, Thread, choose, notify, this_thread, unblock_notifications,
+};

@@ -380,3 +380,8 @@ pub fn dies_in_child(test: &str, signal: i32, body: impl FnOnce()) -> String {
     assert!(!stderr.contains(SURVIVED), "{stderr}");
     stderr
 }
+
+/// Whether this is a build with the address sanitizer.
+pub fn sanitized() -> bool {
+    option_env!("RUSTFLAGS").is_some_and(|flags| flags.contains("sanitizer=address"))
+}

@@ -1,7 +1,7 @@
 //! Open files: reading, writing, positions, sizes, times, flags, rights.
 
-use super::{DATA, Guest, NONE, READ, READ_WRITE, RESULT, ROOT, SIZE, VEC};
-use crate::abi::{FdFlags, OFlags, Rights};
+use super::{DATA, Guest, NONE, READ, READ_WRITE, RESULT, ROOT, SIZE, VEC, vecs};
+use crate::abi::{FdFlags, OFlags, Rights, Version};
 use crate::errno::Errno;
 use crate::fd;
 
@@ -35,14 +35,14 @@ fn positioned_calls_leave_the_position_alone() {
     guest.put(DATA, b"xy");
     guest.vec(2);
     let offset = |guest: &mut Guest, offset| {
-        guest.call(|ctx, memory| fd::fd_pwrite(ctx, memory, fd, VEC, 1, offset, RESULT))
+        guest.call(|ctx, memory| fd::fd_pwrite(ctx, memory, fd, vecs(VEC, 1), offset, RESULT))
     };
     assert_eq!(offset(&mut guest, 4), Ok(()));
     assert_eq!(guest.result(), 2);
     assert_eq!(offset(&mut guest, u64::MAX), Err(Errno::Inval));
     guest.vec(20);
     guest
-        .call(|ctx, memory| fd::fd_pread(ctx, memory, fd, VEC, 1, 3, RESULT))
+        .call(|ctx, memory| fd::fd_pread(ctx, memory, fd, vecs(VEC, 1), 3, RESULT))
         .unwrap();
     assert_eq!(guest.result(), 7);
     assert_eq!(guest.get(DATA, 7), b"3xy6789");
@@ -63,7 +63,7 @@ fn a_scatter_list_is_filled_in_order() {
         guest.put(DATA + index * 8 + 4, &len.to_le_bytes());
     }
     guest
-        .call(|ctx, memory| fd::fd_read(ctx, memory, fd, DATA, 4, RESULT))
+        .call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(DATA, 4), RESULT))
         .unwrap();
     assert_eq!(guest.result(), 6);
     assert_eq!(guest.get(100, 3), b"ab\0");
@@ -83,7 +83,7 @@ fn a_list_that_lies_over_its_own_buffer_ends_without_harm() {
     guest.put(VEC + 8, &DATA.to_le_bytes());
     guest.put(VEC + 12, &16u32.to_le_bytes());
     guest
-        .call(|ctx, memory| fd::fd_read(ctx, memory, fd, VEC, 2, RESULT))
+        .call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(VEC, 2), RESULT))
         .unwrap();
     assert_eq!(guest.result(), 16);
 }
@@ -96,21 +96,23 @@ fn bad_pointers_are_faults_before_anything_happens() {
     guest.seek(fd, 0, 0).unwrap();
 
     guest.vec(1 << 20);
-    for (vecs, count, result) in [
+    for (list, count, result) in [
         (VEC, 1, RESULT),          // the buffer ends outside
         (SIZE - 7, 1, RESULT),     // the list ends outside
         (u32::MAX, 1, RESULT),     // the list wraps around
         (VEC, u32::MAX, RESULT),   // more elements than memory
         (u32::MAX - 7, 2, RESULT), // a later element wraps around
     ] {
-        let read = guest.call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs, count, result));
-        assert_eq!(read, Err(Errno::Fault), "{vecs} {count} {result}");
-        let write = guest.call(|ctx, memory| fd::fd_write(ctx, memory, fd, vecs, count, result));
-        assert_eq!(write, Err(Errno::Fault), "{vecs} {count} {result}");
+        let read =
+            guest.call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(list, count), result));
+        assert_eq!(read, Err(Errno::Fault), "{list} {count} {result}");
+        let write =
+            guest.call(|ctx, memory| fd::fd_write(ctx, memory, fd, vecs(list, count), result));
+        assert_eq!(write, Err(Errno::Fault), "{list} {count} {result}");
     }
     guest.vec(2);
     for result in [SIZE - 3, u32::MAX] {
-        let read = guest.call(|ctx, memory| fd::fd_read(ctx, memory, fd, VEC, 1, result));
+        let read = guest.call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(VEC, 1), result));
         assert_eq!(read, Err(Errno::Fault));
         assert_eq!(
             guest.open_with("new", |open| {
@@ -138,13 +140,49 @@ fn a_file_can_be_used_only_for_what_it_was_opened_for() {
         Err(Errno::Badf)
     );
     assert_eq!(guest.read(fd, 10), Ok(b"secret".to_vec()));
-    // Rights can be given up but not won.
-    let set = |guest: &mut Guest, rights: Rights| {
-        fd::fd_fdstat_set_rights(&mut guest.ctx, fd, rights.0, 0)
+}
+
+/// Refused is what cannot be enforced, also if nothing would change.
+#[test]
+fn rights_cannot_be_given_up() {
+    let mut guest = Guest::new();
+    let fd = guest.open("file", OFlags::CREAT, READ_WRITE).unwrap();
+    for fd in [fd, ROOT, 1] {
+        assert_eq!(
+            fd::fd_fdstat_set_rights(&mut guest.ctx, fd),
+            Err(Errno::NotSup)
+        );
+    }
+    assert_eq!(
+        fd::fd_fdstat_set_rights(&mut guest.ctx, 77),
+        Err(Errno::Badf)
+    );
+    // What they say is what can be done: here all that was opened for, whatever was asked for.
+    let mut rights = |oflags: OFlags, name: &str, rights: Rights| {
+        let fd = guest.open(name, oflags, rights).unwrap();
+        guest
+            .call(|ctx, memory| fd::fd_fdstat_get(ctx, memory, Version::Preview1, fd, DATA))
+            .unwrap();
+        let stat = guest.get(DATA, 24);
+        let word = |at: usize| u64::from_le_bytes(stat[at..at + 8].try_into().unwrap());
+        (Rights(word(8)), Rights(word(16)))
     };
-    assert_eq!(set(&mut guest, READ_WRITE), Err(Errno::NotCapable));
-    assert_eq!(set(&mut guest, Rights::FD_SEEK), Ok(()));
-    assert_eq!(guest.read(fd, 10), Err(Errno::Badf));
+    let nothing = Rights::default();
+    assert_eq!(rights(NONE, "file", READ_WRITE), (Rights::FILE, nothing));
+    assert_eq!(
+        rights(NONE, "file", Rights::FD_READ),
+        (Rights::FILE.without(Rights::WRITING), nothing)
+    );
+    assert_eq!(
+        rights(NONE, "file", nothing),
+        (
+            Rights::FILE.without(Rights::WRITING.union(Rights::FD_READ)),
+            nothing
+        )
+    );
+    let directory = (Rights::DIRECTORY, Rights::DIRECTORY.union(Rights::FILE));
+    assert_eq!(rights(OFlags::DIRECTORY, ".", Rights::FD_SEEK), directory);
+    assert!(!Rights::DIRECTORY.intersects(Rights::FD_SEEK.union(Rights::PATH_FILESTAT_SET_SIZE)));
 }
 
 #[test]
@@ -166,7 +204,24 @@ fn opening_obeys_its_flags() {
         Err(Errno::NotDir)
     );
     assert_eq!(guest.open(".", NONE, READ_WRITE), Err(Errno::IsDir));
-    assert!(guest.open(".", OFlags::DIRECTORY, READ_WRITE).is_ok());
+    assert_eq!(
+        guest.open(".", OFlags::DIRECTORY, READ_WRITE),
+        Err(Errno::IsDir)
+    );
+    assert_eq!(
+        guest.open("file", OFlags::DIRECTORY, READ_WRITE),
+        Err(Errno::NotDir)
+    );
+    assert_eq!(
+        guest.open("none", OFlags::DIRECTORY, READ_WRITE),
+        Err(Errno::NoEnt)
+    );
+    for rights in [READ, Rights::default(), Rights::DIRECTORY] {
+        assert!(
+            guest.open(".", OFlags::DIRECTORY, rights).is_ok(),
+            "{rights:?}"
+        );
+    }
     assert_eq!(guest.open("file", OFlags(1 << 9), READ), Err(Errno::Inval));
     assert_eq!(
         guest.open_with("file", |open| open.oflags = 1 << 16),
@@ -223,9 +278,10 @@ fn appending_writes_at_the_end_and_can_be_switched() {
         fd::fd_fdstat_set_flags(&mut guest.ctx, fd, 32),
         Err(Errno::Inval)
     );
-    // Streams have no flags to change.
+    // A stream can be told not to wait, and nothing else.
+    assert_eq!(fd::fd_fdstat_set_flags(&mut guest.ctx, 1, 4), Ok(()));
     assert_eq!(
-        fd::fd_fdstat_set_flags(&mut guest.ctx, 1, 4),
+        fd::fd_fdstat_set_flags(&mut guest.ctx, 1, 1),
         Err(Errno::NotSup)
     );
 }
@@ -246,7 +302,7 @@ fn sizes_and_times_can_be_set() {
         Err(Errno::Inval)
     );
     guest
-        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, fd, DATA))
+        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, Version::Preview1, fd, DATA))
         .unwrap();
     let stat = guest.get(DATA, 64);
     let field = |at: usize| u64::from_le_bytes(stat[at..at + 8].try_into().unwrap());
@@ -256,7 +312,7 @@ fn sizes_and_times_can_be_set() {
     // Leaves one alone and sets the other to the present.
     fd::fd_filestat_set_times(&mut guest.ctx, fd, 0, 0, 0b1000).unwrap();
     guest
-        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, fd, DATA))
+        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, Version::Preview1, fd, DATA))
         .unwrap();
     let stat = guest.get(DATA, 64);
     let field = |at: usize| u64::from_le_bytes(stat[at..at + 8].try_into().unwrap());
@@ -297,6 +353,18 @@ fn space_can_be_reserved_and_advice_given() {
 }
 
 #[test]
+#[cfg(unix)]
+fn directories_can_be_synchronised() {
+    let mut guest = Guest::new();
+    let by_flag = guest.open(".", OFlags::DIRECTORY, READ).unwrap();
+    let by_what_it_is = guest.open(".", NONE, READ).unwrap();
+    for fd in [ROOT, by_flag, by_what_it_is] {
+        assert_eq!(fd::fd_sync(&mut guest.ctx, fd), Ok(()));
+        assert_eq!(fd::fd_datasync(&mut guest.ctx, fd), Ok(()));
+    }
+}
+
+#[test]
 fn renumbering_replaces_the_target() {
     let mut guest = Guest::new();
     let one = guest.open("one", OFlags::CREAT, READ_WRITE).unwrap();
@@ -306,10 +374,90 @@ fn renumbering_replaces_the_target() {
     assert_eq!(guest.seek(two, 0, 2), Ok(5));
     assert_eq!(guest.seek(one, 0, 2), Err(Errno::Badf));
     assert_eq!(fd::fd_renumber(&mut guest.ctx, two, 77), Err(Errno::Badf));
-    assert_eq!(
-        fd::fd_renumber(&mut guest.ctx, two, ROOT),
-        Err(Errno::NotSup)
-    );
     // The number that became free is the next one to be given out.
     assert_eq!(guest.open("one", NONE, READ), Ok(one));
+    assert_eq!(fd::fd_renumber(&mut guest.ctx, one, one), Ok(()));
+    assert_eq!(guest.seek(one, 0, 2), Ok(5));
+}
+
+#[test]
+fn preopened_directories_are_renumbered_and_closed_like_others() {
+    let mut guest = Guest::new();
+    let sub = {
+        std::fs::create_dir(guest.host.path().join("sub")).unwrap();
+        guest.open("sub", OFlags::DIRECTORY, READ).unwrap()
+    };
+    let inode = |guest: &mut Guest, fd| {
+        guest
+            .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, Version::Preview1, fd, DATA))
+            .map(|()| guest.get(DATA + 8, 8))
+    };
+    let prestat = |guest: &mut Guest, fd| {
+        guest.call(|ctx, memory| fd::fd_prestat_get(ctx, memory, fd, RESULT))
+    };
+    let expected = inode(&mut guest, sub);
+    assert_eq!(fd::fd_renumber(&mut guest.ctx, sub, ROOT), Ok(()));
+    assert_eq!(inode(&mut guest, ROOT), expected);
+    assert_eq!(inode(&mut guest, sub), Err(Errno::Badf));
+    assert_eq!(
+        prestat(&mut guest, ROOT),
+        Err(Errno::Badf),
+        "it is no preopened one now"
+    );
+
+    let mut guest = Guest::new();
+    let other = guest.open(".", OFlags::DIRECTORY, READ).unwrap();
+    assert_eq!(fd::fd_renumber(&mut guest.ctx, ROOT, other), Ok(()));
+    assert_eq!(prestat(&mut guest, other), Ok(()), "its name goes with it");
+    assert_eq!(guest.close(other), Ok(()));
+    assert_eq!(prestat(&mut guest, other), Err(Errno::Badf));
+}
+
+#[test]
+fn standard_streams_are_renumbered_like_others() {
+    let mut guest = Guest::new();
+    for stream in 0..3 {
+        let file = guest.open("file", OFlags::CREAT, READ_WRITE).unwrap();
+        assert_eq!(fd::fd_renumber(&mut guest.ctx, stream, file), Ok(()));
+        assert_eq!(guest.close(stream), Err(Errno::Badf));
+        assert_eq!(
+            guest.seek(file, 0, 1),
+            Err(Errno::Spipe),
+            "it is a stream now"
+        );
+    }
+}
+
+/// A second read of a pipe would wait, although the first has brought what there was.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_that_was_opened_by_its_path_is_read_once() {
+    let mut guest = Guest::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(guest.host.path().join("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    // Open for both, so that it does not wait for the other end.
+    let fd = guest.open("pipe", NONE, READ_WRITE).unwrap();
+    guest.write(fd, b"abcd").unwrap();
+    for (index, (at, len)) in (0u32..).zip([(DATA, 3u32), (DATA + 100, 1), (DATA + 200, 50)]) {
+        guest.put(VEC + index * 8, &at.to_le_bytes());
+        guest.put(VEC + index * 8 + 4, &len.to_le_bytes());
+    }
+    for (count, expected) in [(2, 4), (3, 4)] {
+        guest
+            .call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(VEC, count), RESULT))
+            .unwrap();
+        assert_eq!(guest.result(), expected);
+        assert_eq!(
+            (guest.get(DATA, 3), guest.get(DATA + 100, 1)),
+            (b"abc".to_vec(), b"d".to_vec())
+        );
+        guest.put(DATA + 300, b"abcd");
+        guest.put(VEC + 40, &(DATA + 300).to_le_bytes());
+        guest.put(VEC + 44, &4u32.to_le_bytes());
+        guest
+            .call(|ctx, memory| fd::fd_write(ctx, memory, fd, vecs(VEC + 40, 1), RESULT))
+            .unwrap();
+    }
 }

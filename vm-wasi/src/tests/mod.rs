@@ -1,16 +1,22 @@
 //! The calls against a real directory, without an engine: guest memory is an
 //! array here, and the calls are plain functions.
 
+mod conformance;
 mod files;
+mod memory_dir;
+mod poll;
+#[cfg(unix)]
+mod sockets;
 mod streams;
 mod tree;
+mod unstable;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use crate::abi::{OFlags, Rights};
+use crate::abi::{OFlags, Rights, Version};
 use crate::errno::Errno;
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, IoVecs};
 use crate::path::{At, PathOpen};
 use crate::{WasiCtx, WasiCtxBuilder, fd, path, readdir};
 
@@ -32,6 +38,26 @@ const READ: Rights = Rights::FD_READ
     .union(Rights::FD_TELL);
 const READ_WRITE: Rights = READ.union(Rights::FD_WRITE);
 const NONE: OFlags = OFlags(0);
+
+fn with(change: impl FnOnce(&mut WasiCtxBuilder)) -> Guest {
+    let mut builder = WasiCtxBuilder::new();
+    change(&mut builder);
+    Guest::with(builder)
+}
+
+/// Makes the open file behind a guest's standard output non-blocking.
+#[cfg(unix)]
+fn nonblocking_stdout(guest: &Guest) {
+    use rustix::fs::{OFlags, fcntl_setfl};
+    let crate::table::Object::Host(stream) = &guest.ctx.table.get(1).unwrap().object else {
+        panic!("standard output is not the host's");
+    };
+    fcntl_setfl(stream.as_fd(), OFlags::NONBLOCK).unwrap();
+}
+
+fn vecs(ptr: u32, count: u32) -> IoVecs {
+    IoVecs { ptr, count }
+}
 
 /// A guest with one preopened directory, which is gone with it.
 struct Guest {
@@ -105,7 +131,6 @@ impl Guest {
             path_len: at.path_len,
             oflags: 0,
             rights_base: 0,
-            rights_inheriting: 0,
             fdflags: 0,
             opened: RESULT,
         };
@@ -123,19 +148,21 @@ impl Guest {
     fn write(&mut self, fd: u32, bytes: &[u8]) -> Result<u32, Errno> {
         let len = self.put(DATA, bytes);
         self.vec(len);
-        self.call(|ctx, memory| fd::fd_write(ctx, memory, fd, VEC, 1, RESULT))?;
+        self.call(|ctx, memory| fd::fd_write(ctx, memory, fd, vecs(VEC, 1), RESULT))?;
         Ok(self.result())
     }
 
     fn read(&mut self, fd: u32, len: u32) -> Result<Vec<u8>, Errno> {
         self.vec(len);
-        self.call(|ctx, memory| fd::fd_read(ctx, memory, fd, VEC, 1, RESULT))?;
+        self.call(|ctx, memory| fd::fd_read(ctx, memory, fd, vecs(VEC, 1), RESULT))?;
         let len = self.result();
         Ok(self.get(DATA, len))
     }
 
     fn seek(&mut self, fd: u32, offset: i64, whence: u32) -> Result<u64, Errno> {
-        self.call(|ctx, memory| fd::fd_seek(ctx, memory, fd, offset, whence, RESULT))?;
+        self.call(|ctx, memory| {
+            fd::fd_seek(ctx, memory, Version::Preview1, fd, offset, whence, RESULT)
+        })?;
         Ok(self.result_u64())
     }
 

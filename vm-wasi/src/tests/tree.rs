@@ -1,7 +1,7 @@
 //! Paths: what a guest can do to the tree, and that it can't leave it.
 
 use super::{DATA, Guest, NONE, PATH, READ, READ_WRITE, RESULT, ROOT, SECOND_PATH, SIZE};
-use crate::abi::{OFlags, Rights};
+use crate::abi::{OFlags, Rights, Version};
 use crate::errno::Errno;
 use crate::path::{self, At, PathTimes};
 use crate::{fd, readdir};
@@ -29,8 +29,8 @@ impl Guest {
 
     fn file_type(&mut self, path: &str, lookup: u32) -> Result<u8, Errno> {
         self.path(
-            |ctx, memory, At { fd, path, path_len }| {
-                path::path_filestat_get(ctx, memory, fd, lookup, path, path_len, DATA)
+            |ctx, memory, at| {
+                path::path_filestat_get(ctx, memory, Version::Preview1, lookup, at, DATA)
             },
             path,
         )?;
@@ -140,6 +140,62 @@ fn listing_survives_removal_in_between_and_odd_cookies() {
     assert_eq!(guest.list(file, 100), Err(Errno::NotDir));
 }
 
+/// C libraries ask for the inode of what has none by its name, and `..` is outside.
+#[test]
+fn every_entry_has_an_inode() {
+    let mut guest = Guest::new();
+    guest.open("file", OFlags::CREAT, READ).unwrap();
+    guest
+        .call(|ctx, memory| readdir::fd_readdir(ctx, memory, ROOT, DATA, 4096, 0, RESULT))
+        .unwrap();
+    let used = guest.result();
+    let bytes = guest.get(DATA, used);
+    let mut rest = &bytes[..];
+    let mut inodes = Vec::new();
+    while let Some((head, after)) = rest.split_at_checked(24) {
+        let name_len = u32::from_le_bytes(head[16..20].try_into().unwrap()) as usize;
+        inodes.push(u64::from_le_bytes(head[8..16].try_into().unwrap()));
+        rest = &after[name_len..];
+    }
+    guest.file_type(".", 1).unwrap();
+    let own = u64::from_le_bytes(guest.get(DATA + 8, 8).try_into().unwrap());
+    guest.file_type("file", 1).unwrap();
+    let file = u64::from_le_bytes(guest.get(DATA + 8, 8).try_into().unwrap());
+    assert_eq!(inodes, [own, own, file]);
+    assert!(own != 0);
+}
+
+/// The cookie of an entry is where the one behind it is found, also after others have come.
+#[test]
+fn a_cookie_leads_to_the_entry_behind_its_own() {
+    let mut guest = Guest::new();
+    for name in ["a", "b", "c"] {
+        guest.open(name, OFlags::CREAT, READ).unwrap();
+    }
+    let mut from = |cookie: u64| -> Vec<(u64, String)> {
+        guest
+            .call(|ctx, memory| readdir::fd_readdir(ctx, memory, ROOT, DATA, 4096, cookie, RESULT))
+            .unwrap();
+        let used = guest.result();
+        let bytes = guest.get(DATA, used);
+        let mut rest = &bytes[..];
+        let mut entries = Vec::new();
+        while let Some((head, after)) = rest.split_at_checked(24) {
+            let name_len = u32::from_le_bytes(head[16..20].try_into().unwrap()) as usize;
+            let next = u64::from_le_bytes(head[0..8].try_into().unwrap());
+            let (name, after) = after.split_at(name_len);
+            entries.push((next, String::from_utf8(name.to_vec()).unwrap()));
+            rest = after;
+        }
+        entries
+    };
+    let all = from(0);
+    assert_eq!(all.len(), 5);
+    for (index, (next, _)) in all.iter().enumerate() {
+        assert_eq!(from(*next), all[index + 1..]);
+    }
+}
+
 #[test]
 fn no_path_leads_out() {
     let mut guest = Guest::new();
@@ -245,7 +301,7 @@ fn files_are_renamed_and_linked() {
     let follow = guest.call(|ctx, memory| path::path_link(ctx, memory, 1, old, new));
     assert_eq!(follow, Err(Errno::Inval));
     guest
-        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, fd, DATA))
+        .call(|ctx, memory| fd::fd_filestat_get(ctx, memory, Version::Preview1, fd, DATA))
         .unwrap();
     assert_eq!(guest.get(DATA + 24, 1), [2], "two names");
     let (old, third) = (guest.at(PATH, "old"), guest.at(SECOND_PATH, "third"));
@@ -340,7 +396,7 @@ fn preopened_directories_say_their_names() {
     assert_eq!(prestat(&mut guest, ROOT + 1), Err(Errno::Badf));
     // What C libraries look at before they open anything below it.
     guest
-        .call(|ctx, memory| fd::fd_fdstat_get(ctx, memory, ROOT, DATA))
+        .call(|ctx, memory| fd::fd_fdstat_get(ctx, memory, Version::Preview1, ROOT, DATA))
         .unwrap();
     let stat = guest.get(DATA, 24);
     assert_eq!(stat[0], 3);

@@ -10,6 +10,7 @@
 mod chart;
 mod clock;
 mod contestant;
+pub(crate) mod costs;
 pub(crate) mod figures;
 mod peers;
 mod statistics;
@@ -55,7 +56,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "install_peers")]
     no_installed_peers: bool,
 
-    /// Only the programs, or only the figures beside them
+    /// Only this part
     #[arg(long, value_enum)]
     only: Option<Part>,
 
@@ -81,6 +82,8 @@ pub(crate) struct Options {
 enum Part {
     Programs,
     Figures,
+    /// What modules cost that are made to cost much. Only if it is asked for
+    Costs,
 }
 
 /// Runs everything and prints the table.
@@ -103,6 +106,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     for peer in &options.peers {
         contestants.push(Contestant::peer(peer)?);
+    }
+    if options.only == Some(Part::Costs) {
+        let mut failed = false;
+        let report = costs::measure(
+            &options.mode.list(),
+            &options.filter,
+            options.time,
+            options.passes,
+            &mut failed,
+        )?;
+        print!("{report}");
+        return Ok(exit_code(failed));
     }
     let palisade = peers::palisade()?;
     for mode in options.mode.list() {
@@ -161,11 +176,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(file) = &options.svg {
         chart::write(&table, file)?;
     }
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(failed))
+}
+
+fn exit_code(failed: bool) -> ExitCode {
+    match failed {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
 }
 
 /// One row for each program. Says on stderr what it runs, and sets `failed` if one of Palisade's modes

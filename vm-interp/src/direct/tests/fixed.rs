@@ -338,6 +338,32 @@ fn repeat(world: &mut World) {
     assert_eq!(world.slots[MARK], 2);
 }
 
+/// Copies of slots, with their places overlapping in either direction and not at all.
+fn copy(world: &mut World, random: &mut Random, fixed: Fixed) {
+    let Fixed::Copy { down } = fixed else {
+        panic!("{fixed:?} copies nothing")
+    };
+    let distances = if down { [1, 3, 9] } else { [-1, -3, -9] };
+    for distance in distances {
+        for count in 1..9 {
+            let from = SAVED + 10;
+            let to = from.strict_add_signed(distance);
+            world.slots[SAVED..PARAMS + 8].fill_with(|| random.next());
+            let mut expected = world.slots[SAVED..PARAMS + 8].to_vec();
+            expected.copy_within(from - SAVED..from - SAVED + count, to - SAVED);
+            let first = if down { count - 1 } else { 0 };
+            let operands = [slot(from + first), slot(to + first), count as u32];
+            assert_eq!(run_between(world, random, fixed, &operands), 0);
+            assert_eq!(
+                world.slots[SAVED..PARAMS + 8],
+                expected,
+                "{count} by {distance}"
+            );
+            assert_unchanged(world, 0..INT_REGISTERS + FLOAT_REGISTERS, fixed);
+        }
+    }
+}
+
 fn count(world: &mut World) {
     let mut counter = [u64::from(u32::MAX), 7];
     let mut program = Program::default();
@@ -383,6 +409,7 @@ fn every_fixed_handler_is_tested() {
             Fixed::Br => branch(&mut world),
             Fixed::EnterLoop => enter_loop(&mut world),
             Fixed::Loop => repeat(&mut world),
+            Fixed::Copy { .. } => copy(&mut world, &mut random, fixed),
             Fixed::Count => count(&mut world),
             // The last one, with a machine: `tests/tiers.rs`.
             Fixed::Turn => turn(&mut world),

@@ -1,13 +1,14 @@
 //! Functions whose optimized code is beyond a limit go on in their baseline code.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_translate::{Features, Module};
 
-use crate::code::Backend;
+use super::super::DirectCode;
 use crate::{
-    CallError, Code, CodeOptions, Entities, Host, Hotness, InstanceId, Machine, MachineConfig, Raw,
-    Threading, TrapCode, call,
+    CallError, Code, CodeOptions, Entities, Hotness, InstanceId, Machine, MachineConfig, Raw,
+    Threading, TrapCode,
 };
 
 /// Calls, loops, and traps at the end if asked to.
@@ -28,15 +29,11 @@ const DIVIDE: u32 = 0;
 const SUM: u32 = 2;
 
 struct World {
-    machine: Machine,
+    machine: Box<Machine<()>>,
     code: Arc<Code>,
     id: InstanceId,
-}
-
-impl Host for World {
-    fn machine(&mut self) -> &mut Machine {
-        &mut self.machine
-    }
+    /// The most words that optimized code may have.
+    limit: Arc<AtomicU64>,
 }
 
 impl World {
@@ -49,33 +46,33 @@ impl World {
             profile: false,
             baseline: Some(baseline),
         };
-        let code = Code::new(Arc::new(module), options).unwrap();
+        let limit = Arc::new(AtomicU64::new(0));
+        let code = Code::with_executor(Arc::new(module), options, |module, layout, types| {
+            DirectCode::new(module, layout, types, options).limited(Arc::clone(&limit))
+        });
         crate::install_signal_handlers().unwrap();
-        let mut machine = Machine::new(MachineConfig {
+        let config = MachineConfig {
             threading: Threading::Direct,
             guarded_stack: true,
             stack_bytes: MachineConfig::DEFAULT_STACK_BYTES,
-        })
-        .unwrap();
+        };
+        let mut machine = Machine::new(config, ()).unwrap();
         let id = machine.instantiate(&code, Entities::default()).unwrap();
-        let world = World { machine, code, id };
-        world.limit(0);
-        world
+        World {
+            machine,
+            code,
+            id,
+            limit,
+        }
     }
 
     fn limit(&self, words: u64) {
-        match self.code.backend() {
-            Backend::Direct(code) => code.limit_optimized(words),
-            Backend::Token(_) => panic!("direct threading has been asked for"),
-        }
+        self.limit.store(words, Ordering::Relaxed);
     }
 
     /// How many bytes of code a function has.
     fn size(&self, func: u32) -> usize {
-        match self.code.backend() {
-            Backend::Direct(code) => code.size(func).unwrap(),
-            Backend::Token(_) => panic!("direct threading has been asked for"),
-        }
+        self.code.executor().size(func).unwrap()
     }
 
     fn call(&mut self, name: &str, args: [u64; 2]) -> Result<u64, CallError> {
@@ -87,7 +84,7 @@ impl World {
             .index;
         let func = self.machine.instance_func(self.id, index);
         let mut slots = args.map(Raw::from);
-        call(self, func, &mut slots)?;
+        self.machine.call(func, &mut slots)?;
         Ok(slots[0].bits())
     }
 }

@@ -1,6 +1,6 @@
 //! A world for cells to run in: a frame, a memory, a context, all laid out as executors expect.
 
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use vm_translate::shape::{SetSymbol, ShapeKey, Symbol};
 
@@ -42,6 +42,9 @@ pub(super) const TABLE_AT: u32 = GLOBAL_AT + 8;
 pub(super) const MEMORY_AT: u32 = TABLE_AT + 8;
 pub(super) const TYPE_ID: u32 = 77;
 
+/// Nobody asks a run of a test to end.
+static NOT_ASKED: AtomicBool = AtomicBool::new(false);
+
 impl World {
     pub(super) fn new() -> World {
         let mut slots = vec![0; SLOTS];
@@ -52,7 +55,9 @@ impl World {
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),
             machine: std::ptr::null_mut(),
+            world: std::ptr::null_mut(),
             regions: std::ptr::null_mut(),
+            asked_to_end: &NOT_ASKED,
         });
         let mut context = vec![0u64; size_of::<Context>() / 8 + 3];
         let head = Context {
@@ -116,6 +121,7 @@ impl World {
                 self.context.as_mut_ptr().cast(),
                 std::ptr::null(),
                 &mut flag,
+                &NOT_ASKED,
             )
         }
     }

@@ -1,7 +1,5 @@
 //! Calls and rare operations: what takes its operands from consecutive slots.
 
-use std::cmp::Ordering;
-
 use crate::FuncType;
 use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
 use crate::op::Ty;
@@ -66,36 +64,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.put_arguments(first, target);
         self.truncate(first);
         Some(base)
-    }
-
-    /// Puts the entries from `first` up into adjacent slots, some of which may be homes of others.
-    ///
-    /// Homes ascend, and so do the slots. So what moves down, the lowest first, overwrites nothing that has
-    /// still to move; nor does what then moves up, the highest first.
-    fn put_arguments(&mut self, first: usize, target: Slot) {
-        let arguments = first..self.stack.len();
-        let slot = |index: usize| target + (index - first) as Slot;
-        let moves = |entry: Entry, index: usize, way: Ordering| {
-            entry.value == Value::Home && slot(index).cmp(&entry.home) == way
-        };
-        for index in arguments.clone() {
-            let argument = self.stack[index];
-            if moves(argument, index, Ordering::Less) {
-                self.put(argument, slot(index));
-            }
-        }
-        for index in arguments.clone().rev() {
-            let argument = self.stack[index];
-            if moves(argument, index, Ordering::Greater) {
-                self.put(argument, slot(index));
-            }
-        }
-        for index in arguments {
-            let argument = self.stack[index];
-            if argument.value != Value::Home {
-                self.copy(argument, slot(index));
-            }
-        }
     }
 
     /// Translates an operation on a memory.

@@ -1,6 +1,7 @@
 //! Blocks, branches and returns.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use wasmparser::{BlockType, BrTable};
 
@@ -8,15 +9,17 @@ use crate::ir::{FRAME_HEADER, Label, Node, Root, Slot};
 use crate::op::Op;
 use crate::{Error, ValType};
 
-use super::super::control;
+use super::super::control::{self, Way};
 use super::Baseline;
 use super::last::{MOST_LEAVES, Nodes, Set};
 use super::sink::BaselineSink;
-use super::values::{Entry, Value};
+use super::values::{self, Value};
 
 /// A block that is open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
+    /// No other of the function has it.
+    number: u32,
     kind: Block,
     ty: BlockType,
     /// How many entries of the stack are below its parameters.
@@ -38,7 +41,7 @@ pub(super) enum Block {
 
 /// The condition of a branch.
 pub(super) struct Condition<F> {
-    top: Entry,
+    top: values::Entry,
     /// What computes it, which has been taken back.
     computed: Option<Set<F>>,
 }
@@ -46,6 +49,7 @@ pub(super) struct Condition<F> {
 impl Frame {
     pub(super) fn function(ty: u32) -> Frame {
         Frame {
+            number: u32::MAX,
             kind: Block::Function,
             ty: BlockType::FuncType(ty),
             height: 0,
@@ -61,7 +65,10 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     }
 
     pub(super) fn open(&mut self, kind: Block, ty: BlockType, height: usize, base: Slot) {
+        let number = self.blocks;
+        self.blocks += 1;
         self.frames.push(Frame {
+            number,
             kind,
             ty,
             height,
@@ -76,11 +83,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
         let height = len - self.params(ty).len();
         self.settle(len);
         let base = self.next_home(height);
-        for (index, slot) in (height..len).zip(base..) {
-            let entry = self.stack[index];
-            self.copy(entry, slot);
-            self.stack[index].home = slot;
-        }
+        self.settle_at(height, base);
         (height, base)
     }
 
@@ -211,19 +214,40 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
         let condition = self.condition();
         let arity = self.arity(frame);
         let first = self.stack.len() - arity;
-        for index in first..self.stack.len() {
-            self.send_home(index);
-        }
+        self.gather(first);
         if self.in_place(frame, first) {
             let label = self.label(frame);
             self.branch_on(condition, true, label);
             return;
         }
-        let skip = self.labels.new_label();
-        self.branch_on(condition, false, skip);
+        match self.way(frame, first) {
+            Way::Known(label) => self.branch_on(condition, true, label),
+            Way::New(label) => {
+                let skip = self.labels.new_label();
+                self.branch_on(condition, false, skip);
+                self.go(label, frame, first);
+                self.bind(skip);
+            }
+        }
+    }
+
+    /// The way to a block for the operands from `first` up, which are in their homes.
+    fn way(&mut self, frame: usize, first: usize) -> Way {
+        if !self.are_many(self.stack.len() - first) {
+            return Way::New(self.labels.new_label());
+        }
+        let from = self.stack[first].home;
+        match self.ways.entry((self.frames[frame].number, from)) {
+            Entry::Occupied(known) => Way::Known(*known.get()),
+            Entry::Vacant(new) => Way::New(*new.insert(self.labels.new_label())),
+        }
+    }
+
+    /// The way to a block, which has this label.
+    fn go(&mut self, label: Label, frame: usize, first: usize) {
+        self.bind(label);
         self.copy_down(first, self.frames[frame].base);
         self.jump(frame);
-        self.bind(skip);
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), Error> {
@@ -235,22 +259,25 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
         let mut index = self.pop();
         let first = self.stack.len() - self.arity(self.target(table.default()));
         self.constants_home(std::slice::from_mut(&mut index));
-        for operand in first..self.stack.len() {
-            self.send_home(operand);
-        }
-        // Labels of copies on the way to a block, by its depth.
-        let mut ways: HashMap<u32, Label> = HashMap::new();
-        let mut order = Vec::new();
+        self.gather(first);
+        // Where to go, by a block's depth, and the ways there that are new.
+        let mut known: HashMap<u32, Label> = HashMap::new();
+        let mut ways = Vec::new();
         let mut labels = Vec::with_capacity(depths.len());
         for depth in &depths {
-            let frame = self.target(*depth);
-            let label = match ways.get(depth) {
+            let label = match known.get(depth) {
                 Some(label) => *label,
-                None if self.in_place(frame, first) => self.label(frame),
                 None => {
-                    let label = self.labels.new_label();
-                    order.push((*depth, label));
-                    ways.insert(*depth, label);
+                    let frame = self.target(*depth);
+                    let way = match self.in_place(frame, first) {
+                        true => Way::Known(self.label(frame)),
+                        false => self.way(frame, first),
+                    };
+                    if let Way::New(label) = way {
+                        ways.push((frame, label));
+                    }
+                    let (Way::Known(label) | Way::New(label)) = way;
+                    known.insert(*depth, label);
                     label
                 }
             };
@@ -261,11 +288,8 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             count: labels.len() as u32,
         };
         self.emit(root, &mut [index]);
-        for (depth, label) in order {
-            let frame = self.target(depth);
-            self.bind(label);
-            self.copy_down(first, self.frames[frame].base);
-            self.jump(frame);
+        for (frame, label) in ways {
+            self.go(label, frame, first);
             self.check_limits()?;
         }
         self.unreachable = Some(0);
@@ -307,10 +331,10 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
                         _ => (branch(sense), Some((*op, *immediate))),
                     },
                 };
-                let mut entries = [Entry::NONE; MOST_LEAVES];
+                let mut entries = [values::Entry::NONE; MOST_LEAVES];
                 let entries = &mut entries[..leaves.len()];
                 for (entry, leaf) in entries.iter_mut().zip(leaves) {
-                    *entry = Entry::of_leaf(*leaf);
+                    *entry = values::Entry::of_leaf(*leaf);
                 }
                 let mut nodes = Nodes::NONE;
                 nodes.fill(operator, entries);
@@ -326,7 +350,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
                     return;
                 }
             }
-            Some((_, [leaf, ..])) => top.value = Entry::of_leaf(*leaf).value,
+            Some((_, [leaf, ..])) => top.value = values::Entry::of_leaf(*leaf).value,
             _ => {}
         }
         self.constants_home(std::slice::from_mut(&mut top));

@@ -111,6 +111,10 @@ impl BaselineSink for Listed<'_> {
         first
     }
 
+    fn least_copy(&self) -> usize {
+        self.shapes.least_copy()
+    }
+
     fn loop_begins(&mut self, offset: u32) {
         self.out.loop_begins(offset);
     }

@@ -18,6 +18,7 @@
 //! | `values` | the operand stack, and instructions over what is on it |
 //! | `last` | the instruction that is held back |
 //! | `control` | blocks, branches, returns |
+//! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
 //! | `listed` | the code as IR |
 
@@ -25,12 +26,15 @@ mod calls;
 mod control;
 mod last;
 mod listed;
+mod moves;
 mod sink;
 mod values;
 
+use std::collections::HashMap;
+
 use wasmparser::{FunctionBody, Operator};
 
-use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
+use crate::ir::{FRAME_HEADER, Label, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Error, FuncType, Module, ValType};
 
@@ -70,6 +74,12 @@ enum Outcome {
 struct Baseline<'a, K: BaselineSink> {
     module: &'a Module,
     unchecked: Unchecked<'a>,
+    /// See [`BaselineSink::least_copy`].
+    least_copy: usize,
+    /// Ways to blocks, given by their numbers, for many operands that start in a slot.
+    ways: HashMap<(u32, Slot), Label>,
+    /// How many blocks have begun.
+    blocks: u32,
     locals: Vec<Local>,
     stack: Vec<Entry>,
     /// So many entries from the first on are in their homes.
@@ -136,6 +146,10 @@ impl BaselineTranslator {
         let mut baseline = Baseline {
             module,
             unchecked: Unchecked(unchecked),
+            // One may be put elsewhere by what computes it.
+            least_copy: sink.least_copy().max(2),
+            ways: HashMap::new(),
+            blocks: 0,
             locals,
             stack,
             settled: 0,

@@ -33,6 +33,11 @@ pub trait BaselineSink {
     /// Keeps labels for a [`Root::BrTable`]. Returns the number of the first.
     fn table(&mut self, labels: &[Label]) -> u32;
 
+    /// See [`Shapes::least_copy`].
+    fn least_copy(&self) -> usize {
+        crate::shape::LEAST_COPY
+    }
+
     /// A loop begins with what comes next, with nothing on the operand stack.
     fn loop_begins(&mut self, offset: u32);
 

@@ -162,14 +162,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
         }
     }
 
-    /// Copies the entries from `first` up into adjacent slots. Theirs are at or above these, so that none is
-    /// overwritten before its time.
-    pub(super) fn copy_down(&mut self, first: usize, slot: Slot) {
-        for (index, slot) in (first..self.stack.len()).zip(slot..) {
-            self.copy(self.stack[index], slot);
-        }
-    }
-
     pub(super) fn copy(&mut self, entry: Entry, slot: Slot) {
         if entry.slot() == Some(slot) {
             return;

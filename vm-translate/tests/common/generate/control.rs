@@ -1,6 +1,6 @@
 //! Calls, blocks and branches.
 
-use super::{Func, Generator, Label, Type, list};
+use super::{Func, Generator, Label, Type, few_or_many, list};
 
 impl Generator {
     pub(super) fn call(&mut self, func: usize, indirect: bool) {
@@ -89,7 +89,17 @@ impl Generator {
 
     /// A block, loop or if with some of the operands at hand as parameters.
     pub(super) fn nested(&mut self) {
-        let count = self.random.below(4);
+        // Sometimes what another function takes.
+        let callees = self.at + 1..self.funcs.len();
+        let callee = (!callees.is_empty() && self.random.chance(25))
+            .then(|| callees.start + self.random.below(callees.len()));
+        if let Some(func) = callee {
+            let params = self.funcs[func].params.clone();
+            self.nested_to(&params);
+            let indirect = self.random.chance(30);
+            return self.call(func, indirect);
+        }
+        let count = few_or_many(&mut self.random, 4);
         let results: Vec<Type> = (0..count).map(|_| self.ty()).collect();
         self.nested_to(&results);
         match self.random.below(4) {
@@ -108,7 +118,7 @@ impl Generator {
             return;
         }
         let kind = self.random.of(&["block", "loop", "if"]);
-        let mut count = self.random.below(4).min(self.stack.len());
+        let mut count = few_or_many(&mut self.random, 4).min(self.stack.len());
         if self.baseline && kind == "loop" {
             // Loops begin with nothing on the stack.
             count = 0;

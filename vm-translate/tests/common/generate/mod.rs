@@ -124,7 +124,7 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
         },
     ];
     let types = |random: &mut Random, most: usize| -> Vec<Type> {
-        let count = random.below(most + 1);
+        let count = few_or_many(random, most + 1);
         (0..count).map(|_| chosen(random)).collect()
     };
     let defined = 1 + random.below(5);
@@ -158,6 +158,14 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
     };
     generator.module();
     generator.text
+}
+
+/// How many values: mostly fewer than that, but now and then so many that they are worth an instruction of their own.
+fn few_or_many(random: &mut Random, bound: usize) -> usize {
+    match random.chance(8) {
+        true => 8 + random.below(5),
+        false => random.below(bound),
+    }
 }
 
 /// The type, or one that is no vector if it has to be.

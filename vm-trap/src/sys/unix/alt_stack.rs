@@ -6,7 +6,7 @@
 
 use std::{io, mem, ptr};
 
-use crate::AltStackError;
+use crate::{AltStackError, page};
 
 /// Room for handlers below ours, beyond what the kernel saves. A stack that
 /// somebody else set up is kept if it has a quarter of this: the Go runtime's
@@ -37,7 +37,7 @@ impl AltStack {
     }
 
     fn create() -> Result<AltStack, AltStackError> {
-        let page = page_bytes();
+        let page = page::bytes();
         let bytes = (frame_bytes() + HANDLER_BYTES).next_multiple_of(page);
         let mapping_bytes = page + bytes;
         let refused = || AltStackError::Map {
@@ -133,11 +133,4 @@ fn frame_bytes() -> usize {
     #[cfg(not(target_os = "linux"))]
     let asked = 0;
     asked.max(libc::MINSIGSTKSZ)
-}
-
-fn page_bytes() -> usize {
-    // SAFETY: only asks.
-    let answer = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    // POSIX knows no failure here; 64 KiB is a multiple of every page size.
-    usize::try_from(answer).unwrap_or(64 * 1024)
 }

@@ -10,14 +10,14 @@ use wasm_encoder::{
 };
 
 /// Functions of a module of about three million bytes.
-pub(super) const FUNCTIONS: u32 = 6000;
+pub(in crate::bench) const FUNCTIONS: u32 = 6000;
 
 /// Locals of each type; the first of i32 is the parameter.
 const LOCALS: u32 = 4;
 
 /// A module of so many functions. Its export `run: (i32) -> i32` answers its argument and calls nothing; the other
 /// functions are there to be loaded.
-pub(super) fn module(count: u32) -> Vec<u8> {
+pub(in crate::bench) fn module(count: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32], [ValType::I32]);
     let mut functions = FunctionSection::new();

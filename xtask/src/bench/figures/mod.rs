@@ -3,10 +3,10 @@
 //! They are measured in child processes too, one for each contestant and [`Part`], in every pass. What
 //! is timed here is timed by the thread's CPU clock, except where several threads work.
 
-mod large;
-mod palisade;
+pub(super) mod large;
+pub(super) mod palisade;
 mod part;
-mod subject;
+pub(super) mod subject;
 #[cfg(feature = "peers")]
 mod wasmi;
 
@@ -92,6 +92,11 @@ const FIGURES: &[Figure] = &[
     figure("indirect", "`call_indirect` and return", "ns"),
     figure("fib", "`fib(27)`: 832,039 calls", "ms"),
     figure("trap", "trap: enter, access out of bounds, return", "ns"),
+    figure(
+        "interrupt",
+        "from the interrupt of an endless loop to the end of its call, wall clock",
+        "µs",
+    ),
 ];
 
 /// Options of the hidden command that measures figures.
@@ -107,15 +112,20 @@ pub(crate) struct Options {
 
 /// Measures, and prints one line `ID VALUE` for each figure.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let subject: Box<dyn Subject> = match options.mode.map(Modes::list).as_deref() {
-        Some([mode]) => Box::new(Palisade(*mode)),
-        Some(_) => bail!("figures are of one mode at a time"),
-        None => linked_wasmi()?,
-    };
+    let subject = subject(options.mode)?;
     for (id, value) in part::measure(options.part, &*subject)? {
         println!("{id} {value}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Palisade in a mode, or the linked wasmi.
+pub(super) fn subject(mode: Option<Modes>) -> Result<Box<dyn Subject>> {
+    match mode.map(Modes::list).as_deref() {
+        Some([mode]) => Ok(Box::new(Palisade(*mode))),
+        Some(_) => bail!("one mode is measured at a time"),
+        None => linked_wasmi(),
+    }
 }
 
 #[cfg(feature = "peers")]

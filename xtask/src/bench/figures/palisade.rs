@@ -1,12 +1,15 @@
 //! Palisade in one of its modes, as a subject.
 
-use anyhow::Result;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
 use vm_engine::{Config, Instance, Linker, Module, PoolingAllocationConfig, Store};
 
 use super::subject::{Engine, Export, Guest, Subject, Translation};
 use crate::mode::Mode;
 
-pub(super) struct Palisade(pub(super) Mode);
+pub(in crate::bench) struct Palisade(pub(in crate::bench) Mode);
 
 impl Subject for Palisade {
     fn engine(&self, translation: Translation) -> Result<Option<Box<dyn Engine>>> {
@@ -32,6 +35,11 @@ impl Subject for Palisade {
 struct Configured(vm_engine::Engine);
 
 impl Engine for Configured {
+    fn load(&self, module: &[u8]) -> Result<()> {
+        drop(Module::from_binary(&self.0, module)?);
+        Ok(())
+    }
+
     fn start(&self, module: &[u8], export: &str) -> Result<Box<dyn Guest>> {
         let module = Module::from_binary(&self.0, module)?;
         let mut linker = Linker::new(&self.0);
@@ -68,6 +76,26 @@ impl Guest for Running {
             .instance
             .get_typed_func::<i32, i32>(&mut *store, name)?;
         Ok(Box::new(move |n| func.call(&mut *store, n).ok()))
+    }
+
+    fn interrupt(&mut self, name: &str) -> Result<Option<Duration>> {
+        let handle = self.store.interrupt_handle()?;
+        let other = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(1));
+            loop {
+                let asked = Instant::now();
+                if handle.interrupt() {
+                    return asked;
+                }
+            }
+        });
+        let trap = self.export(name)?(0);
+        let ended = Instant::now();
+        let asked = other
+            .join()
+            .map_err(|_| anyhow!("the other thread panicked"))?;
+        ensure!(trap.is_none(), "`{name}` never returns");
+        Ok(Some(ended.saturating_duration_since(asked)))
     }
 
     fn instantiate_again(&self) -> Result<()> {

@@ -171,6 +171,12 @@ fn operations(subject: &dyn Subject) -> Result<Figures> {
         let seconds = repeated(instances, || guest.instantiate_again())?;
         figures.push(("instantiate-pooled", 1e6 * seconds));
     }
+    let interrupts = (0..(100 / SCALE).max(2)).map(|_| guest.interrupt("spin"));
+    let interrupts: Option<Vec<Duration>> = interrupts.collect::<Result<_>>()?;
+    if let Some(times) = interrupts {
+        let seconds = times.iter().map(Duration::as_secs_f64);
+        figures.push(("interrupt", 1e6 * median(seconds.collect())?));
+    }
     figures.extend([
         ("enter", 1e9 * enter),
         ("trap", 1e9 * trapped),

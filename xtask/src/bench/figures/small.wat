@@ -49,4 +49,9 @@
     (local.get $sum))
 
   (func (export "trap") (param i32) (result i32)
-    (i32.load (i32.sub (i32.const -8) (local.get 0)))))
+    (i32.load (i32.sub (i32.const -8) (local.get 0))))
+
+  ;; Never returns.
+  (func (export "spin") (param i32) (result i32)
+    (loop (br 0))
+    (unreachable)))

@@ -1,17 +1,19 @@
 //! What is measured: an engine, seen through the little that the figures need.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 /// When functions are translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Translation {
+pub(in crate::bench) enum Translation {
     Lazy,
     Eager,
     ParallelEager,
 }
 
 /// An engine, not configured yet.
-pub(super) trait Subject {
+pub(in crate::bench) trait Subject {
     /// The engine with its defaults and such translation; `None` if it cannot do that.
     fn engine(&self, translation: Translation) -> Result<Option<Box<dyn Engine>>>;
 
@@ -20,7 +22,10 @@ pub(super) trait Subject {
 }
 
 /// A configured engine.
-pub(super) trait Engine {
+pub(in crate::bench) trait Engine {
+    /// Loads a module, and drops it.
+    fn load(&self, module: &[u8]) -> Result<()>;
+
     /// Loads a module, instantiates it, and calls `export: (i32) -> i32`, whatever it answers. The
     /// import `host.add: (i32, i32) -> i32` is there.
     fn start(&self, module: &[u8], export: &str) -> Result<Box<dyn Guest>>;
@@ -31,12 +36,19 @@ pub(super) trait Engine {
 }
 
 /// An export that can be called. Answers `None` if it traps.
-pub(super) type Export<'a> = Box<dyn FnMut(i32) -> Option<i32> + 'a>;
+pub(in crate::bench) type Export<'a> = Box<dyn FnMut(i32) -> Option<i32> + 'a>;
 
 /// An instance.
-pub(super) trait Guest {
+pub(in crate::bench) trait Guest {
     /// The export of type `(i32) -> i32`.
     fn export(&mut self, name: &str) -> Result<Export<'_>>;
+
+    /// Calls an export that never returns, stops it from another thread after a while, and answers how long after
+    /// that the call has ended; `None` if the engine cannot.
+    fn interrupt(&mut self, name: &str) -> Result<Option<Duration>> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// Makes and drops another instance of its module, in a store of its own.
     fn instantiate_again(&self) -> Result<()>;

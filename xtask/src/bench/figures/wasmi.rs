@@ -5,7 +5,7 @@ use wasmi::{CompilationMode, Config, Instance, Linker, Module, Store};
 
 use super::subject::{Engine, Export, Guest, Subject, Translation};
 
-pub(super) struct Wasmi;
+pub(in crate::bench) struct Wasmi;
 
 impl Subject for Wasmi {
     fn engine(&self, translation: Translation) -> Result<Option<Box<dyn Engine>>> {
@@ -27,6 +27,11 @@ impl Subject for Wasmi {
 struct Configured(wasmi::Engine);
 
 impl Engine for Configured {
+    fn load(&self, module: &[u8]) -> Result<()> {
+        drop(Module::new(&self.0, module)?);
+        Ok(())
+    }
+
     fn start(&self, module: &[u8], export: &str) -> Result<Box<dyn Guest>> {
         let module = Module::new(&self.0, module)?;
         let mut linker = Linker::new(&self.0);

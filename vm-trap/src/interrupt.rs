@@ -1,0 +1,105 @@
+//! Stopping a guest from outside.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{sys, thread};
+
+/// What one thread asks another to do: to end the run of guest code that it is in.
+///
+/// A run that can be asked begins with [`enter`](Self::enter) and ends with [`leave`](Self::leave). A request
+/// holds for the outermost run that is going on when it is made, and for those inside of it; one that comes when
+/// nothing runs is nobody's.
+///
+/// How a run notices: an executor that polls reads [`is_pending`](Self::is_pending). One that does not is told by a
+/// signal, which is sent to the run's thread: while the thread's innermost activation is armed, names this object
+/// ([`Activation::interruptible`](crate::Activation::interruptible)), and the thread is in text that was registered
+/// for it ([`register_interruptible`](crate::register_interruptible)), it goes on at the landing pad with
+/// [`TrapCode::Interrupt`](crate::TrapCode::Interrupt). Otherwise nothing happens, and the executor looks by itself,
+/// after it has armed. The signal also ends a system call in which the thread waits (`EINTR`).
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    pending: AtomicBool,
+    /// The thread that runs, innermost. Locked while it is sent a signal, so it is alive then.
+    running: Mutex<Option<Thread>>,
+}
+
+/// A thread in which a run is going on.
+#[derive(Clone, Copy, Debug)]
+pub struct Thread(sys::Thread);
+
+impl Interrupt {
+    /// Nothing runs, nothing is asked for.
+    pub const fn new() -> Interrupt {
+        Interrupt {
+            pending: AtomicBool::new(false),
+            running: Mutex::new(None),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Thread>> {
+        // Nothing that can panic happens under the lock.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the run that is going on to end. Answers whether there is one.
+    pub fn request(&self) -> bool {
+        let running = self.running();
+        let Some(Thread(thread)) = *running else {
+            return false;
+        };
+        // The signal comes after this, for whoever receives it.
+        self.pending.store(true, Ordering::Release);
+        sys::notify(thread);
+        true
+    }
+
+    /// Whether the run that is going on has been asked to end.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// What [`is_pending`](Self::is_pending) reads, for assembly: not 0 if so. It lives as long as this.
+    #[inline]
+    pub fn pending(&self) -> &AtomicBool {
+        &self.pending
+    }
+
+    /// A run begins on this thread. Answers where the run goes on in which it is nested.
+    pub fn enter(&self) -> Option<Thread> {
+        thread::receive_requests();
+        self.running().replace(Thread(sys::this_thread()))
+    }
+
+    /// A run ends; `outer` is what [`enter`](Self::enter) has answered. At the end of the outermost one, what was
+    /// asked for is forgotten.
+    pub fn leave(&self, outer: Option<Thread>) {
+        let mut running = self.running();
+        *running = outer;
+        if outer.is_none() {
+            self.pending.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Interrupt;
+
+    #[test]
+    fn a_request_holds_until_the_outermost_run_has_ended() {
+        let interrupt = Interrupt::new();
+        assert!(!interrupt.request() && !interrupt.is_pending());
+        let none = interrupt.enter();
+        let outer = interrupt.enter();
+        assert!(interrupt.request() && interrupt.is_pending());
+        interrupt.leave(outer);
+        assert!(interrupt.is_pending());
+        interrupt.leave(none);
+        assert!(!interrupt.is_pending() && !interrupt.request());
+        let none = interrupt.enter();
+        assert!(!interrupt.is_pending());
+        interrupt.leave(none);
+    }
+}
