@@ -80,7 +80,7 @@ pub fn run(target: &Target, plan: &Plan) -> Result<u64> {
 }
 
 /// The bytes of a case.
-fn bytes(target: &Target, seed: u64) -> Vec<u8> {
+pub fn bytes(target: &Target, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut data = vec![0; random.usize(target.bytes.clone())];
     random.fill(&mut data);
