@@ -383,7 +383,7 @@ impl Call {
     /// Whether a result goes to an odd place.
     pub(super) fn is_unaligned(&self) -> bool {
         let mut params = self.function.params.iter().enumerate();
-        params.any(|(at, param)| matches!(param, Param::Result) && self.int(at) % 8 != 0)
+        params.any(|(at, param)| matches!(param, Param::Result) && !self.int(at).is_multiple_of(8))
     }
 
     /// Whether it changes nothing but memory.
