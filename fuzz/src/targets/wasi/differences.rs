@@ -2,8 +2,9 @@
 //!
 //! Besides, calls that cannot be compared are not made (`functions.rs`): those whose answers no two runs share (clocks,
 //! randomness), that wait, or that end the guest; lists of buffers of which more than one is not empty, of which
-//! Wasmtime does the first only; flags and numbers that there are not, at which it traps; clocks of processor time,
-//! `O_SYNC` and its kin, and `fd_allocate`, which it does not have.
+//! Wasmtime does the first only; writes of nothing to files, after which it is at the end of one that is appended to,
+//! where POSIX wants no other result than 0; flags and numbers that there are not, at which it traps; clocks of
+//! processor time, `O_SYNC` and its kin, and `fd_allocate`, which it does not have.
 
 use super::functions::Call;
 
@@ -140,11 +141,12 @@ pub(super) fn known(call: &Call, theirs: Option<i32>, ours: i32) -> Option<Known
 
 /// Whether the memories may differ as they do: in the number of what was opened. POSIX wants the lowest that is free.
 pub(super) fn known_number(call: &Call, theirs: &[u8], ours: &[u8]) -> bool {
+    if call.function.name != "path_open" {
+        return false;
+    }
     let at = call.place(7);
     let (before, after) = (..at, at + 4..);
-    call.function.name == "path_open"
-        && theirs.get(before) == ours.get(before)
-        && theirs.get(after.clone()) == ours.get(after)
+    theirs.get(before) == ours.get(before) && theirs.get(after.clone()) == ours.get(after)
 }
 
 /// Clears in memory what depends on the host or is known to differ: inodes, devices and times, rights, and what lies
