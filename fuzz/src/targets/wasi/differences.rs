@@ -28,6 +28,8 @@ const LOOP: i32 = 32;
 const NOENT: i32 = 44;
 const NOTDIR: i32 = 54;
 const NOTSUP: i32 = 58;
+/// Of a link that leads out of the directory.
+const PERM: i32 = 63;
 const SPIPE: i32 = 70;
 
 /// The difference between two errnos of a call, if it is a known one; Wasmtime's is nothing if it trapped.
@@ -82,7 +84,9 @@ pub(super) fn known(call: &Call, theirs: Option<i32>, ours: i32) -> Option<Known
             reason: "known: slashes",
             goes_on: both_fail,
         }),
-        (SUCCESS, NOTDIR | NOENT) if name == "path_filestat_get" && call.path().ends_with(b"/") => {
+        (SUCCESS, NOTDIR | NOENT | PERM)
+            if name == "path_filestat_get" && call.path().ends_with(b"/") =>
+        {
             same_state("known: slashes")
         }
         // Nothing was to be read.
@@ -104,7 +108,9 @@ pub(super) fn known(call: &Call, theirs: Option<i32>, ours: i32) -> Option<Known
             goes_on: call.int(1) == 0,
         }),
         // Positions and lengths that the host's numbers cannot say; a file that is appended to is written all the same.
-        (SUCCESS, INVAL) if ["fd_advise", "fd_pread", "fd_pwrite", "fd_seek"].contains(&name) => {
+        (SUCCESS, INVAL)
+            if ["fd_advise", "fd_pread", "fd_pwrite", "fd_seek", "fd_write"].contains(&name) =>
+        {
             Some(Known {
                 reason: "known: positions of 64 bits",
                 goes_on: name == "fd_advise" || name == "fd_pread",
