@@ -3,11 +3,12 @@
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use cpu_time::ProcessTime;
 
 use crate::counts::Counts;
 use crate::targets::{self, Finding, Target};
@@ -36,8 +37,10 @@ pub struct Plan {
     pub verbose: bool,
 }
 
-/// How long a case may take: whatever takes longer hangs, or costs far more than its size.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How much of the processor's time a case may take: what takes more loops, or costs far more than its size.
+const MOST_WORK: Duration = Duration::from_secs(60);
+/// How long it may last: what lasts longer waits for something that never comes. Machines are busy at times.
+const MOST_WAITING: Duration = Duration::from_secs(900);
 
 /// Runs cases, prints one line of counts, and answers how many findings there were.
 ///
@@ -77,7 +80,7 @@ pub fn run(target: &Target, plan: &Plan) -> Result<u64> {
 }
 
 /// The bytes of a case.
-fn bytes(target: &Target, seed: u64) -> Vec<u8> {
+pub fn bytes(target: &Target, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut data = vec![0; random.usize(target.bytes.clone())];
     random.fill(&mut data);
@@ -114,51 +117,43 @@ fn keep(target: &Target, seed: u64, finding: &Finding, folder: &Path) -> Result<
 }
 
 /// Ends the process if a case takes too long, and says which one it was.
-struct Watch {
-    /// The seed of the case at hand, and when it started, in milliseconds.
-    seed: &'static AtomicU64,
-    started: &'static AtomicU64,
-    origin: Instant,
+struct Watch(Arc<Mutex<Option<Started>>>);
+
+/// A case at hand: when it began, by the process's time and by the clock on the wall.
+#[derive(Clone, Copy)]
+struct Started {
+    seed: u64,
+    work: ProcessTime,
+    time: Instant,
 }
 
 impl Watch {
     fn start(target: &'static str) -> Watch {
-        // One for each target of a process: they stay, as does the thread.
-        let seed: &AtomicU64 = Box::leak(Box::default());
-        let started: &AtomicU64 = Box::leak(Box::default());
-        let origin = Instant::now();
+        let case = Arc::new(Mutex::new(None));
+        let watched: Weak<Mutex<Option<Started>>> = Arc::downgrade(&case);
         thread::spawn(move || {
-            loop {
-                thread::sleep(Duration::from_secs(1));
-                let started = started.load(Ordering::Relaxed);
-                let late = Duration::from_millis(started) + DEADLINE;
-                if started != u64::MAX && origin.elapsed() > late {
-                    let seed = seed.load(Ordering::Relaxed);
-                    println!(
-                        "{target}, case {seed}: takes more than {} s",
-                        DEADLINE.as_secs()
-                    );
+            while let Some(case) = watched.upgrade() {
+                let started: Option<Started> = *case.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(case);
+                if let Some(started) = started
+                    && (started.work.elapsed() > MOST_WORK || started.time.elapsed() > MOST_WAITING)
+                {
+                    println!("{target}, case {}: takes too long", started.seed);
                     std::process::exit(1);
                 }
+                thread::sleep(Duration::from_secs(1));
             }
         });
-        Watch {
-            seed,
-            started,
-            origin,
-        }
+        Watch(case)
     }
 
     fn case(&self, seed: u64) {
-        self.seed.store(seed, Ordering::Relaxed);
-        self.started
-            .store(self.origin.elapsed().as_millis() as u64, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.started.store(u64::MAX, Ordering::Relaxed);
+        let started = Started {
+            seed,
+            work: ProcessTime::now(),
+            time: Instant::now(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
     }
 }
 

@@ -12,6 +12,7 @@ use palisade_fuzz::csmith;
 use palisade_fuzz::drive::{self, Budget, Plan};
 #[cfg(feature = "shrink")]
 use palisade_fuzz::shrink;
+use palisade_fuzz::targets::api::{self, Flaw};
 use palisade_fuzz::targets::{self, Finding, Target};
 
 /// Random cases for Palisade, against Wasmtime or a model.
@@ -55,6 +56,16 @@ enum Command {
         target: String,
         /// The file.
         file: PathBuf,
+    },
+    /// Break the model of the target `api` in every way that it knows, and count the cases until that is noticed;
+    /// exits with 1 if it is not.
+    Flaws {
+        /// How many cases to try.
+        #[arg(long, value_name = "N", default_value_t = 300)]
+        runs: u64,
+        /// The first case.
+        #[arg(long, value_name = "S", default_value_t = 0)]
+        seed: u64,
     },
     /// Compare programs of csmith's, compiled to WebAssembly, with themselves as native programs.
     #[cfg(feature = "wasi")]
@@ -143,6 +154,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             report((target.body)(&data, &mut Counts::new()))
         }
+        Command::Flaws { runs, seed } => flaws(runs, seed)?,
         #[cfg(feature = "wasi")]
         Command::Csmith {
             programs,
@@ -179,6 +191,29 @@ fn run(command: Command) -> Result<ExitCode> {
         }
     };
     Ok(ExitCode::from(u8::from(found > 0)))
+}
+
+/// How many flaws of the model go unnoticed.
+fn flaws(runs: u64, first: u64) -> Result<u64> {
+    let target = find("api")?;
+    let mut unnoticed = 0;
+    for flaw in Flaw::ALL {
+        let mut noticed = None;
+        for case in 0..runs {
+            if api::notices(*flaw, &drive::bytes(target, first + case))? {
+                noticed = Some(case + 1);
+                break;
+            }
+        }
+        match noticed {
+            Some(cases) => println!("{flaw:?}: noticed in case {cases}"),
+            None => {
+                unnoticed += 1;
+                println!("{flaw:?}: not noticed in {runs} cases");
+            }
+        }
+    }
+    Ok(unnoticed)
 }
 
 fn find(name: &str) -> Result<&'static Target> {

@@ -14,7 +14,8 @@ bounds of the guest's memory, where the host allows it.";
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  The guest's own, if it ends by itself.
+  The guest's own, if it ends by itself; by SIGPIPE if nobody is left to read
+  what it writes. 0 if nobody is left to read what this command writes.
   134  the guest trapped; the message and a backtrace are on standard error
   1    it could not be run: unreadable or invalid file, missing import, a mode
        that this host does not allow

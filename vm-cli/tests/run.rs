@@ -337,3 +337,32 @@ fn a_closed_pipe_ends_quietly() {
         assert!(!run.stderr.contains("palisade: error"), "{line}: {run:?}");
     }
 }
+
+/// Of commands that print, and of guests, to a pipe that nobody will ever read.
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_is_a_success_of_commands_and_ends_guests_by_a_signal() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let output = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command().args(args).stdout(writer).output().unwrap()
+    };
+    let (hello, fibonacci) = (example("hello.wasm"), example("fibonacci.wat"));
+    let commands: [&[&str]; 5] = [
+        &["explore", &hello],
+        &["strategy"],
+        &["--help"],
+        &["run", "--help"],
+        &["run", "--invoke", "fibonacci", &fibonacci, "5"],
+    ];
+    for args in commands {
+        let output = output(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    }
+    for args in [&["run", &hello], &["profile", hello.as_str()]] {
+        let output = output(args);
+        assert_eq!(output.status.signal(), Some(13), "{args:?}: {output:?}");
+    }
+}

@@ -365,7 +365,7 @@ pub(crate) fn fd_advise(
     }
 }
 
-/// `fd_allocate`.
+/// `fd_allocate`: all or nothing.
 pub(crate) fn fd_allocate(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Spipe)?;
@@ -374,7 +374,28 @@ pub(crate) fn fd_allocate(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64) -> 
         return Err(Errno::Inval);
     }
     check_offset(offset, len)?;
-    range::allocate(file, offset, len)
+    undone_on_error(file, offset.saturating_add(len), || {
+        range::allocate(file, offset, len)
+    })
+}
+
+/// Makes a file at most so long, and as long as it was before if that fails.
+///
+/// Some file systems (ext4 on Linux) make the file longer bit by bit, and leave it at what they came to when there is
+/// no more space. A length that this call cannot have made is somebody else's, and is left alone.
+pub(crate) fn undone_on_error(
+    file: &File,
+    most: u64,
+    grow: impl FnOnce() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let before = file.metadata()?.len();
+    grow().inspect_err(|_| {
+        let after = file.metadata().map_or(before, |metadata| metadata.len());
+        if before < after && after <= most {
+            // Why there is no more space is what the guest has to hear, whatever comes of this.
+            let _ = file.set_len(before);
+        }
+    })
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

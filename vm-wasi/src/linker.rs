@@ -222,10 +222,8 @@ fn define<T: 'static>(
                 std::thread::yield_now();
                 Ok(())
             };
-        // There are no signals to raise in a guest; ending by one is `abort`,
-        // which C libraries do by a trap.
-        proc_raise(_signal: u32)
-            |_, _| Err(Errno::NoSys);
+        proc_raise(signal: u32)
+            |_, (signal,)| Err(raise(signal));
         sock_shutdown(fd: u32, how: u32)
             |ctx, (fd, how)| sock::sock_shutdown(ctx, fd, how);
     }
@@ -280,4 +278,14 @@ fn with_memory<T: 'static>(
 
 fn status(result: Result<(), Errno>) -> u32 {
     u32::from(result.err().unwrap_or(Errno::Success).raw())
+}
+
+/// Why no signal is raised: a guest has none. Ending by one is `abort`, which C libraries do by a trap.
+fn raise(signal: u32) -> Errno {
+    /// The last one of preview 1's, `sys`.
+    const LAST: u32 = 30;
+    match signal {
+        0..=LAST => Errno::NotSup,
+        _ => Errno::Inval,
+    }
 }

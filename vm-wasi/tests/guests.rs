@@ -168,6 +168,21 @@ fn every_function_of_preview_1_exists_with_its_type() {
 }
 
 #[test]
+fn signals_are_not_supported_and_what_is_none_is_invalid() {
+    // Errno `notsup` and `inval`. Preview 1 has signals from `none` to `sys`.
+    for (signal, errno) in [(0, 58), (6, 58), (30, 58), (31, 28), (-1, 28)] {
+        let text = format!(
+            r#"(module
+                 (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                 (import "wasi_snapshot_preview1" "proc_raise" (func $raise (param i32) (result i32)))
+                 (memory (export "memory") 1)
+                 (func (export "_start") (call $exit (call $raise (i32.const {signal})))))"#
+        );
+        assert_eq!(status(&text, &mut WasiCtxBuilder::new()), errno, "{signal}");
+    }
+}
+
+#[test]
 fn a_guest_of_the_older_version_runs() {
     // Writes to a file, and reads it from its end: there, 1 means the end and 2 the start.
     let text = guest(&format!(

@@ -37,7 +37,7 @@ pub struct Target {
 pub const ALL: &[Target] = &[
     Target {
         name: "differential",
-        bytes: 500..20_000,
+        bytes: 1500..20_000,
         body: differential::run,
     },
     Target {

@@ -323,6 +323,39 @@ fn sizes_and_times_can_be_set() {
 }
 
 #[test]
+fn space_that_could_not_be_reserved_leaves_the_length_alone() {
+    let guest = Guest::new();
+    let path = guest.host.path().join("file");
+    std::fs::write(&path, b"0123456789").unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let len = || std::fs::metadata(&path).unwrap().len();
+    // As ext4 does it when there is space for a part only.
+    let partly = |len| {
+        file.set_len(len).unwrap();
+        Err(Errno::NoSpc)
+    };
+    assert_eq!(
+        fd::undone_on_error(&file, 110, || partly(60)),
+        Err(Errno::NoSpc)
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"0123456789");
+    assert_eq!(
+        fd::undone_on_error(&file, 110, || partly(110)),
+        Err(Errno::NoSpc)
+    );
+    assert_eq!(len(), 10);
+    // Longer than asked for, or shorter than before: somebody else did that.
+    for other in [111, 4] {
+        let result = fd::undone_on_error(&file, 110, || partly(other));
+        assert_eq!((result, len()), (Err(Errno::NoSpc), other));
+        file.set_len(10).unwrap();
+    }
+    let whole = || Ok(file.set_len(110)?);
+    assert_eq!(fd::undone_on_error(&file, 110, whole), Ok(()));
+    assert_eq!(len(), 110);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn space_can_be_reserved_and_advice_given() {
     let mut guest = Guest::new();

@@ -45,6 +45,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 120)]
     timeout: u64,
 
+    /// Run scripts by this command, instead of this program: another build of it, under an emulator say
+    #[arg(long, value_name = "COMMAND")]
+    by: Option<String>,
+
     /// Show every failure, not just the first of each script
     #[arg(long)]
     verbose: bool,
@@ -162,8 +166,15 @@ fn reports(options: &Options, mode: Mode, names: &[String]) -> Result<Vec<Report
 }
 
 fn in_child(options: &Options, mode: Mode, name: &str) -> Result<Report> {
-    let program = env::current_exe().context("finding this program")?;
-    let mut command = Command::new(program);
+    let mut command = match &options.by {
+        Some(by) => {
+            let mut words = by.split_whitespace();
+            let mut command = Command::new(words.next().context("`--by` names no program")?);
+            command.args(words);
+            command
+        }
+        None => Command::new(env::current_exe().context("finding this program")?),
+    };
     command
         .args(["spec-script", "--mode", mode.name(), "--timeout"])
         .arg(options.timeout.to_string());

@@ -2,10 +2,9 @@
 
 use vm_engine::Trap;
 
-use super::{
-    Answer, Call, DEPTH, ELEMENTS, FRAMES, Function, INSTANCES, LIMITED_INSTANCES, New, Outcome,
-    PAGES, TIMES,
-};
+use super::flaw::Flaw;
+use super::ops::{Answer, Call, Function, New};
+use super::{DEPTH, ELEMENTS, FRAMES, INSTANCES, LIMITED_INSTANCES, Outcome, PAGES};
 
 /// Bytes in a page.
 const PAGE: usize = 65536;
@@ -24,10 +23,14 @@ pub(super) struct Store {
     instances: Vec<usize>,
     /// How many answers' calls are active.
     depth: usize,
+    /// Stores that answers made and that live on: none, but for a flaw.
+    left: usize,
+    /// How the model is wrong, if it is to be.
+    flaw: Option<Flaw>,
 }
 
 impl Store {
-    pub(super) fn new(limited: bool, depth: usize) -> Store {
+    pub(super) fn new(limited: bool, depth: usize, flaw: Option<Flaw>) -> Store {
         Store {
             limited,
             memories: Vec::new(),
@@ -35,7 +38,18 @@ impl Store {
             globals: Vec::new(),
             instances: Vec::new(),
             depth,
+            left: 0,
+            flaw,
         }
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// Stores that live on although they should not.
+    pub(super) fn left(&self) -> usize {
+        self.left
     }
 
     pub(super) fn instances(&self) -> usize {
@@ -63,11 +77,13 @@ impl Store {
 
     /// Makes an instance, if the limits allow it.
     pub(super) fn make(&mut self, new: New) -> bool {
-        if self.limited && self.instances.len() >= LIMITED_INSTANCES {
+        let most = LIMITED_INSTANCES + usize::from(self.has(Flaw::InstanceLimit));
+        if self.limited && self.instances.len() >= most {
             return false;
         }
         let shared = match new {
             New::Own => None,
+            New::Sharing(_) if self.has(Flaw::NothingShared) => None,
             New::Sharing(number) => self
                 .instance(number)
                 .map(|instance| self.instances[instance]),
@@ -83,9 +99,13 @@ impl Store {
     }
 
     pub(super) fn grow(&mut self, instance: usize, pages: u32) -> Option<u32> {
-        let most = self.limit(PAGES);
+        let most = self.limit(PAGES) - usize::from(self.has(Flaw::MemoryLimit));
+        let refused = self.has(Flaw::NoGrowth) && pages == 0;
         let memory = &mut self.memories[self.instances[instance]];
         let old = memory.len() / PAGE;
+        if refused && old == most {
+            return None;
+        }
         let new = old.checked_add(pages as usize).filter(|new| *new <= most)?;
         memory.resize(new * PAGE, 0);
         Some(old as u32)
@@ -97,7 +117,7 @@ impl Store {
         elements: u32,
         with: Option<usize>,
     ) -> Option<u32> {
-        let most = self.limit(ELEMENTS);
+        let most = self.limit(ELEMENTS) - usize::from(self.has(Flaw::TableLimit));
         let table = &mut self.tables[self.instances[instance]];
         let old = table.len();
         let new = old
@@ -131,14 +151,25 @@ impl Store {
 
     fn bytes(&mut self, instance: usize, address: u32, len: usize) -> Result<&mut [u8], Outcome> {
         let address = address as usize;
+        let last = usize::from(self.has(Flaw::LastBytes));
+        let empty = self.has(Flaw::EmptyFill) && len == 0;
         let memory = &mut self.memories[self.instances[instance]];
+        let within = memory.len() - last;
+        let end = address + len + usize::from(empty);
         memory
             .get_mut(address..address + len)
+            .filter(|_| end <= within)
             .ok_or(Outcome::Trap(Trap::MemoryOutOfBounds, 1))
     }
 
     /// Writes from the host; whether it was inside.
     pub(super) fn write(&mut self, instance: usize, address: u32, value: u32) -> bool {
+        if self.has(Flaw::PartialWrite) {
+            let memory = &mut self.memories[self.instances[instance]];
+            let rest = memory.iter_mut().skip(address as usize);
+            rest.zip(value.to_le_bytes())
+                .for_each(|(to, byte)| *to = byte);
+        }
         let bytes = self.bytes(instance, address, 4);
         bytes
             .map(|bytes| bytes.copy_from_slice(&value.to_le_bytes()))
@@ -150,9 +181,21 @@ impl Store {
         let Some(instance) = self.instance(call.instance) else {
             return Outcome::Value(0);
         };
+        let before = *self.global(instance);
         match self.function(instance, call) {
             Ok(value) => Outcome::Value(value),
-            Err(stop) => stop,
+            Err(stop) => {
+                let undone = match stop {
+                    Outcome::Trap(..) => self.has(Flaw::UndoneByTrap),
+                    Outcome::Error(_) => self.has(Flaw::UndoneByError),
+                    Outcome::Panic => self.has(Flaw::UndoneByPanic),
+                    _ => false,
+                };
+                if undone {
+                    *self.global(instance) = before;
+                }
+                stop
+            }
         }
     }
 
@@ -160,35 +203,55 @@ impl Store {
         Ok(match call.function {
             Function::Add(number) => self.add(instance, number),
             Function::Load(address) => {
-                let bytes = self.bytes(instance, address.get(), 4)?;
+                let bytes = self.bytes(instance, address, 4)?;
                 i32::from_le_bytes(bytes.try_into().unwrap_or_default()).into()
             }
             Function::Store(address, value) => {
-                self.bytes(instance, address.get(), 4)?
+                self.bytes(instance, address, 4)?
                     .copy_from_slice(&value.to_le_bytes());
                 0
             }
             Function::Fill(address, value, len) => {
-                self.bytes(instance, address.get(), len.into())?.fill(value);
+                if self.has(Flaw::PartialFill) {
+                    let memory = &mut self.memories[self.instances[instance]];
+                    let rest = memory.iter_mut().skip(address as usize);
+                    rest.take(len.into()).for_each(|byte| *byte = value);
+                }
+                self.bytes(instance, address, len.into())?.fill(value);
                 0
             }
             Function::Grow(pages) => self.grow(instance, pages.into()).map_or(-1, i64::from),
-            Function::GrowTable(elements) => self
-                .grow_table(instance, elements.into(), Some(instance))
-                .map_or(-1, i64::from),
+            Function::GrowTable(elements) => {
+                let with = (!self.has(Flaw::GrowthWithNull)).then_some(instance);
+                self.grow_table(instance, elements.into(), with)
+                    .map_or(-1, i64::from)
+            }
             Function::Through(index, number) => {
                 match self.table(instance).get(usize::from(index)) {
                     None => return Err(Outcome::Trap(Trap::UndefinedElement, 1)),
+                    Some(None) if self.has(Flaw::NullElement) => {
+                        return Err(Outcome::Trap(Trap::UndefinedElement, 1));
+                    }
                     Some(None) => return Err(Outcome::Trap(Trap::UninitializedElement, 1)),
+                    Some(Some(_)) if self.has(Flaw::WrongInstance) => self.add(instance, number),
                     Some(Some(other)) => self.add(*other, number),
                 }
             }
-            Function::Ask(frames, number, times) => {
-                let frames = usize::from(frames % FRAMES) + 1;
-                for time in 0..usize::from(times % TIMES) {
+            Function::Ask {
+                frames,
+                number,
+                times,
+            } => {
+                let frames = usize::from(frames) + 1;
+                let short =
+                    usize::from(self.has(Flaw::DeepFrames) && frames == usize::from(FRAMES));
+                for time in 0..usize::from(times) {
                     let answer = call.answers.get(time);
                     let said = self.answer(instance, number, answer);
-                    let said = said.map_err(|stop| stop.further_in(frames))?;
+                    let said = said.map_err(|stop| match stop {
+                        Outcome::Trap(..) if self.has(Flaw::OuterFrames) => stop,
+                        stop => stop.further_in(frames - short),
+                    })?;
                     self.add(instance, said);
                 }
                 *self.global(instance)
@@ -196,7 +259,9 @@ impl Store {
             Function::Spin(turns) => (0..i64::from(turns)).sum(),
             Function::Divide(dividend, divisor) => match dividend.checked_div(divisor.into()) {
                 Some(quotient) => quotient.into(),
-                None if divisor == 0 => return Err(Outcome::Trap(Trap::IntegerDivideByZero, 1)),
+                None if divisor == 0 || self.has(Flaw::DivisionOverflow) => {
+                    return Err(Outcome::Trap(Trap::IntegerDivideByZero, 1));
+                }
                 None => return Err(Outcome::Trap(Trap::IntegerOverflow, 1)),
             },
             Function::Stop => {
@@ -233,22 +298,28 @@ impl Store {
                 self.depth -= 1;
                 match outcome {
                     Outcome::Value(value) => value,
-                    _ if *goes_on => -1,
+                    _ if *goes_on && !self.has(Flaw::NestedFailure) => -1,
                     stop => return Err(stop),
                 }
             }
             Answer::OtherStore(call) if self.depth < DEPTH => {
-                let mut other = Store::new(false, self.depth + 1);
+                let mut other = Store::new(false, self.depth + 1, self.flaw);
                 other.make(New::Own);
-                match other.call(call) {
+                let outcome = other.call(call);
+                self.left += other.left + usize::from(self.has(Flaw::ForgottenOtherStore));
+                match outcome {
                     Outcome::Value(value) => value,
+                    stop if self.has(Flaw::OtherStore) => return Err(stop),
                     _ => -1,
                 }
             }
             Answer::Call { .. } | Answer::OtherStore(_) => 0,
+            Answer::Grow(_) if self.has(Flaw::GrowthDuringCall) => -1,
             Answer::Grow(pages) => self.grow(instance, (*pages).into()).map_or(-1, i64::from),
             Answer::SetGlobal(value) => {
-                *self.global(instance) = *value;
+                if !self.has(Flaw::SetDuringCall) {
+                    *self.global(instance) = *value;
+                }
                 number
             }
             Answer::Instance(new) if self.tries() => i64::from(self.make(*new)),

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::thread;
 
 use vm_engine::{
@@ -10,11 +11,10 @@ use vm_engine::{
     StoreLimits, StoreLimitsBuilder, Trap, Val, WrongStore,
 };
 
+use super::flaw::Flaw;
 use super::model;
-use super::{
-    Answer, Call, DEPTH, ELEMENTS, FRAMES, Function, INSTANCES, LIMITED_INSTANCES, New, Op,
-    Outcome, PAGES, STORES, TIMES,
-};
+use super::ops::{Answer, Call, Function, New, Op};
+use super::{DEPTH, ELEMENTS, INSTANCES, LIMITED_INSTANCES, Outcome, PAGES, STORES};
 use crate::counts::{Counts, ModeCounts};
 use crate::host::HostError;
 use crate::modes::Mode;
@@ -72,6 +72,8 @@ struct Data {
     /// How many answers' calls are active.
     depth: usize,
     limited: bool,
+    /// What every living store holds, and its host function as well.
+    alive: Arc<()>,
 }
 
 /// A store, and what it has to be.
@@ -85,25 +87,33 @@ struct Pair {
 /// # Errors
 ///
 /// What differs from the model.
-pub(super) fn play(mode: &Mode, ops: &[Op], counts: &mut Counts) -> Result<(), String> {
+pub(super) fn play(
+    mode: &Mode,
+    ops: &[Op],
+    flaw: Option<Flaw>,
+    counts: &mut Counts,
+) -> Result<(), String> {
     let counts = counts.mode(&mode.name);
     let new_world = || World::new(mode).map_err(|error| error.to_string());
     let mut world = new_world()?;
     let mut pairs: Vec<Pair> = Vec::new();
+    let alive = Arc::new(());
+    // Stores that live on although nobody has them.
+    let mut left = 0;
     for (at, op) in ops.iter().enumerate() {
         let which = |number: u8| usize::from(number) % pairs.len().max(1);
         let result = match op {
-            Op::Store { limited } if pairs.len() < STORES => {
-                new_store(&world, *limited, 0).map(|store| {
+            Op::Store { limited } if pairs.len() < STORES => new_store(&world, *limited, 0, &alive)
+                .map(|store| {
                     pairs.push(Pair {
                         store,
-                        model: model::Store::new(*limited, 0),
+                        model: model::Store::new(*limited, 0, flaw),
                     });
-                })
-            }
+                }),
             Op::Replace => new_world().map(|new| world = new),
             Op::Drop { store } if !pairs.is_empty() => {
-                pairs.remove(which(*store));
+                let pair = pairs.remove(which(*store));
+                left += pair.model.left() + usize::from(flaw == Some(Flaw::ForgottenDrop));
                 Ok(())
             }
             Op::Stray {
@@ -129,14 +139,37 @@ pub(super) fn play(mode: &Mode, ops: &[Op], counts: &mut Counts) -> Result<(), S
                 }
             }
         };
-        result.map_err(|text| format!("operation {at}, {op:?}: {text}"))?;
+        let stores = left
+            + pairs
+                .iter()
+                .map(|pair| 1 + pair.model.left())
+                .sum::<usize>();
+        result
+            .and_then(|()| living(&alive, stores))
+            .map_err(|text| format!("operation {at}, {op:?}: {text}"))?;
     }
     counts.functions +=
         (world.own.code_size().functions + world.sharing.code_size().functions) as u64;
     Ok(())
 }
 
-fn new_store(world: &World, limited: bool, depth: usize) -> Result<Store<Data>, String> {
+/// Whether so many stores live, each with its host function.
+fn living(alive: &Arc<()>, stores: usize) -> Result<(), String> {
+    let (found, expected) = (Arc::strong_count(alive), 1 + 2 * stores);
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!(
+            "{found} holders of what stores and their functions hold, instead of {expected}"
+        )),
+    }
+}
+
+fn new_store(
+    world: &World,
+    limited: bool,
+    depth: usize,
+    alive: &Arc<()>,
+) -> Result<Store<Data>, String> {
     let mut limits = StoreLimitsBuilder::new();
     if limited {
         limits = limits
@@ -152,10 +185,15 @@ fn new_store(world: &World, limited: bool, depth: usize) -> Result<Store<Data>, 
         answers: Vec::new(),
         depth,
         limited,
+        alive: Arc::clone(alive),
     };
     let mut store = Store::try_new(&world.engine, data).map_err(|error| error.to_string())?;
     store.limiter(|data| &mut data.limits);
-    let host = Func::wrap(&mut store, answer);
+    let held = Arc::clone(alive);
+    let host = Func::wrap(&mut store, move |caller: Caller<'_, Data>, number: i64| {
+        let _held = &held;
+        answer(caller, number)
+    });
     store.data_mut().host = Some(host);
     Ok(store)
 }
@@ -220,7 +258,10 @@ fn answer(mut caller: Caller<'_, Data>, number: i64) -> vm_engine::Result<i64> {
         }
         Answer::OtherStore(call) if may_nest => {
             let (world, depth) = (caller.data().world.clone(), caller.data().depth + 1);
-            let mut store = new_store(&world, false, depth).map_err(Error::msg)?;
+            let alive = Arc::clone(&caller.data().alive);
+            let mut store = new_store(&world, false, depth, &alive).map_err(Error::msg)?;
+            // Each living store has two.
+            drop(alive);
             make(&mut store, New::Own)?;
             match outcome(&mut store, &call) {
                 Outcome::Value(value) => value,
@@ -261,22 +302,22 @@ fn call_function(mut store: impl AsContextMut<Data = Data>, call: &Call) -> vm_e
             let add = instance.get_typed_func::<i64, i64>(&mut store, "add")?;
             return add.call(&mut store, number);
         }
-        Function::Load(address) => ("load", vec![int(address.get())]),
-        Function::Store(address, value) => ("store", vec![int(address.get()), int(value)]),
+        Function::Load(address) => ("load", vec![int(address)]),
+        Function::Store(address, value) => ("store", vec![int(address), int(value)]),
         Function::Fill(address, value, len) => (
             "fill",
-            vec![int(address.get()), int(value.into()), int(len.into())],
+            vec![int(address), int(value.into()), int(len.into())],
         ),
         Function::Grow(pages) => ("grow", vec![int(pages.into())]),
         Function::GrowTable(elements) => ("grow_table", vec![int(elements.into())]),
         Function::Through(index, number) => ("through", vec![int(index.into()), Val::I64(number)]),
-        Function::Ask(frames, number, times) => (
+        Function::Ask {
+            frames,
+            number,
+            times,
+        } => (
             "ask",
-            vec![
-                int((frames % FRAMES).into()),
-                Val::I64(number),
-                int((times % TIMES).into()),
-            ],
+            vec![int((frames).into()), Val::I64(number), int((times).into())],
         ),
         Function::Spin(turns) => ("spin", vec![int(turns.into())]),
         Function::Divide(dividend, divisor) => {

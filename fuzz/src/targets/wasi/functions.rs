@@ -228,6 +228,9 @@ impl Call {
     }
 
     fn add(&mut self, param: Param, u: &mut Unstructured<'_>) -> Result<()> {
+        // The descriptor comes first.
+        let writes_file = self.function.name == "fd_write"
+            && matches!(self.words.first(), Some(Word::I32(fd)) if *fd > 2);
         let words = &mut self.words;
         match param {
             Param::Fd => {
@@ -255,8 +258,11 @@ impl Call {
                 }
             }
             Param::Buffers => {
-                // At most one that is not empty: see `differences`.
-                let len = *u.choose(&[0, 1, 3, 10, 64, 1000, 5000])?;
+                // At most one that is not empty, and a file is never written nothing: see `differences`.
+                let len = match *u.choose(&[0, 1, 3, 10, 64, 1000, 5000])? {
+                    0 if writes_file => 1,
+                    len => len,
+                };
                 let at = match u.ratio(1, 100)? {
                     true => *u.choose(&[MEMORY - 1, MEMORY, u32::MAX])?,
                     false => DATA + u.int_in_range(0..=64)?,
@@ -383,7 +389,7 @@ impl Call {
     /// Whether a result goes to an odd place.
     pub(super) fn is_unaligned(&self) -> bool {
         let mut params = self.function.params.iter().enumerate();
-        params.any(|(at, param)| matches!(param, Param::Result) && self.int(at) % 8 != 0)
+        params.any(|(at, param)| matches!(param, Param::Result) && !self.int(at).is_multiple_of(8))
     }
 
     /// Whether it changes nothing but memory.
