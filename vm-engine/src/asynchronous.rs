@@ -294,13 +294,21 @@ impl Instance {
         module: &Module,
         imports: &[Extern],
     ) -> Result<Instance> {
-        let mut store = store.as_context_mut();
-        let (instance, start) = instantiate::without_start(&mut store, module, imports)?;
-        if let Some(start) = start {
-            call(&mut store, start, &mut []).await?;
-        }
-        Ok(instance)
+        instantiate(&mut store.as_context_mut(), module, imports).await
     }
+}
+
+/// Instantiates a module, and waits where its start function waits.
+pub(crate) async fn instantiate<T: Send + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<Instance> {
+    let (instance, start) = instantiate::without_start(store, module, imports)?;
+    if let Some(start) = start {
+        call(store, start, &mut []).await?;
+    }
+    Ok(instance)
 }
 
 impl<T: Send + 'static> Linker<T> {
@@ -389,6 +397,6 @@ impl<T: Send + 'static> Linker<T> {
     ) -> Result<Instance> {
         let mut store = store.as_context_mut();
         let imports = self.imports_of(&mut store, module)?;
-        Instance::new_async(store, module, &imports).await
+        instantiate(&mut store, module, &imports).await
     }
 }

@@ -4,7 +4,7 @@ use vm_memory::Layout;
 
 use crate::config::Bounds;
 use crate::engine::Engine;
-use crate::error::{Error, InstantiateError, LinkError, Result};
+use crate::error::{Error, InstantiateError, LinkError, Result, WrongStore};
 use crate::externs::Extern;
 use crate::handles::Instance;
 use crate::low::{self, ConstOp, Entities, FuncId, GlobalId, InstanceId, World};
@@ -66,12 +66,57 @@ pub(crate) fn without_start<T: 'static>(
         globals,
         with_image: checks.with_image,
     };
-    init.globals()?;
-    init.tables()?;
-    init.elements()?;
-    init.data()?;
+    init.all()?;
     let start = (module.low().start()).map(|start| store.world_mut().instance_func(id, start));
     Ok((Instance::new_in(store.opaque(), id), start))
+}
+
+/// Makes an instance what it was when it was new, and calls its start function.
+pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: InstanceId) -> Result<()> {
+    let Some(module) = (store.opaque().facts().instance(id)).map(|data| data.module.clone()) else {
+        return Err(WrongStore.into());
+    };
+    let low = module.low();
+    let resident = resident(store.opaque());
+    // What may fail comes before what changes.
+    let mut memories = Vec::new();
+    let mut with_image = Vec::new();
+    for (index, ty) in (0..)
+        .zip(low.memories())
+        .skip(low.imported_memories() as usize)
+    {
+        let ty = crate::types::MemoryType::from(*ty).into();
+        let image = match store.opaque().facts().guarded_layout() {
+            Some(_) => module.image(index, resident),
+            None => None,
+        };
+        let made = memory::make(store.opaque(), &ty, image)?;
+        if made.with_image {
+            with_image.push(index);
+        }
+        memories.push(made.memory);
+    }
+    let world = store.world_mut();
+    world.reset_instance(id, memories).map_err(Error::new)?;
+    let globals = 0..low.globals().len() as u32;
+    let mut init = Initializer {
+        functions: (0..low.imported_funcs())
+            .map(|func| world.instance_func(id, func))
+            .collect(),
+        globals: globals
+            .map(|global| world.instance_global(id, global))
+            .collect(),
+        world,
+        module: low,
+        id,
+        with_image,
+    };
+    init.all()?;
+    if let Some(start) = low.start() {
+        let start = store.world_mut().instance_func(id, start);
+        store.call(start, &mut [])?;
+    }
+    Ok(())
 }
 
 /// Checks what was given against what the module imports, and sorts it by kind.
@@ -108,6 +153,12 @@ struct Checks {
     with_image: Vec<u32>,
 }
 
+/// Bytes that a pool keeps of a memory: they cost no fault to copy to.
+fn resident(store: StoreOpaque<'_>) -> usize {
+    let pools = store.facts().pools();
+    pools.map_or(0, |pools| pools.keep_resident)
+}
+
 fn add_memories<T: 'static>(
     store: &mut StoreContextMut<'_, T>,
     module: &Module,
@@ -115,12 +166,7 @@ fn add_memories<T: 'static>(
 ) -> Result<Checks> {
     let mut refused = None;
     let mut with_image = Vec::new();
-    // What a pool keeps of a memory costs no fault to copy to.
-    let resident = store
-        .opaque()
-        .facts()
-        .pools()
-        .map_or(0, |pools| pools.keep_resident);
+    let resident = resident(store.opaque());
     let types = module.low().memories();
     for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
         let ty = (*ty).into();
@@ -231,6 +277,13 @@ struct Initializer<'a> {
 }
 
 impl Initializer<'_> {
+    fn all(&mut self) -> Result<()> {
+        self.globals()?;
+        self.tables()?;
+        self.elements()?;
+        self.data()
+    }
+
     fn globals(&mut self) -> Result<()> {
         for (index, id) in (0..).zip(self.globals.clone()) {
             if let Some(expr) = self.module.global_init(index) {

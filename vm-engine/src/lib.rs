@@ -15,6 +15,7 @@ mod handles;
 mod host;
 mod initial;
 mod instance;
+mod instance_pre;
 mod instantiate;
 mod interrupt;
 mod limits;
@@ -45,6 +46,7 @@ pub use error::{
 pub use externs::{Export, Extern};
 pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
 pub use host::{IntoFunc, WasmRet};
+pub use instance_pre::InstancePre;
 pub use interrupt::{InterruptHandle, Interruption};
 pub use limits::{
     DEFAULT_INSTANCE_LIMIT, DEFAULT_MEMORY_LIMIT, DEFAULT_TABLE_LIMIT, ResourceLimiter,

@@ -28,7 +28,7 @@ pub struct Linker<T: 'static> {
     modules: BTreeMap<String, BTreeMap<String, Definition<T>>>,
 }
 
-enum Definition<T: 'static> {
+pub(crate) enum Definition<T: 'static> {
     /// Of one store.
     Extern(Extern),
     /// Put into a store when it is used there.
@@ -259,21 +259,36 @@ impl<T: 'static> Linker<T> {
         store: &mut StoreContextMut<'_, T>,
         module: &Module,
     ) -> Result<Vec<Extern>> {
-        let mut imports = Vec::with_capacity(module.imports().len());
         // Nothing is put into the store before everything is known to be there and to fit.
         for import in module.imports() {
-            let item = self
-                .find(import.module(), import.name())
-                .ok_or_else(|| Error::from(unknown(&import)))?;
-            let found = match item {
-                Definition::Extern(item) => item.ty_in(store.opaque())?,
-                Definition::Host(func) => ExternType::Func(func.ty().clone()),
-            };
-            matching::check(&import, found)?;
-            imports.push(item);
+            if let Definition::Extern(item) = self.definition(&import)? {
+                matching::check(&import, item.ty_in(store.opaque())?)?;
+            }
         }
-        let imports = imports.into_iter();
-        Ok(imports.map(|item| realize(item, store)).collect())
+        let definitions = self.definitions_of(module)?;
+        Ok(definitions
+            .iter()
+            .map(|item| realize(item, store))
+            .collect())
+    }
+
+    /// What a module imports, in its order. The types of what lives in a store are not checked.
+    pub(crate) fn definitions_of(&self, module: &Module) -> Result<Vec<Definition<T>>> {
+        let mut definitions = Vec::with_capacity(module.imports().len());
+        for import in module.imports() {
+            let item = self.definition(&import)?;
+            if let Definition::Host(func) = item {
+                matching::check(&import, ExternType::Func(func.ty().clone()))?;
+            }
+            definitions.push(item.clone());
+        }
+        Ok(definitions)
+    }
+
+    /// What an import is defined as.
+    fn definition(&self, import: &ImportType<'_>) -> Result<&Definition<T>> {
+        self.find(import.module(), import.name())
+            .ok_or_else(|| Error::from(unknown(import)))
     }
 
     /// Defines a host function.
@@ -323,7 +338,10 @@ fn unknown(import: &ImportType<'_>) -> LinkError {
     }
 }
 
-fn realize<T: 'static>(item: &Definition<T>, store: &mut StoreContextMut<'_, T>) -> Extern {
+pub(crate) fn realize<T: 'static>(
+    item: &Definition<T>,
+    store: &mut StoreContextMut<'_, T>,
+) -> Extern {
     match item {
         Definition::Extern(item) => *item,
         Definition::Host(func) => Extern::Func(func.link_to(store)),

@@ -180,27 +180,52 @@ pub(crate) fn create<T: 'static>(
         let what = memory_of(bytes);
         return Err(LimitError { what }.into());
     }
-    let (opaque, facts) = (store.opaque(), store.opaque().facts());
+    let Made {
+        memory,
+        note,
+        with_image,
+    } = make(store.opaque(), &low, image)?;
+    Ok(Created {
+        id: store.world_mut().add_memory(memory),
+        note,
+        with_image,
+    })
+}
+
+/// A memory that is in no store yet.
+pub(crate) struct Made {
+    pub(crate) memory: LinearMemory,
+    note: Option<String>,
+    pub(crate) with_image: bool,
+}
+
+/// Makes a memory for a store, whose limits allow it.
+pub(crate) fn make(
+    store: StoreOpaque<'_>,
+    ty: &vm_memory::MemoryType,
+    image: Option<&MemoryImage>,
+) -> Result<Made> {
+    let facts = store.facts();
     let mut with_image = false;
-    let (memory, note) = match (facts.guarded_layout(), low.guardable()) {
-        (Some(layout), Ok(())) => match guarded(facts, &low, layout, image) {
+    let (memory, note) = match (facts.guarded_layout(), ty.guardable()) {
+        (Some(layout), Ok(())) => match guarded(facts, ty, layout, image) {
             Ok((memory, imaged)) => {
                 with_image = imaged;
                 (LinearMemory::Guarded(memory), None)
             }
             // The embedder's own limit, not the host's: there is nothing to fall back to.
             Err(full @ MemoryError::PoolFull { .. }) => return Err(full.into()),
-            Err(error) if opaque.engine().may_fall_back() => {
-                (LinearMemory::new_bounded(&low)?, Some(error.to_string()))
+            Err(error) if store.engine().may_fall_back() => {
+                (LinearMemory::new_bounded(ty)?, Some(error.to_string()))
             }
             Err(error) => return Err(error.into()),
         },
         // What no guard can check on any host is checked by code, whatever was asked for.
-        (Some(_), Err(error)) => (LinearMemory::new_bounded(&low)?, Some(error.to_string())),
-        (None, _) => (LinearMemory::new_bounded(&low)?, None),
+        (Some(_), Err(error)) => (LinearMemory::new_bounded(ty)?, Some(error.to_string())),
+        (None, _) => (LinearMemory::new_bounded(ty)?, None),
     };
-    Ok(Created {
-        id: store.world_mut().add_memory(memory),
+    Ok(Made {
+        memory,
         note,
         with_image,
     })

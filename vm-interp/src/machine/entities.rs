@@ -60,6 +60,19 @@ impl Memory {
     /// Adds pages, and tells the instances.
     pub(crate) fn grow(&mut self, delta: u64) -> Result<u64, GrowError> {
         let before = self.linear.grow(delta)?;
+        self.tell();
+        Ok(before)
+    }
+
+    /// Puts another memory in its place, and tells the instances. Answers the old one.
+    fn replace(&mut self, linear: LinearMemory) -> LinearMemory {
+        let old = std::mem::replace(&mut self.linear, linear);
+        self.tell();
+        old
+    }
+
+    /// Tells all who use it where its bytes are now, and how many.
+    fn tell(&mut self) {
         // SAFETY: the cell was boxed in `new`, lives as long as the memory, and is only accessed
         // through raw pointers, by whoever has the machine exclusively.
         unsafe {
@@ -69,7 +82,6 @@ impl Memory {
             };
         }
         self.publish(0);
-        Ok(before)
     }
 
     /// Writes base and length to the contexts of the users from number `first` on.
@@ -115,18 +127,10 @@ pub(crate) struct Table {
 
 impl Table {
     fn new(ty: TableType, init: Word) -> Result<Table, EntityError> {
-        let limit = ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
-        let elements = ty.minimum;
-        let too_large = EntityError::TableSize { elements };
-        if elements > limit {
-            return Err(too_large);
-        }
-        // Both are at most `MAX_TABLE_ELEMENTS`.
-        let words = WordTable::new(elements as usize, init, limit as usize);
-        let words = words.map_err(|_| too_large)?;
+        let words = words(&ty, init)?;
         let cell = TableCell {
             elements: words.base_ptr(),
-            len: elements,
+            len: words.len() as u64,
         };
         Ok(Table {
             ty,
@@ -161,22 +165,50 @@ impl Table {
         Ok(elements)
     }
 
+    /// What it was made of: null elements of its first size.
+    pub(crate) fn new_words(&self) -> Result<WordTable, EntityError> {
+        words(&self.ty, 0)
+    }
+
+    /// Exchanges its elements for these.
+    pub(crate) fn replace(&mut self, words: WordTable) {
+        self.words = words;
+        self.tell();
+    }
+
     /// Adds elements; answers how many there were.
     pub(crate) fn grow(&mut self, delta: u64, init: Word) -> Result<u64, EntityError> {
         let elements = self.grown(delta)?;
         // At most the limit.
         let before = self.words.grow(delta as usize, init);
         let before = before.map_err(|_| EntityError::TableSize { elements })?;
+        self.tell();
+        Ok(before as u64)
+    }
+
+    /// Tells all who use it where its elements are now, and how many.
+    fn tell(&mut self) {
         // SAFETY: the cell was boxed in `new`, lives as long as the table, and is only accessed
         // through raw pointers, by whoever has the machine exclusively.
         unsafe {
             *self.cell.as_ptr() = TableCell {
                 elements: self.words.base_ptr(),
-                len: elements,
+                len: self.len(),
             };
         }
-        Ok(before as u64)
     }
+}
+
+/// The elements of a new table.
+fn words(ty: &TableType, init: Word) -> Result<WordTable, EntityError> {
+    let limit = ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
+    let elements = ty.minimum;
+    let too_large = EntityError::TableSize { elements };
+    if elements > limit {
+        return Err(too_large);
+    }
+    // Both are at most `MAX_TABLE_ELEMENTS`.
+    WordTable::new(elements as usize, init, limit as usize).map_err(|_| too_large)
 }
 
 impl Drop for Table {
@@ -193,6 +225,13 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Zero, or null.
+    pub(crate) fn reset(&mut self) {
+        // SAFETY: the cell lives as long as the global, and is only accessed through raw pointers, by whoever has the machine
+        // exclusively.
+        unsafe { *self.cell.as_ptr() = [0; 2] };
+    }
+
     pub(crate) fn cell(&self) -> *mut Word {
         self.cell.as_ptr().cast()
     }
@@ -222,6 +261,20 @@ impl World {
         }
         self.memories.push(Memory::new(memory));
         MemoryId(id)
+    }
+
+    /// Puts a memory of the same type, with at least its guard if it has one, in another's place.
+    pub(crate) fn replace_memory(&mut self, id: MemoryId, memory: LinearMemory) {
+        if let Some(range) = memory.reservation() {
+            let class = RegionClass::Memory;
+            self.regions()
+                .insert(Region { range, class })
+                .expect("a reservation holds addresses that no other reservation holds");
+        }
+        let old = self.memories[id.index()].replace(memory);
+        if let Some(range) = old.reservation() {
+            self.regions().remove(&range);
+        }
     }
 
     /// A memory, to be read.

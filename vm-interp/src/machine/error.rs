@@ -67,7 +67,7 @@ pub enum EntityError {
     },
 }
 
-/// Why a module was not instantiated.
+/// Why a module was not instantiated, or an instance not reset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstantiateError {
@@ -110,6 +110,15 @@ pub enum InstantiateError {
         /// What is different.
         message: String,
     },
+    /// A memory that cannot take the place of an instance's own: of another type, or with a smaller guard.
+    #[error("own memory {index}: the new one is of another type, or its guard is smaller")]
+    Replacement {
+        /// Which of the instance's own.
+        index: usize,
+    },
+    /// A table that cannot be made anew.
+    #[error(transparent)]
+    Table(EntityError),
     /// The items of an element segment are not those of the module.
     #[error("element segment {segment}: {message}")]
     Elements {

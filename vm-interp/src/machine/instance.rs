@@ -176,6 +176,64 @@ impl World {
         Ok(())
     }
 
+    /// Makes an instance what it was before its first contents were given to it: its own memories, tables and globals are full of zeroes and of their
+    /// first sizes, and it has all of its data segments. Element segments are empty until they are
+    /// [given their items](World::elem_init). What it imports is left alone. `memories` are new ones in place of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the memories are not of the types of the instance's, or a guard is smaller than that of the memory before; then nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no instance of this number.
+    pub fn reset_instance(
+        &mut self,
+        id: InstanceId,
+        memories: Vec<LinearMemory>,
+    ) -> Result<(), InstantiateError> {
+        let instance = &self.instances[id.index()];
+        let code = Arc::clone(&instance.code);
+        let module = code.module();
+        let own = instance.memories[module.imported_memories() as usize..].to_vec();
+        if own.len() != memories.len() {
+            return Err(InstantiateError::Count {
+                kind: ExternKind::Memory,
+                expected: own.len(),
+                got: memories.len(),
+            });
+        }
+        let guard = |memory: &LinearMemory| memory.layout().map(|layout| layout.guard_bytes());
+        for (index, (old, new)) in own.iter().zip(&memories).enumerate() {
+            let old = &self.memories[old.index()].linear;
+            if old.ty() != new.ty() || guard(old) > guard(new) {
+                return Err(InstantiateError::Replacement { index });
+            }
+        }
+        let tables = instance.tables[module.imported_tables() as usize..].to_vec();
+        let words = tables
+            .iter()
+            .map(|table| self.tables[table.index()].new_words());
+        let words: Vec<_> = words
+            .collect::<Result<_, _>>()
+            .map_err(InstantiateError::Table)?;
+        for (old, new) in own.into_iter().zip(memories) {
+            self.replace_memory(old, new);
+        }
+        let instance = &self.instances[id.index()];
+        let globals = instance.globals[module.imported_globals() as usize..].to_vec();
+        for (table, words) in tables.into_iter().zip(words) {
+            self.tables[table.index()].replace(words);
+        }
+        for global in globals {
+            self.globals[global.index()].reset();
+        }
+        let instance = &mut self.instances[id.index()];
+        instance.elements.fill_with(Box::default);
+        instance.dropped_data.fill(false);
+        Ok(())
+    }
+
     /// How many instances there are.
     pub fn instance_count(&self) -> u32 {
         self.instances.len() as u32

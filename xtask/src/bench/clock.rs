@@ -7,7 +7,10 @@
 //! Their user time is therefore taken by [samples], where the host allows it.
 
 #[cfg_attr(
-    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
     path = "clock/no_samples.rs"
 )]
 mod samples;
