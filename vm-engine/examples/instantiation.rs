@@ -3,7 +3,7 @@
 //!
 //! The module has a memory of one page, a data segment, and two globals. `instance` is making an
 //! instance in a store that exists; `store and instance` makes a store, an instance in it, calls an
-//! export, and drops both.
+//! export, and drops both. `reset` makes an instance that has run what it was when it was new.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const GUEST: &str = r#"
   (func (export "run") (param i32) (result i32) (i32.load8_u (local.get 0))))"#;
 
 fn main() -> Result<()> {
-    println!("memories           instance  store and instance");
+    println!("memories           instance  store and instance  reset");
     for (name, bounds, pool) in [
         ("guarded, pool", Bounds::Guarded, true),
         ("guarded, on demand", Bounds::Guarded, false),
@@ -36,7 +36,8 @@ fn main() -> Result<()> {
         match Engine::new(&config) {
             Ok(engine) => {
                 let (instance, both) = measure(&engine)?;
-                println!("{name:<18} {instance:>8.2}  {both:>18.2}");
+                let reset = measure_reset(&engine)?;
+                println!("{name:<18} {instance:>8.2}  {both:>18.2}  {reset:>5.2}");
             }
             Err(error) => println!("{name:<18} {error}"),
         }
@@ -67,6 +68,21 @@ fn measure(engine: &Engine) -> Result<(f64, f64)> {
         assert_eq!(byte, i32::from(b's'));
     }
     Ok((median(instances), median(both)))
+}
+
+fn measure_reset(engine: &Engine) -> Result<f64> {
+    let module = Module::new(engine, GUEST)?;
+    let mut store = Store::new(engine, ());
+    let instance = Instance::new(&mut store, &module, &[])?;
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run")?;
+    let mut resets = Vec::new();
+    for _ in 0..ROUNDS {
+        assert_eq!(run.call(&mut store, 1024)?, i32::from(b's'));
+        let start = Instant::now();
+        instance.reset(&mut store)?;
+        resets.push(start.elapsed());
+    }
+    Ok(median(resets))
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
