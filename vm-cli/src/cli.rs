@@ -133,6 +133,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "HOW")]
     pub(crate) unknown_imports: Option<UnknownImports>,
 
+    /// Has the program compute the same on every machine and in every mode
+    ///
+    /// NaNs are the canonical ones, and calls go 8,000 deep at most. What the program is told of the world, like the time and
+    /// random numbers, is not made the same.
+    #[arg(long)]
+    pub(crate) deterministic: bool,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 

@@ -34,6 +34,7 @@ pub(crate) struct State {
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut config = args.mode.config();
     config.consume_fuel(args.limits.fuel.is_some());
+    config.deterministic(args.deterministic);
     let (module, guest_args) = prepare(args, &config)?;
     run_module(args, &module, guest_args)
 }

@@ -100,6 +100,7 @@ pub struct Config {
     fuel_costs: Arc<FuelCosts>,
     pub(crate) epochs: bool,
     pub(crate) canonical_nans: bool,
+    pub(crate) max_call_depth: Option<u32>,
     pub(crate) floats: bool,
     pub(crate) start_fn: bool,
     pub(crate) module_limits: ModuleLimits,
@@ -109,6 +110,10 @@ pub struct Config {
 
 /// The default of [`Config::max_wasm_stack`], in bytes.
 const DEFAULT_STACK: usize = 8 << 20;
+
+/// How many calls [`Config::deterministic`] allows inside of each other. The default stack of 8 MiB has room for as many frames of
+/// a kilobyte.
+pub const DETERMINISTIC_CALL_DEPTH: u32 = 8_000;
 
 impl Default for Config {
     fn default() -> Config {
@@ -136,6 +141,7 @@ impl Config {
             fuel_costs: Arc::default(),
             epochs: false,
             canonical_nans: false,
+            max_call_depth: None,
             floats: true,
             start_fn: true,
             module_limits: ModuleLimits::default(),
@@ -284,6 +290,24 @@ impl Config {
     pub fn canonical_nans(&mut self, enable: bool) -> &mut Self {
         self.canonical_nans = enable;
         self
+    }
+
+    /// How many calls of guest functions may be inside of each other in a store, before one more is a
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow): the same in every mode, tier and version, which the limit in
+    /// [bytes](Config::max_wasm_stack) is not. That holds besides, so it has to be large enough for as many frames. A tail call takes its
+    /// caller's place. Default: no limit in calls, and then they are not counted.
+    pub fn max_call_depth(&mut self, calls: Option<u32>) -> &mut Self {
+        self.max_call_depth = calls;
+        self
+    }
+
+    /// Whether a program computes the same on every machine, in every mode, and up to the same depth of calls: [canonical
+    /// NaNs](Config::canonical_nans) and a [depth](Config::max_call_depth) of [`DETERMINISTIC_CALL_DEPTH`] calls, or neither. Relaxed vector
+    /// operations are deterministic in any case. What the host offers its guests (clocks, random numbers) is the host's affair; so is
+    /// how much memory it grants them.
+    pub fn deterministic(&mut self, enable: bool) -> &mut Self {
+        self.canonical_nans(enable);
+        self.max_call_depth(enable.then_some(DETERMINISTIC_CALL_DEPTH))
     }
 
     /// Whether modules may compute with floats, scalar or in vectors. If not, one that does is invalid, and its error says where.

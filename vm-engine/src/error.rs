@@ -206,7 +206,7 @@ macro_rules! causes {
 }
 
 causes! {
-    ConfigError ModuleError LinkError InstantiateError LimitError TypeError WrongStore MemoryAccessError
+    ConfigError ModuleError LinkError InstantiateError SnapshotError LimitError TypeError WrongStore MemoryAccessError
     GlobalError TableError vm_memory::MemoryError vm_memory::GrowError std::io::Error
 }
 
@@ -365,6 +365,33 @@ pub enum ModuleError {
         /// What the operating system said.
         error: std::io::Error,
     },
+}
+
+/// Why an instance has no [`Snapshot`](crate::Snapshot), or cannot be given one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// Something of the instance's refers to what a snapshot cannot name.
+    #[error(
+        "a {what} of the instance refers to a function of another instance, or to a value of the host's, which a snapshot \
+         cannot name"
+    )]
+    Reference {
+        /// What does.
+        what: &'static str,
+    },
+    /// The bytes are no snapshot, or none that an instance can have.
+    #[error("the snapshot is malformed")]
+    Malformed,
+    /// Another version has written it.
+    #[error("the snapshot has format {format}, and this version reads format 1")]
+    Format {
+        /// Which one it has.
+        format: u32,
+    },
+    /// It is of another module.
+    #[error("the snapshot is of another module")]
+    OtherModule,
 }
 
 /// Why imports and what they were given do not fit.

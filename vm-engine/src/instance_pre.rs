@@ -53,7 +53,7 @@ impl<T: 'static> InstancePre<T> {
         asynchronous::instantiate(&mut store, &self.module, &imports).await
     }
 
-    fn imports(&self, store: &mut StoreContextMut<'_, T>) -> Vec<Extern> {
+    pub(crate) fn imports(&self, store: &mut StoreContextMut<'_, T>) -> Vec<Extern> {
         let imports = self.imports.iter();
         imports.map(|import| realize(import, store)).collect()
     }

@@ -98,20 +98,7 @@ pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: Instance
     }
     let world = store.world_mut();
     world.reset_instance(id, memories).map_err(Error::new)?;
-    let globals = 0..low.globals().len() as u32;
-    let mut init = Initializer {
-        functions: (0..low.imported_funcs())
-            .map(|func| world.instance_func(id, func))
-            .collect(),
-        globals: globals
-            .map(|global| world.instance_global(id, global))
-            .collect(),
-        world,
-        module: low,
-        id,
-        with_image,
-    };
-    init.all()?;
+    Initializer::of(world, low, id, with_image).all()?;
     if let Some(start) = low.start() {
         let start = store.world_mut().instance_func(id, start);
         store.call(start, &mut [])?;
@@ -276,6 +263,36 @@ struct Initializer<'a> {
     with_image: Vec<u32>,
 }
 
+/// Gives the element segments of an instance their items.
+pub(crate) fn fill_elements(world: &mut World, module: &Module, id: InstanceId) -> Result<()> {
+    Initializer::of(world, module.low(), id, Vec::new()).items()
+}
+
+impl<'a> Initializer<'a> {
+    /// Of an instance that is there.
+    fn of(
+        world: &'a mut World,
+        module: &'a low::Module,
+        id: InstanceId,
+        with_image: Vec<u32>,
+    ) -> Initializer<'a> {
+        let functions = 0..module.imported_funcs();
+        let globals = 0..module.globals().len() as u32;
+        Initializer {
+            functions: functions
+                .map(|func| world.instance_func(id, func))
+                .collect(),
+            globals: globals
+                .map(|global| world.instance_global(id, global))
+                .collect(),
+            world,
+            module,
+            id,
+            with_image,
+        }
+    }
+}
+
 impl Initializer<'_> {
     fn all(&mut self) -> Result<()> {
         self.globals()?;
@@ -308,17 +325,23 @@ impl Initializer<'_> {
         Ok(())
     }
 
-    fn elements(&mut self) -> Result<()> {
-        let module = self.module;
-        // All of them first: if an active one traps, functions that can be reached through tables
-        // may still use the others.
-        for (index, segment) in (0..).zip(module.elem_segments()) {
+    /// Gives element segments their items.
+    fn items(&mut self) -> Result<()> {
+        for (index, segment) in (0..).zip(self.module.elem_segments()) {
             let values = segment.items.exprs().iter().map(|expr| self.eval(expr));
             let values = values.collect::<Result<Vec<_>>>()?;
             self.world
                 .elem_init(self.id, index, &values)
                 .map_err(InstantiateError::Machine)?;
         }
+        Ok(())
+    }
+
+    fn elements(&mut self) -> Result<()> {
+        let module = self.module;
+        // All of them first: if an active one traps, functions that can be reached through tables
+        // may still use the others.
+        self.items()?;
         for (index, segment) in (0..).zip(module.elem_segments()) {
             match &segment.mode {
                 low::ElemMode::Passive => continue,

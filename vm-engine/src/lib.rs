@@ -27,6 +27,7 @@ mod metering;
 mod module;
 mod module_limits;
 mod resumable;
+mod snapshot;
 mod store;
 mod strategy;
 mod table;
@@ -37,11 +38,13 @@ mod values;
 pub use allocation::{InstanceAllocationStrategy, PoolingAllocationConfig, StoreConfig};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use caller::Caller;
-pub use config::{Bounds, Config, SignalHandlers, Threading, Translation};
+pub use config::{
+    Bounds, Config, DETERMINISTIC_CALL_DEPTH, SignalHandlers, Threading, Translation,
+};
 pub use engine::Engine;
 pub use error::{
     ConfigError, Error, GlobalError, InstantiateError, LimitError, LinkError, MemoryAccessError,
-    ModuleError, Result, TableError, TypeError, WrongStore,
+    ModuleError, Result, SnapshotError, TableError, TypeError, WrongStore,
 };
 pub use externs::{Export, Extern};
 pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
@@ -59,6 +62,7 @@ pub use resumable::{
     ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, TypedResumableCall,
     TypedResumableCallHostTrap, TypedResumableCallOutOfFuel,
 };
+pub use snapshot::Snapshot;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};

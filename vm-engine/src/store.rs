@@ -157,6 +157,9 @@ impl<T> Store<T> {
         };
         let machine = low::Machine::with_stack(engine.threading(), stack, host);
         let mut inner = machine.map_err(Error::new)?;
+        if let Some(calls) = engine.config().max_call_depth {
+            inner.set_max_call_depth(calls);
+        }
         if let Some(epoch) = engine.epoch() {
             inner.set_epoch(Arc::clone(epoch));
             inner.set_epoch_deadline(0);

@@ -17,11 +17,12 @@ const EXIT_IP: i32 = 0;
 const FUEL: i32 = 24;
 const EPOCH: i32 = 32;
 const EPOCH_DEADLINE: i32 = 40;
+const CALLS_LEFT: i32 = 48;
 /// The offset of a frame's first slot after the header.
 const FIRST_SLOT: i32 = 8 * FRAME_HEADER as i32;
 
 /// Where a run that stops leaves its registers in the machine's part.
-const REGISTERS: i32 = 48;
+const REGISTERS: i32 = 56;
 
 /// The integer registers for values, and where each is in the machine's part when a run stops.
 pub(crate) fn saved_ints() -> impl Iterator<Item = (u8, i32)> {
@@ -224,6 +225,24 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.exit_if(Cond::LtU, Exit::OutOfFuel);
             asm.store(Width::W64, Mem::At(runtime, FUEL), left);
             asm.dispatch(crate::operands::cell_bytes(4));
+        }
+        Fixed::EnterCall | Fixed::LeaveCall => {
+            let (runtime, left) = (Reg::S0, Reg::S1);
+            asm.load(
+                Width::W64,
+                runtime,
+                Src::Mem(Mem::At(Reg::Context, RUNTIME)),
+            );
+            asm.load(Width::W64, left, Src::Mem(Mem::At(runtime, CALLS_LEFT)));
+            if fixed == Fixed::EnterCall {
+                asm.test(Width::W64, left);
+                asm.exit_if(Cond::Eq, Exit::StackOverflow);
+                asm.address_of(left, Mem::At(left, -1));
+            } else {
+                asm.address_of(left, Mem::At(left, 1));
+            }
+            asm.store(Width::W64, Mem::At(runtime, CALLS_LEFT), left);
+            asm.dispatch(crate::operands::cell_bytes(0));
         }
         Fixed::CheckEpoch => {
             let (runtime, epoch, over) = (Reg::S0, Reg::S1, asm.new_label());

@@ -159,6 +159,8 @@ pub(crate) struct Runtime {
     pub(crate) epoch: *const AtomicU64,
     /// The epoch in which the host wants to be asked.
     pub(crate) epoch_deadline: u64,
+    /// How many more calls may be inside the present one.
+    pub(crate) calls_left: u64,
     /// What was in the registers for values where the run stopped, and what is to be in them where one goes on.
     pub(crate) registers: [Word; REGISTERS],
     /// The host function that has returned an error, until its run has ended; else null.

@@ -48,6 +48,8 @@ pub struct CodeOptions {
     /// Whether functions and loops look at the deadline as they begin, see
     /// [`World::set_epoch_deadline`](crate::World::set_epoch_deadline).
     pub epochs: bool,
+    /// Whether calls count, see [`World::set_max_call_depth`](crate::World::set_max_call_depth).
+    pub call_depth: bool,
     /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several.
     pub canonical_nans: bool,
 }
@@ -64,6 +66,7 @@ impl CodeOptions {
             max_code_bytes: None,
             fuel: None,
             epochs: false,
+            call_depth: false,
             canonical_nans: false,
         }
     }
@@ -73,6 +76,7 @@ impl CodeOptions {
         Additions {
             fuel: self.fuel.as_deref(),
             epochs: self.epochs,
+            call_depth: self.call_depth,
             canonical_nans: self.canonical_nans,
         }
     }

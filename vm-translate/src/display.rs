@@ -139,6 +139,8 @@ impl Listing<'_> {
             }
             Root::ConsumeFuel { cost } => write!(f, "consume_fuel {cost}"),
             Root::CheckEpoch => f.write_str("check_epoch"),
+            Root::EnterCall => f.write_str("enter_call"),
+            Root::LeaveCall => f.write_str("leave_call"),
             Root::Br(label) => write!(f, "br {}", at(label)),
             Root::BrIf(label) => write!(f, "br_if {} {}", trees.next(Ty::I32), at(label)),
             Root::BrUnless(label) => write!(f, "br_unless {} {}", trees.next(Ty::I32), at(label)),

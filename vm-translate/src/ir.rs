@@ -141,6 +141,11 @@ pub enum Root {
     /// Looks whether the deadline in epochs has come: at the beginning of functions and loops, where no temporary
     /// registers are in use. Only where it is asked for, see [`Additions`](crate::Additions).
     CheckEpoch,
+    /// Counts a call of the function, at its beginning; the run ends if that is one too many inside the others. Only where it is
+    /// asked for, see [`Additions`](crate::Additions).
+    EnterCall,
+    /// Takes it back, right before the function returns or another takes its place.
+    LeaveCall,
     /// Branches.
     Br(Label),
     /// Branches if the tree's i32 value is not zero.
@@ -635,6 +640,8 @@ impl Root {
             | Root::ReturnCallIndirect { .. } => true,
             Root::ConsumeFuel { .. }
             | Root::CheckEpoch
+            | Root::EnterCall
+            | Root::LeaveCall
             | Root::EnterLoop
             | Root::Set(_)
             | Root::Copy { .. }
@@ -683,6 +690,8 @@ impl Root {
             | Root::MemoryStore { .. }
             | Root::ConsumeFuel { .. }
             | Root::CheckEpoch
+            | Root::EnterCall
+            | Root::LeaveCall
             | Root::Br(_)
             | Root::EnterLoop
             | Root::Loop(_)

@@ -383,6 +383,8 @@ impl Symbol {
             Root::Copy { .. }
             | Root::ConsumeFuel { .. }
             | Root::CheckEpoch
+            | Root::EnterCall
+            | Root::LeaveCall
             | Root::Br(_)
             | Root::EnterLoop
             | Root::Loop(_)

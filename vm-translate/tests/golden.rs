@@ -74,6 +74,7 @@ fn listings_are_as_expected() {
                 fuel: Some(&costs),
                 epochs: true,
                 canonical_nans: true,
+                call_depth: true,
             },
             false => Additions::default(),
         };

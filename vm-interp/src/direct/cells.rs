@@ -237,6 +237,8 @@ impl Writer<'_> {
                 self.pad();
             }
             Root::CheckEpoch => self.fixed(Fixed::CheckEpoch),
+            Root::EnterCall => self.fixed(Fixed::EnterCall),
+            Root::LeaveCall => self.fixed(Fixed::LeaveCall),
             Root::Unreachable => self.fixed(Fixed::Unreachable),
             Root::Return => {
                 self.restore_floats();

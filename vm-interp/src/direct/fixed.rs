@@ -41,6 +41,10 @@ pub(crate) enum Fixed {
     ConsumeFuel,
     /// Looks whether the deadline in epochs has come.
     CheckEpoch,
+    /// Counts a call that begins.
+    EnterCall,
+    /// Counts a call that ends.
+    LeaveCall,
     /// Traps with the code `unreachable`.
     Unreachable,
     /// Adds one to the word at an address. Operand: the address (8).
@@ -171,6 +175,8 @@ impl Fixed {
             Fixed::Copy { down: true },
             Fixed::ConsumeFuel,
             Fixed::CheckEpoch,
+            Fixed::EnterCall,
+            Fixed::LeaveCall,
             Fixed::Unreachable,
             Fixed::Count,
             Fixed::Call,

@@ -351,6 +351,7 @@ unsafe fn run_on(
     let executor = before.executor;
     // SAFETY: the frame's header and `count` slots, or the frames of a run that has stopped, are inside the value stack, above
     // everything in use. The runtime lives as long as the machine, which what runs now reaches through it.
+    let inside;
     let status = unsafe {
         let values = first.add(FRAME_HEADER as usize).cast::<Raw>();
         match &start {
@@ -362,6 +363,11 @@ unsafe fn run_on(
             }
             Start::Resume(suspended, results) => suspended.restore(runtime, first, results),
         }
+        let calls_left = (*runtime).calls_left;
+        if let Start::Resume(suspended, _) = &start {
+            // It had room for them where it began.
+            (*runtime).calls_left = calls_left.saturating_sub(suspended.calls());
+        }
         let outer = ((*runtime).machine, (*runtime).world);
         ((*runtime).machine, (*runtime).world) = (machine, world.cast());
         let status = match start {
@@ -369,6 +375,9 @@ unsafe fn run_on(
             Start::Resume(..) => executor.resume(runtime),
         };
         ((*runtime).machine, (*runtime).world) = outer;
+        inside = calls_left.saturating_sub((*runtime).calls_left);
+        // A run that has ended in the middle has left its calls in another way.
+        (*runtime).calls_left = calls_left;
         if status == 0 {
             slots.as_mut_ptr().copy_from_nonoverlapping(values, count);
         }
@@ -388,7 +397,8 @@ unsafe fn run_on(
         return Ok(None);
     }
     // SAFETY: the run failed, so the executor has set the runtime's exit fields, and its frames are still there.
-    let suspended = keep.and_then(|keep| unsafe { after.suspend(status, func, first, keep) });
+    let suspended =
+        keep.and_then(|keep| unsafe { after.suspend(status, func, first, inside, keep) });
     // SAFETY: the runtime lives as long as the machine.
     unsafe { (*runtime).host_code = std::ptr::null() };
     if suspended.is_some() {

@@ -1,5 +1,6 @@
 //! Instances: contexts, and the checks that make them sound.
 
+use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -359,6 +360,30 @@ impl World {
     /// `data.drop`: from now on a data segment is empty.
     pub fn data_drop(&mut self, id: InstanceId, segment: u32) {
         self.instances[id.index()].drop_data(segment);
+    }
+
+    /// Whether a data segment has been dropped. One that the module does not have has.
+    pub fn is_data_dropped(&self, id: InstanceId, segment: u32) -> bool {
+        let dropped = &self.instances[id.index()].dropped_data;
+        dropped.get(segment as usize).copied().unwrap_or(true)
+    }
+
+    /// Whether an element segment is empty: because it has been dropped, or never had any items.
+    pub fn is_elem_dropped(&self, id: InstanceId, segment: u32) -> bool {
+        let elements = &self.instances[id.index()].elements;
+        elements
+            .get(segment as usize)
+            .is_none_or(|items| items.is_empty())
+    }
+
+    /// The functions of an instance that somebody has referred to so far, with their indices in the module: of one that is imported
+    /// several times the first.
+    pub fn instance_funcs(&self, id: InstanceId) -> HashMap<FuncId, u32> {
+        let functions = (0..).zip(&self.instances[id.index()].functions);
+        let known = functions.filter_map(|(index, func)| Some(((*func)?, index)));
+        // Later ones are put in first.
+        let known: Vec<_> = known.collect();
+        known.into_iter().rev().collect()
     }
 
     /// `elem.drop`: from now on an element segment is empty.

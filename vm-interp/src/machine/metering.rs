@@ -29,6 +29,14 @@ impl World {
         unsafe { (*self.runtime.as_ptr()).fuel = fuel }
     }
 
+    /// Says how many calls of guest functions may be inside of each other, where code counts them: one more ends the run with
+    /// [`TrapCode::StackOverflow`]. Those of a run in the middle of another count on; the number is the same in every executor and tier. To be called
+    /// when nothing runs.
+    pub fn set_max_call_depth(&mut self, calls: u32) {
+        // SAFETY: as above.
+        unsafe { (*self.runtime.as_ptr()).calls_left = calls.into() }
+    }
+
     /// Fuel that has been set aside: nobody consumes it before [`World::take_fuel_reserve`].
     pub fn fuel_reserve(&self) -> u64 {
         self.fuel_reserve

@@ -210,6 +210,7 @@ impl<H: Host> Machine<H> {
             fuel: 0,
             epoch: &raw const metering::NO_EPOCH,
             epoch_deadline: u64::MAX,
+            calls_left: u64::MAX >> 1,
             exit_ip: std::ptr::null(),
             exit_frame: std::ptr::null_mut(),
             exit_context: std::ptr::null_mut(),

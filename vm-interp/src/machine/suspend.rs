@@ -37,6 +37,8 @@ pub struct Suspended {
     ip: *const u8,
     context: *mut Context,
     registers: [Word; REGISTERS],
+    /// How many calls are inside of each other, if they count.
+    calls: u64,
 }
 
 // SAFETY: the pointers are only used by the machine, which has been asked whether it is the one, and lend nothing of a thread's.
@@ -81,6 +83,11 @@ impl Suspended {
     /// If the run has stopped in a host function, that function's type: its results are needed to go on.
     pub fn host_type(&self) -> Option<&FuncType> {
         self.host_type.as_ref()
+    }
+
+    /// How many calls are inside of each other.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// Slots of the value stack that it needs to go on.
@@ -141,13 +148,14 @@ impl World {
     ///
     /// # Safety
     ///
-    /// The run of `func` began at `first`; the executor has set the runtime's fields, and the frames are still on the value
+    /// The run of `func` began at `first`, and is so many calls deep; the executor has set the runtime's fields, and the frames are still on the value
     /// stack.
     pub(super) unsafe fn suspend(
         &mut self,
         status: u32,
         func: FuncId,
         first: *mut Word,
+        calls: u64,
         keep: &dyn Fn(&World, Stop<'_>) -> bool,
     ) -> Option<(Suspension, Suspended)> {
         let runtime = self.runtime.as_ptr();
@@ -217,6 +225,7 @@ impl World {
             context,
             // SAFETY: as above.
             registers: unsafe { (*runtime).registers },
+            calls,
         };
         Some((why, suspended))
     }

@@ -157,6 +157,8 @@ impl<'a> Encoder<'a> {
             Root::EnterLoop => {}
             Root::ConsumeFuel { cost } => self.token(Token::ConsumeFuel, &[cost]),
             Root::CheckEpoch => self.token(Token::CheckEpoch, &[]),
+            Root::EnterCall => self.token(Token::EnterCall, &[]),
+            Root::LeaveCall => self.token(Token::LeaveCall, &[]),
             Root::Br(label) | Root::Loop(label) => self.branch(Token::Br, &[], label),
             Root::BrIf(label) | Root::LoopIf(label) => self.br_if(nodes, true, label)?,
             Root::BrUnless(label) | Root::LoopUnless(label) => self.br_if(nodes, false, label)?,

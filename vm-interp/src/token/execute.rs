@@ -599,6 +599,17 @@ macro_rules! define_run {
                             }
                             next!(2);
                         }
+                        Token::EnterCall => {
+                            match (*runtime).calls_left.checked_sub(1) {
+                                Some(left) => (*runtime).calls_left = left,
+                                None => trap!(TrapCode::StackOverflow),
+                            }
+                            next!(1);
+                        }
+                        Token::LeaveCall => {
+                            (*runtime).calls_left += 1;
+                            next!(1);
+                        }
                         Token::CheckEpoch => {
                             if machine::is_epoch_over(context) {
                                 let status = machine::epoch_deadline(context);

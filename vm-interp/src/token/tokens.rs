@@ -321,6 +321,10 @@ macro_rules! define_tokens {
             ConsumeFuel,
             /// Nothing.
             CheckEpoch,
+            /// Nothing.
+            EnterCall,
+            /// Nothing.
+            LeaveCall,
             /// Destination, offset in the context.
             GlobalGetVector,
             /// Source, offset in the context.
@@ -359,7 +363,7 @@ macro_rules! define_tokens {
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
             "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
             "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
-            "CopySlots", "ConsumeFuel", "CheckEpoch", "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
+            "CopySlots", "ConsumeFuel", "CheckEpoch", "EnterCall", "LeaveCall", "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
             "V128StoreAt", "Vector",
             $(stringify!($unary),)*
             $(stringify!($unary_trap),)*

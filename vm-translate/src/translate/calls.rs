@@ -58,6 +58,7 @@ impl Translator<'_> {
         let ty = module.func_type(func);
         let args = ty.param_slots();
         let base = self.tail_arguments(ty, ty.params());
+        self.leave_call();
         self.emit_plain(if func < module.imported_funcs() {
             Root::ReturnCallImport { func, base, args }
         } else {
@@ -75,6 +76,7 @@ impl Translator<'_> {
             .chain([ValType::I32])
             .collect();
         let base = self.tail_arguments(ty, &operands);
+        self.leave_call();
         self.emit_plain(Root::ReturnCallIndirect {
             table,
             ty: ty_index,

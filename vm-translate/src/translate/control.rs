@@ -256,6 +256,7 @@ impl<'a> Translator<'a> {
             self.unreachable = Some(0);
         }
         if frame.kind == Kind::Function && (reachable || joins) {
+            self.leave_call();
             self.emit_plain(Root::Return);
         }
     }
@@ -348,6 +349,9 @@ impl<'a> Translator<'a> {
             _ if returns => Root::Return,
             _ => Root::Br(self.label(frame)),
         };
+        if root == Root::Return {
+            self.leave_call();
+        }
         self.emit_plain(root);
     }
 

@@ -16,6 +16,8 @@ pub struct Additions<'a> {
     /// Whether functions and loops look at the epoch as they begin
     /// ([`Root::CheckEpoch`](crate::ir::Root::CheckEpoch)).
     pub epochs: bool,
+    /// Whether calls count ([`Root::EnterCall`](crate::ir::Root::EnterCall)), so that the host can bound how many are inside of each other.
+    pub call_depth: bool,
     /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several
     /// ([`Op::canonical`](crate::Op::canonical)).
     pub canonical_nans: bool,

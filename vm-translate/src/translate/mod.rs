@@ -222,6 +222,7 @@ impl Module {
             offset: start_offset,
             unreachable: None,
         };
+        translator.enter_call();
         translator.check_epoch();
         match &product {
             Some(product) => {
@@ -298,6 +299,20 @@ impl Translator<'_> {
             && let Some(canonical) = op.canonical()
         {
             self.apply(canonical, 0);
+        }
+    }
+
+    /// A function begins here.
+    fn enter_call(&mut self) {
+        if self.additions.call_depth {
+            self.emit_plain(Root::EnterCall);
+        }
+    }
+
+    /// A function returns here, or another takes its place.
+    fn leave_call(&mut self) {
+        if self.additions.call_depth {
+            self.emit_plain(Root::LeaveCall);
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Program<'a> {
     /// Whether accesses with small offsets need no check.
     unchecked: bool,
     pub costs: FuelCosts,
-    /// Whether epochs are looked at.
+    /// Whether epochs are looked at and calls counted.
     epochs: bool,
     pub canonical_nans: bool,
 }
@@ -59,6 +59,7 @@ impl Program<'_> {
                 fuel: Some(&self.costs),
                 epochs: self.epochs,
                 canonical_nans: self.canonical_nans,
+                call_depth: self.epochs,
             },
         }
     }

@@ -19,6 +19,8 @@ pub struct Eval<'a> {
     state: State,
     /// How much fuel there is.
     fuel: u64,
+    /// How many calls have been entered and not left.
+    depth: u64,
     slots: Vec<u64>,
     ints: [u64; 16],
     floats: [u64; 16],
@@ -60,6 +62,7 @@ pub fn run_tiers(
         registers,
         state: State::new(module),
         fuel,
+        depth: 0,
         slots: vec![0; 100_000],
         ints: [0; 16],
         floats: [0; 16],
@@ -180,6 +183,7 @@ impl Eval<'_> {
                 .map_or(0, |slot| self.slots[frame + slot as usize]);
             self.write(pin.place, frame, value.into());
         }
+        let outer_depth = self.depth;
         let optimized = self.optimized[defined as usize].as_ref();
         let mut end = self.body(function, frame, 0, optimized.is_some())?;
         if let (End::Hot(offset), Some(better)) = (&end, optimized) {
@@ -196,6 +200,10 @@ impl Eval<'_> {
             }
             end = self.body(better, frame, head.inst as usize, false)?;
         }
+        assert_eq!(
+            self.depth, outer_depth,
+            "a call is not left as it was entered"
+        );
         for (slot, register) in saved {
             let value = self.slots[slot];
             self.write(register, frame, value.into());
@@ -333,6 +341,14 @@ impl Eval<'_> {
                     return Err(Trap::OutOfFuel);
                 }
                 self.state.fuel = consumed;
+                Flow::Next
+            }
+            Root::EnterCall => {
+                self.depth += 1;
+                Flow::Next
+            }
+            Root::LeaveCall => {
+                self.depth -= 1;
                 Flow::Next
             }
             Root::CheckEpoch => {

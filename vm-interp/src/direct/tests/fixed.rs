@@ -409,6 +409,25 @@ fn check_epoch(world: &mut World) {
     assert_eq!(world.slots[MARK], 1);
 }
 
+fn count_calls(world: &mut World) {
+    let mut program = Program::default();
+    for fixed in [
+        Fixed::EnterCall,
+        Fixed::EnterCall,
+        Fixed::LeaveCall,
+        Fixed::Exit,
+    ] {
+        program.cell(fixed_handler(fixed), &[]);
+    }
+    let words = program.words();
+    let overflow = TrapCode::StackOverflow as u32;
+    for (calls, left, status) in [(3, 2, 0), (2, 1, 0), (1, 0, overflow), (0, 0, overflow)] {
+        world.runtime.calls_left = calls;
+        assert_eq!(world.run(&words), status, "with {calls}");
+        assert_eq!(std::hint::black_box(&world.runtime).calls_left, left);
+    }
+}
+
 fn turn(world: &mut World) {
     let mut program = Program::default();
     let mut operands = [0; 24];
@@ -450,6 +469,7 @@ fn every_fixed_handler_is_tested() {
             Fixed::Turn => turn(&mut world),
             Fixed::ConsumeFuel => consume_fuel(&mut world),
             Fixed::CheckEpoch => check_epoch(&mut world),
+            Fixed::EnterCall | Fixed::LeaveCall => count_calls(&mut world),
             Fixed::Unreachable => {
                 let cells = [fixed_handler(fixed)];
                 assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);

@@ -63,6 +63,7 @@ impl World {
             fuel: 0,
             epoch: &EPOCH,
             epoch_deadline: 0,
+            calls_left: 0,
             machine: std::ptr::null_mut(),
             world: std::ptr::null_mut(),
             regions: std::ptr::null_mut(),

@@ -168,6 +168,9 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     /// A return comes next.
     pub(super) fn return_(&mut self) {
+        if self.additions.call_depth {
+            self.plain(Root::LeaveCall);
+        }
         let Last { kind, set } = &self.last;
         if let (Kind::Set, FRAME_HEADER, [value]) = (*kind, set.slot, set.nodes.as_slice())
             && self.sink.return_value(value, set.offset)

@@ -167,6 +167,9 @@ impl BaselineTranslator {
             offset,
             unreachable: None,
         };
+        if additions.call_depth {
+            baseline.plain(Root::EnterCall);
+        }
         baseline.check_epoch();
         let mut code = Code::new(&body)?;
         let outcome = loop {
