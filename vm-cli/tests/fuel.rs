@@ -1,4 +1,4 @@
-//! `--fuel`: guests stop after so much work, and the command says how much it was.
+//! `--fuel`: guests stop after so much work, and the command says how much it was. `--deterministic`.
 
 mod common;
 
@@ -68,5 +68,31 @@ fn listings_show_what_is_consumed() {
         assert!(with.stdout.contains("consume_fuel"), "{with:?}");
         let without = palisade(&[&["explore", &file], mode].concat());
         assert!(!without.stdout.contains("consume_fuel"), "{without:?}");
+    }
+}
+
+#[test]
+fn deterministic_programs_have_canonical_nans_and_a_depth() {
+    let text = br#"(module
+      (func (export "nan") (result i64) (i64.reinterpret_f64 (f64.div (f64.const -0) (f64.const 0))))
+      (func $deep (export "deep") (param i32) (result i32)
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+        (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))))"#;
+    let mut file = tempfile::Builder::new().suffix(".wat").tempfile().unwrap();
+    std::io::Write::write_all(&mut file, text).unwrap();
+    let path = file.path().to_str().unwrap();
+    for mode in MODES {
+        let run = |args: &[&str]| {
+            let start = [
+                &["run", "--deterministic"],
+                mode,
+                &["--invoke", args[0], path],
+            ]
+            .concat();
+            palisade(&[&start[..], &args[1..]].concat())
+        };
+        assert_eq!(run(&["nan"]).stdout, "9221120237041090560\n", "{mode:?}");
+        assert_eq!(run(&["deep", "7999"]).stdout, "7999\n", "{mode:?}");
+        assert_eq!(run(&["deep", "8000"]).status, Some(134), "{mode:?}");
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{ModuleError, Result};
 use crate::initial::InitialData;
 use crate::low;
 use crate::low::CodeSize;
+use crate::module_limits::Excess;
 use crate::types::{ExportType, ExternType, ImportType};
 
 /// A module that has been validated. Cheap to clone; its code is shared by all instances, on all
@@ -306,7 +307,21 @@ fn allowed(engine: &Engine, module: &low::Module) -> Result<(), ModuleError> {
     if module.start().is_some() && !config.start_fn {
         return Err(ModuleError::StartFunction);
     }
-    config.module_limits.check(module)
+    config
+        .module_limits
+        .check(module)
+        .map_err(|excess| match excess {
+            Excess::Number { what, found, limit } => ModuleError::TooMany { what, found, limit },
+            Excess::SmallFunctions {
+                functions,
+                bytes,
+                limit,
+            } => ModuleError::SmallFunctions {
+                functions,
+                bytes,
+                limit,
+            },
+        })
 }
 
 /// The module, or why it is none: an error that names the proposals that are missing takes as long as another

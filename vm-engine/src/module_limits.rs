@@ -1,6 +1,5 @@
 //! What modules may contain, if the host says so.
 
-use crate::error::ModuleError;
 use crate::low;
 
 /// How much a module may have of each kind. Without a limit it may have as much as the specification and the host allow.
@@ -43,6 +42,20 @@ pub struct ModuleLimits {
     pub min_avg_bytes_per_function: Option<u32>,
 }
 
+/// How a module exceeds its limits.
+pub(crate) enum Excess {
+    Number {
+        what: &'static str,
+        found: u64,
+        limit: u32,
+    },
+    SmallFunctions {
+        functions: u64,
+        bytes: u64,
+        limit: u32,
+    },
+}
+
 /// Of so few functions the average says nothing.
 const FEW_FUNCTIONS: u32 = 1000;
 
@@ -64,7 +77,7 @@ impl ModuleLimits {
     }
 
     /// Checks that a module keeps them.
-    pub(crate) fn check(&self, module: &low::Module) -> Result<(), ModuleError> {
+    pub(crate) fn check(&self, module: &low::Module) -> Result<(), Excess> {
         let defined = |all: usize, imported: u32| all as u64 - u64::from(imported);
         let functions = u64::from(module.func_count() - module.imported_funcs());
         let most = |count: fn(&low::FuncType) -> usize| {
@@ -110,7 +123,7 @@ impl ModuleLimits {
         ];
         for (what, found, limit) in counts {
             if let Some(limit) = limit.filter(|limit| found > u64::from(*limit)) {
-                return Err(ModuleError::TooMany { what, found, limit });
+                return Err(Excess::Number { what, found, limit });
             }
         }
         if let Some(limit) = self.min_avg_bytes_per_function
@@ -119,7 +132,7 @@ impl ModuleLimits {
             let own = module.imported_funcs()..module.func_count();
             let bytes: u64 = own.map(|func| u64::from(module.func_size(func))).sum();
             if bytes < functions * u64::from(limit) {
-                return Err(ModuleError::SmallFunctions {
+                return Err(Excess::SmallFunctions {
                     functions,
                     bytes,
                     limit,

@@ -349,9 +349,9 @@ unsafe fn run_on(
     let outer_resumable = std::mem::replace(&mut before.is_resumable, keep.is_some());
     let runtime = before.runtime.as_ptr();
     let executor = before.executor;
+    let inside;
     // SAFETY: the frame's header and `count` slots, or the frames of a run that has stopped, are inside the value stack, above
     // everything in use. The runtime lives as long as the machine, which what runs now reaches through it.
-    let inside;
     let status = unsafe {
         let values = first.add(FRAME_HEADER as usize).cast::<Raw>();
         match &start {
