@@ -198,6 +198,7 @@ fn output(mode: &Mode, wasm: &[u8], counts: &mut Counts) -> Result<String> {
     let mut linker = Linker::new(&mode.engine);
     vm_wasi::add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx)?;
     let mut store = Store::try_new(&mode.engine, ctx)?;
+    modes::provide(&mut store)?;
     let module = Module::from_binary(&mode.engine, wasm)?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;

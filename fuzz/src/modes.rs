@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use vm_engine::{
-    AsContext, Bounds, Caller, Config, Engine, Error, Extern, ExternRef, ExternType, Func, Global,
-    Hotness, Instance, Layout, Memory, Module, PoolingAllocationConfig, Ref, Store, StoreLimits,
-    StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
+    AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
+    Func, Global, Hotness, Instance, Layout, Memory, Module, PoolingAllocationConfig, Ref, Store,
+    StoreLimits, StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -83,7 +83,32 @@ fn make() -> Result<Vec<Mode>> {
         .linear_memory_keep_resident(8192);
     config.allocation_strategy(pool);
     add("direct-guarded-pooled".to_owned(), &mut config)?;
+    // All that can be added to code, which makes no difference to what it does.
+    let token = || {
+        let mut config = Config::new();
+        config.threading(Threading::Token).bounds(Bounds::Software);
+        config
+    };
+    for (name, mut config) in [
+        ("direct-guarded", direct(Bounds::Guarded)),
+        ("direct-software", direct(Bounds::Software)),
+        ("token-software", token()),
+    ] {
+        config.baseline(Some(Hotness { calls: 2, turns: 2 }));
+        config.consume_fuel(true).epoch_interruption(true);
+        config.canonical_nans(true).max_call_depth(Some(u32::MAX));
+        add(format!("{name}-additions"), &mut config)?;
+    }
     Ok(modes)
+}
+
+/// Gives a store of one of these modes as much as its guests may want.
+pub fn provide<T>(store: &mut Store<T>) -> vm_engine::Result<()> {
+    store.set_epoch_deadline(1);
+    match store.set_fuel(u64::MAX) {
+        Err(error) if !matches!(error.downcast_ref(), Some(ConfigError::NoFuel)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn direct(bounds: Bounds) -> Config {
@@ -123,7 +148,10 @@ impl Guest {
         };
         let mut store = Store::new(module.engine(), data);
         store.limiter(|data| &mut data.limits);
-        match Guest::instantiate(&mut store, module, seed) {
+        let instance = provide(&mut store)
+            .map_err(Into::into)
+            .and_then(|()| Guest::instantiate(&mut store, module, seed));
+        match instance {
             Ok(exports) => Ok(Guest { store, exports }),
             Err(error) => Err((stop(&error), store.into_data().host)),
         }

@@ -161,6 +161,9 @@ async fn call<T: Send + 'static>(
     if let Some(interval) = store.fuel_yield_interval() {
         store.world_mut().take_fuel_reserve(interval.get());
     }
+    if store.opaque().world().is_host_func(func) {
+        return call_host(store, func, slots).await;
+    }
     let mut answer = store.call_resumable(func, slots, &keep::<T>)?;
     while let Some((why, suspended)) = answer {
         let mut results = Vec::new();
@@ -177,6 +180,10 @@ async fn call<T: Send + 'static>(
                 if let Err(error) = body(store.reborrow(), caller, &mut results).await {
                     return Err(store.end(suspended, error));
                 }
+                // It has waited, and has another turn.
+                if let Some(interval) = store.fuel_yield_interval() {
+                    store.world_mut().take_fuel_reserve(interval.get());
+                }
             }
             Suspension::OutOfFuel { required } => {
                 yield_now().await;
@@ -189,6 +196,27 @@ async fn call<T: Send + 'static>(
         }
         answer = store.resume(suspended, &results, slots, &keep::<T>)?;
     }
+    Ok(())
+}
+
+/// Calls a host function, without a guest in between.
+async fn call_host<T: Send + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    func: FuncId,
+    slots: &mut [Raw],
+) -> Result<()> {
+    let Err(error) = store.call(func, slots) else {
+        return Ok(());
+    };
+    let Pending {
+        body,
+        caller,
+        slots: mut own,
+    } = error.downcast::<Pending<T>>()?;
+    body(store.reborrow(), caller, &mut own)
+        .await
+        .map_err(Error::from_boxed)?;
+    slots[..own.len()].copy_from_slice(&own);
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use common::modes_with;
 use vm_engine::{
-    Caller, Engine, Error, FuncType, Instance, Linker, Module, Result, Store, Trap, Val, ValType,
+    Caller, Engine, Error, Func, FuncType, Instance, Linker, Module, Result, Store, Trap, Val,
+    ValType,
 };
 
 fn engines() -> Vec<Engine> {
@@ -434,5 +435,33 @@ fn a_guest_can_be_given_up_after_a_time() {
         assert!(result.is_err(), "it has ended");
         stop.send(()).unwrap();
         ticker.join().unwrap();
+    }
+}
+
+#[test]
+fn asynchronous_host_functions_can_be_called_directly() {
+    for engine in engines() {
+        let mut store = Store::new(&engine, Vec::new());
+        let wraps = Func::wrap_async(&mut store, |mut caller: Caller<'_, Vec<i32>>, n: i32| {
+            Box::new(async move {
+                wait(n).await;
+                caller.data_mut().push(n);
+                match n {
+                    0..10 => Ok(2 * n),
+                    _ => Err(Error::msg("that is too much")),
+                }
+            })
+        });
+        let func = wraps.typed::<i32, i32>(&store).unwrap();
+        let (result, pending) = polls(func.call_async(&mut store, 4));
+        assert_eq!((result.unwrap(), pending), (8, 4));
+        let error = polls(func.call_async(&mut store, 11)).0.unwrap_err();
+        assert!(error.to_string().contains("that is too much"), "{error}");
+        let error = func.call(&mut store, 4).unwrap_err();
+        assert!(error.to_string().contains("call_async"), "{error}");
+        let plain = Func::wrap(&mut store, |n: i32| n + 1);
+        let plain = plain.typed::<i32, i32>(&store).unwrap();
+        assert_eq!(polls(plain.call_async(&mut store, 4)).0.unwrap(), 5);
+        assert_eq!(store.data()[..], [4, 11]);
     }
 }

@@ -101,9 +101,19 @@ impl Kind {
 
 /// The command that runs `file` in `mode` in a process of its own.
 pub(crate) fn command(mode: Mode, clock: Clock, file: &Path) -> Result<Command> {
+    command_with(mode, clock, None, file)
+}
+
+/// The same with one more option.
+pub(crate) fn command_with(
+    mode: Mode,
+    clock: Clock,
+    option: Option<&str>,
+    file: &Path,
+) -> Result<Command> {
     let mut command = Command::new(env::current_exe().context("finding this program")?);
     command.args(["guest", "--mode", mode.name(), "--clock", clock.name()]);
-    command.arg(file);
+    command.args(option).arg(file);
     Ok(command)
 }
 

@@ -350,6 +350,15 @@ impl World {
         }
     }
 
+    /// Whether a function is one of the host's.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no function of this number.
+    pub fn is_host_func(&self, id: FuncId) -> bool {
+        self.functions[id.index()].host.is_some()
+    }
+
     fn add_function(
         &mut self,
         ty: RegisteredType,

@@ -21,6 +21,12 @@ pub(crate) enum Contestant {
         /// The `palisade` command, which runs programs as users do: peers are measured by theirs.
         palisade: PathBuf,
     },
+    /// A mode, with an option of the guest command for what is added to code.
+    Metered {
+        mode: Mode,
+        name: &'static str,
+        option: Option<&'static str>,
+    },
     /// A command; `{}` among its words stands for the file.
     Peer { name: String, words: Vec<String> },
 }
@@ -63,9 +69,20 @@ impl Contestant {
         })
     }
 
+    /// A mode as it is, with fuel and with epochs.
+    pub(crate) fn metered(mode: Mode) -> [Contestant; 3] {
+        let all = [
+            ("plain", None),
+            ("fuel", Some("--fuel")),
+            ("epochs", Some("--epochs")),
+        ];
+        all.map(|(name, option)| Contestant::Metered { mode, name, option })
+    }
+
     pub(crate) fn name(&self) -> &str {
         match self {
             Contestant::Mode { mode, .. } => mode.name(),
+            Contestant::Metered { name, .. } => name,
             Contestant::Peer { name, .. } => name,
         }
     }
@@ -104,6 +121,9 @@ impl Contestant {
                     Ok(command)
                 }
             },
+            Contestant::Metered { mode, option, .. } => {
+                guest::command_with(*mode, guest::Clock::Cpu, *option, &program.file)
+            }
             Contestant::Peer { name, words } => match program.kind {
                 Kind::CoreMark => linked(name, program),
                 Kind::Wasi => {
@@ -158,7 +178,7 @@ mod tests {
     fn a_peer_is_a_name_and_a_command() {
         let words = |text| match Contestant::peer(text) {
             Ok(Contestant::Peer { words, .. }) => Ok(words),
-            Ok(Contestant::Mode { .. }) => bail!("a mode"),
+            Ok(_) => bail!("a mode"),
             Err(error) => Err(error),
         };
         assert_eq!(

@@ -17,7 +17,7 @@ use super::ops::{Answer, Call, Function, New, Op};
 use super::{DEPTH, ELEMENTS, INSTANCES, LIMITED_INSTANCES, Outcome, PAGES, STORES};
 use crate::counts::{Counts, ModeCounts};
 use crate::host::HostError;
-use crate::modes::Mode;
+use crate::modes::{self, Mode};
 
 /// The guest's stack, in bytes: `dive` is to end soon.
 const STACK: usize = 256 << 10;
@@ -188,6 +188,7 @@ fn new_store(
         alive: Arc::clone(alive),
     };
     let mut store = Store::try_new(&world.engine, data).map_err(|error| error.to_string())?;
+    modes::provide(&mut store).map_err(|error| error.to_string())?;
     store.limiter(|data| &mut data.limits);
     let held = Arc::clone(alive);
     let host = Func::wrap(&mut store, move |caller: Caller<'_, Data>, number: i64| {

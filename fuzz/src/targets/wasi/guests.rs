@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::pipe as their_pipe;
 
 use super::folder::ROOT;
 use super::functions::{self, Call, Word};
-use crate::modes::Mode;
+use crate::modes::{self, Mode};
 
 const STDIN: &str = "what the guest reads, a line\nand another one\n";
 const ROOM: usize = 1 << 20;
@@ -43,6 +43,7 @@ impl Ours {
         let mut linker = vm_engine::Linker::new(&mode.engine);
         vm_wasi::add_to_linker(&mut linker, |ctx| ctx)?;
         let mut store = vm_engine::Store::try_new(&mode.engine, ctx)?;
+        modes::provide(&mut store)?;
         let module = vm_engine::Module::new(&mode.engine, functions::module())?;
         let instance = linker.instantiate(&mut store, &module)?;
         let memory = instance

@@ -180,7 +180,7 @@ pub(super) fn measure(contestants: &[Contestant], passes: usize, failed: &mut bo
 /// One child's figures; `None` if the contestant is a command, which cannot be asked.
 fn child(contestant: &Contestant, part: Part) -> Option<Result<Vec<(String, f64)>>> {
     let mode = match contestant {
-        Contestant::Mode { mode, .. } => Some(*mode),
+        Contestant::Mode { mode, .. } | Contestant::Metered { mode, .. } => Some(*mode),
         Contestant::Peer { name, .. } if name == "wasmi" && cfg!(feature = "peers") => None,
         Contestant::Peer { .. } => return None,
     };
