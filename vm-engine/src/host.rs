@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::call_hook::CallHook;
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
 use crate::handles::Func;
@@ -51,7 +52,7 @@ impl<T: 'static> HostFunc<T> {
     ) -> HostFunc<T> {
         HostFunc {
             ty,
-            body: HostClosure::new(body),
+            body: told(body),
         }
     }
 
@@ -87,9 +88,31 @@ impl<T: 'static> HostFunc<T> {
         };
         HostFunc {
             ty,
-            body: HostClosure::new(body),
+            body: told(body),
         }
     }
+}
+
+/// A function's body of which the store's [`CallHook`] is told.
+fn told<T: 'static>(
+    body: impl Fn(&mut StoreInner<T>, Option<InstanceId>, &mut [Raw]) -> Result<(), HostError>
+    + Send
+    + Sync
+    + 'static,
+) -> HostClosure<StoreHost<T>> {
+    HostClosure::new(
+        move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+            let told = machine.host().tells_of_calls();
+            if told {
+                machine.host_mut().tell(CallHook::CallingHost)?;
+            }
+            let answer = body(machine, caller, slots);
+            if told {
+                machine.host_mut().tell(CallHook::ReturningFromHost)?;
+            }
+            answer
+        },
+    )
 }
 
 /// Reads the parameters of a function of this type from their slots.
@@ -188,7 +211,7 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: HostClosure::new(move |machine: &mut StoreInner<T>, _, slots: &mut [Raw]| {
+                    body: told(move |machine: &mut StoreInner<T>, _, slots: &mut [Raw]| {
                         let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
                         self($($ty),*).store(slots, store.opaque())
@@ -208,7 +231,7 @@ macro_rules! closures {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
                     ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
-                    body: HostClosure::new(move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
+                    body: told(move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
                         let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
                         let results = self(Caller::new(StoreContextMut(&mut *store.0), caller), $($ty),*);

@@ -4,6 +4,7 @@
 mod allocation;
 mod asynchronous;
 mod backtrace;
+mod call_hook;
 mod caller;
 mod config;
 mod engine;
@@ -37,6 +38,7 @@ mod values;
 
 pub use allocation::{InstanceAllocationStrategy, PoolingAllocationConfig, StoreConfig};
 pub use backtrace::{FrameInfo, WasmBacktrace};
+pub use call_hook::CallHook;
 pub use caller::Caller;
 pub use config::{
     Bounds, Config, DETERMINISTIC_CALL_DEPTH, SignalHandlers, Threading, Translation,

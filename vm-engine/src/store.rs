@@ -11,6 +11,7 @@ use vm_memory::{Layout, MemoryError, ValueStack};
 use vm_trap::NotFirst;
 
 use crate::allocation::{Pools, StoreConfig, Supply};
+use crate::call_hook::{CallHook, CallHookFn};
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, LimitError, Result};
@@ -50,6 +51,7 @@ pub(crate) struct StoreHost<T: 'static> {
     /// here, so an address means one function.
     linked: HashMap<usize, (FuncId, Arc<dyn Any + Send + Sync>)>,
     limiter: Option<Limiter<T>>,
+    call_hook: Option<CallHookFn<T>>,
     /// Without one, guests stop at the deadline.
     epoch_callback: Option<EpochCallback<T>>,
     /// After how much fuel an asynchronous call lets others run, if at all.
@@ -149,6 +151,7 @@ impl<T> Store<T> {
             },
             linked: HashMap::new(),
             limiter: None,
+            call_hook: None,
             epoch_callback: None,
             fuel_yield_interval: None,
             memories: 0,
@@ -211,6 +214,42 @@ impl<T> Store<T> {
         limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static,
     ) {
         self.inner.host_mut().limiter = Some(Box::new(limiter));
+    }
+
+    /// Has `hook` told wherever control passes between the host and the store's guests, in place of what was told before: to measure what
+    /// guests take, to count calls, or to end them. Start functions count as calls.
+    ///
+    /// If it returns an error at an entry, what would be called is not; at an exit, what was called has failed with it. To a guest an error
+    /// at a host function is an error of that function.
+    ///
+    /// ```
+    /// use vm_engine::{CallHook, Engine, Linker, Module, Result, Store};
+    ///
+    /// # fn main() -> Result<()> {
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module
+    ///   (import "host" "log" (func $log))
+    ///   (func (export "run") call $log))"#)?;
+    /// let mut linker = Linker::new(&engine);
+    /// linker.func_wrap("host", "log", || {})?;
+    ///
+    /// let mut store = Store::new(&engine, Vec::new());
+    /// store.call_hook(|seen: &mut Vec<CallHook>, at| {
+    ///     seen.push(at);
+    ///     Ok(())
+    /// });
+    /// let instance = linker.instantiate(&mut store, &module)?;
+    /// instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+    /// use CallHook::*;
+    /// assert_eq!(*store.data(), [CallingWasm, CallingHost, ReturningFromHost, ReturningFromWasm]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call_hook(
+        &mut self,
+        hook: impl FnMut(&mut T, CallHook) -> Result<()> + Send + Sync + 'static,
+    ) {
+        self.inner.host_mut().call_hook = Some(Box::new(hook));
     }
 }
 
@@ -377,6 +416,21 @@ impl<T> StoreHost<T> {
         self.count("tables", self.tables, |limiter| limiter.tables())?;
         self.tables += 1;
         Ok(())
+    }
+
+    /// Whether there is someone to be told of calls.
+    #[inline]
+    pub(crate) fn tells_of_calls(&self) -> bool {
+        self.call_hook.is_some()
+    }
+
+    /// Tells of a call.
+    #[cold]
+    pub(crate) fn tell(&mut self, at: CallHook) -> Result<()> {
+        match &mut self.call_hook {
+            Some(hook) => hook(&mut self.data, at),
+            None => Ok(()),
+        }
     }
 
     fn count(
@@ -595,7 +649,25 @@ impl<'a, T> StoreContextMut<'a, T> {
     /// Calls a function. `slots` hold the parameters, and afterwards the results.
     pub(crate) fn call(&mut self, func: FuncId, slots: &mut [Raw]) -> Result<()> {
         self.take_all_fuel();
-        self.0.call(func, slots).map_err(Error::from_call)
+        self.enter(func, |machine| machine.call(func, slots))
+    }
+
+    /// Lets a function run, or go on, and tells of it if that is a guest's.
+    #[inline]
+    fn enter<R>(
+        &mut self,
+        func: FuncId,
+        run: impl FnOnce(&mut StoreInner<T>) -> Result<R, low::CallError>,
+    ) -> Result<R> {
+        let told = self.0.host().tells_of_calls() && !self.0.is_host_func(func);
+        if told {
+            self.0.host_mut().tell(CallHook::CallingWasm)?;
+        }
+        let answer = run(self.0).map_err(Error::from_call);
+        if told {
+            self.0.host_mut().tell(CallHook::ReturningFromWasm)?;
+        }
+        answer
     }
 
     /// Nobody waits for others in the middle of the next call.
@@ -613,7 +685,7 @@ impl<'a, T> StoreContextMut<'a, T> {
         slots: &mut [Raw],
         keep: &dyn Fn(&World, low::Stop<'_>) -> bool,
     ) -> Result<Option<(low::Suspension, low::Suspended)>> {
-        (self.0.call_resumable(func, slots, keep)).map_err(Error::from_call)
+        self.enter(func, |machine| machine.call_resumable(func, slots, keep))
     }
 
     /// Goes on with a call, with the results of the host function if it has stopped in one.
@@ -624,7 +696,9 @@ impl<'a, T> StoreContextMut<'a, T> {
         slots: &mut [Raw],
         keep: &dyn Fn(&World, low::Stop<'_>) -> bool,
     ) -> Result<Option<(low::Suspension, low::Suspended)>> {
-        (self.0.resume(suspended, results, slots, keep)).map_err(Error::from_call)
+        self.enter(suspended.func(), |machine| {
+            machine.resume(suspended, results, slots, keep)
+        })
     }
 
     /// Ends a call that has stopped in a host function, which has failed in the end.
