@@ -3,15 +3,20 @@
 //!
 //! The module has a memory of one page, a data segment, and two globals. `instance` is making an
 //! instance in a store that exists; `store and instance` makes a store, an instance in it, calls an
-//! export, and drops both. `reset` makes an instance that has run what it was when it was new.
+//! export, and drops both. `reset` makes an instance that has run what it was when it was new. `linker` and `InstancePre` make an instance
+//! of a module that imports eight functions besides, in a store that has them already.
 
 use std::time::{Duration, Instant};
 
-use vm_engine::{Bounds, Config, Engine, Instance, Module, PoolingAllocationConfig, Result, Store};
+use vm_engine::{
+    Bounds, Config, Engine, Instance, Linker, Module, PoolingAllocationConfig, Result, Store,
+};
 
 const ROUNDS: usize = 10_000;
 /// Instances in a store, before it is dropped with all of them.
 const IN_A_STORE: usize = 100;
+/// Functions that the module of a linker imports.
+const IMPORTS: usize = 8;
 
 const GUEST: &str = r#"
 (module
@@ -22,7 +27,7 @@ const GUEST: &str = r#"
   (func (export "run") (param i32) (result i32) (i32.load8_u (local.get 0))))"#;
 
 fn main() -> Result<()> {
-    println!("memories           instance  store and instance  reset");
+    println!("memories           instance  store and instance  reset  linker  InstancePre");
     for (name, bounds, pool) in [
         ("guarded, pool", Bounds::Guarded, true),
         ("guarded, on demand", Bounds::Guarded, false),
@@ -37,7 +42,10 @@ fn main() -> Result<()> {
             Ok(engine) => {
                 let (instance, both) = measure(&engine)?;
                 let reset = measure_reset(&engine)?;
-                println!("{name:<18} {instance:>8.2}  {both:>18.2}  {reset:>5.2}");
+                let (linker, pre) = measure_linked(&engine)?;
+                println!(
+                    "{name:<18} {instance:>8.2}  {both:>18.2}  {reset:>5.2}  {linker:>6.2}  {pre:>11.2}"
+                );
             }
             Err(error) => println!("{name:<18} {error}"),
         }
@@ -83,6 +91,33 @@ fn measure_reset(engine: &Engine) -> Result<f64> {
         resets.push(start.elapsed());
     }
     Ok(median(resets))
+}
+
+fn measure_linked(engine: &Engine) -> Result<(f64, f64)> {
+    let mut linker = Linker::new(engine);
+    let mut text = String::from("(module");
+    for n in 0..IMPORTS {
+        let name = format!("f{n}");
+        linker.func_wrap("host", &name, |x: i32| x)?;
+        text += &format!(r#"(import "host" "{name}" (func (param i32) (result i32)))"#);
+    }
+    let guest = GUEST.trim_start().strip_prefix("(module").unwrap_or(GUEST);
+    let module = Module::new(engine, text + guest)?;
+    let pre = linker.instantiate_pre(&module)?;
+    let (mut linked, mut prepared) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS / IN_A_STORE {
+        let mut store = Store::new(engine, ());
+        pre.instantiate(&mut store)?;
+        for _ in 0..IN_A_STORE {
+            let start = Instant::now();
+            linker.instantiate(&mut store, &module)?;
+            linked.push(start.elapsed());
+            let start = Instant::now();
+            pre.instantiate(&mut store)?;
+            prepared.push(start.elapsed());
+        }
+    }
+    Ok((median(linked), median(prepared)))
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
