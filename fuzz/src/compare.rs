@@ -4,7 +4,7 @@ use std::fmt;
 
 use vm_engine::Module;
 
-use crate::counts::Counts;
+use crate::counts::{Counts, ModeCounts};
 use crate::host::Host;
 use crate::modes::{self, Mode};
 use crate::oracle;
@@ -121,10 +121,12 @@ fn differences_as_it_is(case: &Case, counts: &mut Counts, most: usize) -> Vec<Di
     };
     let check = |mode: &Mode| -> Result<(), Difference> {
         let module = compile(mode, &case.wasm)?;
-        check_mode(mode, &module, &script, &expected, counts)?;
+        let mut random = fastrand::Rng::with_seed(case.seed);
+        let (again, reset) = (random.u8(..4) == 0, random.u8(..4) == 0);
+        check_mode(mode, &module, &script, &expected, reset, counts)?;
         // Once more: all code is there already, and hot.
-        if fastrand::Rng::with_seed(case.seed).u8(..4) == 0 {
-            check_mode(mode, &module, &script, &expected, counts)?;
+        if again {
+            check_mode(mode, &module, &script, &expected, false, counts)?;
         }
         counts.mode(&mode.name).functions += u64::from(module.code_size().functions);
         Ok(())
@@ -198,11 +200,13 @@ fn expect(
     })
 }
 
+/// Compares a new instance with what is expected, and then, if asked for, the same one when it has been reset.
 fn check_mode(
     mode: &Mode,
     module: &Module,
     script: &Script,
     expected: &Expected,
+    reset: bool,
     counts: &mut Counts,
 ) -> Result<(), Difference> {
     let difference = |text: String| Difference {
@@ -238,12 +242,27 @@ fn check_mode(
         }
     };
     counts.instances += 1;
+    check_run(&mut guest, script, expected, counts).map_err(difference)?;
+    let again = |text: String| difference(format!("after a reset: {text}"));
+    if reset && (guest.reset(script.seed)).map_err(|stop| again(format!("{stop:?}")))? {
+        counts.resets += 1;
+        check_run(&mut guest, script, expected, counts).map_err(again)?;
+    }
+    Ok(())
+}
+
+/// Plays the script with an instance that is as new.
+fn check_run(
+    guest: &mut modes::Guest,
+    script: &Script,
+    expected: &Expected,
+    counts: &mut ModeCounts,
+) -> Result<(), String> {
     use crate::vm::Vm as _;
     if let Ok(state) = &expected.run.made {
-        same_state(state, &guest.state())
-            .map_err(|text| difference(format!("instance: {text}")))?;
+        same_state(state, &guest.state()).map_err(|text| format!("instance: {text}"))?;
     }
-    let steps = play(&mut guest, script, expected.run.steps.len());
+    let steps = play(guest, script, expected.run.steps.len());
     for (at, step) in steps.iter().enumerate() {
         let wanted = &expected.run.steps[at];
         counts.calls += 1;
@@ -266,10 +285,10 @@ fn check_mode(
                 wanted.result,
                 step.result
             );
-            return Err(difference(text));
+            return Err(text);
         }
         same_state(&wanted.state, &step.state)
-            .map_err(|text| difference(format!("after {}: {text}", place())))?;
+            .map_err(|text| format!("after {}: {text}", place()))?;
     }
     Ok(())
 }

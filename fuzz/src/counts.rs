@@ -16,6 +16,8 @@ pub struct Counts {
 pub struct ModeCounts {
     /// Instances that were made.
     pub instances: u64,
+    /// How many of them were reset.
+    pub resets: u64,
     /// Calls of the host's.
     pub calls: u64,
     /// Calls that ended in a trap.
@@ -58,12 +60,13 @@ impl Counts {
         let line = |(name, counts): (&String, &ModeCounts)| {
             let ModeCounts {
                 instances,
+                resets,
                 calls,
                 traps,
                 functions,
             } = counts;
             format!(
-                "  {name:<32} {instances:>9} instances {calls:>10} calls {traps:>9} traps {functions:>10} functions\n"
+                "  {name:<32} {instances:>9} instances {resets:>7} resets {calls:>10} calls {traps:>9} traps {functions:>10} functions\n"
             )
         };
         let examples = self

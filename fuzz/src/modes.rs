@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result};
 use vm_engine::{
     AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
-    Func, Global, Hotness, Instance, Layout, Memory, Module, PoolingAllocationConfig, Ref, Store,
-    StoreLimits, StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
+    Func, Global, Hotness, Instance, Layout, Memory, Module, Mutability, PoolingAllocationConfig,
+    Ref, Store, StoreLimits, StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val,
+    ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -127,7 +128,10 @@ struct Data {
 /// An instance and its store.
 pub struct Guest {
     store: Store<Data>,
+    instance: Instance,
     exports: Vec<Extern>,
+    /// Whether everything that it can change is its own.
+    owns_all: bool,
 }
 
 impl Guest {
@@ -152,7 +156,21 @@ impl Guest {
             .map_err(Into::into)
             .and_then(|()| Guest::instantiate(&mut store, module, seed));
         match instance {
-            Ok(exports) => Ok(Guest { store, exports }),
+            Ok(instance) => {
+                let exports = instance.exports(&mut store);
+                let exports = exports.map(|export| export.into_extern()).collect();
+                let owns_all = module.imports().all(|import| match import.ty() {
+                    ExternType::Func(_) => true,
+                    ExternType::Global(ty) => ty.mutability() == Mutability::Const,
+                    ExternType::Table(_) | ExternType::Memory(_) => false,
+                });
+                Ok(Guest {
+                    store,
+                    instance,
+                    exports,
+                    owns_all,
+                })
+            }
             Err(error) => Err((stop(&error), store.into_data().host)),
         }
     }
@@ -161,7 +179,7 @@ impl Guest {
         store: &mut Store<Data>,
         module: &Module,
         seed: u64,
-    ) -> vm_engine::Result<Vec<Extern>> {
+    ) -> vm_engine::Result<Instance> {
         for number in 0..EXTERNS {
             let reference = ExternRef::new(&mut *store, number)?;
             store.data_mut().externs.push(reference);
@@ -170,11 +188,21 @@ impl Guest {
         for (number, import) in module.imports().enumerate() {
             imports.push(make_import(store, number, import.ty(), seed)?);
         }
-        let instance = Instance::new(&mut *store, module, &imports)?;
-        Ok(instance
-            .exports(&mut *store)
-            .map(|export| export.into_extern())
-            .collect())
+        Instance::new(&mut *store, module, &imports)
+    }
+
+    /// Makes the instance and its host as new, unless something that it can change is not its own: answers whether it has.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not.
+    pub fn reset(&mut self, seed: u64) -> Result<bool, Stop> {
+        if self.owns_all {
+            self.store.data_mut().host = Host::new(seed);
+            let reset = self.instance.reset(&mut self.store);
+            reset.map_err(|error| stop(&error))?;
+        }
+        Ok(self.owns_all)
     }
 }
 
