@@ -14,7 +14,7 @@ use std::task::Poll;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::externs::Extern;
-use crate::func::check_call;
+use crate::func::lift_results;
 use crate::handles::{Func, Instance};
 use crate::host::{HostFunc, WasmRet, lift_params, lower_results};
 use crate::instantiate;
@@ -24,7 +24,7 @@ use crate::module::Module;
 use crate::store::{AsContextMut, StoreContextMut};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::FuncType;
-use crate::values::{Val, lift_all, lower_all};
+use crate::values::Val;
 
 /// What an asynchronous host function does with the slots of its parameters and results, in the end.
 type Work<'a> = Pin<Box<dyn Future<Output = Result<(), HostError>> + Send + 'a>>;
@@ -152,15 +152,20 @@ fn keep<T: 'static>(world: &World, stop: Stop<'_>) -> bool {
     }
 }
 
+/// Takes what may be consumed before others have their turn, if they are to have any.
+fn take_turn<T>(store: &mut StoreContextMut<'_, T>) {
+    if let Some(interval) = store.fuel_yield_interval() {
+        store.world_mut().take_fuel_reserve(interval.get());
+    }
+}
+
 /// Calls a function, and waits where it waits.
 async fn call<T: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     func: FuncId,
     slots: &mut [Raw],
 ) -> Result<()> {
-    if let Some(interval) = store.fuel_yield_interval() {
-        store.world_mut().take_fuel_reserve(interval.get());
-    }
+    take_turn(store);
     if store.opaque().world().is_host_func(func) {
         return call_host(store, func, slots).await;
     }
@@ -181,9 +186,7 @@ async fn call<T: Send + 'static>(
                     return Err(store.end(suspended, error));
                 }
                 // It has waited, and has another turn.
-                if let Some(interval) = store.fuel_yield_interval() {
-                    store.world_mut().take_fuel_reserve(interval.get());
-                }
+                take_turn(store);
             }
             Suspension::OutOfFuel { required } => {
                 yield_now().await;
@@ -273,20 +276,9 @@ impl Func {
         results: &mut [Val],
     ) -> Result<()> {
         let mut store = store.as_context_mut();
-        let opaque = store.opaque();
-        let id = self.id_in(opaque)?;
-        let ty = opaque.world().func_type(id);
-        check_call(ty, params, results)?;
-        let mut slots = vec![Raw::default(); ty.slots() as usize];
-        lower_all(params, &mut slots, opaque)?;
+        let (id, mut slots) = self.lower_call(params, results, store.opaque())?;
         call(&mut store, id, &mut slots).await?;
-        let opaque = store.opaque();
-        lift_all(
-            results,
-            opaque.world().func_type(id).results(),
-            &slots,
-            opaque,
-        );
+        lift_results(id, results, &slots, store.opaque());
         Ok(())
     }
 }
@@ -303,9 +295,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         params: Params,
     ) -> Result<Results> {
         let mut store = store.as_context_mut();
-        let id = self.func().id_in(store.opaque())?;
-        let mut slots = vec![Raw::default(); Params::TYPES.len().max(Results::TYPES.len())];
-        params.store(&mut slots, store.opaque())?;
+        let (id, mut slots) = self.lower_call(params, store.opaque())?;
         call(&mut store, id, &mut slots).await?;
         Ok(Results::load(&slots, store.opaque()))
     }

@@ -4,8 +4,8 @@ use crate::caller::Caller;
 use crate::error::{Result, TypeError};
 use crate::handles::Func;
 use crate::host::{HostFunc, IntoFunc};
-use crate::low::{self, Raw};
-use crate::store::{AsContext, AsContextMut};
+use crate::low::{self, FuncId, Raw};
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::{FuncType, ValType};
 use crate::values::{Val, lift_all, lower_all};
@@ -74,14 +74,23 @@ impl Func {
         };
         lower_all(params, slots, opaque)?;
         store.call(id, slots)?;
-        let opaque = store.opaque();
-        lift_all(
-            results,
-            opaque.world().func_type(id).results(),
-            slots,
-            opaque,
-        );
+        lift_results(id, results, slots, store.opaque());
         Ok(())
+    }
+
+    /// The function, and arguments for it in slots that outlive the caller's frame: for calls that wait.
+    pub(crate) fn lower_call(
+        &self,
+        params: &[Val],
+        results: &[Val],
+        store: StoreOpaque<'_>,
+    ) -> Result<(FuncId, Vec<Raw>)> {
+        let id = self.id_in(store)?;
+        let ty = store.world().func_type(id);
+        check_call(ty, params, results)?;
+        let mut slots = vec![Raw::default(); ty.slots() as usize];
+        lower_all(params, &mut slots, store)?;
+        Ok((id, slots))
     }
 
     /// The same function, to be called with Rust types.
@@ -114,11 +123,18 @@ impl Func {
     }
 }
 
-pub(crate) fn check_call(
-    ty: &low::FuncType,
-    params: &[Val],
-    results: &[Val],
-) -> Result<(), TypeError> {
+/// Reads the results of a function from its slots.
+pub(crate) fn lift_results(
+    func: FuncId,
+    results: &mut [Val],
+    slots: &[Raw],
+    store: StoreOpaque<'_>,
+) {
+    let types = store.world().func_type(func).results();
+    lift_all(results, types, slots, store);
+}
+
+fn check_call(ty: &low::FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
     let (expected, found) = (ty.params().len(), params.len());
     if expected != found {
         return Err(TypeError::ParamCount {
@@ -138,6 +154,11 @@ pub(crate) fn check_call(
             });
         }
     }
+    check_result_count(ty, results)
+}
+
+/// Checks that there are as many values as a function has results.
+pub(crate) fn check_result_count(ty: &low::FuncType, results: &[Val]) -> Result<(), TypeError> {
     let (expected, found) = (ty.results().len(), results.len());
     if expected != found {
         return Err(TypeError::ResultCount {

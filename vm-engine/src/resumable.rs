@@ -3,14 +3,15 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::error::{Error, Result, TypeError, WrongStore};
-use crate::func::check_call;
+use crate::error::{Error, Result, WrongStore};
+use crate::func::{check_result_count, lift_results};
 use crate::handles::Func;
-use crate::low::{Raw, Stop, Suspended, Suspension, World};
+use crate::host::lower_results;
+use crate::low::{FuncId, Raw, Stop, Suspended, Suspension, World};
 use crate::store::{AsContextMut, StoreContextMut, StoreId};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::FuncType;
-use crate::values::{Val, lift_all, lower_all};
+use crate::values::Val;
 
 /// What has come of [`Func::call_resumable`], or of going on with such a call.
 #[derive(Debug)]
@@ -81,6 +82,17 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// Of a call, as far as it gets.
+    fn of_call<T>(
+        store: &mut StoreContextMut<'_, T>,
+        func: FuncId,
+        slots: &mut [Raw],
+    ) -> Result<Outcome> {
+        store.take_all_fuel();
+        let answer = store.call_resumable(func, slots, &always)?;
+        Outcome::of(store, answer, slots)
+    }
+
     /// Of what the machine has answered. A call goes on at once where only an asynchronous one would not.
     fn of<T>(
         store: &mut StoreContextMut<'_, T>,
@@ -141,30 +153,17 @@ impl Stopped {
         let Some(ty) = self.suspended.host_type() else {
             return Ok(Vec::new());
         };
-        let (expected, found) = (ty.results().len(), values.len());
-        if expected != found {
-            let ty = ty.into();
-            return Err(TypeError::ResultCount {
-                expected,
-                found,
-                ty,
-            }
-            .into());
-        }
-        for (index, (expected, value)) in ty.results().iter().zip(values).enumerate() {
-            let (expected, found) = ((*expected).into(), value.ty());
-            if expected != found {
-                return Err(TypeError::HostResult {
-                    index,
-                    expected,
-                    found,
-                }
-                .into());
-            }
-        }
+        check_result_count(ty, values)?;
         let mut slots = vec![Raw::default(); ty.slots() as usize];
-        lower_all(values, &mut slots, store.opaque())?;
+        lower_results(&ty.into(), values, &mut slots, store.opaque())?;
         Ok(slots)
+    }
+
+    /// The function that was called, if there is room for its results.
+    fn check_results<T>(&self, store: &StoreContextMut<'_, T>, results: &[Val]) -> Result<FuncId> {
+        let func = self.suspended.func();
+        check_result_count(store.opaque().world().func_type(func), results)?;
+        Ok(func)
     }
 }
 
@@ -211,16 +210,9 @@ impl Func {
         results: &mut [Val],
     ) -> Result<ResumableCall> {
         let mut store = store.as_context_mut();
-        let opaque = store.opaque();
-        let id = self.id_in(opaque)?;
-        let ty = opaque.world().func_type(id);
-        check_call(ty, params, results)?;
-        let mut slots = vec![Raw::default(); ty.slots() as usize];
-        lower_all(params, &mut slots, opaque)?;
-        store.take_all_fuel();
-        let answer = store.call_resumable(id, &mut slots, &always)?;
-        let outcome = Outcome::of(&mut store, answer, &mut slots)?;
-        Ok(ResumableCall::of(outcome, &store, *self, &slots, results))
+        let (id, mut slots) = self.lower_call(params, results, store.opaque())?;
+        let outcome = Outcome::of_call(&mut store, id, &mut slots)?;
+        Ok(ResumableCall::of(outcome, &store, id, &slots, results))
     }
 }
 
@@ -228,49 +220,19 @@ impl ResumableCall {
     fn of<T>(
         outcome: Outcome,
         store: &StoreContextMut<'_, T>,
-        func: Func,
+        func: FuncId,
         slots: &[Raw],
         results: &mut [Val],
     ) -> ResumableCall {
         match outcome {
             Outcome::Finished => {
-                let opaque = store.opaque();
-                // It has been called in this store.
-                let id = func.id_or_panic(opaque);
-                lift_all(
-                    results,
-                    opaque.world().func_type(id).results(),
-                    slots,
-                    opaque,
-                );
+                lift_results(func, results, slots, store.opaque());
                 ResumableCall::Finished
             }
             Outcome::HostTrap(call) => ResumableCall::HostTrap(call),
             Outcome::OutOfFuel(call) => ResumableCall::OutOfFuel(call),
         }
     }
-}
-
-/// Checks that there is room for the results of the function that was called.
-fn check_results<T>(
-    stopped: &Stopped,
-    store: &StoreContextMut<'_, T>,
-    results: &[Val],
-) -> Result<Func> {
-    let opaque = store.opaque();
-    let func = Func::new_in(opaque, stopped.suspended.func());
-    let ty = opaque.world().func_type(stopped.suspended.func());
-    let (expected, found) = (ty.results().len(), results.len());
-    if expected != found {
-        let ty = ty.into();
-        return Err(TypeError::ResultCount {
-            expected,
-            found,
-            ty,
-        }
-        .into());
-    }
-    Ok(func)
 }
 
 impl ResumableCallHostTrap {
@@ -304,7 +266,7 @@ impl ResumableCallHostTrap {
     ) -> Result<ResumableCall> {
         let mut store = store.as_context_mut();
         let mut slots = self.stopped.slots(&store)?;
-        let func = check_results(&self.stopped, &store, outputs)?;
+        let func = self.stopped.check_results(&store, outputs)?;
         let inputs = self.stopped.host_results(&store, inputs)?;
         let outcome = self.stopped.resume(&mut store, &inputs, &mut slots)?;
         Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
@@ -329,7 +291,7 @@ impl ResumableCallOutOfFuel {
     ) -> Result<ResumableCall> {
         let mut store = store.as_context_mut();
         let mut slots = self.stopped.slots(&store)?;
-        let func = check_results(&self.stopped, &store, outputs)?;
+        let func = self.stopped.check_results(&store, outputs)?;
         let outcome = self.stopped.resume(&mut store, &[], &mut slots)?;
         Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
     }
@@ -347,12 +309,8 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         params: Params,
     ) -> Result<TypedResumableCall<Results>> {
         let mut store = store.as_context_mut();
-        let id = self.func().id_in(store.opaque())?;
-        let mut slots = vec![Raw::default(); Params::TYPES.len().max(Results::TYPES.len())];
-        params.store(&mut slots, store.opaque())?;
-        store.take_all_fuel();
-        let answer = store.call_resumable(id, &mut slots, &always)?;
-        let outcome = Outcome::of(&mut store, answer, &mut slots)?;
+        let (id, mut slots) = self.lower_call(params, store.opaque())?;
+        let outcome = Outcome::of_call(&mut store, id, &mut slots)?;
         Ok(TypedResumableCall::of(outcome, &store, &slots))
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::error::{Result, WrongStore};
 use crate::handles::{ExternRef, Func};
-use crate::low::{self, Raw};
+use crate::low::{self, FuncId, Raw};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::ValType;
 use crate::values::Val;
@@ -214,6 +214,18 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         params.store(slots, store.opaque())?;
         store.call(id, slots)?;
         Ok(Results::load(slots, store.opaque()))
+    }
+
+    /// The function, and arguments for it in slots that outlive the caller's frame: for calls that wait.
+    pub(crate) fn lower_call(
+        &self,
+        params: Params,
+        store: StoreOpaque<'_>,
+    ) -> Result<(FuncId, Vec<Raw>)> {
+        let id = self.func.id_in(store)?;
+        let mut slots = vec![Raw::default(); Params::TYPES.len().max(Results::TYPES.len())];
+        params.store(&mut slots, store)?;
+        Ok((id, slots))
     }
 }
 
