@@ -1,13 +1,13 @@
 //! Instantiation (core specification, §4.5.4).
 
-use vm_memory::Layout;
+use vm_memory::{Layout, MemoryImage};
 
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, InstantiateError, LinkError, Result, WrongStore};
 use crate::externs::Extern;
 use crate::handles::Instance;
-use crate::low::{self, ConstOp, Entities, FuncId, GlobalId, InstanceId, World};
+use crate::low::{self, ConstOp, Entities, FuncId, InstanceId, World};
 use crate::matching;
 use crate::memory;
 use crate::module::Module;
@@ -43,8 +43,6 @@ pub(crate) fn without_start<T: 'static>(
     add_globals(store.world_mut(), module, &mut entities)?;
 
     let code = module.code(checks.unchecked)?;
-    let functions = entities.functions.clone();
-    let globals = entities.globals.clone();
     let id = store
         .world_mut()
         .instantiate(&code, entities)
@@ -58,24 +56,20 @@ pub(crate) fn without_start<T: 'static>(
         },
     );
 
-    let mut init = Initializer {
+    Initializer {
         world: store.world_mut(),
         module: module.low(),
         id,
-        functions,
-        globals,
         with_image: checks.with_image,
-    };
-    init.all()?;
-    let start = (module.low().start()).map(|start| store.world_mut().instance_func(id, start));
+    }
+    .all()?;
+    let start = start_of(store, module, id);
     Ok((Instance::new_in(store.opaque(), id), start))
 }
 
 /// Makes an instance what it was when it was new, and calls its start function.
 pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: InstanceId) -> Result<()> {
-    let Some(module) = (store.opaque().facts().instance(id)).map(|data| data.module.clone()) else {
-        return Err(WrongStore.into());
-    };
+    let module = module_of(store.opaque(), id)?.clone();
     let low = module.low();
     let resident = resident(store.opaque());
     // What may fail comes before what changes.
@@ -86,10 +80,7 @@ pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: Instance
         .skip(low.imported_memories() as usize)
     {
         let ty = crate::types::MemoryType::from(*ty).into();
-        let image = match store.opaque().facts().guarded_layout() {
-            Some(_) => module.image(index, resident),
-            None => None,
-        };
+        let image = image_of(store.opaque(), &module, index, resident);
         let made = memory::make(store.opaque(), &ty, image)?;
         if made.with_image {
             with_image.push(index);
@@ -98,12 +89,35 @@ pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: Instance
     }
     let world = store.world_mut();
     world.reset_instance(id, memories).map_err(Error::new)?;
-    Initializer::of(world, low, id, with_image).all()?;
-    if let Some(start) = low.start() {
-        let start = store.world_mut().instance_func(id, start);
+    Initializer {
+        world,
+        module: low,
+        id,
+        with_image,
+    }
+    .all()?;
+    if let Some(start) = start_of(store, &module, id) {
         store.call(start, &mut [])?;
     }
     Ok(())
+}
+
+/// The module of an instance.
+pub(crate) fn module_of(store: StoreOpaque<'_>, id: InstanceId) -> Result<&Module> {
+    match store.facts().instance(id) {
+        Some(data) => Ok(&data.module),
+        None => Err(WrongStore.into()),
+    }
+}
+
+/// The start function of an instance of the module.
+fn start_of<T: 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    module: &Module,
+    id: InstanceId,
+) -> Option<FuncId> {
+    let start = module.low().start()?;
+    Some(store.world_mut().instance_func(id, start))
 }
 
 /// Checks what was given against what the module imports, and sorts it by kind.
@@ -146,6 +160,17 @@ fn resident(store: StoreOpaque<'_>) -> usize {
     pools.map_or(0, |pools| pools.keep_resident)
 }
 
+/// The initial contents of a memory, if it can be mapped with them.
+fn image_of<'a>(
+    store: StoreOpaque<'_>,
+    module: &'a Module,
+    index: u32,
+    resident: usize,
+) -> Option<&'a MemoryImage> {
+    store.facts().guarded_layout()?;
+    module.image(index, resident)
+}
+
 fn add_memories<T: 'static>(
     store: &mut StoreContextMut<'_, T>,
     module: &Module,
@@ -157,10 +182,7 @@ fn add_memories<T: 'static>(
     let types = module.low().memories();
     for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
         let ty = (*ty).into();
-        let image = match store.opaque().facts().guarded_layout() {
-            Some(_) => module.image(index as u32, resident),
-            None => None,
-        };
+        let image = image_of(store.opaque(), module, index as u32, resident);
         let created = memory::create(store, ty, image).map_err(|error| match error
             .downcast::<vm_memory::MemoryError>(
         ) {
@@ -255,42 +277,19 @@ struct Initializer<'a> {
     world: &'a mut World,
     module: &'a low::Module,
     id: InstanceId,
-    /// The imported functions.
-    functions: Vec<FuncId>,
-    /// All globals.
-    globals: Vec<GlobalId>,
     /// The memories that have their initial data already.
     with_image: Vec<u32>,
 }
 
 /// Gives the element segments of an instance their items.
 pub(crate) fn fill_elements(world: &mut World, module: &Module, id: InstanceId) -> Result<()> {
-    Initializer::of(world, module.low(), id, Vec::new()).items()
-}
-
-impl<'a> Initializer<'a> {
-    /// Of an instance that is there.
-    fn of(
-        world: &'a mut World,
-        module: &'a low::Module,
-        id: InstanceId,
-        with_image: Vec<u32>,
-    ) -> Initializer<'a> {
-        let functions = 0..module.imported_funcs();
-        let globals = 0..module.globals().len() as u32;
-        Initializer {
-            functions: functions
-                .map(|func| world.instance_func(id, func))
-                .collect(),
-            globals: globals
-                .map(|global| world.instance_global(id, global))
-                .collect(),
-            world,
-            module,
-            id,
-            with_image,
-        }
+    Initializer {
+        world,
+        module: module.low(),
+        id,
+        with_image: Vec::new(),
     }
+    .items()
 }
 
 impl Initializer<'_> {
@@ -302,9 +301,10 @@ impl Initializer<'_> {
     }
 
     fn globals(&mut self) -> Result<()> {
-        for (index, id) in (0..).zip(self.globals.clone()) {
+        for index in 0..self.module.globals().len() as u32 {
             if let Some(expr) = self.module.global_init(index) {
                 let value = self.eval(expr)?;
+                let id = self.world.instance_global(self.id, index);
                 self.world.global_init(id, value).map_err(Error::new)?;
             }
         }
@@ -413,13 +413,13 @@ impl Initializer<'_> {
             ConstOp::F32(bits) => low::Val::F32(bits),
             ConstOp::F64(bits) => low::Val::F64(bits),
             ConstOp::V128(bits) => low::Val::V128(bits),
-            ConstOp::GlobalGet(index) => self.world.global_get(self.globals[index as usize]),
+            ConstOp::GlobalGet(index) => {
+                let global = self.world.instance_global(self.id, index);
+                self.world.global_get(global)
+            }
             ConstOp::RefNull(ty) => low::Val::zero(ty.into()),
             ConstOp::RefFunc(index) => {
-                let func = match self.functions.get(index as usize) {
-                    Some(func) => *func,
-                    None => self.world.instance_func(self.id, index),
-                };
+                let func = self.world.instance_func(self.id, index);
                 low::Val::FuncRef(Some(func))
             }
             _ => return Ok(None),

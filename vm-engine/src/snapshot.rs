@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, LimitError, Result, SnapshotError, WrongStore};
+#[cfg(doc)]
+use crate::error::WrongStore;
+use crate::error::{Error, LimitError, Result, SnapshotError};
 use crate::handles::Instance;
 use crate::instance_pre::InstancePre;
 use crate::instantiate;
@@ -10,7 +12,7 @@ use crate::limits::{memory_of, table_of};
 use crate::low::{self, FuncId, InstanceId, World};
 use crate::memory;
 use crate::module::Module;
-use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque};
+use crate::store::{AsContext, AsContextMut, StoreContextMut};
 
 /// What an instance is between two calls: the contents of its own memories, tables and globals, and which of its segments have been
 /// dropped. It can be written to bytes, and an instance of the same module given it in another store, process or mode.
@@ -162,7 +164,7 @@ impl Instance {
         let store = store.as_context();
         let store = store.opaque();
         let id = self.id_in(store)?;
-        let module = module_of(store, id)?;
+        let module = instantiate::module_of(store, id)?;
         let (low, world) = (module.low(), store.world());
         let own = |imported: u32, all: usize| imported..all as u32;
         let memories = own(low.imported_memories(), low.memories().len()).map(|index| {
@@ -259,13 +261,6 @@ impl<T: 'static> InstancePre<T> {
     }
 }
 
-fn module_of(store: StoreOpaque<'_>, id: InstanceId) -> Result<&Module> {
-    match store.facts().instance(id) {
-        Some(data) => Ok(&data.module),
-        None => Err(WrongStore.into()),
-    }
-}
-
 /// Those pieces that are not all zero, adjacent ones together.
 fn pieces(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
@@ -287,7 +282,7 @@ fn apply<T: 'static>(
     id: InstanceId,
     snapshot: &Snapshot,
 ) -> Result<()> {
-    let module = module_of(store.opaque(), id)?.clone();
+    let module = instantiate::module_of(store.opaque(), id)?.clone();
     snapshot.check(&module)?;
     let low = module.low();
     let mut memories = Vec::new();
