@@ -256,7 +256,7 @@ impl ResumableCallHostTrap {
     ///
     /// # Errors
     ///
-    /// As there; [`TypeError`] if the inputs are not of the types of the host function's results, and [`WrongStore`]; an error if the
+    /// As there; [`TypeError`](crate::TypeError) if the inputs are not of the types of the host function's results, and [`WrongStore`]; an error if the
     /// call was begun when less of the store's stack was in use than now. The call has ended then.
     pub fn resume(
         self,

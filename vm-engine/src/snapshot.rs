@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(doc)]
-use crate::error::WrongStore;
 use crate::error::{Error, LimitError, Result, SnapshotError};
 use crate::handles::Instance;
 use crate::instance_pre::InstancePre;
@@ -159,7 +157,7 @@ impl Instance {
     /// # Errors
     ///
     /// [`SnapshotError::Reference`] if a table or a global of its own refers to a function that is not in the module's index space, or to
-    /// a value of the host's; [`WrongStore`].
+    /// a value of the host's; [`WrongStore`](crate::WrongStore).
     pub fn snapshot(&self, store: impl AsContext) -> Result<Snapshot> {
         let store = store.as_context();
         let store = store.opaque();
@@ -231,7 +229,7 @@ impl Instance {
     /// # Errors
     ///
     /// [`SnapshotError`] if the snapshot is of another module or none of an instance's; [`LimitError`] if the store's limits
-    /// forbid its sizes; the host has no memory for it; [`WrongStore`]. Nothing has changed then, unless the host runs out of memory in the
+    /// forbid its sizes; the host has no memory for it; [`WrongStore`](crate::WrongStore). Nothing has changed then, unless the host runs out of memory in the
     /// middle.
     pub fn restore(&self, mut store: impl AsContextMut, snapshot: &Snapshot) -> Result<()> {
         let mut store = store.as_context_mut();
