@@ -152,9 +152,8 @@ impl Guest {
         };
         let mut store = Store::new(module.engine(), data);
         store.limiter(|data| &mut data.limits);
-        let instance = provide(&mut store)
-            .map_err(Into::into)
-            .and_then(|()| Guest::instantiate(&mut store, module, seed));
+        let instance =
+            provide(&mut store).and_then(|()| Guest::instantiate(&mut store, module, seed));
         match instance {
             Ok(instance) => {
                 let exports = instance.exports(&mut store);
