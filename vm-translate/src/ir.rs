@@ -19,6 +19,8 @@
 //! A callee's frame starts at slot `base` of its caller: the arguments stand at
 //! `base + FRAME_HEADER` and up, and so do the results after it has returned.
 
+use std::ops::Range;
+
 use crate::op::{Op, StoreOp, Ty};
 use crate::shape::{Found, ShapeKey, Traps};
 
@@ -58,7 +60,7 @@ impl Place {
     }
 
     /// The slots that it is, if it is not a register.
-    pub const fn slots(self) -> Option<std::ops::Range<Slot>> {
+    pub const fn slots(self) -> Option<Range<Slot>> {
         match self {
             Place::Slot(slot) => Some(slot..slot + 1),
             Place::Vector(slot) => Some(slot..slot + 2),
@@ -398,12 +400,14 @@ pub struct Function {
     pub(crate) index: u32,
     pub(crate) param_slots: u32,
     pub(crate) result_slots: u32,
-    pub(crate) zeroed: std::ops::Range<Slot>,
+    pub(crate) zeroed: Range<Slot>,
     pub(crate) saves: Slot,
     pub(crate) saved_ints: u8,
     pub(crate) saved_floats: u8,
     pub(crate) frame_slots: u32,
     pub(crate) pins: Vec<Pin>,
+    /// Which locals are vectors, those that are adjacent together.
+    pub(crate) vectors: Vec<Range<u32>>,
     pub(crate) insts: Vec<Inst>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) labels: Vec<u32>,
@@ -449,13 +453,13 @@ impl Function {
     }
 
     /// The slots of locals that must be zero on entry.
-    pub fn zeroed(&self) -> std::ops::Range<Slot> {
+    pub fn zeroed(&self) -> Range<Slot> {
         self.zeroed.clone()
     }
 
     /// The slots where entry saves the registers that the function changes:
     /// [`Function::saved_ints`] and then [`Function::saved_floats`], one each.
-    pub fn saves(&self) -> std::ops::Range<Slot> {
+    pub fn saves(&self) -> Range<Slot> {
         let saved = Slot::from(self.saved_ints) + Slot::from(self.saved_floats);
         self.saves..self.saves + saved
     }
@@ -487,18 +491,22 @@ impl Function {
         self.pins.iter().any(|pin| pin.place == place)
     }
 
-    /// Where the locals live, in their order, if none of them is a vector.
+    /// Where the locals live, in their order.
     pub fn local_places(&self) -> impl Iterator<Item = Place> + '_ {
         let mut slot = FRAME_HEADER;
+        let mut vectors = self.vectors.iter().peekable();
         (0..).map_while(move |local| {
             let pin = self.pins.iter().find(|pin| pin.local == local);
             // A parameter has a slot even if it lives in a register.
             if pin.is_some_and(|pin| pin.parameter.is_none()) {
                 return pin.map(|pin| pin.place);
             }
-            let own = Place::Slot(slot);
+            while vectors.next_if(|vectors| vectors.end <= local).is_some() {}
+            let is_vector = (vectors.peek()).is_some_and(|vectors| vectors.contains(&local));
+            let ty = if is_vector { Ty::V128 } else { Ty::I64 };
+            let own = Place::in_slots(slot, ty);
             let within = slot < self.zeroed.end;
-            slot += 1;
+            slot += ty.slots();
             within.then_some(pin.map_or(own, |pin| pin.place))
         })
     }

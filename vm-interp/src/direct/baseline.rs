@@ -59,6 +59,7 @@ impl BaselineSink for BaselineWriter<'_> {
         let writer = &mut self.writer;
         writer.out.clear(frame.size as usize / USUAL_INST_BYTES);
         writer.frame.saves = frame.base;
+        writer.frame.result_slots = frame.result_slots;
         writer.note(0, frame.offset);
         writer.leave_room_to_enter();
         self.func = frame.func;

@@ -465,7 +465,7 @@ impl Writer<'_> {
         }
         for (leaf, bytes) in leaves.iter().zip(simple.leaf_bytes()) {
             let operand = match *leaf {
-                Node::Place(Place::Slot(slot)) => slot_bytes(slot).into(),
+                Node::Place(Place::Slot(slot) | Place::Vector(slot)) => slot_bytes(slot).into(),
                 Node::Const(bits) => bits,
                 _ => 0,
             };

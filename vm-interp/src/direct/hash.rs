@@ -67,7 +67,8 @@ pub(crate) fn simple_leaves(key: u32) -> u32 {
     key & ((1 << (SIMPLE_LEAVES * LEAF_BITS)) - 1)
 }
 
-/// The key of a shape if it is a simple one, without registers.
+/// The key of a shape if it is a simple one, without registers. A vector counts as a slot: which it is, the operator
+/// or the root tells.
 #[allow(dead_code, reason = "for the generator and for tests")]
 pub(crate) fn simple_key_of(shape: ShapeKey) -> Option<u32> {
     let mut symbols = shape.iter().peekable();
@@ -78,11 +79,15 @@ pub(crate) fn simple_key_of(shape: ShapeKey) -> Option<u32> {
     let op = symbols.next_if(|symbol| matches!(symbol, Symbol::Op(_)));
     let mut leaves = 0;
     for (n, symbol) in (0..).zip(symbols) {
-        let is_leaf = matches!(symbol, Symbol::Slot | Symbol::Const32 | Symbol::Const64);
-        if n == SIMPLE_LEAVES || !is_leaf {
+        let leaf = match symbol {
+            Symbol::Slot | Symbol::Vector => Symbol::Slot,
+            Symbol::Const32 | Symbol::Const64 => symbol,
+            _ => return None,
+        };
+        if n == SIMPLE_LEAVES {
             return None;
         }
-        leaves |= u32::from(symbol.number()) << (n * LEAF_BITS);
+        leaves |= u32::from(leaf.number()) << (n * LEAF_BITS);
     }
     Some(simple_key(
         root.number(),

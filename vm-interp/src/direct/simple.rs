@@ -1,4 +1,4 @@
-//! Shapes of one operator at most, over slots and constants: those of baseline code.
+//! Shapes of one operator at most, over slots, vectors in slots and constants: those of baseline code.
 //!
 //! There are few of them and each is wanted for the first time soon, so they stand in a table of their own, which
 //! takes fewer cache lines than the one with all shapes.
@@ -62,7 +62,8 @@ pub(super) fn find(root: &Root, nodes: &[Node]) -> Option<Simple> {
     let mut numbers = 0;
     for (n, leaf) in leaves.iter().enumerate() {
         let symbol = match *leaf {
-            Node::Place(Place::Slot(_)) => Symbol::Slot,
+            // Which it is, the operator or the root tells.
+            Node::Place(Place::Slot(_) | Place::Vector(_)) => Symbol::Slot,
             Node::Const(bits) => {
                 let types = op.map_or(root.operands(), |op| op.params());
                 Symbol::constant(bits, types[n])

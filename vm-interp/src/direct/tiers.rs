@@ -29,7 +29,7 @@ const TURN_WORDS: usize = 4;
 /// How a frame of baseline code becomes one of optimized code.
 #[derive(Debug)]
 pub(super) struct Continuation {
-    /// For each local the slot that its value is to be moved to.
+    /// For each slot of the locals, in their order, the one that its value is to be moved to.
     moves: Box<[Slot]>,
     /// One past the slots of the optimized frame and those above it.
     end: Slot,
@@ -45,15 +45,15 @@ pub(super) fn pinned_slot(function: &Function, pin: usize) -> Slot {
 impl Continuation {
     /// That of a function in optimized code, with these entries.
     pub(super) fn new(function: &Function, entries: &[(u32, u32)]) -> Continuation {
-        let slot = |place: Place| match place {
-            Place::Slot(slot) | Place::Vector(slot) => slot,
-            Place::Int(_) | Place::Float(_) => {
+        let slots = |place: Place| {
+            place.slots().unwrap_or_else(|| {
                 let pin = function.pins().iter().position(|pin| pin.place == place);
-                pinned_slot(function, pin.unwrap_or(0))
-            }
+                let slot = pinned_slot(function, pin.unwrap_or(0));
+                slot..slot + 1
+            })
         };
         Continuation {
-            moves: function.local_places().map(slot).collect(),
+            moves: function.local_places().flat_map(slots).collect(),
             end: pinned_slot(function, function.pins().len()),
             entries: entries.into(),
         }
@@ -76,12 +76,11 @@ impl Continuation {
     ///
     /// The frame is one of baseline code of the same function, and has room for `end` slots.
     unsafe fn move_locals(&self, frame: *mut Word) {
-        // SAFETY: baseline code has the locals in the slots after the header, one each. All slots are
-        // below `end`.
+        // SAFETY: baseline code has the locals side by side in the slots after the header. All slots are below `end`.
         unsafe {
             let first = frame.add(FRAME_HEADER as usize);
             let values: Vec<Word> = (0..self.moves.len())
-                .map(|local| first.add(local).read())
+                .map(|slot| first.add(slot).read())
                 .collect();
             for (value, slot) in values.into_iter().zip(&self.moves) {
                 frame.add(*slot as usize).write(value);

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::ir::{FRAME_HEADER, Place, Root, RuntimeOp, Slot, TAIL_ADAPTER};
+use crate::ir::{FRAME_HEADER, Place, Root, Slot, TAIL_ADAPTER};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{FuncType, ValType};
 
 use super::Translator;
 use super::control::in_slots;
 use super::expr::Effects;
+use super::runtime::{CLAMP_INDEX, Operation, index_type};
 
 /// The effects of trees that give something else after a call than before, or would have to trap before it.
 pub(super) const CHANGED_BY_CALLS: Effects = Effects::TRAPS.and(Effects::GLOBAL).and(Effects::TEMP);
@@ -47,8 +48,8 @@ impl Translator<'_> {
 
     /// Makes the index of a table at the top of the stack one of 32 bits.
     fn clamp_index(&mut self, table: u32) {
-        if self.index_type(table) == Ty::I64 {
-            self.runtime(RuntimeOp::ClampIndex, 1, Some(Ty::I32), [0, 0]);
+        if index_type(self.module, table) == Ty::I64 {
+            self.runtime(&CLAMP_INDEX);
         }
     }
 
@@ -192,24 +193,13 @@ impl Translator<'_> {
     }
 
     /// Translates an operation that the executor calls a function for.
-    pub(super) fn runtime(
-        &mut self,
-        op: RuntimeOp,
-        operands: usize,
-        result: Option<Ty>,
-        imm: [u32; 2],
-    ) {
-        self.runtime_with(op, operands, result.as_slice(), imm);
-    }
-
-    /// The same for an operation with any number of results.
-    pub(super) fn runtime_with(
-        &mut self,
-        op: RuntimeOp,
-        operands: usize,
-        results: &[Ty],
-        imm: [u32; 2],
-    ) {
+    pub(super) fn runtime(&mut self, operation: &Operation) {
+        let Operation {
+            op,
+            imm,
+            operands,
+            results,
+        } = *operation;
         let (first, base) = self.slot_operands(operands, 0);
         self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
         self.emit_plain(Root::Runtime { op, base, imm });

@@ -1,7 +1,10 @@
 //! The types of a function's locals.
 
+use std::ops::Range;
+
 use wasmparser::FunctionBody;
 
+use crate::ir::{FRAME_HEADER, Slot};
 use crate::op::Ty;
 use crate::{Error, FuncType, ValType};
 
@@ -15,6 +18,8 @@ pub(super) struct LocalTypes {
     /// Those of the first locals, parameters included.
     near: Vec<Ty>,
     groups: Vec<Group>,
+    /// Whether there are vectors among them.
+    vectors: bool,
 }
 
 /// Adjacent locals of a type.
@@ -24,6 +29,14 @@ pub(super) struct Group {
     pub(super) first: u32,
     pub(super) count: u32,
     pub(super) ty: Ty,
+    /// The slot of the first, if all locals stand side by side, in their order.
+    slot: Slot,
+}
+
+impl Group {
+    fn end(&self) -> Slot {
+        self.slot + self.count * self.ty.slots()
+    }
 }
 
 impl LocalTypes {
@@ -31,6 +44,7 @@ impl LocalTypes {
     pub(super) fn read(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<(), Error> {
         self.near.clear();
         self.groups.clear();
+        self.vectors = false;
         for param in ty.params() {
             self.add(1, param.ty());
         }
@@ -45,11 +59,17 @@ impl LocalTypes {
     fn add(&mut self, count: u32, ty: Ty) {
         let near = (count as usize).min(NEAR - self.near.len());
         self.near.extend(std::iter::repeat_n(ty, near));
+        self.vectors |= ty == Ty::V128 && count > 0;
         match self.groups.last_mut() {
             Some(last) if last.ty == ty => last.count += count,
             _ => {
-                let first = self.count();
-                self.groups.push(Group { first, count, ty });
+                let (first, slot) = (self.count(), self.end());
+                self.groups.push(Group {
+                    first,
+                    count,
+                    ty,
+                    slot,
+                });
             }
         }
     }
@@ -80,8 +100,38 @@ impl LocalTypes {
 
     #[cold]
     fn far(&self, local: u32) -> Ty {
+        self.group(local).ty
+    }
+
+    fn group(&self, local: u32) -> &Group {
         let after = (self.groups).partition_point(|group| group.first <= local);
-        self.groups[after - 1].ty
+        &self.groups[after - 1]
+    }
+
+    /// The slot of a local if all stand side by side, in their order: a vector takes two.
+    #[inline]
+    pub(super) fn slot(&self, local: u32) -> Slot {
+        match self.vectors {
+            false => FRAME_HEADER + local,
+            true => self.slot_among_vectors(local),
+        }
+    }
+
+    fn slot_among_vectors(&self, local: u32) -> Slot {
+        let group = self.group(local);
+        group.slot + (local - group.first) * group.ty.slots()
+    }
+
+    /// One past the last of these slots.
+    pub(super) fn end(&self) -> Slot {
+        self.groups.last().map_or(FRAME_HEADER, Group::end)
+    }
+
+    /// Which locals are vectors, those that are adjacent together.
+    pub(super) fn vectors(&self) -> impl Iterator<Item = Range<u32>> {
+        (self.groups.iter())
+            .filter(|group| group.ty == Ty::V128)
+            .map(|group| group.first..group.first + group.count)
     }
 }
 
@@ -127,6 +177,15 @@ mod tests {
             let found: Vec<Ty> = (0..types.count()).map(|local| types.get(local)).collect();
             prop_assert_eq!(&found, &all);
             prop_assert_eq!(types.near(), &all[..all.len().min(NEAR)]);
+            let mut slot = FRAME_HEADER;
+            for (local, ty) in (0..).zip(&all) {
+                prop_assert_eq!(types.slot(local), slot);
+                slot += ty.slots();
+            }
+            prop_assert_eq!(types.end(), slot);
+            let vectors: Vec<u32> = types.vectors().flatten().collect();
+            let expected = (0..).zip(&all).filter(|(_, ty)| **ty == Ty::V128);
+            prop_assert_eq!(vectors, expected.map(|(local, _)| local).collect::<Vec<u32>>());
             let groups = types.groups();
             prop_assert!(groups.windows(2).all(|two| two[0].ty != two[1].ty));
             let of_groups = groups.iter().flat_map(|group| {

@@ -79,7 +79,10 @@ impl Locals {
         }
         self.far.clear();
         let near = self.near.len() as u32;
-        for Group { first, count, ty } in self.types.groups() {
+        for Group {
+            first, count, ty, ..
+        } in self.types.groups()
+        {
             let from = near.max(*first);
             if from < first + count {
                 self.far.push((from, next, *ty));
@@ -107,6 +110,11 @@ impl Locals {
         let after = self.far.partition_point(|(first, ..)| *first <= local);
         let (first, slot, ty) = self.far[after - 1];
         Local::new(Place::in_slots(slot + (local - first) * ty.slots(), ty), ty)
+    }
+
+    /// Which locals are vectors, those that are adjacent together.
+    pub(super) fn vectors(&self) -> Vec<Range<u32>> {
+        self.types.vectors().collect()
     }
 
     /// Gives the heaviest of the first locals of a kind that are worth it a register, of so many.

@@ -17,6 +17,7 @@
 //! | `control` | blocks, branches, returns |
 //! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
+//! | `runtime` | which instructions are rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
@@ -37,6 +38,7 @@ mod moves;
 mod operators;
 mod pending;
 mod registers;
+mod runtime;
 mod stack;
 mod vectors;
 
@@ -262,6 +264,7 @@ impl Module {
             saved_floats,
             frame_slots: out.slots.max(FRAME_HEADER),
             pins: std::mem::take(&mut locals.pins),
+            vectors: locals.vectors(),
             insts: out.insts,
             nodes: out.nodes,
             labels: out.labels.into_positions(),

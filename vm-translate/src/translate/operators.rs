@@ -2,13 +2,14 @@
 
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
-use crate::ir::{Node, Place, Root, RuntimeOp, Slot};
+use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Effect, Error};
 
 use super::Translator;
 use super::code::{Code, Kind, Step};
 use super::expr::{Effects, Facts, Term};
+use super::runtime::{is_direct, operation};
 
 impl Translator<'_> {
     /// Translates the next instruction. Answers no after the last one.
@@ -152,61 +153,11 @@ impl Translator<'_> {
             Operator::F64Const { value } => self.constant(Ty::F64, value.bits()),
             Operator::RefNull { .. } => self.constant(Ty::I64, 0),
             Operator::RefIsNull => self.numeric(Op::I64Eqz),
-            Operator::RefFunc { function_index } => {
-                self.runtime(RuntimeOp::RefFunc, 0, Some(Ty::I64), [function_index, 0]);
-            }
-
-            Operator::MemorySize { mem } => {
-                let ty = self.address_type(mem);
-                self.runtime(RuntimeOp::MemorySize, 0, Some(ty), [mem, 0]);
-            }
-            Operator::MemoryGrow { mem } => {
-                let ty = self.address_type(mem);
-                self.runtime(RuntimeOp::MemoryGrow, 1, Some(ty), [mem, 0]);
-            }
-            Operator::MemoryFill { mem } => self.runtime(RuntimeOp::MemoryFill, 3, None, [mem, 0]),
-            Operator::MemoryCopy { dst_mem, src_mem } => {
-                self.runtime(RuntimeOp::MemoryCopy, 3, None, [dst_mem, src_mem]);
-            }
-            Operator::MemoryInit { data_index, mem } => {
-                self.runtime(RuntimeOp::MemoryInit, 3, None, [data_index, mem]);
-            }
-            Operator::DataDrop { data_index } => {
-                self.runtime(RuntimeOp::DataDrop, 0, None, [data_index, 0]);
-            }
-            Operator::TableGet { table } => {
-                self.runtime(RuntimeOp::TableGet, 1, Some(Ty::I64), [table, 0]);
-            }
-            Operator::TableSet { table } => self.runtime(RuntimeOp::TableSet, 2, None, [table, 0]),
-            Operator::TableSize { table } => {
-                let ty = self.index_type(table);
-                self.runtime(RuntimeOp::TableSize, 0, Some(ty), [table, 0]);
-            }
-            Operator::TableGrow { table } => {
-                let ty = self.index_type(table);
-                self.runtime(RuntimeOp::TableGrow, 2, Some(ty), [table, 0]);
-            }
-            Operator::TableFill { table } => {
-                self.runtime(RuntimeOp::TableFill, 3, None, [table, 0])
-            }
-            Operator::TableCopy {
-                dst_table,
-                src_table,
-            } => self.runtime(RuntimeOp::TableCopy, 3, None, [dst_table, src_table]),
-            Operator::TableInit { elem_index, table } => {
-                self.runtime(RuntimeOp::TableInit, 3, None, [elem_index, table]);
-            }
-            Operator::ElemDrop { elem_index } => {
-                self.runtime(RuntimeOp::ElemDrop, 0, None, [elem_index, 0]);
-            }
-
-            Operator::I64Add128 => self.wide(RuntimeOp::I64Add128, 4),
-            Operator::I64Sub128 => self.wide(RuntimeOp::I64Sub128, 4),
-            Operator::I64MulWideS => self.wide(RuntimeOp::I64MulWideS, 2),
-            Operator::I64MulWideU => self.wide(RuntimeOp::I64MulWideU, 2),
 
             _ => {
-                if let Some((op, memarg)) = load(operator) {
+                if let Some(operation) = operation(self.module, operator) {
+                    self.runtime(&operation);
+                } else if let Some((op, memarg)) = load(operator) {
                     self.load(op, memory(memarg), memarg.offset);
                 } else if let Some((op, memarg)) = store(operator) {
                     self.store_to(op, memory(memarg), memarg.offset);
@@ -226,7 +177,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
-        if !self.is_direct(memory) {
+        if !is_direct(self.module, memory) {
             return self.memory_store(op, memory, offset);
         }
         let op = self.unchecked.store(op, offset);
@@ -234,7 +185,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
-        if !self.is_direct(memory) {
+        if !is_direct(self.module, memory) {
             return self.memory_load(op, memory, offset, 0);
         }
         self.apply(self.unchecked.load(op, offset), offset);
@@ -242,33 +193,10 @@ impl Translator<'_> {
 
     /// A load whose address stands below the entry at the top, which may not trap.
     pub(super) fn load_below_top(&mut self, op: Op, memory: u32, offset: u64) {
-        if !self.is_direct(memory) {
+        if !is_direct(self.module, memory) {
             return self.memory_load(op, memory, offset, 1);
         }
         self.apply_below_top(self.unchecked.load(op, offset), offset);
-    }
-
-    fn wide(&mut self, op: RuntimeOp, operands: usize) {
-        self.runtime_with(op, operands, &[Ty::I64, Ty::I64], [0, 0]);
-    }
-
-    /// Whether accesses of a memory need no memory's cell: those of memory 0 with 32-bit addresses.
-    fn is_direct(&self, memory: u32) -> bool {
-        memory == 0 && self.address_type(0) == Ty::I32
-    }
-
-    fn address_type(&self, memory: u32) -> Ty {
-        match self.module.memories()[memory as usize].memory64 {
-            true => Ty::I64,
-            false => Ty::I32,
-        }
-    }
-
-    pub(super) fn index_type(&self, table: u32) -> Ty {
-        match self.module.tables()[table as usize].table64 {
-            true => Ty::I64,
-            false => Ty::I32,
-        }
     }
 
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {

@@ -189,14 +189,14 @@ impl Eval<'_> {
         if let (End::Hot(offset), Some(better)) = (&end, optimized) {
             let head = (better.loops().iter()).find(|head| head.offset == *offset);
             let head = head.expect("both tiers have the loop");
-            let places: Vec<Place> = better.local_places().collect();
-            let values = self.slots[start..][..places.len()].to_vec();
+            let from = function.local_places();
+            let values: Vec<Value> = from.map(|place| self.read(place, frame)).collect();
             // Nothing else of the frame is promised.
             let size = function.frame_slots().max(better.frame_slots());
             self.spoil(start, frame + size as usize + 8);
             saved = self.save(better, frame);
-            for (place, value) in places.into_iter().zip(values) {
-                self.write(place, frame, value.into());
+            for (place, value) in better.local_places().zip(values) {
+                self.write(place, frame, value);
             }
             end = self.body(better, frame, head.inst as usize, false)?;
         }

@@ -1,54 +1,92 @@
 //! Calls and rare operations: what takes its operands from consecutive slots.
 
 use crate::FuncType;
-use crate::ir::{FRAME_HEADER, Root, RuntimeOp, Slot};
-use crate::op::Ty;
+use crate::ir::{FRAME_HEADER, Root, Slot, TAIL_ADAPTER};
+use crate::op::{Op, StoreOp, Ty};
 
+use super::super::runtime::{CLAMP_INDEX, Operation, index_type};
+use super::Baseline;
 use super::sink::BaselineSink;
 use super::values::{Entry, Value};
-use super::{Baseline, Outcome};
 
 impl<K: BaselineSink> Baseline<'_, K> {
     /// Translates `call`.
-    pub(super) fn call(&mut self, func: u32) -> Outcome {
+    pub(super) fn call(&mut self, func: u32) {
         let module = self.module;
         let ty = module.func_type(func);
-        let Some(base) = self.arguments(ty, None) else {
-            return Outcome::Unsupported;
-        };
+        let base = self.arguments(ty, None);
         self.plain(if func < module.imported_funcs() {
             Root::CallImport { func, base }
         } else {
             Root::Call { func, base }
         });
         self.push_slots(base + FRAME_HEADER, ty.results());
-        Outcome::More
     }
 
     /// Translates `call_indirect`.
-    pub(super) fn call_indirect(&mut self, table: u32, ty: u32) -> Outcome {
-        if self.module.tables()[table as usize].table64 {
-            return Outcome::Unsupported;
-        }
+    pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
+        self.clamp_index(table);
         let func_type = &self.module.types()[ty as usize];
         let mut index = self.pop();
-        let Some(base) = self.arguments(func_type, Some(&mut index)) else {
-            return Outcome::Unsupported;
-        };
+        let base = self.arguments(func_type, Some(&mut index));
         let root = Root::CallIndirect { table, ty, base };
         self.emit(root, &mut [index]);
         self.push_slots(base + FRAME_HEADER, func_type.results());
-        Outcome::More
+    }
+
+    /// Makes the index of a table at the top of the stack one of 32 bits.
+    fn clamp_index(&mut self, table: u32) {
+        if index_type(self.module, table) == Ty::I64 {
+            self.runtime(&CLAMP_INDEX);
+        }
+    }
+
+    /// Translates `return_call`.
+    pub(super) fn return_call(&mut self, func: u32) {
+        let module = self.module;
+        let ty = module.func_type(func);
+        let args = ty.param_slots();
+        let base = self.tail_arguments(ty, 0);
+        self.plain(if func < module.imported_funcs() {
+            Root::ReturnCallImport { func, base, args }
+        } else {
+            Root::ReturnCall { func, base, args }
+        });
+        self.unreachable = Some(0);
+    }
+
+    /// Translates `return_call_indirect`.
+    pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
+        self.clamp_index(table);
+        let func_type = &self.module.types()[ty as usize];
+        // The element's index stands above the arguments.
+        let base = self.tail_arguments(func_type, 1);
+        self.plain(Root::ReturnCallIndirect {
+            table,
+            ty,
+            base,
+            args: func_type.param_slots(),
+        });
+        self.unreachable = Some(0);
+    }
+
+    /// Puts the arguments of a tail call, and so many operands above them, into adjacent slots, and sees to it that
+    /// they fit into the frame after they have been moved.
+    fn tail_arguments(&mut self, ty: &FuncType, above: usize) -> Slot {
+        let first = self.stack.len() - ty.params().len() - above;
+        let base = self.next_home(first);
+        self.put_arguments(first, base + FRAME_HEADER);
+        let moved = TAIL_ADAPTER + FRAME_HEADER + ty.slots();
+        let end = base + FRAME_HEADER + ty.param_slots() + above as Slot;
+        self.slots = self.slots.max(end).max(moved);
+        self.leave_call();
+        base
     }
 
     /// Puts the arguments of a call into the callee's frame, and returns where that starts. An operand that
-    /// stood above them goes where it outlives that. Nothing if there are vectors.
-    fn arguments(&mut self, ty: &FuncType, above: Option<&mut Entry>) -> Option<Slot> {
-        let params = ty.params().len();
-        if ty.param_slots() as usize != params || ty.result_slots() as usize != ty.results().len() {
-            return None;
-        }
-        let first = self.stack.len() - params;
+    /// stood above them goes where it outlives that.
+    fn arguments(&mut self, ty: &FuncType, above: Option<&mut Entry>) -> Slot {
+        let first = self.stack.len() - ty.params().len();
         let base = self.next_home(first);
         let target = base + FRAME_HEADER;
         let end = target + ty.slots();
@@ -63,32 +101,53 @@ impl<K: BaselineSink> Baseline<'_, K> {
         }
         self.put_arguments(first, target);
         self.truncate(first);
-        Some(base)
+        base
     }
 
-    /// Translates an operation on a memory.
-    pub(super) fn of_memory(&mut self, op: RuntimeOp, memory: u32) -> Outcome {
-        if self.module.memories()[memory as usize].memory64 {
-            return Outcome::Unsupported;
-        }
-        let (operands, result) = match op {
-            RuntimeOp::MemorySize => (0, true),
-            RuntimeOp::MemoryGrow => (1, true),
-            _ => (3, false),
-        };
+    /// Puts so many operands into adjacent slots and takes them off the stack. Returns the first slot.
+    fn slot_operands(&mut self, operands: usize) -> Slot {
         let first = self.stack.len() - operands;
         let base = self.next_home(first);
         self.copy_down(first, base);
         self.truncate(first);
-        let imm = match op {
-            RuntimeOp::MemoryCopy => [memory, memory],
-            _ => [memory, 0],
-        };
+        base
+    }
+
+    /// Translates an operation that the executor calls a function for.
+    pub(super) fn runtime(&mut self, operation: &Operation) {
+        let Operation {
+            op, imm, results, ..
+        } = *operation;
+        let base = self.slot_operands(operation.operands);
         self.plain(Root::Runtime { op, base, imm });
-        self.slots = self.slots.max(base + 1);
-        if result {
-            self.push(Value::Home, Ty::I32);
+        self.slots = self.slots.max(base + (results.len() as Slot).max(1));
+        for ty in results {
+            self.push(Value::Home, *ty);
         }
-        Outcome::More
+    }
+
+    /// Translates a load by a memory's cell.
+    pub(super) fn memory_load(&mut self, op: Op, memory: u32, offset: u64) {
+        let base = self.slot_operands(1);
+        self.plain(Root::MemoryLoad {
+            op,
+            memory,
+            offset,
+            base,
+        });
+        let ty = op.result();
+        self.slots = self.slots.max(base + ty.slots());
+        self.push(Value::Home, ty);
+    }
+
+    /// Translates a store by a memory's cell.
+    pub(super) fn memory_store(&mut self, op: StoreOp, memory: u32, offset: u64) {
+        let base = self.slot_operands(2);
+        self.plain(Root::MemoryStore {
+            op,
+            memory,
+            offset,
+            base,
+        });
     }
 }

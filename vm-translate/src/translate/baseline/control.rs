@@ -296,10 +296,12 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     /// Whether the operands from `first` up, which are in their homes, are where a branch to a block leaves
     /// them.
     fn in_place(&self, frame: usize, first: usize) -> bool {
-        let base = self.frames[frame].base;
-        (base..)
-            .zip(&self.stack[first..])
-            .all(|(slot, entry)| entry.home == slot)
+        let mut slot = self.frames[frame].base;
+        self.stack[first..].iter().all(|entry| {
+            let here = slot;
+            slot += entry.ty.slots();
+            entry.home == here
+        })
     }
 
     /// Takes the condition from the top of the stack, with the operator that computes it if that comes last.

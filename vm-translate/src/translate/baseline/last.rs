@@ -4,7 +4,7 @@
 //! once. What is only a condition is computed by the branch. And a branch to what comes next is left out.
 
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
-use crate::op::Op;
+use crate::op::{Op, Ty};
 
 use super::Baseline;
 use super::sink::BaselineSink;
@@ -57,6 +57,8 @@ impl Nodes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Set<F> {
     pub(super) slot: Slot,
+    /// As far as places tell types apart.
+    pub(super) ty: Ty,
     pub(super) nodes: Nodes,
     pub(super) found: Option<F>,
     pub(super) offset: u32,
@@ -82,6 +84,7 @@ impl<F> Last<F> {
         kind: Kind::Nothing,
         set: Set {
             slot: 0,
+            ty: Ty::I64,
             nodes: Nodes::NONE,
             found: None,
             offset: 0,
@@ -104,7 +107,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         match *kind {
             Kind::Nothing => return,
             Kind::Set => {
-                let root = Root::Set(Place::Slot(set.slot));
+                let root = Root::Set(Place::in_slots(set.slot, set.ty));
                 (self.sink).inst(&root, set.nodes.as_slice(), set.found, set.offset);
             }
             Kind::Br(label, offset) => self.sink.plain(&Root::Br(label), offset),
@@ -124,15 +127,20 @@ impl<K: BaselineSink> Baseline<'_, K> {
         };
         let set = &mut self.last.set;
         set.nodes.fill(operator, leaves);
+        set.ty = match operator {
+            Some((op, _)) => op.result(),
+            None => leaves[0].ty,
+        };
         // All slots are the same to the sink.
-        set.found = (self.sink).find(&Root::Set(Place::Slot(0)), set.nodes.as_slice());
+        let root = Root::Set(Place::in_slots(0, set.ty));
+        set.found = (self.sink).find(&root, set.nodes.as_slice());
         set.found.is_some()
     }
 
     /// The instruction that has been prepared comes next, with this slot.
     #[inline(always)]
     pub(super) fn hold(&mut self, slot: Slot) {
-        self.slots = self.slots.max(slot + 1);
+        self.slots = self.slots.max(slot + self.last.set.ty.slots());
         self.last.kind = Kind::Set;
         self.last.set.slot = slot;
         self.last.set.offset = self.offset;
@@ -166,11 +174,16 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.last.kind = Kind::Br(label, self.offset);
     }
 
-    /// A return comes next.
-    pub(super) fn return_(&mut self) {
+    /// The function is left next.
+    pub(super) fn leave_call(&mut self) {
         if self.additions.call_depth {
             self.plain(Root::LeaveCall);
         }
+    }
+
+    /// A return comes next.
+    pub(super) fn return_(&mut self) {
+        self.leave_call();
         let Last { kind, set } = &self.last;
         if let (Kind::Set, FRAME_HEADER, [value]) = (*kind, set.slot, set.nodes.as_slice())
             && self.sink.return_value(value, set.offset)
@@ -189,7 +202,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let sets = matches!(kind, Kind::Set) && set.slot == slot;
         if sets {
             set.slot = to;
-            self.slots = self.slots.max(to + 1);
+            self.slots = self.slots.max(to + set.ty.slots());
         }
         sets
     }

@@ -51,6 +51,7 @@ impl Module {
             saved_floats: 0,
             frame_slots: out.slots,
             pins: Vec::new(),
+            vectors: translator.0.locals.vectors().collect(),
             insts: out.insts,
             nodes: out.nodes,
             labels,

@@ -5,8 +5,7 @@
 //! of its own is a local or a constant, and a comparison goes into the branch on it.
 //!
 //! Where a loop begins the operand stack is empty, so that all values are in their locals' slots, and whoever
-//! runs the code can go over to better code there. Bodies of which that is not true, and those with
-//! instructions that are rare in what runs rarely, have no baseline code.
+//! runs the code can go over to better code there. Bodies of which that is not true have no baseline code.
 //!
 //! What comes out goes to a [`BaselineSink`], instruction by instruction, so that an executor can write its code
 //! at once, and no instruction is read again. Only the one that came last is held back: what comes next may
@@ -20,6 +19,7 @@
 //! | `control` | blocks, branches, returns |
 //! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
+//! | `vectors` | instructions on vectors |
 //! | `listed` | the code as IR |
 
 mod calls;
@@ -29,21 +29,23 @@ mod listed;
 mod moves;
 mod sink;
 mod values;
+mod vectors;
 
 use std::collections::HashMap;
 
-use wasmparser::{FunctionBody, Operator};
+use wasmparser::Operator;
 
-use crate::ir::{FRAME_HEADER, Label, Root, RuntimeOp, Slot};
+use crate::ir::{FRAME_HEADER, Label, Root, Slot};
 use crate::op::{Op, StoreOp, Ty};
-use crate::{Error, FuncType, Module};
+use crate::{Error, Module};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
 use super::labels::Labels;
 use super::local_types::LocalTypes;
 use super::metering::{Additions, Pieces};
-use super::operators::{Unchecked, numeric};
+use super::operators::{self, Unchecked, memory, numeric};
+use super::runtime::{is_direct, operation};
 
 use control::{Block, Frame};
 use last::Last;
@@ -122,9 +124,8 @@ impl BaselineTranslator {
     ) -> Result<bool, Error> {
         let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
         let ty = module.func_type(func);
-        let Some(end) = self.0.lay_out(ty, &body)? else {
-            return Ok(false);
-        };
+        self.0.locals.read(ty, &body)?;
+        let end = self.0.locals.end();
         let base = end.max(FRAME_HEADER + ty.result_slots());
         let Kept {
             locals,
@@ -143,6 +144,7 @@ impl BaselineTranslator {
             offset,
             zeroed: FRAME_HEADER + ty.param_slots()..end,
             base,
+            result_slots: ty.result_slots(),
             size: module.func_size(func),
         });
         let mut baseline = Baseline {
@@ -196,22 +198,6 @@ impl BaselineTranslator {
     }
 }
 
-impl Kept {
-    /// Gives every local a slot. Returns one past the last, or nothing if there are vectors.
-    fn lay_out(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<Option<Slot>, Error> {
-        self.locals.read(ty, body)?;
-        let is_scalar = |ty: Ty| ty != Ty::V128;
-        let scalar = self.locals.groups().iter().all(|group| is_scalar(group.ty))
-            && ty.results().iter().all(|ty| is_scalar(ty.ty()));
-        Ok(scalar.then(|| local_slot(self.locals.count())))
-    }
-}
-
-/// The slot of a local: each takes one.
-fn local_slot(local: u32) -> Slot {
-    FRAME_HEADER + local
-}
-
 impl<K: BaselineSink> Baseline<'_, K> {
     #[inline(always)]
     fn instruction(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
@@ -230,16 +216,19 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Kind::Numeric(op) => self.numeric(op),
             Kind::LocalGet => {
                 let local = code.unsigned() as u32;
-                self.push(Value::Local(local_slot(local)), self.locals.get(local));
+                self.push(
+                    Value::Local(self.locals.slot(local)),
+                    self.locals.get(local),
+                );
             }
             Kind::LocalSet => {
-                let local = local_slot(code.unsigned() as u32);
+                let local = self.locals.slot(code.unsigned() as u32);
                 let top = self.pop();
                 self.before_set(local);
                 self.put(top, local);
             }
             Kind::LocalTee => {
-                let local = local_slot(code.unsigned() as u32);
+                let local = self.locals.slot(code.unsigned() as u32);
                 let top = self.pop();
                 self.before_set(local);
                 self.put(top, local);
@@ -258,21 +247,23 @@ impl<K: BaselineSink> Baseline<'_, K> {
                 self.push(Value::Const(value), Ty::I64);
             }
             Kind::Load(op) => match code.access() {
-                Some(offset) => return Ok(self.load(op, offset)),
-                None => return Ok(Outcome::Unsupported),
+                Some(offset) => self.load(op, 0, offset),
+                None => return self.other(code),
             },
             Kind::Store(op) => match code.access() {
-                Some(offset) => return Ok(self.store(op, offset)),
-                None => return Ok(Outcome::Unsupported),
+                Some(offset) => self.store(op, 0, offset),
+                None => return self.other(code),
             },
             Kind::End => self.end(),
-            Kind::Other => {
-                let outcome = self.operator(&code.operator()?)?;
-                self.check_limits()?;
-                return Ok(outcome);
-            }
+            Kind::Other => return self.other(code),
         }
         Ok(Outcome::More)
+    }
+
+    fn other(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
+        let outcome = self.operator(&code.operator()?)?;
+        self.check_limits()?;
+        Ok(outcome)
     }
 
     fn skip(&mut self, code: &mut Code<'_>) -> Result<Outcome, Error> {
@@ -326,22 +317,28 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::BrIf { relative_depth } => self.br_if(relative_depth),
             Operator::BrTable { ref targets } => self.br_table(targets)?,
             Operator::Return => self.br(self.frames.len() as u32 - 1),
-            Operator::Call { function_index } => return Ok(self.call(function_index)),
+            Operator::Call { function_index } => self.call(function_index),
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => return Ok(self.call_indirect(table_index, type_index)),
+            } => self.call_indirect(table_index, type_index),
+            Operator::ReturnCall { function_index } => self.return_call(function_index),
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => self.return_call_indirect(table_index, type_index),
 
             Operator::Drop => {
                 self.pop();
             }
             Operator::Select | Operator::TypedSelect { .. } => {
                 let ty = self.stack[self.stack.len() - 2].ty;
-                match ty {
-                    Ty::V128 => return Ok(Outcome::Unsupported),
-                    ty if ty.is_float() => self.apply(Op::SelectFloat, 0),
-                    _ => self.apply(Op::Select, 0),
-                }
+                let op = match ty {
+                    Ty::V128 => Op::SelectVector,
+                    ty if ty.is_float() => Op::SelectFloat,
+                    _ => Op::Select,
+                };
+                self.apply(op, 0);
                 if let Some(top) = self.stack.last_mut() {
                     top.ty = ty;
                 }
@@ -349,7 +346,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::GlobalGet { global_index } => {
                 let ty = self.module.globals()[global_index as usize].content.ty();
                 let op = match ty {
-                    Ty::V128 => return Ok(Outcome::Unsupported),
+                    Ty::V128 => Op::GlobalGetVector,
                     ty if ty.is_float() => Op::GlobalGetFloat,
                     _ => Op::GlobalGet,
                 };
@@ -361,7 +358,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::GlobalSet { global_index } => {
                 let top = self.pop();
                 let kind = match top.ty {
-                    Ty::V128 => return Ok(Outcome::Unsupported),
+                    Ty::V128 => Ty::V128,
                     ty if ty.is_float() => Ty::F64,
                     _ => Ty::I64,
                 };
@@ -379,18 +376,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::RefNull { .. } => self.push(Value::Const(0), Ty::I64),
             Operator::RefIsNull => self.numeric(Op::I64Eqz),
 
-            Operator::MemorySize { mem } => return Ok(self.of_memory(RuntimeOp::MemorySize, mem)),
-            Operator::MemoryGrow { mem } => return Ok(self.of_memory(RuntimeOp::MemoryGrow, mem)),
-            Operator::MemoryFill { mem } => return Ok(self.of_memory(RuntimeOp::MemoryFill, mem)),
-            Operator::MemoryCopy {
-                dst_mem: 0,
-                src_mem: 0,
-            } => return Ok(self.of_memory(RuntimeOp::MemoryCopy, 0)),
-
-            ref other => match numeric(other) {
-                Some(op) => self.numeric(op),
-                None => return Ok(Outcome::Unsupported),
-            },
+            ref other => return Ok(self.rare(other)),
         }
         Ok(Outcome::More)
     }
@@ -402,21 +388,31 @@ impl<K: BaselineSink> Baseline<'_, K> {
         }
     }
 
-    fn is_direct(&self) -> bool {
-        !self.module.memories()[0].memory64
-    }
-
-    fn load(&mut self, op: Op, offset: u64) -> Outcome {
-        if !self.is_direct() {
+    fn rare(&mut self, operator: &Operator<'_>) -> Outcome {
+        if let Some(op) = numeric(operator) {
+            self.numeric(op);
+        } else if let Some(operation) = operation(self.module, operator) {
+            self.runtime(&operation);
+        } else if let Some((op, memarg)) = operators::load(operator) {
+            self.load(op, memory(memarg), memarg.offset);
+        } else if let Some((op, memarg)) = operators::store(operator) {
+            self.store(op, memory(memarg), memarg.offset);
+        } else if !self.vector(operator) {
             return Outcome::Unsupported;
         }
-        self.apply(self.unchecked.load(op, offset), offset);
         Outcome::More
     }
 
-    fn store(&mut self, op: StoreOp, offset: u64) -> Outcome {
-        if !self.is_direct() {
-            return Outcome::Unsupported;
+    fn load(&mut self, op: Op, memory: u32, offset: u64) {
+        if !is_direct(self.module, memory) {
+            return self.memory_load(op, memory, offset);
+        }
+        self.apply(self.unchecked.load(op, offset), offset);
+    }
+
+    fn store(&mut self, op: StoreOp, memory: u32, offset: u64) {
+        if !is_direct(self.module, memory) {
+            return self.memory_store(op, memory, offset);
         }
         let op = self.unchecked.store(op, offset);
         let root = Root::Store { op, offset };
@@ -424,7 +420,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let mut operands = [self.stack[first], self.stack[first + 1]];
         self.truncate(first);
         self.emit(root, &mut operands);
-        Outcome::More
     }
 
     fn check_limits(&self) -> Result<(), Error> {

@@ -19,18 +19,27 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// that one alone.
     fn adjacent(&self, entries: Range<usize>) -> Range<usize> {
         let start = entries.start;
-        let homes = self.stack[start].home..;
-        let at_home = self.stack[entries]
-            .iter()
-            .zip(homes)
-            .take_while(|(entry, home)| entry.value == Value::Home && entry.home == *home);
+        let mut next = self.stack[start].home;
+        let at_home = self.stack[entries].iter().take_while(|entry| {
+            let here = next;
+            next += entry.ty.slots();
+            entry.value == Value::Home && entry.home == here
+        });
         start..start + at_home.count().max(1)
+    }
+
+    /// How many slots some entries take.
+    fn width(&self, entries: Range<usize>) -> Slot {
+        self.stack[entries]
+            .iter()
+            .map(|entry| entry.ty.slots())
+            .sum()
     }
 
     /// Copies many entries, in their homes side by side, to adjacent slots.
     fn copy_at_once(&mut self, entries: Range<usize>, to: Slot) {
         let from = self.stack[entries.start].home;
-        let count = entries.len() as Slot;
+        let count = self.width(entries);
         if from != to {
             self.plain(Root::Copy { from, to, count });
             self.slots = self.slots.max(to + count);
@@ -40,17 +49,19 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// Copies the entries from `first` up into adjacent slots. Theirs are at or above these, so that none is
     /// overwritten before its time.
     pub(super) fn copy_down(&mut self, first: usize, slot: Slot) {
-        let mut next = first;
+        let (mut next, mut to) = (first, slot);
         while next < self.stack.len() {
             let entries = self.adjacent(next..self.stack.len());
             next = entries.end;
-            let to = |index: usize| slot + (index - first) as Slot;
             if self.are_many(entries.len()) {
-                self.copy_at_once(entries.clone(), to(entries.start));
+                self.copy_at_once(entries.clone(), to);
+                to += self.width(entries);
                 continue;
             }
             for index in entries {
-                self.copy(self.stack[index], to(index));
+                let entry = self.stack[index];
+                self.copy(entry, to);
+                to += entry.ty.slots();
             }
         }
     }
@@ -59,8 +70,10 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// these.
     pub(super) fn settle_at(&mut self, first: usize, home: Slot) {
         self.copy_down(first, home);
-        for (entry, home) in self.stack[first..].iter_mut().zip(home..) {
+        let mut home = home;
+        for entry in &mut self.stack[first..] {
             (entry.value, entry.home) = (Value::Home, home);
+            home = entry.end();
         }
     }
 
@@ -74,7 +87,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
             }
             // Most are side by side if the branch before had them too.
             let rest = self.adjacent(entries).end;
-            return self.settle_at(rest, self.stack[rest - 1].home + 1);
+            return self.settle_at(rest, self.stack[rest - 1].end());
         }
         entries.for_each(|index| self.send_home(index));
     }
@@ -85,48 +98,55 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// still to move; nor does what then moves up, the highest first.
     pub(super) fn put_arguments(&mut self, first: usize, target: Slot) {
         let end = self.stack.len();
-        let mut next = first;
+        let (mut next, mut slot) = (first, target);
         while next < end {
             let entries = self.adjacent(next..end);
             next = entries.end;
-            self.put_some(entries, first, target, Ordering::Less);
+            self.put_some(entries.clone(), slot, Ordering::Less);
+            slot += self.width(entries);
         }
         let mut last = end;
         while last > first {
             let entries = self.adjacent_before(first..last);
             last = entries.start;
-            self.put_some(entries, first, target, Ordering::Greater);
+            slot -= self.width(entries.clone());
+            self.put_some(entries, slot, Ordering::Greater);
         }
         for index in first..end {
             let argument = self.stack[index];
             if argument.value != Value::Home {
-                self.copy(argument, target + (index - first) as Slot);
+                self.copy(argument, slot);
             }
+            slot += argument.ty.slots();
         }
     }
 
     /// The same as [`Baseline::adjacent`], up to the last entry.
     fn adjacent_before(&self, entries: Range<usize>) -> Range<usize> {
         let end = entries.end;
-        let top = self.stack[end - 1].home;
-        let at_home = (self.stack[entries].iter().rev())
-            .zip(0..)
-            .take_while(|(entry, below)| entry.value == Value::Home && entry.home + below == top);
+        let mut above = self.stack[end - 1].end();
+        let at_home = self.stack[entries].iter().rev().take_while(|entry| {
+            let here = above;
+            above = entry.home;
+            entry.value == Value::Home && entry.end() == here
+        });
         end - at_home.count().max(1)..end
     }
 
-    /// Puts those of some entries, which are side by side if they are several, to where they belong among the arguments
-    /// from `first` up that go there in this direction.
-    fn put_some(&mut self, entries: Range<usize>, first: usize, target: Slot, way: Ordering) {
-        let slot = |index: usize| target + (index - first) as Slot;
+    /// Puts some entries, which are side by side if they are several, into slots from this one on, if those are in this
+    /// direction.
+    fn put_some(&mut self, entries: Range<usize>, slot: Slot, way: Ordering) {
         let lowest = self.stack[entries.start];
-        if lowest.value != Value::Home || slot(entries.start).cmp(&lowest.home) != way {
+        if lowest.value != Value::Home || slot.cmp(&lowest.home) != way {
             return;
         }
         if self.are_many(entries.len()) {
-            return self.copy_at_once(entries.clone(), slot(entries.start));
+            return self.copy_at_once(entries, slot);
         }
-        let mut put = |index: usize| self.put(self.stack[index], slot(index));
+        let mut put = |index: usize| {
+            let entry = self.stack[index];
+            self.put(entry, slot + (entry.home - lowest.home));
+        };
         match way {
             Ordering::Greater => entries.rev().for_each(&mut put),
             Ordering::Less | Ordering::Equal => entries.for_each(&mut put),

@@ -9,7 +9,7 @@ use crate::ir::{Label, Node, Root, Slot};
 /// Takes the baseline code of a function, instruction by instruction.
 ///
 /// An instruction is a [`Root`], and nodes if it needs values: an operator and its operands, or the root's
-/// operands alone. An operand is a slot or a constant. Registers and vectors do not occur.
+/// operands alone. An operand is a slot, a vector in two or a constant. Registers do not occur.
 pub trait BaselineSink {
     /// What the executor has for an instruction.
     type Found: Copy;
@@ -59,6 +59,8 @@ pub struct BaselineFrame {
     pub zeroed: Range<Slot>,
     /// The first slot of the operand stack.
     pub base: Slot,
+    /// How many slots the results take.
+    pub result_slots: u32,
     /// How many bytes the body has.
     pub size: u32,
 }

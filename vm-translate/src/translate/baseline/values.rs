@@ -13,7 +13,7 @@ use super::sink::BaselineSink;
 /// The most entries above those that are settled: they are looked through whenever a local is set.
 const MOST_PENDING: usize = 32;
 
-/// A value on the operand stack.
+/// A value on the operand stack. A vector has two slots.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) value: Value,
@@ -44,12 +44,25 @@ impl Entry {
         let value = match node {
             Node::Const(bits) => Value::Const(bits),
             Node::Place(Place::Slot(slot)) => Value::Local(slot),
+            Node::Place(Place::Vector(slot)) => {
+                return Entry {
+                    value: Value::Local(slot),
+                    ty: Ty::V128,
+                    ..Entry::NONE
+                };
+            }
             Node::Place(_) | Node::Op(..) => Value::Home,
         };
         Entry {
             value,
             ..Entry::NONE
         }
+    }
+
+    /// One past the slots of its home.
+    #[inline]
+    pub(super) fn end(&self) -> Slot {
+        self.home + self.ty.slots()
     }
 
     fn slot(self) -> Option<Slot> {
@@ -64,8 +77,8 @@ impl Entry {
     pub(super) fn node(self) -> Node {
         match self.value {
             Value::Const(bits) => Node::Const(bits),
-            Value::Local(slot) => Node::Place(Place::Slot(slot)),
-            Value::Home => Node::Place(Place::Slot(self.home)),
+            Value::Local(slot) => Node::Place(Place::in_slots(slot, self.ty)),
+            Value::Home => Node::Place(Place::in_slots(self.home, self.ty)),
         }
     }
 }
@@ -74,7 +87,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// The home of an entry with so many below it.
     pub(super) fn next_home(&self, height: usize) -> Slot {
         match height.checked_sub(1) {
-            Some(below) => self.stack[below].home + 1,
+            Some(below) => self.stack[below].end(),
             None => self.base,
         }
     }
@@ -94,9 +107,11 @@ impl<K: BaselineSink> Baseline<'_, K> {
             self.settle(self.stack.len());
         }
         let below = self.stack.len();
-        for (home, ty) in (first..).zip(types) {
+        let mut home = first;
+        for ty in types {
             let (value, ty) = (Value::Home, ty.ty());
             self.stack.push(Entry { value, home, ty });
+            home += ty.slots();
         }
         if self.settled == below {
             self.settled = self.stack.len();
@@ -225,6 +240,11 @@ impl<K: BaselineSink> Baseline<'_, K> {
         } else {
             self.apply(op, 0);
         }
+        self.canonicalize(op);
+    }
+
+    /// Makes the NaN that an operator may just have computed the canonical one, if that is asked for.
+    pub(super) fn canonicalize(&mut self, op: Op) {
         if self.additions.canonical_nans
             && let Some(canonical) = op.canonical()
         {
