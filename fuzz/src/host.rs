@@ -64,11 +64,11 @@ impl Host {
             .iter()
             .map(|ty| match ty {
                 // Back to where it came from: the host has no functions of its own to give.
-                ValType::FuncRef => {
+                ValType::Ref(ty) if ty.heap_type().top().is_func() => {
                     let functions = args.iter().filter(|arg| matches!(arg, Value::Func(_)));
                     functions.copied().next().unwrap_or(Value::Func(None))
                 }
-                ty => Value::random(*ty, &mut random),
+                ty => Value::random(ty.clone(), &mut random),
             })
             .collect())
     }

@@ -220,11 +220,14 @@ fn make_import(
             .into()
         }
         ExternType::Global(ty) => {
-            let value = crate::imports::global(number, ty.content(), seed);
+            let value = crate::imports::global(number, ty.content().clone(), seed);
             let value = lower(&value, &store.data().externs);
             Global::new(store, ty, value)?.into()
         }
-        ExternType::Table(ty) => Table::new(store, ty, Ref::null(ty.element()))?.into(),
+        ExternType::Table(ty) => {
+            let null = Ref::null(ty.element());
+            Table::new(store, ty, null)?.into()
+        }
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
     })
 }
@@ -327,7 +330,7 @@ impl Vm for Guest {
         };
         let externs = &self.store.data().externs;
         let args: Vec<Val> = args.iter().map(|arg| lower(arg, externs)).collect();
-        let mut found: Vec<Val> = results.iter().map(|ty| Val::default_for_ty(*ty)).collect();
+        let mut found = vec![Val::I32(0); results.len()];
         function
             .call(&mut self.store, &args, &mut found)
             .map_err(|error| stop(&error))?;

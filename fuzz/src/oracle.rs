@@ -211,9 +211,9 @@ fn val_type(ty: &wasmtime::ValType) -> ValType {
         wasmtime::ValType::F64 => ValType::F64,
         wasmtime::ValType::V128 => ValType::V128,
         wasmtime::ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Extern) => {
-            ValType::ExternRef
+            ValType::EXTERNREF
         }
-        wasmtime::ValType::Ref(_) => ValType::FuncRef,
+        wasmtime::ValType::Ref(_) => ValType::FUNCREF,
     }
 }
 

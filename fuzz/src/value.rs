@@ -44,8 +44,8 @@ impl Value {
             ValType::F32 => Value::F32(0),
             ValType::F64 => Value::F64(0),
             ValType::V128 => Value::V128(0),
-            ValType::FuncRef => Value::Func(None),
-            ValType::ExternRef => Value::Extern(None),
+            ValType::Ref(ty) if ty.heap_type().top().is_extern() => Value::Extern(None),
+            ValType::Ref(_) => Value::Func(None),
         }
     }
 
@@ -65,8 +65,11 @@ impl Value {
             ValType::V128 => {
                 Value::V128(u128::from(integer(random)) << 64 | u128::from(integer(random)))
             }
-            ValType::FuncRef => Value::Func(None),
-            ValType::ExternRef => Value::Extern(random.bool().then(|| random.u32(..EXTERNS))),
+            ValType::Ref(ty) if ty.heap_type().is_extern() => {
+                let is_some = random.bool() || !ty.is_nullable();
+                Value::Extern(is_some.then(|| random.u32(..EXTERNS)))
+            }
+            ty @ ValType::Ref(_) => Value::zero(ty),
         }
     }
 }

@@ -87,9 +87,18 @@ fn define_as_defaults(
             // Results are zeros and nulls before the function is called.
             ExternType::Func(ty) => Func::new(&mut *store, ty, |_, _, _| Ok(())).into(),
             ExternType::Global(ty) => {
-                Global::new(&mut *store, ty, Val::default_for_ty(ty.content()))?.into()
+                let Some(value) = Val::default_for_ty(ty.content()) else {
+                    let (module, name) = (import.module(), import.name());
+                    return Err(Error::msg(format!(
+                        "the import `{module}` `{name}` is a {ty}, which has no default value"
+                    )));
+                };
+                Global::new(&mut *store, ty, value)?.into()
             }
-            ExternType::Table(ty) => Table::new(&mut *store, ty, Ref::null(ty.element()))?.into(),
+            ExternType::Table(ty) => {
+                let null = Ref::null(ty.element());
+                Table::new(&mut *store, ty, null)?.into()
+            }
             ExternType::Memory(ty) => Memory::new(&mut *store, ty)?.into(),
         };
         linker.define(&*store, import.module(), import.name(), item)?;

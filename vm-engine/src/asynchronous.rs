@@ -88,8 +88,8 @@ where
     Results: WasmRet,
 {
     let ty = FuncType::new(
-        Params::TYPES.iter().copied(),
-        Results::TYPES.iter().copied(),
+        Params::TYPES.iter().cloned(),
+        Results::TYPES.iter().cloned(),
     );
     let func = Arc::new(func);
     host_func(ty, move |mut store, caller, slots| {
@@ -120,7 +120,12 @@ fn dynamic<T: Send + 'static>(
         Box::pin(async move {
             let mut params = vec![Val::I32(0); types.params().len()];
             lift_params(&types, &mut params, slots, store.opaque());
-            let mut results: Vec<_> = types.results().map(Val::default_for_ty).collect();
+            let mut results: Vec<_> = types
+                .low()
+                .results()
+                .iter()
+                .map(|ty| Val::any_for_ty(*ty))
+                .collect();
             let caller = Caller::new(store.reborrow(), caller);
             Pin::from(func(caller, &params, &mut results)).await?;
             Ok(lower_results(&types, &results, slots, store.opaque())?)

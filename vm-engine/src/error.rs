@@ -548,6 +548,16 @@ pub enum TypeError {
         /// What was given.
         found: ValType,
     },
+    /// A function type that cannot be defined as a subtype of another.
+    #[error(
+        "the type {ty} cannot be a subtype of {supertype}: that is final, or not as general, or below too many others"
+    )]
+    Supertype {
+        /// The type.
+        ty: FuncType,
+        /// What was to be above it.
+        supertype: FuncType,
+    },
     /// The instance has no export of that name.
     #[error("there is no export named `{name}`")]
     NoExport {
@@ -578,7 +588,7 @@ pub struct WrongStore;
 pub struct MemoryAccessError(#[from] pub vm_memory::OutOfBounds);
 
 /// Why a global was not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlobalError {
     /// It keeps its first value.
@@ -587,7 +597,7 @@ pub enum GlobalError {
 }
 
 /// Why a table was not made, changed, or grown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
     /// No such element.

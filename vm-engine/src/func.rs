@@ -7,7 +7,7 @@ use crate::host::{HostFunc, IntoFunc};
 use crate::low::{self, FuncId, Raw};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
-use crate::types::{FuncType, ValType};
+use crate::types::FuncType;
 use crate::values::{Val, lift_all, lower_all};
 
 /// So many slots are taken from the host's stack, more from the heap.
@@ -61,7 +61,7 @@ impl Func {
         let opaque = store.opaque();
         let id = self.id_in(opaque)?;
         let ty = opaque.world().func_type(id);
-        check_call(ty, params, results)?;
+        check_call(ty, params, results, opaque)?;
 
         let mut few = [Raw::default(); STACK_SLOTS];
         let mut many = Vec::new();
@@ -87,7 +87,7 @@ impl Func {
     ) -> Result<(FuncId, Vec<Raw>)> {
         let id = self.id_in(store)?;
         let ty = store.world().func_type(id);
-        check_call(ty, params, results)?;
+        check_call(ty, params, results, store)?;
         let mut slots = vec![Raw::default(); ty.slots() as usize];
         lower_all(params, &mut slots, store)?;
         Ok((id, slots))
@@ -109,11 +109,16 @@ impl Func {
         let store = store.as_context();
         let id = self.id_in(store.opaque())?;
         let found = FuncType::from(store.opaque().world().func_type(id));
-        if found.param_slice() != Params::TYPES || found.result_slice() != Results::TYPES {
+        let (params, results) = (found.low().params(), found.low().results());
+        let fits = params.len() == Params::TYPES.len()
+            && results.len() == Results::TYPES.len()
+            && (params.iter().zip(Params::TYPES)).all(|(ty, own)| own.low().matches(*ty))
+            && (results.iter().zip(Results::TYPES)).all(|(ty, own)| ty.matches(own.low()));
+        if !fits {
             return Err(TypeError::Typed {
                 expected: FuncType::new(
-                    Params::TYPES.iter().copied(),
-                    Results::TYPES.iter().copied(),
+                    Params::TYPES.iter().cloned(),
+                    Results::TYPES.iter().cloned(),
                 ),
                 found,
             }
@@ -134,31 +139,40 @@ pub(crate) fn lift_results(
     lift_all(results, types, slots, store);
 }
 
-fn check_call(ty: &low::FuncType, params: &[Val], results: &[Val]) -> Result<(), TypeError> {
+fn check_call(
+    ty: &low::RegisteredType,
+    params: &[Val],
+    results: &[Val],
+    store: StoreOpaque<'_>,
+) -> Result<()> {
     let (expected, found) = (ty.params().len(), params.len());
     if expected != found {
         return Err(TypeError::ParamCount {
             expected,
             found,
             ty: ty.into(),
-        });
+        }
+        .into());
     }
     for (index, (expected, param)) in ty.params().iter().zip(params).enumerate() {
-        let (expected, found) = (ValType::from(*expected), param.ty());
-        if expected != found {
+        if !param.is_of(*expected, store)? {
             return Err(TypeError::Param {
                 index,
-                expected,
-                found,
+                expected: (*expected).into(),
+                found: param.found(*expected, store),
                 ty: ty.into(),
-            });
+            }
+            .into());
         }
     }
-    check_result_count(ty, results)
+    Ok(check_result_count(ty, results)?)
 }
 
 /// Checks that there are as many values as a function has results.
-pub(crate) fn check_result_count(ty: &low::FuncType, results: &[Val]) -> Result<(), TypeError> {
+pub(crate) fn check_result_count(
+    ty: &low::RegisteredType,
+    results: &[Val],
+) -> Result<(), TypeError> {
     let (expected, found) = (ty.results().len(), results.len());
     if expected != found {
         return Err(TypeError::ResultCount {

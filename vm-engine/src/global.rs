@@ -1,8 +1,9 @@
 //! Globals.
 
-use crate::error::{Error, GlobalError, Result, TypeError};
+use crate::error::{Error, GlobalError, Result};
 use crate::handles::Global;
-use crate::store::{AsContext, AsContextMut};
+use crate::low;
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::types::{GlobalType, Mutability};
 use crate::values::Val;
 
@@ -14,10 +15,9 @@ impl Global {
     /// [`TypeError`] if the value has another type; [`WrongStore`](crate::WrongStore) if it lives in another store.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, val: Val) -> Result<Global> {
         let mut store = store.as_context_mut();
-        check(ty, &val)?;
-        let val = val.lower(store.opaque())?;
+        let val = check(&ty, &val, store.opaque())?;
         let world = store.world_mut();
-        let id = world.add_global(ty.into(), val).map_err(Error::new)?;
+        let id = world.add_global((&ty).into(), val).map_err(Error::new)?;
         Ok(Global::new_in(store.opaque(), id))
     }
 
@@ -47,20 +47,12 @@ impl Global {
         if ty.mutability() == Mutability::Const {
             return Err(GlobalError::Immutable(ty).into());
         }
-        check(ty, &val)?;
-        let val = val.lower(store.opaque())?;
+        let val = check(&ty, &val, store.opaque())?;
         let world = store.world_mut();
         world.global_set(id, val).map_err(Error::new)
     }
 }
 
-fn check(ty: GlobalType, val: &Val) -> Result<(), TypeError> {
-    if val.ty() == ty.content() {
-        return Ok(());
-    }
-    Err(TypeError::Value {
-        what: "global",
-        expected: ty.content(),
-        found: val.ty(),
-    })
+fn check(ty: &GlobalType, val: &Val, store: StoreOpaque<'_>) -> Result<low::Val> {
+    val.lower_as("global", ty.content().low(), store)
 }

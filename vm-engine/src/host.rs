@@ -6,11 +6,11 @@ use crate::call_hook::CallHook;
 use crate::caller::Caller;
 use crate::error::{Result, TypeError};
 use crate::handles::Func;
-use crate::low::{self, HostClosure, HostError, InstanceId, Raw};
+use crate::low::{HostClosure, HostError, InstanceId, Raw};
 use crate::store::{StoreContextMut, StoreHost, StoreInner, StoreOpaque};
 use crate::typed::{WasmResults, WasmTy, for_each_arity};
 use crate::types::{FuncType, ValType};
-use crate::values::{Val, lower_all};
+use crate::values::{Val, lift_all, lower_all};
 
 /// So many values of a function of dynamic type are kept on the stack, more on the heap.
 const STACK_VALUES: usize = 16;
@@ -29,7 +29,7 @@ impl<T: 'static> HostFunc<T> {
 
     /// Puts it into a store.
     pub(crate) fn add_to(&self, store: &mut StoreContextMut<'_, T>) -> Func {
-        let id = store.add_host((&self.ty).into(), self.body.clone());
+        let id = store.add_host(self.ty.low().clone(), self.body.clone());
         Func::new_in(store.opaque(), id)
     }
 
@@ -37,7 +37,7 @@ impl<T: 'static> HostFunc<T> {
     pub(crate) fn link_to(self: &Arc<Self>, store: &mut StoreContextMut<'_, T>) -> Func {
         let (ty, body) = (&self.ty, &self.body);
         let id = store.link(self.clone(), |store| {
-            store.add_host(ty.into(), body.clone())
+            store.add_host(ty.low().clone(), body.clone())
         });
         Func::new_in(store.opaque(), id)
     }
@@ -62,7 +62,8 @@ impl<T: 'static> HostFunc<T> {
         func: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> HostFunc<T> {
         let types = ty.clone();
-        let (param_count, count) = (ty.params().len(), ty.params().len() + ty.results().len());
+        let param_count = ty.params().len();
+        let count = param_count + ty.results().len();
         let body = move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
             let store = StoreContextMut(machine);
             let mut few = [Val::I32(0); STACK_VALUES];
@@ -75,8 +76,8 @@ impl<T: 'static> HostFunc<T> {
             };
             let (params, results) = values.split_at_mut(param_count);
             lift_params(&types, params, slots, store.opaque());
-            for (result, ty) in results.iter_mut().zip(types.results()) {
-                *result = Val::default_for_ty(ty);
+            for (result, ty) in results.iter_mut().zip(types.low().results()) {
+                *result = Val::any_for_ty(*ty);
             }
             func(
                 Caller::new(StoreContextMut(&mut *store.0), caller),
@@ -122,12 +123,7 @@ pub(crate) fn lift_params(
     slots: &[Raw],
     store: StoreOpaque<'_>,
 ) {
-    let mut slot = 0;
-    for (param, ty) in params.iter_mut().zip(ty.params()) {
-        let ty = low::ValType::from(ty);
-        *param = Val::lift(store.world().read_raw(ty, &slots[slot..]), store);
-        slot += ty.slots() as usize;
-    }
+    lift_all(params, ty.low().params(), slots, store);
 }
 
 /// Writes the results of a function of this type to their slots, if they are of its types.
@@ -137,13 +133,12 @@ pub(crate) fn lower_results(
     slots: &mut [Raw],
     store: StoreOpaque<'_>,
 ) -> Result<()> {
-    for (index, (expected, value)) in ty.results().zip(results.iter()).enumerate() {
-        let found = value.ty();
-        if found != expected {
+    for (index, (expected, value)) in ty.low().results().iter().zip(results).enumerate() {
+        if !value.is_of(*expected, store)? {
             return Err(TypeError::HostResult {
                 index,
-                expected,
-                found,
+                expected: (*expected).into(),
+                found: value.found(*expected, store),
             }
             .into());
         }
@@ -210,7 +205,7 @@ macro_rules! closures {
         {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
-                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
+                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().cloned()),
                     body: told(move |machine: &mut StoreInner<T>, _, slots: &mut [Raw]| {
                         let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*
@@ -230,7 +225,7 @@ macro_rules! closures {
         {
             fn into_func(self) -> HostFunc<T> {
                 HostFunc {
-                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().copied()),
+                    ty: FuncType::new([$($ty::TYPE,)*], R::TYPES.iter().cloned()),
                     body: told(move |machine: &mut StoreInner<T>, caller, slots: &mut [Raw]| {
                         let store = StoreContextMut(machine);
                         $(let $ty = $ty::from_raw(slots[$n], store.opaque());)*

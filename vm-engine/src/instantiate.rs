@@ -256,8 +256,7 @@ fn add_tables<T: 'static>(
 ) -> Result<()> {
     for ty in module.low().tables().iter().skip(entities.tables.len()) {
         let ty = TableType::from(*ty);
-        let null = low::Val::zero(low::RefType::from(ty.element()).into());
-        entities.tables.push(table::create(store, ty, null)?);
+        entities.tables.push(table::create(store, ty, None)?);
     }
     Ok(())
 }
@@ -266,7 +265,7 @@ fn add_tables<T: 'static>(
 /// which do not exist yet.
 fn add_globals(world: &mut World, module: &Module, entities: &mut Entities) -> Result<()> {
     for ty in module.low().globals().iter().skip(entities.globals.len()) {
-        let id = world.add_global(*ty, low::Val::zero(ty.content));
+        let id = world.add_unset_global(*ty);
         entities.globals.push(id.map_err(Error::new)?);
     }
     Ok(())
@@ -417,7 +416,7 @@ impl Initializer<'_> {
                 let global = self.world.instance_global(self.id, index);
                 self.world.global_get(global)
             }
-            ConstOp::RefNull(ty) => low::Val::zero(ty.into()),
+            ConstOp::RefNull(ty) => low::Val::null(ty),
             ConstOp::RefFunc(index) => {
                 let func = self.world.instance_func(self.id, index);
                 low::Val::FuncRef(Some(func))

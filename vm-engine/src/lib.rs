@@ -69,8 +69,8 @@ pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use types::{
-    ExportType, ExternType, FuncType, GlobalType, ImportType, MemoryType, Mutability, RefType,
-    TableType, ValType,
+    ExportType, ExternType, Finality, FuncType, GlobalType, HeapType, ImportType, MemoryType,
+    Mutability, RefType, TableType, ValType,
 };
 pub use values::{Ref, V128, Val};
 

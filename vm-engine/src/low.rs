@@ -9,6 +9,6 @@ pub(crate) use vm_interp::{
 };
 pub(crate) use vm_translate::{
     ConstExpr, ConstOp, DataMode, ElemMode, ElemSegment, Error as TranslateError, Export,
-    ExternKind, ExternType, Features, FuncType, GlobalType, MemoryType, Module, RefType, TableType,
-    ValType,
+    ExternKind, ExternType, Features, FuncType, GlobalType, HeapType, MemoryType, Module, RefType,
+    RegisteredType, TableType, ValType,
 };

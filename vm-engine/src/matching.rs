@@ -3,7 +3,7 @@
 
 use crate::error::LinkError;
 
-use crate::types::{ExternType, ImportType};
+use crate::types::{ExternType, ImportType, Mutability};
 use crate::{Error, Result};
 
 /// Checks that an object of type `found` may stand where `import` is.
@@ -23,8 +23,14 @@ pub(crate) fn check(import: &ImportType<'_>, found: ExternType) -> Result<()> {
 /// `expected`.
 pub(crate) fn fits(expected: &ExternType, found: &ExternType) -> bool {
     match (expected, found) {
-        (ExternType::Func(expected), ExternType::Func(found)) => expected == found,
-        (ExternType::Global(expected), ExternType::Global(found)) => expected == found,
+        (ExternType::Func(expected), ExternType::Func(found)) => found.matches(expected),
+        (ExternType::Global(expected), ExternType::Global(found)) => {
+            expected.mutability() == found.mutability()
+                && match expected.mutability() {
+                    Mutability::Var => expected.content() == found.content(),
+                    Mutability::Const => found.content().matches(expected.content()),
+                }
+        }
         (ExternType::Table(expected), ExternType::Table(found)) => {
             expected.element() == found.element()
                 && expected.is_64() == found.is_64()
@@ -59,7 +65,8 @@ fn limits_fit(expected: (u64, Option<u64>), found: (u64, Option<u64>)) -> bool {
 mod tests {
     use super::fits;
     use crate::{
-        ExternType, FuncType, GlobalType, MemoryType, Mutability, RefType, TableType, ValType,
+        ExternType, Finality, FuncType, GlobalType, HeapType, MemoryType, Mutability, RefType,
+        TableType, ValType,
     };
 
     fn memory(minimum: u32, maximum: Option<u32>) -> ExternType {
@@ -74,7 +81,7 @@ mod tests {
     fn limits_may_be_narrower_but_not_wider() {
         for (make, name) in [
             (memory as fn(_, _) -> _, "memory"),
-            (|min, max| table(RefType::Func, min, max), "table"),
+            (|min, max| table(RefType::FUNCREF, min, max), "table"),
         ] {
             assert!(fits(&make(1, None), &make(1, None)), "{name}");
             assert!(fits(&make(1, None), &make(2, Some(3))), "{name}");
@@ -84,6 +91,39 @@ mod tests {
             assert!(!fits(&make(1, Some(3)), &make(1, None)), "{name}");
             assert!(!fits(&make(1, Some(3)), &make(1, Some(4))), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_a_subtype_fits_where_nobody_can_write() {
+        let func = |finality, above: Option<&FuncType>| {
+            FuncType::with_finality_and_supertype(finality, above, [ValType::F32], []).unwrap()
+        };
+        let top = func(Finality::NonFinal, None);
+        let sub = func(Finality::Final, Some(&top));
+        let (top_ty, sub_ty): (ExternType, ExternType) = (top.clone().into(), sub.clone().into());
+        assert!(fits(&top_ty, &sub_ty) && !fits(&sub_ty, &top_ty));
+        assert!(!fits(&top_ty, &FuncType::new([ValType::F32], []).into()));
+        let reference = |nullable, ty: &FuncType| RefType::new(nullable, ty.clone().into());
+        let types = [
+            RefType::FUNCREF,
+            reference(true, &top),
+            reference(true, &sub),
+            reference(false, &sub),
+        ];
+        let global = |ty: &RefType, mutability| -> ExternType {
+            GlobalType::new(ty.clone().into(), mutability).into()
+        };
+        for (n, expected) in types.iter().enumerate() {
+            for (m, found) in types.iter().enumerate() {
+                let is_fit =
+                    |mutability| fits(&global(expected, mutability), &global(found, mutability));
+                assert_eq!(is_fit(Mutability::Const), n <= m);
+                assert_eq!(is_fit(Mutability::Var), n == m);
+                let element = |ty: &RefType| table(ty.clone(), 0, None);
+                assert_eq!(fits(&element(expected), &element(found)), n == m);
+            }
+        }
+        assert!(!HeapType::Func.matches(&HeapType::Extern));
     }
 
     #[test]
@@ -98,8 +138,8 @@ mod tests {
         assert!(!fits(&variable, &constant));
         assert!(!fits(&constant, &variable));
         assert!(!fits(
-            &table(RefType::Func, 0, None),
-            &table(RefType::Extern, 0, None)
+            &table(RefType::FUNCREF, 0, None),
+            &table(RefType::EXTERNREF, 0, None)
         ));
         assert!(!fits(&unary, &memory(0, None)));
     }

@@ -80,7 +80,7 @@ impl ModuleLimits {
     pub(crate) fn check(&self, module: &low::Module) -> Result<(), Excess> {
         let defined = |all: usize, imported: u32| all as u64 - u64::from(imported);
         let functions = u64::from(module.func_count() - module.imported_funcs());
-        let most = |count: fn(&low::FuncType) -> usize| {
+        let most = |count: fn(&low::RegisteredType) -> usize| {
             module.types().iter().map(count).max().unwrap_or(0) as u64
         };
         let counts = [

@@ -292,7 +292,11 @@ fn apply<T: 'static>(
     let types = low.tables().iter().skip(low.imported_tables() as usize);
     for (ty, elements) in types.zip(&snapshot.tables) {
         let desired = elements.len() as u64;
-        let fits = desired >= ty.minimum && ty.maximum.is_none_or(|maximum| desired <= maximum);
+        let fits = desired >= ty.minimum
+            && ty.maximum.is_none_or(|maximum| desired <= maximum)
+            && elements
+                .iter()
+                .all(|func| is_of(low, func.checked_sub(1), ty.element));
         if !fits {
             return Err(SnapshotError::Malformed.into());
         }
@@ -302,7 +306,7 @@ fn apply<T: 'static>(
         }
     }
     let globals = low.globals().iter().skip(low.imported_globals() as usize);
-    let same = |(ty, value): (&low::GlobalType, &GlobalValue)| value.ty() == ty.content;
+    let same = |(ty, value): (&low::GlobalType, &GlobalValue)| value.is_of(low, ty.content);
     if !globals.zip(&snapshot.globals).all(same) {
         return Err(SnapshotError::Malformed.into());
     }
@@ -317,12 +321,16 @@ fn apply<T: 'static>(
     }
     for (index, elements) in (low.imported_tables()..).zip(&snapshot.tables) {
         let table = world.instance_table(id, index);
-        let null = low::Val::zero(world.table_type(table).element.into());
-        let delta = elements.len() as u64 - world.table_size(table);
-        world.table_grow(table, delta, null).map_err(Error::new)?;
+        let first = world.table_size(table);
+        let delta = elements.len() as u64 - first;
+        // There may be no null in it, but then there is a function.
+        let last = elements.last().copied().unwrap_or(0);
+        let last = element(world, table, id, last);
+        world.table_grow(table, delta, last).map_err(Error::new)?;
         for (at, func) in (0..).zip(elements) {
-            if let Some(func) = func.checked_sub(1) {
-                let func = low::Val::FuncRef(Some(world.instance_func(id, func)));
+            // What the table started with is null, or else there is no null.
+            if *func > 0 || at >= first {
+                let func = element(world, table, id, *func);
                 world.table_set(table, at, func).map_err(Error::new)?;
             }
         }
@@ -340,6 +348,26 @@ fn apply<T: 'static>(
         world.elem_drop(id, segment);
     }
     Ok(())
+}
+
+/// Whether a function of a module, or null, is of a type: of references to the host's things there is only null here.
+fn is_of(module: &low::Module, func: Option<u32>, ty: low::RefType) -> bool {
+    match func {
+        None => ty.nullable,
+        Some(func) if func < module.func_count() => {
+            let heap = low::HeapType::Concrete(module.func_type(func).id());
+            low::RefType::new(false, heap).matches(ty)
+        }
+        Some(_) => false,
+    }
+}
+
+/// The element of a table that is a function, whose index plus one this is, or null.
+fn element(world: &mut World, table: low::TableId, id: InstanceId, func: u32) -> low::Val {
+    match func.checked_sub(1) {
+        Some(func) => low::Val::FuncRef(Some(world.instance_func(id, func))),
+        None => low::Val::null(world.table_type(table).element.heap),
+    }
 }
 
 /// A new memory with these contents.
@@ -370,15 +398,19 @@ fn memory<T: 'static>(
 }
 
 impl GlobalValue {
-    fn ty(self) -> low::ValType {
+    /// Whether a global of this type of a module can have it.
+    fn is_of(self, module: &low::Module, ty: low::ValType) -> bool {
+        let reference = |top| ty.as_ref_type().filter(|ty| ty.heap.top() == top);
         match self {
-            GlobalValue::I32(_) => low::ValType::I32,
-            GlobalValue::I64(_) => low::ValType::I64,
-            GlobalValue::F32(_) => low::ValType::F32,
-            GlobalValue::F64(_) => low::ValType::F64,
-            GlobalValue::V128(_) => low::ValType::V128,
-            GlobalValue::Func(_) => low::ValType::FuncRef,
-            GlobalValue::Extern => low::ValType::ExternRef,
+            GlobalValue::I32(_) => ty == low::ValType::I32,
+            GlobalValue::I64(_) => ty == low::ValType::I64,
+            GlobalValue::F32(_) => ty == low::ValType::F32,
+            GlobalValue::F64(_) => ty == low::ValType::F64,
+            GlobalValue::V128(_) => ty == low::ValType::V128,
+            GlobalValue::Func(func) => {
+                reference(low::HeapType::Func).is_some_and(|ty| is_of(module, func, ty))
+            }
+            GlobalValue::Extern => reference(low::HeapType::Extern).is_some_and(|ty| ty.nullable),
         }
     }
 

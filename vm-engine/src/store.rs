@@ -625,7 +625,7 @@ impl<'a, T> StoreContextMut<'a, T> {
     /// Adds a host function of this type.
     pub(crate) fn add_host(
         &mut self,
-        ty: low::FuncType,
+        ty: low::RegisteredType,
         body: low::HostClosure<StoreHost<T>>,
     ) -> FuncId {
         self.0.add_host_func(ty, body)

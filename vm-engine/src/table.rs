@@ -18,7 +18,7 @@ impl Table {
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let mut store = store.as_context_mut();
         let init = init.lower(ty.element(), store.opaque())?;
-        let id = create(&mut store, ty, init)?;
+        let id = create(&mut store, ty, Some(init))?;
         Ok(Table::new_in(store.opaque(), id))
     }
 
@@ -96,18 +96,22 @@ pub(crate) fn present_type(store: StoreOpaque<'_>, id: TableId) -> TableType {
     .into()
 }
 
-/// Makes a table in a store.
+/// Makes a table in a store. Without a first element, it has to be filled before anybody uses it.
 pub(crate) fn create<T: 'static>(
     store: &mut StoreContextMut<'_, T>,
     ty: TableType,
-    init: low::Val,
+    init: Option<low::Val>,
 ) -> Result<TableId> {
     store.host_mut().count_table()?;
     limit(store, 0, ty.minimum(), ty.maximum())?;
     let world = store.world_mut();
-    world.add_table(ty.into(), init).map_err(|_| {
+    let added = match init {
+        Some(init) => world.add_table((&ty).into(), init),
+        None => world.add_unset_table((&ty).into()),
+    };
+    added.map_err(|_| {
         TableError::Create {
-            element: ty.element(),
+            element: ty.element().clone(),
             minimum: ty.minimum(),
         }
         .into()

@@ -67,14 +67,14 @@ numbers! {
 impl Sealed for Option<Func> {}
 
 impl WasmTy for Option<Func> {
-    const TYPE: ValType = ValType::FuncRef;
+    const TYPE: ValType = ValType::FUNCREF;
 
     fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
         Ok(store.world().to_raw(&Val::FuncRef(self).lower(store)?))
     }
 
     fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
-        match store.world().from_raw(low::ValType::FuncRef, raw) {
+        match store.world().from_raw(low::ValType::FUNCREF, raw) {
             low::Val::FuncRef(func) => func.map(|id| Func::new_in(store, id)),
             _ => None,
         }
@@ -84,14 +84,14 @@ impl WasmTy for Option<Func> {
 impl Sealed for Option<ExternRef> {}
 
 impl WasmTy for Option<ExternRef> {
-    const TYPE: ValType = ValType::ExternRef;
+    const TYPE: ValType = ValType::EXTERNREF;
 
     fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
         Ok(store.world().to_raw(&Val::ExternRef(self).lower(store)?))
     }
 
     fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
-        match store.world().from_raw(low::ValType::ExternRef, raw) {
+        match store.world().from_raw(low::ValType::EXTERNREF, raw) {
             low::Val::ExternRef(value) => value.map(|index| ExternRef::new_in(store, index)),
             _ => None,
         }

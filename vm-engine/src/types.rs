@@ -1,12 +1,13 @@
 //! Types of values, functions and everything that can be imported or exported.
 
 use std::fmt;
-use std::sync::Arc;
 
+use crate::error::{Result, TypeError};
 use crate::low;
+use crate::values::Val;
 
 /// The type of a value (core specification, §2.3 "Types").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValType {
     /// A 32-bit integer.
     I32,
@@ -18,13 +19,27 @@ pub enum ValType {
     F64,
     /// A vector of 128 bits.
     V128,
-    /// A reference to a function, or null.
-    FuncRef,
-    /// A reference to something of the host's, or null.
-    ExternRef,
+    /// A reference.
+    Ref(RefType),
 }
 
 impl ValType {
+    /// A reference to a function, or null.
+    pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
+    /// Null, as a reference to a function.
+    pub const NULLFUNCREF: ValType = ValType::Ref(RefType::NULLFUNCREF);
+    /// A reference to something of the host's, or null.
+    pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+    /// Null, as a reference to something of the host's.
+    pub const NULLEXTERNREF: ValType = ValType::Ref(RefType::NULLEXTERNREF);
+
+    /// [`ValType::FUNCREF`], by the name that it had when it was a variant.
+    #[allow(non_upper_case_globals)]
+    pub const FuncRef: ValType = ValType::FUNCREF;
+    /// [`ValType::EXTERNREF`], by the name that it had when it was a variant.
+    #[allow(non_upper_case_globals)]
+    pub const ExternRef: ValType = ValType::EXTERNREF;
+
     /// Whether this is one of the two integer or the two float types.
     pub fn is_num(&self) -> bool {
         !self.is_ref() && !self.is_vector()
@@ -41,127 +56,343 @@ impl ValType {
     }
 
     /// The reference type that this is, if it is one.
-    pub fn as_ref(&self) -> Option<RefType> {
+    pub fn as_ref(&self) -> Option<&RefType> {
         match self {
-            ValType::FuncRef => Some(RefType::Func),
-            ValType::ExternRef => Some(RefType::Extern),
+            ValType::Ref(ty) => Some(ty),
             _ => None,
+        }
+    }
+
+    /// Whether every value of this type is one of the other (core specification, §3.3 "Matching").
+    pub fn matches(&self, other: &ValType) -> bool {
+        self.low().matches(other.low())
+    }
+
+    /// Whether both are the same type.
+    pub fn eq(a: &ValType, b: &ValType) -> bool {
+        a == b
+    }
+
+    /// Zero or null, if the type has it.
+    pub fn default_value(&self) -> Option<Val> {
+        Val::default_for_ty(self)
+    }
+
+    pub(crate) fn low(&self) -> low::ValType {
+        match self {
+            ValType::I32 => low::ValType::I32,
+            ValType::I64 => low::ValType::I64,
+            ValType::F32 => low::ValType::F32,
+            ValType::F64 => low::ValType::F64,
+            ValType::V128 => low::ValType::V128,
+            ValType::Ref(ty) => ty.low().into(),
         }
     }
 }
 
 impl fmt::Display for ValType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ValType::I32 => "i32",
-            ValType::I64 => "i64",
-            ValType::F32 => "f32",
-            ValType::F64 => "f64",
-            ValType::V128 => "v128",
-            ValType::FuncRef => "funcref",
-            ValType::ExternRef => "externref",
-        })
+        self.low().fmt(f)
     }
 }
 
-/// The type of a reference, and of a table's elements. All of them admit null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefType {
-    /// To functions.
-    Func,
-    /// To things of the host's.
-    Extern,
+/// The type of a reference, and of a table's elements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RefType {
+    is_nullable: bool,
+    heap_type: HeapType,
+}
+
+impl RefType {
+    /// A reference to a function, or null.
+    pub const FUNCREF: RefType = RefType::new(true, HeapType::Func);
+    /// Null, as a reference to a function.
+    pub const NULLFUNCREF: RefType = RefType::new(true, HeapType::NoFunc);
+    /// A reference to something of the host's, or null.
+    pub const EXTERNREF: RefType = RefType::new(true, HeapType::Extern);
+    /// Null, as a reference to something of the host's.
+    pub const NULLEXTERNREF: RefType = RefType::new(true, HeapType::NoExtern);
+
+    /// [`RefType::FUNCREF`], by the name that it had when it was a variant.
+    #[allow(non_upper_case_globals)]
+    pub const Func: RefType = RefType::FUNCREF;
+    /// [`RefType::EXTERNREF`], by the name that it had when it was a variant.
+    #[allow(non_upper_case_globals)]
+    pub const Extern: RefType = RefType::EXTERNREF;
+
+    /// References to things of a type, and null if it `is_nullable`.
+    pub const fn new(is_nullable: bool, heap_type: HeapType) -> RefType {
+        RefType {
+            is_nullable,
+            heap_type,
+        }
+    }
+
+    /// Whether null is one.
+    pub fn is_nullable(&self) -> bool {
+        self.is_nullable
+    }
+
+    /// To what they refer.
+    pub fn heap_type(&self) -> &HeapType {
+        &self.heap_type
+    }
+
+    /// Whether every reference of this type is one of the other.
+    pub fn matches(&self, other: &RefType) -> bool {
+        self.low().matches(other.low())
+    }
+
+    /// Whether both are the same type.
+    pub fn eq(a: &RefType, b: &RefType) -> bool {
+        a == b
+    }
+
+    pub(crate) fn low(&self) -> low::RefType {
+        low::RefType::new(self.is_nullable, self.heap_type.low())
+    }
 }
 
 impl fmt::Display for RefType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ValType::from(*self).fmt(f)
+        self.low().fmt(f)
     }
 }
 
 impl From<RefType> for ValType {
     fn from(ty: RefType) -> ValType {
-        match ty {
-            RefType::Func => ValType::FuncRef,
-            RefType::Extern => ValType::ExternRef,
+        ValType::Ref(ty)
+    }
+}
+
+/// To what references refer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeapType {
+    /// Something of the host's.
+    Extern,
+    /// Nothing: references to it can only be null.
+    NoExtern,
+    /// A function of any type.
+    Func,
+    /// A function of a type, or of a subtype of it.
+    ConcreteFunc(FuncType),
+    /// No function: references to it can only be null.
+    NoFunc,
+}
+
+impl HeapType {
+    /// Whether it is [`HeapType::Extern`].
+    pub fn is_extern(&self) -> bool {
+        matches!(self, HeapType::Extern)
+    }
+
+    /// Whether it is [`HeapType::NoExtern`].
+    pub fn is_no_extern(&self) -> bool {
+        matches!(self, HeapType::NoExtern)
+    }
+
+    /// Whether it is [`HeapType::Func`].
+    pub fn is_func(&self) -> bool {
+        matches!(self, HeapType::Func)
+    }
+
+    /// Whether it is [`HeapType::NoFunc`].
+    pub fn is_no_func(&self) -> bool {
+        matches!(self, HeapType::NoFunc)
+    }
+
+    /// Whether it is of a type that somebody has defined.
+    pub fn is_concrete(&self) -> bool {
+        self.as_concrete_func().is_some()
+    }
+
+    /// The type of the functions, if it is one.
+    pub fn as_concrete_func(&self) -> Option<&FuncType> {
+        match self {
+            HeapType::ConcreteFunc(ty) => Some(ty),
+            _ => None,
+        }
+    }
+
+    /// The type above all others that have something to do with this one.
+    pub fn top(&self) -> HeapType {
+        self.low().top().into()
+    }
+
+    /// Whether nothing is above it.
+    pub fn is_top(&self) -> bool {
+        matches!(self, HeapType::Extern | HeapType::Func)
+    }
+
+    /// Whether nothing is below it.
+    pub fn is_bottom(&self) -> bool {
+        matches!(self, HeapType::NoExtern | HeapType::NoFunc)
+    }
+
+    /// Whether whatever is of this type is of the other.
+    pub fn matches(&self, other: &HeapType) -> bool {
+        self.low().matches(other.low())
+    }
+
+    /// Whether both are the same type.
+    pub fn eq(a: &HeapType, b: &HeapType) -> bool {
+        a == b
+    }
+
+    fn low(&self) -> low::HeapType {
+        match self {
+            HeapType::Extern => low::HeapType::Extern,
+            HeapType::NoExtern => low::HeapType::NoExtern,
+            HeapType::Func => low::HeapType::Func,
+            HeapType::ConcreteFunc(ty) => low::HeapType::Concrete(ty.0.id()),
+            HeapType::NoFunc => low::HeapType::NoFunc,
         }
     }
 }
 
-/// What a function takes and what it returns. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FuncType {
-    /// Parameters, then results.
-    types: Arc<[ValType]>,
-    params: usize,
+impl fmt::Display for HeapType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.low().fmt(f)
+    }
 }
 
+impl From<FuncType> for HeapType {
+    fn from(ty: FuncType) -> HeapType {
+        HeapType::ConcreteFunc(ty)
+    }
+}
+
+/// Whether a type may have subtypes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Finality {
+    /// It has none.
+    Final,
+    /// It may have some.
+    NonFinal,
+}
+
+/// What a function takes and what it returns. Cheap to clone.
+///
+/// Two types are the same if what they take and return is, and if they are defined in the same way: by themselves, as
+/// [`FuncType::new`] does it and most modules do, or in a group of types that refer to each other; final or not; with the
+/// same supertype. A type is the same for all engines of the process.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FuncType(low::RegisteredType);
+
 impl FuncType {
-    /// The type of a function with these parameters and results.
+    /// The type of a function with these parameters and results, which is final.
     pub fn new(
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
     ) -> FuncType {
-        let mut types: Vec<ValType> = params.into_iter().collect();
-        let params = types.len();
-        types.extend(results);
-        FuncType {
-            types: types.into(),
-            params,
+        // They hold the types that they refer to until the new one does.
+        let params: Vec<ValType> = params.into_iter().collect();
+        let results: Vec<ValType> = results.into_iter().collect();
+        FuncType(low::RegisteredType::new(&low_type(&params, &results)))
+    }
+
+    /// The type of a function with these parameters and results, which may have subtypes or be one.
+    ///
+    /// # Errors
+    ///
+    /// [`TypeError::Supertype`] if `supertype` is final, or what it says of parameters and results does not hold for this one,
+    /// or there are more than 63 types above it.
+    pub fn with_finality_and_supertype(
+        finality: Finality,
+        supertype: Option<&FuncType>,
+        params: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+    ) -> Result<FuncType> {
+        let params: Vec<ValType> = params.into_iter().collect();
+        let results: Vec<ValType> = results.into_iter().collect();
+        let ty = low_type(&params, &results);
+        let is_final = finality == Finality::Final;
+        let above = supertype.map(|ty| &ty.0);
+        match (
+            low::RegisteredType::with_supertype(&ty, is_final, above),
+            supertype,
+        ) {
+            (None, Some(supertype)) => Err(TypeError::Supertype {
+                ty: FuncType::new(params, results),
+                supertype: supertype.clone(),
+            }
+            .into()),
+            (ty, _) => Ok(FuncType(
+                ty.unwrap_or_else(|| unreachable!("nothing is above it")),
+            )),
         }
     }
 
     /// The types of the parameters.
     pub fn params(&self) -> impl ExactSizeIterator<Item = ValType> + '_ {
-        self.param_slice().iter().copied()
+        self.0.params().iter().map(|ty| (*ty).into())
     }
 
     /// The types of the results.
     pub fn results(&self) -> impl ExactSizeIterator<Item = ValType> + '_ {
-        self.result_slice().iter().copied()
+        self.0.results().iter().map(|ty| (*ty).into())
     }
 
     /// The type of parameter `i`, if there is one.
     pub fn param(&self, i: usize) -> Option<ValType> {
-        self.param_slice().get(i).copied()
+        self.0.params().get(i).map(|ty| (*ty).into())
     }
 
     /// The type of result `i`, if there is one.
     pub fn result(&self, i: usize) -> Option<ValType> {
-        self.result_slice().get(i).copied()
+        self.0.results().get(i).map(|ty| (*ty).into())
     }
 
-    pub(crate) fn param_slice(&self) -> &[ValType] {
-        &self.types[..self.params]
+    /// Whether it may have subtypes.
+    pub fn finality(&self) -> Finality {
+        match self.0.is_final() {
+            true => Finality::Final,
+            false => Finality::NonFinal,
+        }
     }
 
-    pub(crate) fn result_slice(&self) -> &[ValType] {
-        &self.types[self.params..]
+    /// The type that it has been defined as a subtype of.
+    pub fn supertype(&self) -> Option<FuncType> {
+        self.0.supertype().map(FuncType)
+    }
+
+    /// Whether every function of this type is one of the other: it is the same or has been defined as a subtype of it.
+    pub fn matches(&self, other: &FuncType) -> bool {
+        self.0.is_subtype_of(other.0.id())
+    }
+
+    /// Whether both are the same type.
+    pub fn eq(a: &FuncType, b: &FuncType) -> bool {
+        a == b
+    }
+
+    pub(crate) fn low(&self) -> &low::RegisteredType {
+        &self.0
+    }
+}
+
+/// The types have to be held until this is registered.
+fn low_type(params: &[ValType], results: &[ValType]) -> low::FuncType {
+    let low = |types: &[ValType]| types.iter().map(ValType::low).collect::<Vec<_>>();
+    low::FuncType::new(low(params), low(results))
+}
+
+impl fmt::Debug for FuncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FuncType({self})")
     }
 }
 
 /// As in `(i32, i64) -> (f32)`.
 impl fmt::Display for FuncType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_types(f, self.param_slice())?;
-        f.write_str(" -> ")?;
-        write_types(f, self.result_slice())
+        self.0.ty().fmt(f)
     }
-}
-
-pub(crate) fn write_types(f: &mut fmt::Formatter<'_>, types: &[ValType]) -> fmt::Result {
-    f.write_str("(")?;
-    for (i, ty) in types.iter().enumerate() {
-        if i > 0 {
-            f.write_str(", ")?;
-        }
-        write!(f, "{ty}")?;
-    }
-    f.write_str(")")
 }
 
 /// What a module declares about a table. Sizes are in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableType {
     element: RefType,
     minimum: u64,
@@ -191,8 +422,8 @@ impl TableType {
     }
 
     /// The type of the elements.
-    pub fn element(&self) -> RefType {
-        self.element
+    pub fn element(&self) -> &RefType {
+        &self.element
     }
 
     /// Elements at the start.
@@ -323,7 +554,7 @@ pub enum Mutability {
 }
 
 /// What a module declares about a global.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GlobalType {
     content: ValType,
     mutability: Mutability,
@@ -339,8 +570,8 @@ impl GlobalType {
     }
 
     /// The type of its value.
-    pub fn content(&self) -> ValType {
-        self.content
+    pub fn content(&self) -> &ValType {
+        &self.content
     }
 
     /// Whether it can be set.
@@ -492,56 +723,35 @@ impl From<low::ValType> for ValType {
             low::ValType::F32 => ValType::F32,
             low::ValType::F64 => ValType::F64,
             low::ValType::V128 => ValType::V128,
-            low::ValType::FuncRef => ValType::FuncRef,
-            low::ValType::ExternRef => ValType::ExternRef,
-        }
-    }
-}
-
-impl From<ValType> for low::ValType {
-    fn from(ty: ValType) -> low::ValType {
-        match ty {
-            ValType::I32 => low::ValType::I32,
-            ValType::I64 => low::ValType::I64,
-            ValType::F32 => low::ValType::F32,
-            ValType::F64 => low::ValType::F64,
-            ValType::V128 => low::ValType::V128,
-            ValType::FuncRef => low::ValType::FuncRef,
-            ValType::ExternRef => low::ValType::ExternRef,
+            low::ValType::Ref(ty) => ValType::Ref(ty.into()),
         }
     }
 }
 
 impl From<low::RefType> for RefType {
     fn from(ty: low::RefType) -> RefType {
+        RefType::new(ty.nullable, ty.heap.into())
+    }
+}
+
+impl From<low::HeapType> for HeapType {
+    fn from(ty: low::HeapType) -> HeapType {
         match ty {
-            low::RefType::Func => RefType::Func,
-            low::RefType::Extern => RefType::Extern,
+            low::HeapType::Extern => HeapType::Extern,
+            low::HeapType::NoExtern => HeapType::NoExtern,
+            low::HeapType::Func => HeapType::Func,
+            low::HeapType::Concrete(id) => match low::RegisteredType::of(id) {
+                Some(ty) => HeapType::ConcreteFunc(FuncType(ty)),
+                None => unreachable!("modules, stores and types hold what they refer to"),
+            },
+            low::HeapType::NoFunc => HeapType::NoFunc,
         }
     }
 }
 
-impl From<RefType> for low::RefType {
-    fn from(ty: RefType) -> low::RefType {
-        match ty {
-            RefType::Func => low::RefType::Func,
-            RefType::Extern => low::RefType::Extern,
-        }
-    }
-}
-
-impl From<&low::FuncType> for FuncType {
-    fn from(ty: &low::FuncType) -> FuncType {
-        FuncType::new(
-            ty.params().iter().map(|ty| ValType::from(*ty)),
-            ty.results().iter().map(|ty| ValType::from(*ty)),
-        )
-    }
-}
-
-impl From<&FuncType> for low::FuncType {
-    fn from(ty: &FuncType) -> low::FuncType {
-        low::FuncType::new(ty.params().map(Into::into), ty.results().map(Into::into))
+impl From<&low::RegisteredType> for FuncType {
+    fn from(ty: &low::RegisteredType) -> FuncType {
+        FuncType(ty.clone())
     }
 }
 
@@ -556,10 +766,10 @@ impl From<low::TableType> for TableType {
     }
 }
 
-impl From<TableType> for low::TableType {
-    fn from(ty: TableType) -> low::TableType {
+impl From<&TableType> for low::TableType {
+    fn from(ty: &TableType) -> low::TableType {
         low::TableType {
-            element: ty.element.into(),
+            element: ty.element.low(),
             minimum: ty.minimum,
             maximum: ty.maximum,
             table64: ty.table64,
@@ -615,10 +825,10 @@ impl From<low::GlobalType> for GlobalType {
     }
 }
 
-impl From<GlobalType> for low::GlobalType {
-    fn from(ty: GlobalType) -> low::GlobalType {
+impl From<&GlobalType> for low::GlobalType {
+    fn from(ty: &GlobalType) -> low::GlobalType {
         low::GlobalType {
-            content: ty.content.into(),
+            content: ty.content.low(),
             mutable: ty.mutability == Mutability::Var,
         }
     }

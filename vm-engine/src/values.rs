@@ -1,12 +1,13 @@
 //! Values whose type is known only when the program runs.
 
 use std::any::Any;
+use std::borrow::Borrow;
 
 use crate::error::{Result, TypeError, WrongStore};
 use crate::handles::{ExternRef, Func};
 use crate::low::{self, Raw};
-use crate::store::{AsContextMut, StoreOpaque};
-use crate::types::{RefType, ValType};
+use crate::store::{AsContext, AsContextMut, StoreOpaque};
+use crate::types::{HeapType, RefType, ValType};
 
 /// A vector of 128 bits: its lowest bits are lane 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,7 +78,7 @@ macro_rules! accessors {
 }
 
 impl Val {
-    /// The value's type.
+    /// The value's type: of a reference the topmost, as nothing else is known without the store. See [`Val::matches_ty`].
     pub fn ty(&self) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
@@ -85,21 +86,94 @@ impl Val {
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
-            Val::FuncRef(_) => ValType::FuncRef,
-            Val::ExternRef(_) => ValType::ExternRef,
+            Val::FuncRef(_) => ValType::FUNCREF,
+            Val::ExternRef(_) => ValType::EXTERNREF,
         }
     }
 
-    /// Zero, or null.
-    pub fn default_for_ty(ty: ValType) -> Val {
+    /// Whether it is a value of a type.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongStore`] if it lives in another store.
+    pub fn matches_ty(&self, store: impl AsContext, ty: &ValType) -> Result<bool> {
+        let store = store.as_context();
+        Ok(self.is_of(ty.low(), store.opaque())?)
+    }
+
+    /// The value for guests, if it is of the type of `what` it is for.
+    pub(crate) fn lower_as(
+        &self,
+        what: &'static str,
+        expected: low::ValType,
+        store: StoreOpaque<'_>,
+    ) -> Result<low::Val> {
+        if self.is_of(expected, store)? {
+            return Ok(self.lower(store)?);
+        }
+        Err(TypeError::Value {
+            what,
+            expected: expected.into(),
+            found: self.found(expected, store),
+        }
+        .into())
+    }
+
+    /// Whether it is a value of a type.
+    pub(crate) fn is_of(
+        &self,
+        ty: low::ValType,
+        store: StoreOpaque<'_>,
+    ) -> Result<bool, WrongStore> {
+        let own = self.low_ty();
+        if own == ty || !is_related(own, ty) {
+            return Ok(own == ty);
+        }
+        Ok(store.world().type_of(&self.lower(store)?).matches(ty))
+    }
+
+    /// The type to be named where it is not one of that type.
+    pub(crate) fn found(&self, expected: low::ValType, store: StoreOpaque<'_>) -> ValType {
+        match self.lower(store) {
+            Ok(value) if is_related(self.low_ty(), expected) => {
+                store.world().type_of(&value).into()
+            }
+            _ => self.ty(),
+        }
+    }
+
+    fn low_ty(&self) -> low::ValType {
+        match self {
+            Val::I32(_) => low::ValType::I32,
+            Val::I64(_) => low::ValType::I64,
+            Val::F32(_) => low::ValType::F32,
+            Val::F64(_) => low::ValType::F64,
+            Val::V128(_) => low::ValType::V128,
+            Val::FuncRef(_) => low::ValType::FUNCREF,
+            Val::ExternRef(_) => low::ValType::EXTERNREF,
+        }
+    }
+
+    /// Zero or null, if the type has it.
+    pub fn default_for_ty(ty: &ValType) -> Option<Val> {
+        Some(Val::any_for_ty(ty.low())).filter(|_| match ty {
+            ValType::Ref(ty) => ty.is_nullable(),
+            _ => true,
+        })
+    }
+
+    /// Zero or null, even if the type does not have it: to be overwritten.
+    pub(crate) fn any_for_ty(ty: low::ValType) -> Val {
         match ty {
-            ValType::I32 => Val::I32(0),
-            ValType::I64 => Val::I64(0),
-            ValType::F32 => Val::F32(0),
-            ValType::F64 => Val::F64(0),
-            ValType::V128 => Val::V128(V128(0)),
-            ValType::FuncRef => Val::FuncRef(None),
-            ValType::ExternRef => Val::ExternRef(None),
+            low::ValType::I32 => Val::I32(0),
+            low::ValType::I64 => Val::I64(0),
+            low::ValType::F32 => Val::F32(0),
+            low::ValType::F64 => Val::F64(0),
+            low::ValType::V128 => Val::V128(V128(0)),
+            low::ValType::Ref(ty) => match ty.heap.top() {
+                low::HeapType::Extern => Val::ExternRef(None),
+                _ => Val::FuncRef(None),
+            },
         }
     }
 
@@ -194,11 +268,11 @@ pub enum Ref {
 }
 
 impl Ref {
-    /// Null of a type.
-    pub fn null(ty: RefType) -> Ref {
-        match ty {
-            RefType::Func => Ref::Func(None),
-            RefType::Extern => Ref::Extern(None),
+    /// Null, of the hierarchy of a type.
+    pub fn null(ty: impl Borrow<RefType>) -> Ref {
+        match ty.borrow().heap_type().top() {
+            HeapType::Extern => Ref::Extern(None),
+            _ => Ref::Func(None),
         }
     }
 
@@ -207,12 +281,21 @@ impl Ref {
         matches!(self, Ref::Func(None) | Ref::Extern(None))
     }
 
-    /// The reference's type.
+    /// The reference's type: the topmost, as nothing else is known without the store. See [`Ref::matches_ty`].
     pub fn ty(&self) -> RefType {
         match self {
-            Ref::Func(_) => RefType::Func,
-            Ref::Extern(_) => RefType::Extern,
+            Ref::Func(_) => RefType::FUNCREF,
+            Ref::Extern(_) => RefType::EXTERNREF,
         }
+    }
+
+    /// Whether it is a reference of a type.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongStore`] if it lives in another store.
+    pub fn matches_ty(&self, store: impl AsContext, ty: &RefType) -> Result<bool> {
+        Val::from(*self).matches_ty(store, &ty.clone().into())
     }
 
     /// The function or null, if it is of that type.
@@ -236,16 +319,8 @@ impl Ref {
     }
 
     /// For a table with elements of type `expected`.
-    pub(crate) fn lower(&self, expected: RefType, store: StoreOpaque<'_>) -> Result<low::Val> {
-        if self.ty() != expected {
-            return Err(TypeError::Value {
-                what: "table",
-                expected: expected.into(),
-                found: self.ty().into(),
-            }
-            .into());
-        }
-        Ok(Val::from(*self).lower(store)?)
+    pub(crate) fn lower(&self, expected: &RefType, store: StoreOpaque<'_>) -> Result<low::Val> {
+        Val::from(*self).lower_as("table", expected.low().into(), store)
     }
 }
 
@@ -318,6 +393,14 @@ impl ExternRef {
         facts
             .extern_data_mut(index)
             .ok_or_else(|| WrongStore.into())
+    }
+}
+
+/// Whether a value of the one type can be of the other too.
+fn is_related(ty: low::ValType, other: low::ValType) -> bool {
+    match (ty.as_ref_type(), other.as_ref_type()) {
+        (Some(ty), Some(other)) => ty.heap.top() == other.heap.top(),
+        _ => ty == other,
     }
 }
 

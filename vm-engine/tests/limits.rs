@@ -65,7 +65,7 @@ fn sizes_are_limited_for_guests_and_hosts() {
 
         let error = Memory::new(&mut *store, MemoryType::new(4, None)).unwrap_err();
         assert_eq!(forbidden(&error), "a memory of 262144 bytes");
-        let ty = TableType::new(RefType::Func, 5, None);
+        let ty = TableType::new(RefType::FUNCREF, 5, None);
         let error = Table::new(&mut *store, ty, Ref::Func(None)).unwrap_err();
         assert_eq!(forbidden(&error), "a table of 5 elements");
         let large = Module::new(store.engine(), "(memory 4)").unwrap();

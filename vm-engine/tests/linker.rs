@@ -259,7 +259,7 @@ fn a_module_tells_its_imports_and_exports() {
         [
             (
                 "t".into(),
-                TableType::new(RefType::Extern, 1, Some(3)).into()
+                TableType::new(RefType::EXTERNREF, 1, Some(3)).into()
             ),
             ("m".into(), MemoryType::new(2, None).into()),
             ("h".into(), FuncType::new([], [ValType::F32]).into()),
@@ -284,7 +284,7 @@ fn an_instance_lists_its_exports_in_order() {
         .unwrap();
         let table = Table::new(
             &mut store,
-            TableType::new(RefType::Func, 1, None),
+            TableType::new(RefType::FUNCREF, 1, None),
             Ref::Func(None),
         )
         .unwrap();

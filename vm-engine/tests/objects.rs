@@ -108,9 +108,9 @@ fn globals_are_shared_and_typed() {
     for engine in modes() {
         let mut store = Store::new(&engine, ());
         let var = GlobalType::new(ValType::I64, Mutability::Var);
-        let g = Global::new(&mut store, var, Val::I64(1 << 40)).unwrap();
+        let g = Global::new(&mut store, var.clone(), Val::I64(1 << 40)).unwrap();
         let constant = GlobalType::new(ValType::F32, Mutability::Const);
-        let c = Global::new(&mut store, constant, Val::from(1.5f32)).unwrap();
+        let c = Global::new(&mut store, constant.clone(), Val::from(1.5f32)).unwrap();
         assert!(
             Global::new(&mut store, var, Val::I32(0))
                 .unwrap_err()
@@ -168,7 +168,10 @@ fn tables_are_shared_and_typed() {
     in_each_mode(text, |store, instance| {
         let at = |store: &mut Store<()>, i: i32| call::<_, i32, i32>(store, instance, "call", i);
         let table = instance.get_table(&mut *store, "t").unwrap();
-        assert_eq!(table.ty(&*store), TableType::new(RefType::Func, 2, Some(5)));
+        assert_eq!(
+            table.ty(&*store),
+            TableType::new(RefType::FUNCREF, 2, Some(5))
+        );
         assert_eq!(at(store, 0).unwrap(), 1);
         assert_eq!(
             at(store, 1).unwrap_err().trap(),
@@ -212,7 +215,9 @@ fn tables_are_shared_and_typed() {
         assert!(table.get(&mut *store, u64::MAX).is_none());
         let error = table.set(&mut *store, 0, Ref::Extern(None)).unwrap_err();
         assert!(error.is::<TypeError>());
-        table.set(&mut *store, 0, Ref::null(RefType::Func)).unwrap();
+        table
+            .set(&mut *store, 0, Ref::null(RefType::FUNCREF))
+            .unwrap();
         assert!(table.get(&mut *store, 0).unwrap().is_null());
     });
 }
@@ -220,9 +225,9 @@ fn tables_are_shared_and_typed() {
 #[test]
 fn a_table_of_host_values() {
     let mut store = Store::new(&Engine::default(), ());
-    let ty = TableType::new(RefType::Extern, 2, None);
+    let ty = TableType::new(RefType::EXTERNREF, 2, None);
     let value = ExternRef::new(&mut store, 5u8).unwrap();
-    let table = Table::new(&mut store, ty, value.into()).unwrap();
+    let table = Table::new(&mut store, ty.clone(), value.into()).unwrap();
     let got = table.get(&mut store, 1).unwrap().as_extern().unwrap();
     assert_eq!(got, Some(value));
     *value

@@ -460,7 +460,7 @@ fn large_initial_data_is_mapped() {
     ] {
         let module = Module::new(&engine, text).unwrap();
         let import: vm_engine::Extern = if module.imports().next().unwrap().name() == "table" {
-            let ty = vm_engine::TableType::new(vm_engine::RefType::Func, 1, None);
+            let ty = vm_engine::TableType::new(vm_engine::RefType::FUNCREF, 1, None);
             vm_engine::Table::new(&mut store, ty, vm_engine::Ref::Func(None))
                 .unwrap()
                 .into()

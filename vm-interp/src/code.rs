@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use vm_translate::Module;
+use vm_translate::{Module, RegisteredType};
 
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
-use crate::registry::RegisteredType;
 
 /// How much of a module has been translated, and to how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +35,6 @@ pub struct Code {
     layout: ContextLayout,
     /// Words of a context of this module.
     context_words: usize,
-    /// Those of the module, whose numbers are in its code.
-    types: Vec<RegisteredType>,
     executor: Box<dyn ExecutorCode>,
 }
 
@@ -46,7 +43,7 @@ impl Code {
     pub(crate) fn with_executor<C: ExecutorCode + 'static>(
         module: Arc<Module>,
         options: CodeOptions,
-        make: impl FnOnce(&Arc<Module>, ContextLayout, &[RegisteredType]) -> C,
+        make: impl FnOnce(&Arc<Module>, ContextLayout) -> C,
     ) -> Arc<Code> {
         let count = |len: usize| len as u32;
         let (layout, bytes) = ContextLayout::new(
@@ -55,14 +52,12 @@ impl Code {
             module.imported_funcs(),
             count(module.memories().len()),
         );
-        let types: Vec<_> = module.types().iter().map(RegisteredType::new).collect();
-        let executor = Box::new(make(&module, layout, &types));
+        let executor = Box::new(make(&module, layout));
         Arc::new(Code {
             module,
             options,
             layout,
             context_words: bytes / size_of::<u64>(),
-            types,
             executor,
         })
     }
@@ -195,6 +190,6 @@ impl Code {
 
     /// The type of a function of the module.
     pub(crate) fn func_type(&self, func: u32) -> &RegisteredType {
-        &self.types[self.module.func_type_index(func) as usize]
+        self.module.func_type(func)
     }
 }

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 
-use vm_translate::FuncType;
+use vm_translate::RegisteredType;
 
 /// A word of the value stack, of a global or of a table: a number's bits, a reference, or, in
 /// frame headers, an address.
@@ -126,12 +126,12 @@ pub(crate) struct HostCode {
     pub(crate) call: unsafe extern "C" fn(*mut Context, *const HostCode, *mut Word) -> u32,
     /// The closure, of the type that `call` knows.
     pub(crate) closure: *const (),
-    /// Its type, which the machine keeps.
-    pub(crate) ty: *const FuncType,
     /// How many slots its parameters or its results take, whatever is more.
     pub(crate) slots: u32,
     /// What is to be checked of its results: one of the constants.
     pub(crate) results: u32,
+    /// Its type.
+    pub(crate) ty: RegisteredType,
 }
 
 impl HostCode {

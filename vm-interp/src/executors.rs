@@ -60,8 +60,8 @@ impl Code {
                         baseline: options.baseline.filter(|_| !options.profile),
                         ..options.clone()
                     };
-                    let code = Code::with_executor(module, options, |module, layout, types| {
-                        DirectCode::new(module, layout, types, tiers)
+                    let code = Code::with_executor(module, options, |module, layout| {
+                        DirectCode::new(module, layout, tiers)
                     });
                     Ok(code)
                 }
@@ -72,8 +72,7 @@ impl Code {
             Threading::Token if options.profile => Err(CodeError::TokenProfile),
             Threading::Token => {
                 let own = options.clone();
-                let make =
-                    |module: &_, layout, types: &[_]| TokenCode::new(module, layout, types, own);
+                let make = |module: &_, layout| TokenCode::new(module, layout, own);
                 Ok(Code::with_executor(module, options, make))
             }
         }

@@ -10,7 +10,6 @@ mod executors;
 mod machine;
 mod options;
 mod profile;
-mod registry;
 pub mod semantics;
 pub mod shapes;
 mod token;

@@ -1,6 +1,6 @@
 //! Values as hosts see them, and the words that executors hold.
 
-use vm_translate::ValType;
+use vm_translate::{HeapType, ValType};
 
 /// A number that stands for an entity of one [`Machine`](crate::Machine).
 macro_rules! ids {
@@ -58,7 +58,8 @@ pub enum Val {
 }
 
 impl Val {
-    /// The value's type.
+    /// The value's type, as far as it shows without the machine: of a reference, the topmost. [`World::type_of`](crate::World::type_of)
+    /// knows better.
     pub fn ty(&self) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
@@ -66,12 +67,20 @@ impl Val {
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
-            Val::FuncRef(_) => ValType::FuncRef,
-            Val::ExternRef(_) => ValType::ExternRef,
+            Val::FuncRef(_) => ValType::FUNCREF,
+            Val::ExternRef(_) => ValType::EXTERNREF,
         }
     }
 
-    /// The value that locals and table elements of this type start with: zero or null.
+    /// Null, of the hierarchy of a type.
+    pub fn null(ty: HeapType) -> Val {
+        match ty.top() {
+            HeapType::Extern => Val::ExternRef(None),
+            _ => Val::FuncRef(None),
+        }
+    }
+
+    /// Zero or null: the value that locals and table elements of this type start with, if there is one.
     pub fn zero(ty: ValType) -> Val {
         match ty {
             ValType::I32 => Val::I32(0),
@@ -79,8 +88,7 @@ impl Val {
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
             ValType::V128 => Val::V128(0),
-            ValType::FuncRef => Val::FuncRef(None),
-            ValType::ExternRef => Val::ExternRef(None),
+            ValType::Ref(ty) => Val::null(ty.heap),
         }
     }
 }

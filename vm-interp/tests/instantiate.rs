@@ -25,7 +25,7 @@ fn add_nothing(world: &mut World, ty: FuncType) -> FuncId {
 /// Entities that match the module.
 fn entities(world: &mut World) -> Entities {
     let table = TableType {
-        element: RefType::Func,
+        element: RefType::FUNCREF,
         minimum: 3,
         maximum: Some(5),
         table64: false,
@@ -76,10 +76,10 @@ fn entities_have_to_match_the_module() {
         mismatch(world.machine.instantiate(&code, wrong), ExternKind::Func);
 
         for (element, minimum, maximum) in [
-            (RefType::Extern, 3, Some(5)),
-            (RefType::Func, 1, Some(5)),
-            (RefType::Func, 3, Some(6)),
-            (RefType::Func, 3, None),
+            (RefType::EXTERNREF, 3, Some(5)),
+            (RefType::FUNCREF, 1, Some(5)),
+            (RefType::FUNCREF, 3, Some(6)),
+            (RefType::FUNCREF, 3, None),
         ] {
             let ty = TableType {
                 element,
@@ -255,15 +255,15 @@ fn values_have_to_be_of_the_right_type() {
         assert_eq!(machine.global_get(global), Val::I32(5));
 
         let ty = TableType {
-            element: RefType::Func,
+            element: RefType::FUNCREF,
             minimum: 2,
             maximum: Some(4),
             table64: false,
         };
         let table = machine.add_table(ty, Val::FuncRef(None)).unwrap();
         let wrong = EntityError::Type {
-            expected: ValType::FuncRef,
-            got: ValType::ExternRef,
+            expected: ValType::FUNCREF,
+            got: ValType::EXTERNREF,
         };
         assert_eq!(
             machine.table_set(table, 0, Val::ExternRef(None)),

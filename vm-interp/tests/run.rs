@@ -370,7 +370,7 @@ fn tables_are_shared_and_functions_run_in_their_own_instance() {
     for mode in modes() {
         let mut world = World::new(mode);
         let table_type = TableType {
-            element: RefType::Func,
+            element: RefType::FUNCREF,
             minimum: 3,
             maximum: None,
             table64: false,

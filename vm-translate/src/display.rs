@@ -42,7 +42,7 @@ impl Display for Listing<'_> {
             write!(f, " {name:?}")?;
         }
         match self.module {
-            Some(module) => writeln!(f, " {}", module.func_type(function.index()))?,
+            Some(module) => writeln!(f, " {}", module.func_type(function.index()).ty())?,
             None => writeln!(
                 f,
                 " with {} parameters and {} results",

@@ -12,6 +12,7 @@ mod missing;
 mod module;
 mod names;
 pub mod op;
+mod registry;
 mod sections;
 mod segment;
 pub mod shape;
@@ -28,6 +29,7 @@ pub use ir::Function;
 pub use missing::missing_features;
 pub use module::{Export, Import, Module};
 pub use op::{Effect, Op, StoreOp, Ty};
+pub use registry::{RegisteredType, TypeId};
 pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemItems, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
 pub use translate::{
@@ -35,7 +37,7 @@ pub use translate::{
     TranslateOptions,
 };
 pub use types::{
-    ExternKind, ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, ValType,
+    ExternKind, ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType,
 };
 
 #[cfg(doctest)]

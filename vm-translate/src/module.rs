@@ -10,11 +10,13 @@ use wasmparser::{
 
 use crate::hints::{self, BranchHint, CustomSectionError, Hints};
 use crate::names::Names;
+use crate::registry::SubType;
 use crate::segment::unknown;
+use crate::types::TypeSpace;
 use crate::validate;
 use crate::{
-    ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features, FuncType,
-    GlobalType, MemoryType, TableType,
+    ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features, GlobalType,
+    MemoryType, RegisteredType, TableType,
 };
 
 /// A module whose every part, function bodies included, has been validated.
@@ -24,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Module {
     bytes: Arc<[u8]>,
-    types: Vec<FuncType>,
+    types: Vec<RegisteredType>,
     imports: Vec<Import>,
     exports: Vec<Export>,
     /// Of every function, the index of its type.
@@ -164,14 +166,11 @@ impl Module {
             Payload::TypeSection(section) => {
                 for group in section.into_iter_with_offsets() {
                     let (offset, group) = group?;
-                    for ty in group.types() {
-                        let wasmparser::CompositeInnerType::Func(ty) = &ty.composite_type.inner
-                        else {
-                            return Err(unknown("type", offset));
-                        };
-                        let ty = FuncType::from_wasm(ty).ok_or_else(|| unknown("type", offset))?;
-                        self.types.push(ty);
-                    }
+                    let space = TypeSpace::with_group(&self.types, group.types().len());
+                    let types = group.types().map(|ty| SubType::from_wasm(ty, space));
+                    let types: Option<Vec<_>> = types.collect();
+                    let types = types.ok_or_else(|| unknown("type", offset))?;
+                    self.types.extend(RegisteredType::group(types));
                 }
             }
             Payload::ImportSection(section) => {
@@ -195,12 +194,12 @@ impl Module {
             Payload::TableSection(section) => {
                 for table in section.into_iter_with_offsets() {
                     let (offset, table) = table?;
-                    let ty = TableType::from_wasm(&table.ty);
+                    let ty = TableType::from_wasm(&table.ty, self.space());
                     self.tables
                         .push(ty.ok_or_else(|| unknown("table type", offset))?);
                     self.table_inits.push(match &table.init {
                         TableInit::RefNull => None,
-                        TableInit::Expr(expr) => Some(ConstExpr::from_wasm(expr)?),
+                        TableInit::Expr(expr) => Some(ConstExpr::from_wasm(expr, self.space())?),
                     });
                 }
             }
@@ -212,11 +211,11 @@ impl Module {
             Payload::GlobalSection(section) => {
                 for global in section.into_iter_with_offsets() {
                     let (offset, global) = global?;
-                    let ty = GlobalType::from_wasm(&global.ty);
+                    let ty = GlobalType::from_wasm(&global.ty, self.space());
                     self.globals
                         .push(ty.ok_or_else(|| unknown("global type", offset))?);
                     self.global_inits
-                        .push(ConstExpr::from_wasm(&global.init_expr)?);
+                        .push(ConstExpr::from_wasm(&global.init_expr, self.space())?);
                 }
             }
             Payload::ExportSection(section) => {
@@ -240,12 +239,13 @@ impl Module {
                 for element in section.into_iter_with_offsets() {
                     let (offset, element) = element?;
                     self.elements
-                        .push(ElemSegment::from_wasm(&element, offset)?);
+                        .push(ElemSegment::from_wasm(&element, offset, self.space())?);
                 }
             }
             Payload::DataSection(section) => {
                 for data in section {
-                    self.data.push(DataSegment::from_wasm(&data?)?);
+                    self.data
+                        .push(DataSegment::from_wasm(&data?, self.space())?);
                 }
             }
             Payload::CodeSectionEntry(body) => {
@@ -280,6 +280,10 @@ impl Module {
         Ok(())
     }
 
+    fn space(&self) -> TypeSpace<'_> {
+        TypeSpace::all(&self.types)
+    }
+
     fn import(&mut self, ty: TypeRef) -> Option<ExternType> {
         Some(match ty {
             TypeRef::Func(index) => {
@@ -287,7 +291,7 @@ impl Module {
                 ExternType::Func(self.types.get(index as usize)?.clone())
             }
             TypeRef::Table(ty) => {
-                let ty = TableType::from_wasm(&ty)?;
+                let ty = TableType::from_wasm(&ty, self.space())?;
                 self.tables.push(ty);
                 ExternType::Table(ty)
             }
@@ -297,7 +301,7 @@ impl Module {
                 ExternType::Memory(ty)
             }
             TypeRef::Global(ty) => {
-                let ty = GlobalType::from_wasm(&ty)?;
+                let ty = GlobalType::from_wasm(&ty, self.space())?;
                 self.globals.push(ty);
                 ExternType::Global(ty)
             }
@@ -310,8 +314,8 @@ impl Module {
         &self.bytes
     }
 
-    /// The function types that it declares.
-    pub fn types(&self) -> &[FuncType] {
+    /// The types that it defines, of functions all of them.
+    pub fn types(&self) -> &[RegisteredType] {
         &self.types
     }
 
@@ -349,7 +353,7 @@ impl Module {
     /// # Panics
     ///
     /// If there is no such function.
-    pub fn func_type(&self, func: u32) -> &FuncType {
+    pub fn func_type(&self, func: u32) -> &RegisteredType {
         &self.types[self.func_type_index(func) as usize]
     }
 

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use wasmparser::{DataKind, ElementItems, ElementKind, Operator};
 
-use crate::{Error, RefType};
+use crate::types::TypeSpace;
+use crate::{Error, HeapType, RefType};
 
 /// An instruction of a constant expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum ConstOp {
     /// The value of a global.
     GlobalGet(u32),
     /// A null reference.
-    RefNull(RefType),
+    RefNull(HeapType),
     /// A reference to a function.
     RefFunc(u32),
     /// `i32.add` of the two values on top of the stack; this one and the following are those of
@@ -61,7 +62,10 @@ impl ConstExpr {
         }
     }
 
-    pub(crate) fn from_wasm(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Error> {
+    pub(crate) fn from_wasm(
+        expr: &wasmparser::ConstExpr<'_>,
+        space: TypeSpace<'_>,
+    ) -> Result<ConstExpr, Error> {
         let mut ops = Vec::new();
         for op in expr.get_operators_reader().into_iter_with_offsets() {
             let (op, offset) = op?;
@@ -74,7 +78,7 @@ impl ConstExpr {
                 Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
                 Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
                 Operator::RefNull { hty } => {
-                    let ty = wasmparser::RefType::new(true, hty).and_then(RefType::from_wasm);
+                    let ty = HeapType::from_wasm(hty, space);
                     ConstOp::RefNull(ty.ok_or_else(|| unknown("reference type", offset))?)
                 }
                 Operator::I32Add => ConstOp::I32Add,
@@ -136,7 +140,7 @@ pub struct ElemItems(Items);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Items {
     /// References to functions, or null references of a type, which [`NULL`] stands for.
-    Refs(Box<[u32]>, RefType),
+    Refs(Box<[u32]>, HeapType),
     Exprs(Box<[ConstExpr]>),
 }
 
@@ -161,7 +165,7 @@ impl ElemItems {
     pub fn iter(&self) -> impl Iterator<Item = ConstExpr> + '_ {
         let ty = match self.0 {
             Items::Refs(_, ty) => ty,
-            Items::Exprs(_) => RefType::Func,
+            Items::Exprs(_) => HeapType::Func,
         };
         let refs = self.refs().map(move |func| match func {
             Some(func) => ConstOp::RefFunc(func),
@@ -191,7 +195,7 @@ impl ElemItems {
 
     /// Those of a segment of this type.
     fn of(
-        ty: RefType,
+        ty: HeapType,
         exprs: impl ExactSizeIterator<Item = Result<ConstExpr, Error>>,
     ) -> Result<ElemItems, Error> {
         let count = exprs.len();
@@ -201,7 +205,7 @@ impl ElemItems {
             let expr = expr?;
             let simple = match expr.0 {
                 ConstOps::One(ConstOp::RefFunc(func)) if func != NULL => Some(func),
-                ConstOps::One(ConstOp::RefNull(of)) if of == ty => Some(NULL),
+                ConstOps::One(ConstOp::RefNull(_)) => Some(NULL),
                 _ => None,
             };
             match simple {
@@ -240,7 +244,10 @@ pub enum ElemMode {
 }
 
 impl DataSegment {
-    pub(crate) fn from_wasm(data: &wasmparser::Data<'_>) -> Result<DataSegment, Error> {
+    pub(crate) fn from_wasm(
+        data: &wasmparser::Data<'_>,
+        space: TypeSpace<'_>,
+    ) -> Result<DataSegment, Error> {
         let end = data.range.end as usize;
         Ok(DataSegment {
             bytes: end - data.data.len()..end,
@@ -251,7 +258,7 @@ impl DataSegment {
                     offset_expr,
                 } => DataMode::Active {
                     memory: *memory_index,
-                    offset: ConstExpr::from_wasm(offset_expr)?,
+                    offset: ConstExpr::from_wasm(offset_expr, space)?,
                 },
             },
         })
@@ -262,6 +269,7 @@ impl ElemSegment {
     pub(crate) fn from_wasm(
         element: &wasmparser::Element<'_>,
         offset: u64,
+        space: TypeSpace<'_>,
     ) -> Result<ElemSegment, Error> {
         let (ty, items) = match &element.items {
             ElementItems::Functions(functions) => {
@@ -272,17 +280,19 @@ impl ElemSegment {
                 for func in functions.clone() {
                     funcs.push(func?);
                 }
-                let items = Items::Refs(funcs.into(), RefType::Func);
-                (RefType::Func, ElemItems(items))
+                let items = Items::Refs(funcs.into(), HeapType::Func);
+                // None of them is null.
+                let ty = RefType::new(false, HeapType::Func);
+                (ty, ElemItems(items))
             }
             ElementItems::Expressions(ty, exprs) => {
-                let ty =
-                    RefType::from_wasm(*ty).ok_or_else(|| unknown("reference type", offset))?;
+                let ty = RefType::from_wasm(*ty, space)
+                    .ok_or_else(|| unknown("reference type", offset))?;
                 let items = exprs
                     .clone()
                     .into_iter()
-                    .map(|expr| ConstExpr::from_wasm(&expr?));
-                (ty, ElemItems::of(ty, items)?)
+                    .map(|expr| ConstExpr::from_wasm(&expr?, space));
+                (ty, ElemItems::of(ty.heap.top(), items)?)
             }
         };
         let mode = match &element.kind {
@@ -293,7 +303,7 @@ impl ElemSegment {
                 offset_expr,
             } => ElemMode::Active {
                 table: table_index.unwrap_or(0),
-                offset: ConstExpr::from_wasm(offset_expr)?,
+                offset: ConstExpr::from_wasm(offset_expr, space)?,
             },
         };
         Ok(ElemSegment { ty, items, mode })

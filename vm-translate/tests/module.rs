@@ -1,8 +1,8 @@
 //! Parsing and validation.
 
 use vm_translate::{
-    ConstOp, DataMode, ElemMode, Error, ExternKind, ExternType, Features, FuncType, Module,
-    PlainShapes, RefType, TranslateOptions, ValType, missing_features,
+    ConstOp, DataMode, ElemMode, Error, ExternKind, ExternType, Features, FuncType, HeapType,
+    Module, PlainShapes, RefType, TranslateOptions, ValType, missing_features,
 };
 
 mod common;
@@ -41,7 +41,7 @@ fn every_section_is_read() {
     let module = parse(EVERYTHING).unwrap();
     assert_eq!(module.name(), Some("everything"));
     let t = FuncType::new([ValType::I32, ValType::I64], [ValType::F32]);
-    assert_eq!(module.types()[0], t);
+    assert_eq!(*module.types()[0], t);
     assert_eq!(t.to_string(), "(i32, i64) -> (f32)");
 
     let names: Vec<_> = module
@@ -50,7 +50,7 @@ fn every_section_is_read() {
         .map(|i| (&*i.module, &*i.name))
         .collect();
     assert_eq!(names, [("a", "f"), ("a", "t"), ("a", "m"), ("a", "g")]);
-    assert_eq!(module.imports()[0].ty, ExternType::Func(t));
+    assert_eq!(module.imports()[0].ty, ExternType::Func(t.into()));
     assert_eq!(module.imports()[2].ty.kind(), ExternKind::Memory);
 
     assert_eq!((module.func_count(), module.imported_funcs()), (3, 1));
@@ -62,7 +62,7 @@ fn every_section_is_read() {
 
     assert_eq!((module.tables().len(), module.imported_tables()), (2, 1));
     assert_eq!(module.tables()[0].maximum, Some(2));
-    assert_eq!(module.tables()[1].element, RefType::Extern);
+    assert_eq!(module.tables()[1].element, RefType::EXTERNREF);
     assert_eq!(
         (
             module.table_init(0),
@@ -115,7 +115,7 @@ fn every_section_is_read() {
     assert_eq!(items(0), [ConstOp::RefFunc(1), ConstOp::RefFunc(0)]);
     assert_eq!(
         items(1),
-        [ConstOp::RefFunc(1), ConstOp::RefNull(RefType::Func)]
+        [ConstOp::RefFunc(1), ConstOp::RefNull(HeapType::Func)]
     );
     assert!(matches!(
         segments[0].mode,
@@ -127,7 +127,7 @@ fn every_section_is_read() {
         segments[3].mode,
         ElemMode::Active { table: 1, .. }
     ));
-    assert_eq!(segments[3].ty, RefType::Extern);
+    assert_eq!(segments[3].ty, RefType::EXTERNREF);
 
     let exports: Vec<_> = module
         .exports()
@@ -172,7 +172,7 @@ fn items_of_segments_are_those_that_are_written() {
     )
     .unwrap();
     let (func, null) = (ConstOp::RefFunc, ConstOp::RefNull);
-    let (get, f, e) = (ConstOp::GlobalGet, RefType::Func, RefType::Extern);
+    let (get, f, e) = (ConstOp::GlobalGet, HeapType::Func, HeapType::Extern);
     let expected: [&[ConstOp]; 7] = [
         &[func(1), func(0), func(1)],
         &[null(f), func(1), null(f)],

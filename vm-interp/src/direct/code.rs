@@ -21,7 +21,6 @@ use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
-use crate::registry::RegisteredType;
 
 /// A module's code for the direct executor.
 #[derive(Debug)]
@@ -140,14 +139,13 @@ impl DirectCode {
     pub(crate) fn new(
         module: &Arc<Module>,
         layout: ContextLayout,
-        types: &[RegisteredType],
         options: CodeOptions,
     ) -> DirectCode {
         let defined = (module.func_count() - module.imported_funcs()) as usize;
         let inner = Box::new(Inner {
             module: Arc::clone(module),
             layout,
-            type_ids: types.iter().map(RegisteredType::number).collect(),
+            type_ids: module.types().iter().map(|ty| ty.number()).collect(),
             budget: Budget::new(module, options.max_code_bytes),
             options,
             stubs: OnceLock::new(),

@@ -285,7 +285,7 @@ unsafe fn resume_on(
         let expected = ty.results().iter().map(|ty| ty.slots() as usize).sum();
         let got = results.len();
         let Some(results) = results.get(..expected) else {
-            let ty = ty.clone();
+            let ty = ty.ty().clone();
             return Err(InvalidCall::Slots { ty, expected, got }.into());
         };
         let mut admitted = results.to_vec();
@@ -487,7 +487,7 @@ unsafe fn admit_each_result(code: &HostCode, runtime: *mut Runtime, words: &mut 
     // SAFETY: the machine keeps the types of its functions; the rest is the caller's promise.
     let admitted = unsafe {
         let world = &*World::from_erased((*runtime).world);
-        world.admit((*code.ty).results(), words)
+        world.admit(code.ty.results(), words)
     };
     match admitted {
         Ok(()) => 0,

@@ -6,14 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use vm_translate::ValType;
+use vm_translate::{RefType, RegisteredType, ValType};
 
 use crate::context::{Context, HostCode, Word};
 use crate::machine::call::{admit_results, end_run};
 use crate::machine::host::{Host, HostError};
 use crate::machine::suspend::note_host_call;
 use crate::machine::{Machine, Pending};
-use crate::registry::RegisteredType;
 use crate::value::{InstanceId, Raw};
 
 /// A host function, for machines whose host is an `H`. See [`Machine::add_host_func`].
@@ -71,16 +70,15 @@ pub(crate) struct HostFunction {
 }
 
 impl HostFunction {
-    /// `cell` is the handler that calls host functions, if the executor has one. The type has to be kept
-    /// as long as the function.
+    /// `cell` is the handler that calls host functions, if the executor has one.
     pub(crate) fn new<H>(cell: u64, ty: &RegisteredType, from: HostClosure<H>) -> HostFunction {
         let code = Box::new(HostCode {
             cell,
             call: from.from_guest,
             closure: Arc::as_ptr(&from.closure).cast(),
-            ty: ty.ty(),
             slots: ty.ty().slots(),
-            results: to_check(ty.ty().results()),
+            results: to_check(ty.results()),
+            ty: ty.clone(),
         });
         HostFunction {
             // SAFETY: a box is never null.
@@ -112,7 +110,7 @@ fn to_check(results: &[ValType]) -> u32 {
     let is_plain = |ty: &ValType| {
         matches!(
             ty,
-            ValType::I64 | ValType::F64 | ValType::V128 | ValType::ExternRef
+            ValType::I64 | ValType::F64 | ValType::V128 | ValType::Ref(RefType::EXTERNREF)
         )
     };
     match results {

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use vm_memory::{GrowError, LinearMemory, OutOfBounds, WordTable};
-use vm_translate::{GlobalType, TableType, ValType};
+use vm_translate::{GlobalType, HeapType, RefType, RegisteredType, TableType, ValType};
 use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, MemoryCell, TableCell, Word};
@@ -121,12 +121,15 @@ impl<'a> MemoryMut<'a> {
 pub(crate) struct Table {
     /// The element type and the limits; the minimum is that of the start.
     pub(crate) ty: TableType,
+    /// The type that its elements refer to, if a module has defined it.
+    _held: Option<RegisteredType>,
     words: WordTable,
     cell: NonNull<TableCell>,
 }
 
 impl Table {
     fn new(ty: TableType, init: Word) -> Result<Table, EntityError> {
+        let held = hold(ty.element.into())?;
         let words = words(&ty, init)?;
         let cell = TableCell {
             elements: words.base_ptr(),
@@ -134,6 +137,7 @@ impl Table {
         };
         Ok(Table {
             ty,
+            _held: held,
             words,
             // SAFETY: a box is never null.
             cell: unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(cell))) },
@@ -199,6 +203,20 @@ impl Table {
     }
 }
 
+/// Holds the type defined by a module that a type of an entity refers to: numbers of types mean something only while somebody does.
+fn hold(ty: ValType) -> Result<Option<RegisteredType>, EntityError> {
+    match ty {
+        ValType::Ref(RefType {
+            heap: HeapType::Concrete(id),
+            ..
+        }) => match RegisteredType::of(id) {
+            Some(held) => Ok(Some(held)),
+            None => Err(EntityError::UnknownType(ty)),
+        },
+        _ => Ok(None),
+    }
+}
+
 /// The elements of a new table.
 fn words(ty: &TableType, init: Word) -> Result<WordTable, EntityError> {
     let limit = ty.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS);
@@ -220,6 +238,8 @@ impl Drop for Table {
 
 pub(crate) struct Global {
     pub(crate) ty: GlobalType,
+    /// The type that it refers to, if a module has defined it.
+    _held: Option<RegisteredType>,
     /// The value: of a vector both words, of everything else the first.
     cell: NonNull<[Word; 2]>,
 }
@@ -320,6 +340,24 @@ impl World {
     /// If the machine has 2³² tables already.
     pub fn add_table(&mut self, ty: TableType, init: Val) -> Result<TableId, EntityError> {
         let init = self.word(ty.element.into(), &init)?;
+        self.push_table(ty, init)
+    }
+
+    /// Adds a table of nulls, even if its type has none: for those that are filled with what can be computed only once the
+    /// instance is there that they are made for.
+    ///
+    /// # Errors
+    ///
+    /// If the table is too large.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has 2³² tables already.
+    pub fn add_unset_table(&mut self, ty: TableType) -> Result<TableId, EntityError> {
+        self.push_table(ty, 0)
+    }
+
+    fn push_table(&mut self, ty: TableType, init: Word) -> Result<TableId, EntityError> {
         let table = Table::new(ty, init)?;
         let id = next_id(self.tables.len());
         self.tables.push(table);
@@ -396,10 +434,33 @@ impl World {
     /// If the machine has 2³² globals already.
     pub fn add_global(&mut self, ty: GlobalType, value: Val) -> Result<GlobalId, EntityError> {
         let words = self.words(ty.content, &value)?;
+        self.push_global(ty, words)
+    }
+
+    /// Adds a global that is zero, or null even if its type has no null: for those whose first value can be computed only once the
+    /// instance is there that they are made for, and which is then given to them by [`World::global_init`].
+    ///
+    /// # Errors
+    ///
+    /// If the type refers to one that nobody holds.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has 2³² globals already.
+    pub fn add_unset_global(&mut self, ty: GlobalType) -> Result<GlobalId, EntityError> {
+        self.push_global(ty, [0; 2])
+    }
+
+    fn push_global(&mut self, ty: GlobalType, words: [Word; 2]) -> Result<GlobalId, EntityError> {
+        let held = hold(ty.content)?;
         let id = next_id(self.globals.len());
         // SAFETY: a box is never null.
         let cell = unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(words))) };
-        self.globals.push(Global { ty, cell });
+        self.globals.push(Global {
+            ty,
+            _held: held,
+            cell,
+        });
         Ok(GlobalId(id))
     }
 
@@ -490,14 +551,38 @@ impl World {
             ValType::F32 => Val::F32(raw.0 as u32),
             ValType::F64 => Val::F64(raw.0),
             ValType::V128 => Val::V128(raw.0.into()),
-            ValType::FuncRef => Val::FuncRef(self.objects.find(raw.0).map(|object| {
-                // SAFETY: `find` answers addresses of live objects, whose id nobody changes.
-                FuncId(unsafe { (*object.as_ptr()).id })
-            })),
-            ValType::ExternRef => {
-                Val::ExternRef(raw.0.checked_sub(1).and_then(|n| u32::try_from(n).ok()))
-            }
+            ValType::Ref(ty) => match ty.heap.top() {
+                HeapType::Extern => {
+                    Val::ExternRef(raw.0.checked_sub(1).and_then(|n| u32::try_from(n).ok()))
+                }
+                _ => Val::FuncRef(self.func_of(raw.0)),
+            },
         }
+    }
+
+    /// The function that a word refers to, if it does.
+    fn func_of(&self, word: Word) -> Option<FuncId> {
+        let object = self.objects.find(word)?;
+        // SAFETY: `find` answers addresses of live objects, whose id nobody changes.
+        Some(FuncId(unsafe { (*object.as_ptr()).id }))
+    }
+
+    /// The least type that a value has. A function that the machine does not have is one of any type.
+    pub fn type_of(&self, value: &Val) -> ValType {
+        let ty = match *value {
+            Val::FuncRef(None) => RefType::new(true, HeapType::NoFunc),
+            Val::FuncRef(Some(func)) => {
+                let heap = match self.functions.get(func.index()) {
+                    Some(function) => HeapType::Concrete(function.ty.id()),
+                    None => HeapType::Func,
+                };
+                RefType::new(false, heap)
+            }
+            Val::ExternRef(None) => RefType::new(true, HeapType::NoExtern),
+            Val::ExternRef(Some(_)) => RefType::new(false, HeapType::Extern),
+            number => return number.ty(),
+        };
+        ty.into()
     }
 
     /// A reference that has to be of a type, as a word.
@@ -507,9 +592,12 @@ impl World {
 
     /// A value that has to be of a type, as words. All but vectors have only the first.
     fn words(&self, expected: ValType, value: &Val) -> Result<[Word; 2], EntityError> {
-        let got = value.ty();
-        if got != expected {
-            return Err(EntityError::Type { expected, got });
+        // Most are of the plainest types, which need no look at what they refer to.
+        if value.ty() != expected {
+            let got = self.type_of(value);
+            if !got.matches(expected) {
+                return Err(EntityError::Type { expected, got });
+            }
         }
         let low = match *value {
             Val::V128(bits) => return Ok([bits as u64, (bits >> 64) as u64]),
@@ -527,6 +615,21 @@ impl World {
         Ok([low, 0])
     }
 
+    /// Whether a word that came from a host is a reference of a type.
+    fn admits(&self, ty: RefType, word: Word) -> bool {
+        if word == 0 {
+            return ty.nullable;
+        }
+        match ty.heap {
+            HeapType::NoFunc | HeapType::NoExtern => false,
+            HeapType::Extern => true,
+            HeapType::Func => self.objects.find(word).is_some(),
+            HeapType::Concrete(id) => self
+                .func_of(word)
+                .is_some_and(|func| self.functions[func.index()].ty.is_subtype_of(id)),
+        }
+    }
+
     /// Makes words that came from a host words that guests may have: 32-bit integers with a clear
     /// upper half, and references of this machine only.
     pub(crate) fn admit(&self, types: &[ValType], words: &mut [Raw]) -> Result<(), usize> {
@@ -536,9 +639,7 @@ impl World {
             slot += ty.slots() as usize;
             match ty {
                 ValType::I32 | ValType::F32 => word.0 &= u64::from(u32::MAX),
-                ValType::FuncRef if word.0 != 0 && self.objects.find(word.0).is_none() => {
-                    return Err(i);
-                }
+                ValType::Ref(ty) if !self.admits(*ty, word.0) => return Err(i),
                 _ => {}
             }
         }

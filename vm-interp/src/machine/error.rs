@@ -40,6 +40,9 @@ pub enum EntityError {
         /// The type given.
         got: ValType,
     },
+    /// A type refers to another that nobody holds.
+    #[error("the type {0} refers to a type that no longer exists")]
+    UnknownType(ValType),
     /// The global cannot be set.
     #[error("the global is not mutable")]
     Immutable,

@@ -345,7 +345,7 @@ impl World {
         let items: &[Word] = instance.elements.get(segment as usize).map_or(&[], |s| s);
         let table = &mut self.tables[instance.tables[table as usize].index()];
         let segment_type = instance.code.module().elem_segments().get(segment as usize);
-        if segment_type.is_some_and(|segment| segment.ty != table.ty.element) {
+        if segment_type.is_some_and(|segment| !segment.ty.matches(table.ty.element)) {
             return Err(TrapCode::TableOutOfBounds);
         }
         let src = super::runtime::range(src, len, items.len() as u64);
@@ -475,8 +475,8 @@ impl World {
             let expected = code.func_type(i);
             let (found, wanted) = (function.ty.ty(), expected.ty());
             let message = || format!("its type is {found}, expected {wanted}");
-            let same = function.ty == *expected;
-            matches(at, if same { Ok(()) } else { Err(message()) })?;
+            let fits = function.ty.is_subtype_of(expected.id());
+            matches(at, if fits { Ok(()) } else { Err(message()) })?;
         }
         for (i, (id, expected)) in (0..).zip(entities.tables.iter().zip(module.tables())) {
             let at = (ExternKind::Table, i);
@@ -557,7 +557,11 @@ fn memory_matches(memory: &LinearMemory, expected: &MemoryType) -> Result<(), St
 }
 
 fn global_matches(ty: &GlobalType, expected: &GlobalType) -> Result<(), String> {
-    if ty.content != expected.content {
+    let fits = match expected.mutable {
+        true => ty.content == expected.content,
+        false => ty.content.matches(expected.content),
+    };
+    if !fits {
         return Err(format!(
             "it holds {}, expected {}",
             ty.content, expected.content

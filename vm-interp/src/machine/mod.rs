@@ -35,14 +35,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::ValueStack;
-use vm_translate::FuncType;
+use vm_translate::RegisteredType;
 use vm_trap::{Interrupt, Region, RegionClass, RegionSet};
 
 use crate::code::Code;
 use crate::context::{FuncObject, REGISTERS, Runtime, Word};
 use crate::executor::Executor;
 use crate::options::Threading;
-use crate::registry::RegisteredType;
 use crate::value::FuncId;
 use arena::FuncArena;
 use closure::HostFunction;
@@ -255,9 +254,13 @@ impl<H: Host> Machine<H> {
     ///
     /// # Panics
     ///
-    /// If the machine has 2³² functions already.
-    pub fn add_host_func(&mut self, ty: FuncType, closure: HostClosure<H>) -> FuncId {
-        let ty = RegisteredType::new(&ty);
+    /// If the machine has 2³² functions already, or the type refers to types that nobody holds.
+    pub fn add_host_func(
+        &mut self,
+        ty: impl Into<RegisteredType>,
+        closure: HostClosure<H>,
+    ) -> FuncId {
+        let ty = ty.into();
         let function = HostFunction::new(self.world.executor.host_cell(), &ty, closure);
         let entry = function.code().into();
         let type_id = ty.number();
@@ -331,8 +334,8 @@ impl World {
     /// # Panics
     ///
     /// If the machine has no function of this number.
-    pub fn func_type(&self, id: FuncId) -> &FuncType {
-        self.functions[id.index()].ty.ty()
+    pub fn func_type(&self, id: FuncId) -> &RegisteredType {
+        &self.functions[id.index()].ty
     }
 
     /// The code of the instance that runs in a context.

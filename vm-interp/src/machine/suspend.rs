@@ -7,7 +7,7 @@
 //!
 //! A frame knows its caller's by address. Where a run goes on lower on the stack than it began, these are moved with the frames.
 
-use vm_translate::FuncType;
+use vm_translate::RegisteredType;
 use vm_trap::TrapCode;
 
 use crate::context::{
@@ -21,7 +21,7 @@ use crate::value::FuncId;
 /// undone.
 pub struct Suspended {
     /// If it has stopped in a host function, that function's type.
-    host_type: Option<FuncType>,
+    host_type: Option<RegisteredType>,
     /// Of which machine.
     machine: u64,
     /// The function that the host has called.
@@ -81,7 +81,7 @@ impl Suspended {
     }
 
     /// If the run has stopped in a host function, that function's type: its results are needed to go on.
-    pub fn host_type(&self) -> Option<&FuncType> {
+    pub fn host_type(&self) -> Option<&RegisteredType> {
         self.host_type.as_ref()
     }
 
@@ -180,12 +180,12 @@ impl World {
                     return None;
                 }
             };
-            // SAFETY: the code is that of a host function of this machine, which keeps it and its type; the executor has
+            // SAFETY: the code is that of a host function of this machine, which keeps it; the executor has
             // called it from where it has stopped.
             host_type = unsafe {
                 (ip, frame) = self.executor.after_host_call(runtime);
                 end = slots.add((*code).slots as usize);
-                Some((*(*code).ty).clone())
+                Some((*code).ty.clone())
             };
             results = (slots.addr() - first.addr()) / size_of::<Word>();
             why = Suspension::Host(error);

@@ -18,7 +18,6 @@ use crate::budget::Budget;
 use crate::context::{ContextLayout, FuncObject, Runtime, Word};
 use crate::executor::{Executor, ExecutorCode};
 use crate::options::{CodeError, CodeOptions, Threading};
-use crate::registry::RegisteredType;
 use encode::{Encoded, Links, encode};
 
 /// The token executor.
@@ -101,7 +100,6 @@ impl TokenCode {
     pub(crate) fn new(
         module: &Arc<Module>,
         layout: ContextLayout,
-        types: &[RegisteredType],
         options: CodeOptions,
     ) -> TokenCode {
         let functions = 0..module.func_count();
@@ -110,7 +108,7 @@ impl TokenCode {
             layout,
             budget: Budget::new(module, options.max_code_bytes),
             options,
-            types: types.iter().map(RegisteredType::number).collect(),
+            types: module.types().iter().map(|ty| ty.number()).collect(),
             entries: functions.clone().map(|_| AtomicPtr::default()).collect(),
             functions: functions.map(|_| OnceLock::new()).collect(),
             addresses: Mutex::default(),

@@ -282,7 +282,7 @@ impl<H: Host> World<H> {
                 let global = self.machine.instance_global(id, global);
                 self.machine.global_get(global)
             }
-            ConstOp::RefNull(ty) => Val::zero(ty.into()),
+            ConstOp::RefNull(ty) => Val::null(ty),
             ConstOp::RefFunc(func) => Val::FuncRef(Some(self.machine.instance_func(id, func))),
             _ => panic!("{expr:?}"),
         }
@@ -380,8 +380,8 @@ pub fn ty(params: &str, results: &str) -> FuncType {
             "i64" => I64,
             "f32" => F32,
             "f64" => F64,
-            "funcref" => FuncRef,
-            "externref" => ExternRef,
+            "funcref" => vm_translate::ValType::FUNCREF,
+            "externref" => vm_translate::ValType::EXTERNREF,
             other => panic!("type {other}"),
         };
         types.split_whitespace().map(one).collect()

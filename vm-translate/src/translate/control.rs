@@ -11,6 +11,7 @@ use wasmparser::{BlockType, BrTable};
 
 use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
+use crate::types::ir_type;
 use crate::{Error, FuelCosts, Module, ValType};
 
 use super::Translator;
@@ -578,11 +579,11 @@ pub(super) fn results(module: &Module, ty: BlockType) -> &[ValType] {
     match ty {
         BlockType::FuncType(index) => module.types()[index as usize].results(),
         BlockType::Empty => &[],
-        BlockType::Type(ty) => match ValType::from_wasm(ty) {
-            Some(ValType::I32) => &[ValType::I32],
-            Some(ValType::F32) => &[ValType::F32],
-            Some(ValType::F64) => &[ValType::F64],
-            Some(ValType::V128) => &[ValType::V128],
+        BlockType::Type(ty) => match ir_type(ty) {
+            Ty::I32 => &[ValType::I32],
+            Ty::F32 => &[ValType::F32],
+            Ty::F64 => &[ValType::F64],
+            Ty::V128 => &[ValType::V128],
             // References are 64-bit integers here; validation has refused all else.
             _ => &[ValType::I64],
         },

@@ -6,7 +6,8 @@ use wasmparser::FunctionBody;
 
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::op::Ty;
-use crate::{Error, FuncType, ValType};
+use crate::types::ir_type;
+use crate::{Error, FuncType};
 
 /// So many locals, from the first on, are looked up in tables. A body of a few bytes may declare fifty thousand of which
 /// it names hardly any: the others are looked for among the declarations.
@@ -50,8 +51,7 @@ impl LocalTypes {
         }
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
-            // Validation has refused all other types.
-            self.add(count, ValType::from_wasm(ty).map_or(Ty::I64, ValType::ty));
+            self.add(count, ir_type(ty));
         }
         Ok(())
     }
@@ -141,6 +141,7 @@ mod tests {
     use wasmparser::{Parser, Payload};
 
     use super::*;
+    use crate::ValType;
 
     const TYPES: [(&str, Ty); 5] = [
         ("i32", Ty::I32),

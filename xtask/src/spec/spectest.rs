@@ -33,14 +33,14 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
 
     let table = Table::new(
         &mut *store,
-        TableType::new(RefType::Func, 10, Some(20)),
+        TableType::new(RefType::FUNCREF, 10, Some(20)),
         Ref::Func(None),
     )?;
     linker.define(&mut *store, "spectest", "table", Extern::from(table))?;
 
     let table64 = Table::new(
         &mut *store,
-        TableType::new64(RefType::Func, 10, Some(20)),
+        TableType::new64(RefType::FUNCREF, 10, Some(20)),
         Ref::Func(None),
     )?;
     linker.define(&mut *store, "spectest", "table64", Extern::from(table64))?;

@@ -48,13 +48,9 @@ impl World {
             ..CodeOptions::new(Threading::Direct)
         };
         let limit = Arc::new(AtomicU64::new(0));
-        let code = Code::with_executor(
-            Arc::new(module),
-            options.clone(),
-            |module, layout, types| {
-                DirectCode::new(module, layout, types, options.clone()).limited(Arc::clone(&limit))
-            },
-        );
+        let code = Code::with_executor(Arc::new(module), options.clone(), |module, layout| {
+            DirectCode::new(module, layout, options.clone()).limited(Arc::clone(&limit))
+        });
         crate::install_signal_handlers().unwrap();
         let config = MachineConfig {
             threading: Threading::Direct,
