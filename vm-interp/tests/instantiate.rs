@@ -8,7 +8,9 @@ use vm_interp::{
     Threading, Val,
 };
 use vm_memory::{Layout, LinearMemory};
-use vm_translate::{ExternKind, FuncType, GlobalType, MemoryType, RefType, TableType, ValType};
+use vm_translate::{
+    ExternKind, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType,
+};
 
 const WAT: &str = r#"(module
     (import "e" "f" (func (param i32) (result i64)))
@@ -263,7 +265,7 @@ fn values_have_to_be_of_the_right_type() {
         let table = machine.add_table(ty, Val::FuncRef(None)).unwrap();
         let wrong = EntityError::Type {
             expected: ValType::FUNCREF,
-            got: ValType::EXTERNREF,
+            got: RefType::new(true, HeapType::NoExtern).into(),
         };
         assert_eq!(
             machine.table_set(table, 0, Val::ExternRef(None)),
