@@ -68,11 +68,6 @@ impl ValType {
         self.low().matches(other.low())
     }
 
-    /// Whether both are the same type.
-    pub fn eq(a: &ValType, b: &ValType) -> bool {
-        a == b
-    }
-
     /// Zero or null, if the type has it.
     pub fn default_value(&self) -> Option<Val> {
         Val::default_for_ty(self)
@@ -141,11 +136,6 @@ impl RefType {
     /// Whether every reference of this type is one of the other.
     pub fn matches(&self, other: &RefType) -> bool {
         self.low().matches(other.low())
-    }
-
-    /// Whether both are the same type.
-    pub fn eq(a: &RefType, b: &RefType) -> bool {
-        a == b
     }
 
     pub(crate) fn low(&self) -> low::RefType {
@@ -233,11 +223,6 @@ impl HeapType {
     /// Whether whatever is of this type is of the other.
     pub fn matches(&self, other: &HeapType) -> bool {
         self.low().matches(other.low())
-    }
-
-    /// Whether both are the same type.
-    pub fn eq(a: &HeapType, b: &HeapType) -> bool {
-        a == b
     }
 
     fn low(&self) -> low::HeapType {
@@ -360,11 +345,6 @@ impl FuncType {
     /// Whether every function of this type is one of the other: it is the same or has been defined as a subtype of it.
     pub fn matches(&self, other: &FuncType) -> bool {
         self.0.is_subtype_of(other.0.id())
-    }
-
-    /// Whether both are the same type.
-    pub fn eq(a: &FuncType, b: &FuncType) -> bool {
-        a == b
     }
 
     pub(crate) fn low(&self) -> &low::RegisteredType {
