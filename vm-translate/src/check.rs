@@ -1,8 +1,8 @@
 //! Checks that a translated function keeps what the IR promises.
 
-use crate::Module;
 use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::shape::{Registers, ShapeKey, Shapes, traps};
+use crate::{Module, PointKind};
 
 /// Which promise a function breaks, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,7 @@ impl Checker<'_> {
                 "it does not say where all that may trap is".to_owned(),
             ));
         }
+        self.sites()?;
         let leaves = |inst: &Inst| inst.root.branches() && !inst.root.is_conditional();
         if !insts.last().is_some_and(leaves) {
             return Err(whole("control falls off the end".to_owned()));
@@ -109,6 +110,46 @@ impl Checker<'_> {
             return Err("another loop is entered in between".to_owned());
         }
         Ok(())
+    }
+
+    /// Checks that sites are at instructions where a run can stop, with what is on the operand stack above all locals.
+    fn sites(&self) -> Result<(), (usize, String)> {
+        let insts = self.function.insts();
+        for site in self.function.sites().sites() {
+            let at = site.at as usize;
+            let broken = |what: &str| Err((at.min(insts.len() - 1), what.to_owned()));
+            let (fits, base) = match insts.get(at).map(|inst| inst.root) {
+                Some(Root::Call { base, .. }) => (!site.restores, Some(base)),
+                Some(Root::CallImport { base, .. } | Root::CallIndirect { base, .. }) => {
+                    (site.restores, Some(base))
+                }
+                Some(Root::ConsumeFuel { .. }) => (site.point.kind == PointKind::Fuel, None),
+                Some(Root::CheckEpoch) => (site.point.kind == PointKind::Epoch, None),
+                Some(Root::Runtime { op, .. }) if op.takes_fuel() => {
+                    (site.point.kind == PointKind::Bulk, None)
+                }
+                _ => (false, None),
+            };
+            let is_call = site.point.kind == PointKind::Call;
+            if !fits || is_call != base.is_some() || base.is_some_and(|base| base != site.base) {
+                return broken("a site is not where its run can stop");
+            }
+            if site.head.is_some_and(|head| !self.is_entered_at(head)) {
+                return broken("a site is in a loop that has not been entered");
+            }
+            let low = self.function.saves().end;
+            let high = base.unwrap_or(self.function.frame_slots());
+            let outside = |slots: std::ops::Range<Slot>| slots.start < low || slots.end > high;
+            if self.function.sites().slots(site).any(outside) {
+                return broken("a site has operands where they cannot be");
+            }
+        }
+        Ok(())
+    }
+
+    fn is_entered_at(&self, inst: u32) -> bool {
+        let before = (inst as usize).checked_sub(1);
+        before.is_some_and(|before| self.function.insts()[before].root == Root::EnterLoop)
     }
 
     fn layout(&self) -> Result<(), String> {

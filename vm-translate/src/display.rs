@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use crate::Module;
 use crate::ir::{Function, Inst, Node, Place, Root};
 use crate::op::Ty;
+use crate::{Module, Point};
 
 impl Function {
     /// The function's instructions as text, headed by its name and type in `module`, which is
@@ -82,6 +82,14 @@ impl Display for Listing<'_> {
             write!(f, "  {:04x}  ", inst.offset)?;
             self.inst(f, inst)?;
             writeln!(f)?;
+        }
+        for site in function.sites().sites() {
+            let Point { offset, kind } = site.point;
+            write!(f, "  site @{} {offset:04x} {kind:?}", site.at)?;
+            if let Some(head) = site.head {
+                write!(f, " in @{head}")?;
+            }
+            writeln!(f, ": {}", function.sites().listed(site))?;
         }
         Ok(())
     }

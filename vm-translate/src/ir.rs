@@ -21,8 +21,10 @@
 
 use std::ops::Range;
 
+use crate::ValType;
 use crate::op::{Op, StoreOp, Ty};
 use crate::shape::{Found, ShapeKey, Traps};
+use crate::site::Sites;
 
 /// Slots at the start of a frame that belong to the executor.
 pub const FRAME_HEADER: u32 = 4;
@@ -291,6 +293,21 @@ pub enum RuntimeOp {
 }
 
 impl RuntimeOp {
+    /// Whether it takes fuel of its own where code consumes some, by the size of what it does.
+    pub const fn takes_fuel(self) -> bool {
+        matches!(
+            self,
+            RuntimeOp::MemoryGrow
+                | RuntimeOp::MemoryFill
+                | RuntimeOp::MemoryCopy
+                | RuntimeOp::MemoryInit
+                | RuntimeOp::TableGrow
+                | RuntimeOp::TableFill
+                | RuntimeOp::TableCopy
+                | RuntimeOp::TableInit
+        )
+    }
+
     /// Every operation, in the order of its number.
     pub const ALL: &'static [RuntimeOp] = &[
         RuntimeOp::MemorySize,
@@ -414,6 +431,7 @@ pub struct Function {
     pub(crate) tables: Vec<Label>,
     pub(crate) loops: Vec<LoopHead>,
     pub(crate) trap_sites: Vec<TrapSite>,
+    pub(crate) sites: Sites,
     pub(crate) start_offset: u32,
 }
 
@@ -424,6 +442,21 @@ pub(crate) struct TrapSite {
     pub(crate) inst: u32,
     /// The offset in the module's bytes of what may trap.
     pub(crate) offset: u32,
+}
+
+/// Where locals of these types live, in their order, in a function that has some of them pinned.
+pub fn places_of_locals(types: &[ValType], pins: &[Pin]) -> Vec<Place> {
+    let mut slot = FRAME_HEADER;
+    let place = |(local, ty): (usize, &ValType)| {
+        let own = Place::in_slots(slot, ty.ty());
+        let pin = pins.iter().find(|pin| pin.local as usize == local);
+        // A parameter has a slot even if it lives in a register.
+        if pin.is_none_or(|pin| pin.parameter.is_some()) {
+            slot += ty.slots();
+        }
+        pin.map_or(own, |pin| pin.place)
+    };
+    types.iter().enumerate().map(place).collect()
 }
 
 /// Where a loop begins that is entered with nothing on the operand stack: there every value is in its local's
@@ -509,6 +542,11 @@ impl Function {
             slot += ty.slots();
             within.then_some(pin.map_or(own, |pin| pin.place))
         })
+    }
+
+    /// Where runs can stop and go on, if that was asked for (see [`Additions`](crate::Additions)).
+    pub fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     /// The instructions.

@@ -13,9 +13,11 @@ mod module;
 mod names;
 pub mod op;
 mod registry;
+mod points;
 mod sections;
 mod segment;
 pub mod shape;
+mod site;
 mod translate;
 mod types;
 mod validate;
@@ -30,8 +32,10 @@ pub use missing::missing_features;
 pub use module::{Export, Import, Module};
 pub use op::{Effect, Op, StoreOp, Ty};
 pub use registry::{RegisteredType, TypeId};
+pub use points::FrameTypes;
 pub use segment::{ConstExpr, ConstOp, DataMode, DataSegment, ElemItems, ElemMode, ElemSegment};
 pub use shape::{PlainShapes, Registers, ShapeKey, Shapes};
+pub use site::{Point, PointKind, Site, SiteValue, Sites};
 pub use translate::{
     Additions, BaselineFrame, BaselineSink, BaselineTranslator, TranslateAllocations,
     TranslateOptions,

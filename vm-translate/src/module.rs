@@ -367,6 +367,11 @@ impl Module {
         self.body(func).map_or(0, |range| range.len() as u32)
     }
 
+    /// What it may use.
+    pub(crate) fn wasm_features(&self) -> WasmFeatures {
+        self.features
+    }
+
     /// The types of all tables.
     pub fn tables(&self) -> &[TableType] {
         &self.tables

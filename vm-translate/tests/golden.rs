@@ -69,14 +69,22 @@ fn listings_are_as_expected() {
         let bytes = wat::parse_file(&input).unwrap();
         let module = Module::new(bytes, &Features::default()).unwrap();
         let costs = FuelCosts::default();
-        let additions = match input.file_stem().is_some_and(|stem| stem == "additions") {
-            true => Additions {
+        let stem = input.file_stem().and_then(|stem| stem.to_str());
+        let additions = match stem {
+            Some("additions") => Additions {
                 fuel: Some(&costs),
                 epochs: true,
                 canonical_nans: true,
                 call_depth: true,
+                ..Additions::default()
             },
-            false => Additions::default(),
+            Some("sites") => Additions {
+                fuel: Some(&costs),
+                epochs: true,
+                sites: true,
+                ..Additions::default()
+            },
+            _ => Additions::default(),
         };
         let found = listing(&module, additions);
         let output = input.with_extension("ir");

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::ir::{FRAME_HEADER, Place, Root, Slot, TAIL_ADAPTER};
 use crate::op::{Op, StoreOp, Ty};
-use crate::{FuncType, ValType};
+use crate::{FuncType, PointKind, ValType};
 
 use super::Translator;
 use super::control::in_slots;
@@ -131,6 +131,7 @@ impl Translator<'_> {
         let first = last - types.len();
         let slots: Slot = types.iter().map(|ty| ty.slots()).sum();
         self.compute_for_call(0..first);
+        self.settle_for_site(first);
         let base = self.stack.end_below(first);
         let target = base + FRAME_HEADER;
         // Arguments are put down first to last. Where one would fall on a slot that a later
@@ -189,6 +190,7 @@ impl Translator<'_> {
         let len = self.stack.len() - ty.params().len() - above;
         self.stack.truncate(len);
         self.check_unaffected(CHANGED_BY_CALLS, base);
+        self.has_called();
         self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
@@ -200,7 +202,13 @@ impl Translator<'_> {
             operands,
             results,
         } = *operation;
+        if op.takes_fuel() {
+            self.settle_for_site(self.stack.len() - operands);
+        }
         let (first, base) = self.slot_operands(operands, 0);
+        if op.takes_fuel() && self.additions.fuel.is_some() {
+            self.note_site(PointKind::Bulk);
+        }
         self.out.slots = self.out.slots.max(base + (results.len() as Slot).max(1));
         self.emit_plain(Root::Runtime { op, base, imm });
         self.stack.truncate(first);

@@ -35,6 +35,9 @@ pub(super) struct Frame {
     returns: bool,
     /// The label of branches to it, once there is one.
     label: Option<Label>,
+    /// The first instruction of the innermost loop around what is in it, itself included, if the executor keeps where
+    /// that is.
+    head: Option<u32>,
 }
 
 /// The label of code that copies operands to where a branch to a block leaves them, and goes there.
@@ -74,6 +77,7 @@ impl Frame {
             place,
             returns: true,
             label: None,
+            head: None,
         }
     }
 }
@@ -117,6 +121,11 @@ impl<'a> Translator<'a> {
             Kind::Loop { start, .. } => self.out.labels.label_at(start),
             _ => self.out.labels.new_label(),
         })
+    }
+
+    /// The first instruction of the innermost loop, if the executor keeps where that is.
+    pub(super) fn head(&self) -> Option<u32> {
+        self.frames.last().and_then(|frame| frame.head)
     }
 
     // Blocks.
@@ -164,7 +173,8 @@ impl<'a> Translator<'a> {
             After::Set(local) => Some(self.locals.get(local).place),
             _ => around.and_then(|frame| frame.place),
         };
-        let place = place.filter(|_| single);
+        // A local is what WebAssembly says as long as a run can stop.
+        let place = place.filter(|_| single && !self.additions.sites);
         // Without results of its own a block may still leave others to its surroundings.
         let returns = around
             .is_some_and(|frame| frame.returns && self.results(frame.ty).len() == results)
@@ -179,6 +189,10 @@ impl<'a> Translator<'a> {
             place,
             returns,
             label: None,
+            head: match kind {
+                Kind::Loop { start, kept } => kept.then_some(start),
+                _ => self.head(),
+            },
         });
     }
 

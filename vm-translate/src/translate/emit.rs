@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
+use crate::site::Sites;
 
 use super::Translator;
 use super::expr::{self, Term};
@@ -50,6 +51,7 @@ pub(super) struct Output {
     pub(super) tables: Vec<Label>,
     pub(super) loops: Vec<LoopHead>,
     pub(super) trap_sites: Vec<TrapSite>,
+    pub(super) sites: Sites,
     /// One past the highest slot used.
     pub(super) slots: Slot,
     /// The registers that have been set.
@@ -68,6 +70,7 @@ impl Output {
             mut tables,
             mut loops,
             mut trap_sites,
+            mut sites,
             ..
         } = old;
         insts.clear();
@@ -75,6 +78,7 @@ impl Output {
         tables.clear();
         loops.clear();
         trap_sites.clear();
+        sites.clear();
         Output {
             insts,
             nodes,
@@ -82,6 +86,7 @@ impl Output {
             tables,
             loops,
             trap_sites,
+            sites,
             ..Output::default()
         }
     }

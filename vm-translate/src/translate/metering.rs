@@ -21,6 +21,10 @@ pub struct Additions<'a> {
     /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several
     /// ([`Op::canonical`](crate::Op::canonical)).
     pub canonical_nans: bool,
+    /// Whether to say where runs can stop and go on, and where their values are then
+    /// ([`Function::sites`](crate::Function::sites)): at calls, and wherever fuel is taken or the epoch looked at. Code keeps fewer values in
+    /// registers then.
+    pub sites: bool,
 }
 
 /// What is charged where.

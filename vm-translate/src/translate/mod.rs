@@ -19,6 +19,7 @@
 //! | `calls` | calls and rare operations |
 //! | `runtime` | which instructions are rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
+//! | `sites` | where runs can stop and go on later |
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
@@ -39,6 +40,7 @@ mod operators;
 mod pending;
 mod registers;
 mod runtime;
+mod sites;
 mod stack;
 mod vectors;
 
@@ -47,7 +49,7 @@ use std::ops::Range;
 
 use crate::ir::{FRAME_HEADER, Label, Root, Slot};
 use crate::op::Op;
-use crate::{Error, Function, Module, Registers, Shapes};
+use crate::{Error, Function, Module, PointKind, Registers, Shapes};
 
 pub use baseline::{BaselineFrame, BaselineSink, BaselineTranslator};
 use code::Code;
@@ -180,7 +182,11 @@ impl Module {
         let bytes = self.func_size(func) as usize;
         let offered = options.shapes.registers();
         let ty = self.func_type(func);
-        let product = WideProduct::of(ty, &body);
+        // What it does is not what its points say.
+        let product = match options.additions.sites {
+            true => None,
+            false => WideProduct::of(ty, &body),
+        };
         let pinned = match product {
             // Every parameter is read once or twice, so none is worth a register.
             Some(_) => Registers::NONE,
@@ -271,6 +277,7 @@ impl Module {
             tables: out.tables,
             loops: out.loops,
             trap_sites: out.trap_sites,
+            sites: out.sites,
             start_offset,
         };
         *allocations = TranslateAllocations {
@@ -291,6 +298,7 @@ impl Translator<'_> {
     fn consume_fuel(&mut self, cost: u32) {
         if cost > 0 {
             self.compute(Effects::TRAPS | Effects::GLOBAL, self.stack.len());
+            self.can_stop(PointKind::Fuel);
             self.emit_plain(Root::ConsumeFuel { cost });
         }
     }
@@ -322,6 +330,7 @@ impl Translator<'_> {
     /// A function or a loop begins here.
     fn check_epoch(&mut self) {
         if self.additions.epochs {
+            self.can_stop(PointKind::Epoch);
             self.emit_plain(Root::CheckEpoch);
         }
     }

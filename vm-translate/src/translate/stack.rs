@@ -104,6 +104,8 @@ pub(super) struct Stack {
     /// Below this index all entries are constants or in their homes: nothing that an instruction does, and no
     /// label, changes what they are.
     low: usize,
+    /// Below this index all entries are what they were when [`Stack::note`] was called last.
+    noted: usize,
     /// The first slot of the operand stack area.
     base: Slot,
     registers: Use,
@@ -134,6 +136,7 @@ impl Stack {
             entries,
             terms,
             low: 0,
+            noted: 0,
             base,
             registers,
         }
@@ -385,7 +388,7 @@ impl Stack {
             // Of more than fit, nothing is asked but how many there are.
             symbols: symbols.bits().unwrap_or(0),
         };
-        self.low = self.low.min(first);
+        self.changed(first);
         self.terms.truncate(end);
         self.terms.push(head);
         let tree = &mut self.terms[start..];
@@ -415,7 +418,7 @@ impl Stack {
             reads: entry.reads,
             symbols: symbols.bits().unwrap_or(0),
         };
-        self.low = self.low.min(top - 1);
+        self.changed(top - 1);
     }
 
     /// Replaces the entries from `first` up by an operator over them, whose symbols are given.
@@ -461,7 +464,7 @@ impl Stack {
         }
         let len = self.terms.len() - start;
         self.entries.truncate(first);
-        self.low = self.low.min(first);
+        self.changed(first);
         let ty = op.result();
         self.entries.push(Entry {
             start: start as u32,
@@ -506,7 +509,7 @@ impl Stack {
         if let Some(entry) = self.entries.get(len) {
             self.terms.truncate(entry.start as usize);
             self.entries.truncate(len);
-            self.low = self.low.min(len);
+            self.changed(len);
         }
     }
 
@@ -568,10 +571,29 @@ impl Stack {
         entry.end = reads.end.max(entry.home + entry.ty.slots());
         (entry.reads, entry.effects, entry.kind) = (reads, effects, kind);
         entry.symbols = symbol.into();
+        self.noted = self.noted.min(index);
         if index < self.low && !self.is_settled(index) {
             // It was, at a label: now it may be the alias of a local.
             self.low = index;
         }
+    }
+
+    /// Notes that the entries from `index` up are others than before.
+    #[inline]
+    fn changed(&mut self, index: usize) {
+        self.low = self.low.min(index);
+        self.noted = self.noted.min(index);
+    }
+
+    /// How many entries, from the lowest up, are what they were when this was called last. From now on, the first `height`
+    /// of them count.
+    pub(super) fn note(&mut self, height: usize) -> usize {
+        std::mem::replace(&mut self.noted, height)
+    }
+
+    /// Where an entry is that is no tree.
+    pub(super) fn leaf(&self, index: usize) -> Node {
+        *self.node(index)
     }
 
     /// Whether an entry is a constant or in its home.

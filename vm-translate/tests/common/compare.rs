@@ -1,10 +1,13 @@
 //! Runs a program before and after translation, for several sets of shapes and in both tiers, and compares.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::shapes::{RICH, RandomShapes};
 use super::{Outcome, Trap, eval, generate, oracle};
 use vm_translate::{
-    Additions, Features, FuelCosts, Function, Module, PlainShapes, Registers, Shapes,
-    TranslateOptions, check,
+    Additions, Features, FuelCosts, Function, Module, PlainShapes, Point, PointKind, Registers,
+    Shapes, Site, TranslateOptions, check,
 };
 
 /// A module in the text format, and how it is translated.
@@ -20,6 +23,10 @@ pub struct Program<'a> {
     pub costs: FuelCosts,
     /// Whether epochs are looked at and calls counted.
     epochs: bool,
+    /// Whether it says where runs can stop.
+    sites: bool,
+    /// Of each function that has been translated, where.
+    points: RefCell<BTreeMap<u32, BTreeSet<Point>>>,
     pub canonical_nans: bool,
 }
 
@@ -47,6 +54,8 @@ impl Program<'_> {
             unchecked: number.is_multiple_of(2),
             costs: random_costs(number),
             epochs: number.is_multiple_of(5),
+            sites: number.is_multiple_of(4),
+            points: RefCell::default(),
             canonical_nans: number.is_multiple_of(3),
         }
     }
@@ -60,6 +69,7 @@ impl Program<'_> {
                 epochs: self.epochs,
                 canonical_nans: self.canonical_nans,
                 call_depth: self.epochs,
+                sites: self.sites,
             },
         }
     }
@@ -100,6 +110,48 @@ impl Program<'_> {
             let listing = function.listing(&self.module);
             panic!("{}: {broken}\n{listing}\n{}", self.name, self.text);
         }
+        self.check_sites(function);
+    }
+
+    /// Checks that the points of a function are those that WebAssembly has, in every translation.
+    fn check_sites(&self, function: &Function) {
+        let func = function.index();
+        let sites = function.sites();
+        let height = |site: &Site| site.height as usize;
+        let points = sites.sites().iter();
+        let types = self
+            .module
+            .frame_types(points.map(|site| (func, site.point, height(site))))
+            .unwrap();
+        for site in sites.sites() {
+            let values = (types.operands(func, site.point))
+                .and_then(|types| sites.values(site, types))
+                .map(|values| values.len());
+            let is_call = site.point.kind == PointKind::Call;
+            let callee = types.callee(&self.module, func, site.point);
+            if values != Some(height(site)) || callee.is_some() != is_call {
+                let listing = function.listing(&self.module);
+                panic!(
+                    "{}: {site:?} is no point\n{listing}\n{}",
+                    self.name, self.text
+                );
+            }
+        }
+        let found: BTreeSet<_> = sites.sites().iter().map(|site| site.point).collect();
+        assert_eq!(
+            found.len(),
+            sites.sites().len(),
+            "{}: some are doubled",
+            self.name
+        );
+        let mut known = self.points.borrow_mut();
+        let expected = known.entry(func).or_insert_with(|| found.clone());
+        assert_eq!(found, *expected, "{}, {func}: other points", self.name);
+        assert!(
+            self.sites || found.is_empty(),
+            "{}: nobody asked",
+            self.name
+        );
     }
 
     /// Runs a function of no parameters by every translation, with more fuel than it needs and then with less. Answers

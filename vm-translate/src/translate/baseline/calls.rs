@@ -15,11 +15,13 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let module = self.module;
         let ty = module.func_type(func);
         let base = self.arguments(ty, None);
-        self.plain(if func < module.imported_funcs() {
+        let root = if func < module.imported_funcs() {
             Root::CallImport { func, base }
         } else {
             Root::Call { func, base }
-        });
+        };
+        self.plain(root);
+        self.has_called(&root);
         self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
@@ -31,6 +33,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let base = self.arguments(func_type, Some(&mut index));
         let root = Root::CallIndirect { table, ty, base };
         self.emit(root, &mut [index]);
+        self.has_called(&root);
         self.push_slots(base + FRAME_HEADER, func_type.results());
     }
 
@@ -87,6 +90,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// stood above them goes where it outlives that.
     fn arguments(&mut self, ty: &FuncType, above: Option<&mut Entry>) -> Slot {
         let first = self.stack.len() - ty.params().len();
+        self.settle_for_site(first);
         let base = self.next_home(first);
         let target = base + FRAME_HEADER;
         let end = target + ty.slots();
@@ -118,6 +122,9 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let Operation {
             op, imm, results, ..
         } = *operation;
+        if op.takes_fuel() {
+            self.can_stop_in_bulk(operation.operands);
+        }
         let base = self.slot_operands(operation.operands);
         self.plain(Root::Runtime { op, base, imm });
         self.slots = self.slots.max(base + (results.len() as Slot).max(1));

@@ -2,7 +2,7 @@
 
 use crate::ir::{Inst, Label, Node, Root, Slot};
 use crate::shape::{Found, ShapeKey, Shapes, Traps};
-use crate::{Error, Function, Module};
+use crate::{Error, Function, Module, PointKind, Sites};
 
 use super::super::TranslateOptions;
 use super::super::emit::Output;
@@ -41,6 +41,9 @@ impl Module {
             frame, out, labels, ..
         } = listed;
         let ty = self.func_type(func);
+        let mut out = out;
+        // Of IR, a call's is the instruction itself.
+        (out.sites).locate(|site| site.at -= u32::from(site.point.kind == PointKind::Call));
         Ok(frame.map(|frame| Function {
             index: func,
             param_slots: ty.param_slots(),
@@ -58,6 +61,7 @@ impl Module {
             tables: out.tables,
             loops: out.loops,
             trap_sites: out.trap_sites,
+            sites: out.sites,
             start_offset: frame.offset,
         }))
     }
@@ -124,6 +128,10 @@ impl BaselineSink for Listed<'_> {
 
     fn loop_begins(&mut self, offset: u32) {
         self.out.loop_begins(offset);
+    }
+
+    fn sites(&mut self) -> Option<&mut Sites> {
+        Some(&mut self.out.sites)
     }
 
     fn position(&self) -> u32 {

@@ -20,6 +20,7 @@
 //! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
 //! | `vectors` | instructions on vectors |
+//! | `sites` | where runs can stop and go on later |
 //! | `listed` | the code as IR |
 
 mod calls;
@@ -28,6 +29,7 @@ mod last;
 mod listed;
 mod moves;
 mod sink;
+mod sites;
 mod values;
 mod vectors;
 
@@ -37,7 +39,7 @@ use wasmparser::Operator;
 
 use crate::ir::{FRAME_HEADER, Label, Root, Slot};
 use crate::op::{Op, StoreOp, Ty};
-use crate::{Error, Module};
+use crate::{Error, Module, PointKind};
 
 use super::check_limits;
 use super::code::{Code, Kind, Step};
@@ -85,6 +87,8 @@ struct Baseline<'a, K: BaselineSink> {
     stack: Vec<Entry>,
     /// So many entries from the first on are in their homes.
     settled: usize,
+    /// So many are what they were when a site was noted last.
+    noted: usize,
     /// The home of the lowest entry.
     base: Slot,
     frames: Vec<Frame>,
@@ -159,6 +163,7 @@ impl BaselineTranslator {
             locals,
             stack,
             settled: 0,
+            noted: 0,
             base,
             frames,
             labels: Labels::reuse(labels),
@@ -207,6 +212,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         }
         if self.offset == self.pieces.next() {
             let cost = self.pieces.charge();
+            self.can_stop(PointKind::Fuel);
             self.plain(Root::ConsumeFuel { cost });
         }
         let Some(kind) = code.kind() else {
@@ -384,6 +390,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// A function or a loop begins here.
     fn check_epoch(&mut self) {
         if self.additions.epochs {
+            self.can_stop(PointKind::Epoch);
             self.plain(Root::CheckEpoch);
         }
     }

@@ -70,6 +70,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// these.
     pub(super) fn settle_at(&mut self, first: usize, home: Slot) {
         self.copy_down(first, home);
+        self.noted = self.noted.min(first);
         let mut home = home;
         for entry in &mut self.stack[first..] {
             (entry.value, entry.home) = (Value::Home, home);

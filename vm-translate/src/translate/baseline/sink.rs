@@ -4,6 +4,7 @@ use std::ops::Range;
 
 #[cfg(doc)]
 use crate::Shapes;
+use crate::Sites;
 use crate::ir::{Label, Node, Root, Slot};
 
 /// Takes the baseline code of a function, instruction by instruction.
@@ -36,6 +37,11 @@ pub trait BaselineSink {
     /// See [`Shapes::least_copy`].
     fn least_copy(&self) -> usize {
         crate::shape::LEAST_COPY
+    }
+
+    /// Where sites are noted, by positions, if the sink keeps them: of calls by those behind them.
+    fn sites(&mut self) -> Option<&mut Sites> {
+        None
     }
 
     /// A loop begins with what comes next, with nothing on the operand stack.

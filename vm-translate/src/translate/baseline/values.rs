@@ -130,6 +130,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     pub(super) fn truncate(&mut self, height: usize) {
         self.stack.truncate(height);
         self.settled = self.settled.min(height);
+        self.noted = self.noted.min(height);
     }
 
     #[cold]

@@ -1,0 +1,223 @@
+//! What a frame consists of where a run can stop: as WebAssembly has it, whatever the code is.
+//!
+//! The validator says it, which walks through the bodies in question once more. So it depends on no translation, and whoever
+//! gets a frame from elsewhere can compare it with what the function must have there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wasmparser::{
+    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, ValidPayload,
+    Validator, ValidatorResources,
+};
+
+use crate::{Error, FuncType, Module, Point, PointKind, ValType};
+
+/// The types of the values of frames at some points of a module.
+#[derive(Debug, Default)]
+pub struct FrameTypes {
+    locals: HashMap<u32, Box<[ValType]>>,
+    points: HashMap<(u32, Point), AtPoint>,
+}
+
+/// What a frame has at a point besides its locals.
+#[derive(Debug)]
+struct AtPoint {
+    operands: Box<[ValType]>,
+    /// Of a call, the index of the callee's type.
+    callee: Option<u32>,
+}
+
+impl FrameTypes {
+    /// The types of a function's locals, parameters first, if it has one of the points.
+    pub fn locals(&self, func: u32) -> Option<&[ValType]> {
+        self.locals.get(&func).map(|types| &**types)
+    }
+
+    /// The types of what is on the operand stack at a point of a function. Nothing if there is no such point, or not as
+    /// much on the stack as was said.
+    pub fn operands(&self, func: u32, point: Point) -> Option<&[ValType]> {
+        Some(&self.points.get(&(func, point))?.operands)
+    }
+
+    /// The type of the function that is called at a point of a function, if it is a call.
+    pub fn callee<'a>(&self, module: &'a Module, func: u32, point: Point) -> Option<&'a FuncType> {
+        let ty = self.points.get(&(func, point))?.callee?;
+        module.types().get(ty as usize)
+    }
+}
+
+impl Module {
+    /// The types of frames at some points, each of a function and with so many values on the operand stack. What is no point, and
+    /// what has another number of values there, is left out.
+    ///
+    /// # Errors
+    ///
+    /// None for a module whose types the machine knows, as all modules' are that can be made.
+    pub fn frame_types(
+        &self,
+        wanted: impl IntoIterator<Item = (u32, Point, usize)>,
+    ) -> Result<FrameTypes, Error> {
+        let mut functions: BTreeMap<u32, HashMap<Point, usize>> = BTreeMap::new();
+        for (func, point, height) in wanted {
+            functions.entry(func).or_default().insert(point, height);
+        }
+        let mut found = FrameTypes::default();
+        let mut validator = Validator::new_with_features(self.wasm_features());
+        let mut parser = Parser::new(0);
+        parser.set_features(self.wasm_features());
+        let mut allocations = FuncValidatorAllocations::default();
+        for payload in parser.parse_all(self.bytes()) {
+            let payload = payload?;
+            let code_is_over = matches!(payload, Payload::DataSection(_));
+            if code_is_over {
+                break;
+            }
+            if let ValidPayload::Func(func, body) = validator.payload(&payload)? {
+                let index = func.index;
+                let Some(wanted) = functions.remove(&index) else {
+                    continue;
+                };
+                let mut walk = Walk {
+                    module: self,
+                    func: index,
+                    validator: func.into_validator(allocations),
+                    wanted,
+                    found: &mut found,
+                };
+                walk.body(&body)?;
+                allocations = walk.validator.into_allocations();
+                if functions.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Walk<'a> {
+    module: &'a Module,
+    func: u32,
+    validator: FuncValidator<ValidatorResources>,
+    wanted: HashMap<Point, usize>,
+    found: &'a mut FrameTypes,
+}
+
+impl Walk<'_> {
+    fn body(&mut self, body: &FunctionBody<'_>) -> Result<(), Error> {
+        let mut reader = body.get_binary_reader();
+        self.validator.read_locals(&mut reader)?;
+        let locals = (0..self.validator.len_locals())
+            .map(|local| known(self.validator.get_local_type(local)))
+            .collect::<Option<_>>();
+        let Some(locals) = locals else {
+            return Ok(());
+        };
+        self.found.locals.insert(self.func, locals);
+        self.note(
+            self.module.func_offset(self.func),
+            PointKind::Epoch,
+            0,
+            None,
+        );
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            let (operator, offset) = operators.read_with_offset()?;
+            let at = offset as u32;
+            self.note(at, PointKind::Fuel, 0, None);
+            self.note(at, PointKind::Bulk, 0, None);
+            let types = self.module.types();
+            let call = match operator {
+                Operator::Call { function_index } => {
+                    Some((self.module.func_type_index(function_index), 0))
+                }
+                Operator::CallIndirect { type_index, .. } => Some((type_index, 1)),
+                _ => None,
+            };
+            if let Some((ty, above)) = call
+                && let Some(callee) = types.get(ty as usize)
+            {
+                let taken = callee.params().len() + above;
+                self.note(at, PointKind::Call, taken, Some(ty));
+            }
+            self.validator.op(offset, &operator)?;
+            if let Operator::Loop { .. } = operator {
+                self.note(at, PointKind::Epoch, 0, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what is on the operand stack without the `taken` values at its top, if somebody wants to know.
+    fn note(&mut self, offset: u32, kind: PointKind, taken: usize, callee: Option<u32>) {
+        let point = Point { offset, kind };
+        let Some(wanted) = self.wanted.get(&point) else {
+            return;
+        };
+        let height = self.validator.operand_stack_height() as usize;
+        if height.checked_sub(taken) != Some(*wanted) {
+            return;
+        }
+        let operands = (taken..height)
+            .rev()
+            .map(|depth| known(self.validator.get_operand_type(depth).flatten()))
+            .collect::<Option<_>>();
+        // Where nothing can be reached, not all have a type.
+        if let Some(operands) = operands {
+            let at = AtPoint { operands, callee };
+            self.found.points.insert((self.func, point), at);
+        }
+    }
+}
+
+fn known(ty: Option<wasmparser::ValType>) -> Option<ValType> {
+    ValType::from_wasm(ty?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Features, Module, Point, PointKind, ValType};
+
+    #[test]
+    fn it_says_what_is_on_the_stack() {
+        let text = r#"(module
+            (func $f (param i32 f64) (result i64) (i64.const 0))
+            (func (param v128) (local funcref)
+                (drop (i64.add (i64.const 1) (call $f (i32.const 2) (f64.const 3))))
+                (loop (br 0))
+                (drop (i64.const 0))))"#;
+        let module = Module::new(wat::parse_str(text).unwrap(), &Features::default()).unwrap();
+        let code = module.func_offset(1);
+        let body = &module.bytes()[code as usize..][..module.func_size(1) as usize];
+        let find = |opcode| code + body.iter().position(|byte| *byte == opcode).unwrap() as u32;
+        // `call`, `loop`, `br`, and the function itself.
+        let points = [
+            (find(0x10), PointKind::Call, 1),
+            (find(0x10), PointKind::Fuel, 3),
+            (find(0x03), PointKind::Epoch, 0),
+            (code, PointKind::Epoch, 0),
+            // Not so many; no loop; no call.
+            (find(0x0c), PointKind::Fuel, 1),
+            (find(0x0c), PointKind::Epoch, 0),
+            (find(0x0c), PointKind::Call, 0),
+        ];
+        let points = points.map(|(offset, kind, height)| (1, Point { offset, kind }, height));
+        let types = module.frame_types(points).unwrap();
+        assert_eq!(types.locals(1).unwrap(), [ValType::V128, ValType::FuncRef]);
+        assert_eq!(types.locals(0), None);
+        let operands = |n: usize| types.operands(1, points[n].1);
+        assert_eq!(operands(0).unwrap(), [ValType::I64]);
+        let before = [ValType::I64, ValType::I32, ValType::F64];
+        assert_eq!(operands(1).unwrap(), before);
+        assert_eq!(operands(2).unwrap(), []);
+        assert_eq!(operands(3).unwrap(), []);
+        for n in 4..points.len() {
+            assert_eq!(operands(n), None, "{n}");
+        }
+        assert_eq!(
+            types.callee(&module, 1, points[0].1),
+            Some(module.func_type(0))
+        );
+        assert_eq!(types.callee(&module, 1, points[1].1), None);
+    }
+}
