@@ -181,12 +181,19 @@ pub(crate) struct Runtime {
 /// Registers in which an executor may have values between two instructions: integers, then floats.
 pub(crate) const REGISTERS: usize = 13;
 
+/// How many of them are for integers.
+pub(crate) const INT_REGISTERS: usize =
+    (crate::shapes::REGISTERS.pinned_ints + crate::shapes::REGISTERS.temp_ints) as usize;
+
 /// Frame header, see [`vm_translate::ir`]: where to go on when the function returns.
 pub(crate) const FRAME_RETURN: usize = 0;
 /// Frame header: the caller's frame; null in the first frame of a run.
 pub(crate) const FRAME_CALLER: usize = 1;
 /// Frame header: the caller's context. Written only by calls that may change the context.
 pub(crate) const FRAME_CONTEXT: usize = 2;
+
+/// Frame header: where the innermost loop begins that has been entered, if the executor keeps it.
+pub(crate) const FRAME_LOOP: usize = 3;
 
 /// What functions called by executors answer: 0 to go on, a trap code, or this, when the host
 /// returned an error (or panicked) that the machine keeps until the run has ended.

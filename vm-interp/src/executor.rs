@@ -9,6 +9,7 @@ use std::fmt;
 use crate::context::{FuncObject, Runtime, Word};
 use crate::options::{CodeError, Threading};
 use crate::profile::FunctionProfile;
+use crate::sites::FrameSites;
 
 /// Something that runs functions.
 pub(crate) trait Executor: Sync {
@@ -45,6 +46,9 @@ pub(crate) trait Executor: Sync {
     /// The run has just ended because a host function returned an error, and the runtime's exit fields say where.
     unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word);
 
+    /// The code to which the first frame of a run returns.
+    fn finish(&self) -> *const u8;
+
     /// How much fuel what the run has stopped at needs, if it is an instruction for that.
     ///
     /// # Safety
@@ -73,6 +77,13 @@ pub(crate) trait ExecutorCode: fmt::Debug + Send + Sync {
 
     /// Which instruction of which function the code at an address stands for.
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)>;
+
+    /// The function that the code at an address belongs to, where runs of that can stop, and how many bytes from its start the
+    /// address is. Nothing if it has no such code, or it was not asked for.
+    fn sites_at(&self, ip: *const u8) -> Option<(u32, &FrameSites, u32)>;
+
+    /// The code of a function that the module defines, from its start, and where its runs can stop. It is translated unless that has been done.
+    fn sites_of(&self, func: u32) -> Result<Option<(*const u8, &FrameSites)>, CodeError>;
 
     /// A function's IR and its threaded code as text.
     fn listing(&self, func: u32) -> Result<String, CodeError>;

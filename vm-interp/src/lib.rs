@@ -12,6 +12,7 @@ mod options;
 mod profile;
 pub mod semantics;
 pub mod shapes;
+mod sites;
 mod token;
 mod value;
 
@@ -21,13 +22,14 @@ pub use executors::{
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
-    CallError, Deadline, Entities, EntityError, Frame, Host, HostClosure, HostError,
-    InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
-    NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended, Suspension, Trap, World,
+    CallError, Deadline, Entities, EntityError, Frame, FramesError, GuestFrame, GuestFrames, Host,
+    HostClosure, HostError, InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig,
+    MachineError, MemoryMut, NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended,
+    Suspension, Trap, World,
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};
-pub use vm_translate::{FuelCosts, UnknownOperator};
+pub use vm_translate::{FuelCosts, Point, PointKind, UnknownOperator};
 pub use vm_trap::{Interrupt, TrapCode};
 
 pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};

@@ -52,6 +52,9 @@ pub struct CodeOptions {
     pub call_depth: bool,
     /// Whether operators of floats have the canonical NaN for a result wherever the specification allows several.
     pub canonical_nans: bool,
+    /// Whether runs that have stopped can be taken apart ([`World::frames_of`](crate::World::frames_of)) and made anew: code keeps where its
+    /// values are wherever a run can stop, and has fewer of them in registers.
+    pub sites: bool,
 }
 
 impl CodeOptions {
@@ -68,6 +71,7 @@ impl CodeOptions {
             epochs: false,
             call_depth: false,
             canonical_nans: false,
+            sites: false,
         }
     }
 
@@ -78,6 +82,8 @@ impl CodeOptions {
             epochs: self.epochs,
             call_depth: self.call_depth,
             canonical_nans: self.canonical_nans,
+            // Cells that count stand before those that are counted.
+            sites: self.sites && !self.profile,
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use vm_translate::ir::{Label, Node, Root, Slot};
-use vm_translate::{BaselineFrame, BaselineSink};
+use vm_translate::{BaselineFrame, BaselineSink, Sites};
 
+use super::calls::RESTORE_BYTES;
 use super::cells::{Cells, Frame, Surroundings, TooLarge, Writer};
 use super::fixed::Fixed;
 use super::simple::{self, Simple};
@@ -119,6 +120,10 @@ impl BaselineSink for BaselineWriter<'_> {
         writer.put(self.turns);
     }
 
+    fn sites(&mut self) -> Option<&mut Sites> {
+        Some(&mut self.writer.out.sites)
+    }
+
     #[inline]
     fn position(&self) -> u32 {
         self.writer.at() as u32
@@ -126,6 +131,10 @@ impl BaselineSink for BaselineWriter<'_> {
 
     fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
         let writer = &mut self.writer;
+        writer.out.sites.locate(|site| {
+            let restore = if site.restores { RESTORE_BYTES } else { 0 };
+            site.back = site.at - restore as u32;
+        });
         writer.fill_entry(frame_slots, self.zeroed.clone());
         (writer.out).fill_branches(|label| labels[label as usize]);
     }

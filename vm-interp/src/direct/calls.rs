@@ -200,7 +200,8 @@ pub(super) unsafe fn after_host_call(cell: *const u8, frame: *mut Word) -> (*con
 }
 
 const CALL_IMPORT_BYTES: usize = 16;
-const RESTORE_BYTES: usize = 16;
+/// Of the cell behind a call that takes the context back.
+pub(super) const RESTORE_BYTES: usize = 16;
 
 /// How much fuel the cell takes, if it does.
 ///

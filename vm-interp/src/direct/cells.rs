@@ -1,8 +1,8 @@
 //! Writing cells: a handler's address and its operands.
 
-use vm_translate::Op;
 use vm_translate::ir::{FRAME_HEADER, Label, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::shape::{ShapeKey, Symbol};
+use vm_translate::{Op, Sites};
 
 use super::fixed::{Fixed, Wide};
 use super::operands::operand_bytes;
@@ -44,6 +44,8 @@ pub(super) struct Cells {
     pub(super) entries: Vec<(u32, u32)>,
     /// Of baseline code, the offsets of its loops in the module.
     pub(super) loops: Vec<u32>,
+    /// Where runs can stop, if that was asked for.
+    pub(super) sites: Sites,
     /// While encoding: where each instruction's cell starts.
     pub(super) starts: Vec<u32>,
     /// While encoding baseline code: the labels of branch tables.
@@ -62,6 +64,7 @@ impl Cells {
         self.relocations.clear();
         self.entries.clear();
         self.loops.clear();
+        self.sites.clear();
         self.starts.clear();
         self.tables.clear();
     }

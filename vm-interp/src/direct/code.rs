@@ -21,6 +21,7 @@ use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
+use crate::sites::FrameSites;
 
 /// A module's code for the direct executor.
 #[derive(Debug)]
@@ -125,6 +126,8 @@ struct Extra {
     loops: Box<[u32]>,
     /// Of optimized code, how frames of baseline code go on in it.
     continuation: Option<Continuation>,
+    /// Where its runs can stop, if that was asked for.
+    sites: Option<Box<FrameSites>>,
 }
 
 /// How often what starts at an instruction has run, up to where control leaves or enters.
@@ -200,9 +203,22 @@ impl ExecutorCode for DirectCode {
 
     fn frame_slots(&self, ip: *const u8) -> Option<u32> {
         let (_, translated, _) = self.inner.place_of(ip)?;
-        // A function's first cell says it behind its handler, see `Fixed::Enter`.
-        let bytes = translated.words.get(1)?.load(Ordering::Relaxed) as u32;
-        Some(bytes / size_of::<u64>() as u32)
+        Some(translated.frame_slots())
+    }
+
+    fn sites_at(&self, ip: *const u8) -> Option<(u32, &FrameSites, u32)> {
+        let (func, translated, at) = self.inner.place_of(ip)?;
+        Some((func, translated.sites()?, at as u32))
+    }
+
+    fn sites_of(&self, func: u32) -> Result<Option<(*const u8, &FrameSites)>, CodeError> {
+        let translated = match self.inner.optimized(func) {
+            Ok(translated) => translated,
+            // That would be enough for a call too.
+            Err(error) => self.inner.baseline(func).ok_or(error)?,
+        };
+        let start = translated.words.as_ptr().cast();
+        Ok(translated.sites().map(|sites| (start, sites)))
     }
 
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
@@ -300,6 +316,7 @@ impl Translated {
                 counters,
                 loops: cells.loops[..].into(),
                 continuation: None,
+                sites: None,
             })
         });
         Translated {
@@ -316,8 +333,20 @@ impl Translated {
                 + extra.counters.len() * (size_of::<Counter>() + size_of::<AtomicU64>())
                 + size_of_val(&*extra.loops)
                 + extra.continuation.as_ref().map_or(0, Continuation::bytes)
+                + extra.sites.as_deref().map_or(0, FrameSites::bytes)
         });
         size_of::<Translated>() + size_of_val(&*self.words) + size_of_val(&*self.offsets) + extra
+    }
+
+    /// How many slots its frame has.
+    fn frame_slots(&self) -> u32 {
+        // The first cell says it behind its handler, see `Fixed::Enter`.
+        let bytes = self.words[1].load(Ordering::Relaxed) as u32;
+        bytes / size_of::<u64>() as u32
+    }
+
+    fn sites(&self) -> Option<&FrameSites> {
+        self.extra.as_deref()?.sites.as_deref()
     }
 
     /// How to call it; `settled` says whether later calls can go there at once.
@@ -480,7 +509,16 @@ impl Inner {
             let mut scratch = self.scratch().pop().unwrap_or_default();
             // If it is beyond a limit, optimized code may be within.
             let done = self.encoded_baseline(func, &mut scratch);
-            let translated = matches!(done, Ok(true)).then(|| Translated::new(&mut scratch.cells));
+            let translated = matches!(done, Ok(true)).then(|| {
+                let mut translated = Translated::new(&mut scratch.cells);
+                let sites = std::mem::take(&mut scratch.cells.sites);
+                if !sites.is_empty() {
+                    let slots = translated.frame_slots();
+                    let sites = FrameSites::without_registers(sites, slots);
+                    translated.extra.get_or_insert_default().sites = Some(Box::new(sites));
+                }
+                translated
+            });
             self.put_back(scratch);
             let mut places = self.places();
             function.baseline.get_or_init(|| {
@@ -515,6 +553,10 @@ impl Inner {
         let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
             let entries = &scratch.cells.entries;
             let continuation = (!entries.is_empty()).then(|| Continuation::new(&function, entries));
+            let sites = std::mem::take(&mut scratch.cells.sites);
+            let slots = function.frame_slots();
+            let sites =
+                (!sites.is_empty()).then(|| Box::new(FrameSites::of(&function, sites, slots)));
             if scratch.is_usual() {
                 scratch.optimized.recycle(function);
             } else {
@@ -525,6 +567,9 @@ impl Inner {
             let mut translated = Translated::new(&mut scratch.cells);
             if continuation.is_some() {
                 translated.extra.get_or_insert_default().continuation = continuation;
+            }
+            if sites.is_some() {
+                translated.extra.get_or_insert_default().sites = sites;
             }
             translated
         });

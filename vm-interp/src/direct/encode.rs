@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use vm_translate::Function;
 use vm_translate::ir::{Inst, Root};
 use vm_translate::shape::{Cells as Runs, Found, Next, Traps};
+use vm_translate::{Function, PointKind};
 
+use super::calls::RESTORE_BYTES;
 use super::cells::{Cells, Frame, Surroundings, TooLarge, Writer};
 use super::fixed::Fixed;
 use super::frames::sets_result;
@@ -104,6 +105,7 @@ pub(super) fn encode(
     if wanted.continuations {
         encoder.continuations(&runs);
     }
+    encoder.locate_sites();
     encoder.writer.check_size()
 }
 
@@ -164,6 +166,25 @@ impl Encoder<'_> {
             let target = writer.out.starts[inst];
             writer.put_target(target);
         }
+    }
+
+    /// Notes where runs can stop.
+    fn locate_sites(&mut self) {
+        let out = &mut *self.writer.out;
+        out.sites.clone_from(self.function.sites());
+        out.sites.locate(|site| {
+            let start = |inst: u32| out.starts[inst as usize];
+            site.head = site.head.map(start);
+            match site.point.kind {
+                // Nothing falls off the end, and a call is the last of its cell.
+                PointKind::Call => {
+                    let restore = if site.restores { RESTORE_BYTES } else { 0 };
+                    site.at = start(site.at + 1);
+                    site.back = site.at - restore as u32;
+                }
+                _ => (site.at, site.back) = (start(site.at), start(site.at)),
+            }
+        });
     }
 
     /// Encodes a set of the first result and the return behind it, if there is a handler for both.

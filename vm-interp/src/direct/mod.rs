@@ -77,6 +77,10 @@ impl Executor for Direct {
         unsafe { calls::after_host_call((*runtime).exit_ip, (*runtime).exit_frame) }
     }
 
+    fn finish(&self) -> *const u8 {
+        run::exit().cast()
+    }
+
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
         // SAFETY: the caller's promise: the run has stopped at a cell.
         unsafe { calls::fuel_required((*runtime).exit_ip) }

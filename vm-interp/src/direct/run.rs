@@ -125,6 +125,11 @@ pub(super) fn adapter() -> *const u64 {
     cells().adapter.as_ptr()
 }
 
+/// Where the first frame of a run returns to.
+pub(super) fn exit() -> *const u64 {
+    cells().exit.as_ptr()
+}
+
 /// [`Executor::run`](crate::executor::Executor::run).
 ///
 /// # Safety
@@ -133,8 +138,7 @@ pub(super) fn adapter() -> *const u64 {
 pub(super) unsafe fn run(runtime: *mut Runtime, func: *const FuncObject, frame: *mut Word) -> u32 {
     // SAFETY: the caller's promise about the frame and the function.
     let (context, cell) = unsafe {
-        let exit = cells().exit.as_ptr();
-        frame.add(FRAME_RETURN).cast::<*const u64>().write(exit);
+        frame.add(FRAME_RETURN).cast::<*const u64>().write(exit());
         let none = std::ptr::null_mut();
         frame.add(FRAME_CALLER).cast::<*mut Word>().write(none);
         ((*func).context, (*func).entry.load(Ordering::Acquire))

@@ -419,7 +419,7 @@ unsafe fn run_on(
 
 impl World {
     /// Slots of the value stack that are not in use.
-    fn free_slots(&self) -> usize {
+    pub(super) fn free_slots(&self) -> usize {
         self.stack
             .limit()
             .addr()

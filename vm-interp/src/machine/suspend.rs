@@ -21,24 +21,24 @@ use crate::value::FuncId;
 /// undone.
 pub struct Suspended {
     /// If it has stopped in a host function, that function's type.
-    host_type: Option<RegisteredType>,
+    pub(super) host_type: Option<RegisteredType>,
     /// Of which machine.
-    machine: u64,
+    pub(super) machine: u64,
     /// The function that the host has called.
-    func: FuncId,
+    pub(super) func: FuncId,
     /// The frames, from the first one's header to the end of what is in use.
-    frames: Box<[Word]>,
+    pub(super) frames: Box<[Word]>,
     /// The address of the first frame, when it was on the stack.
-    base: usize,
+    pub(super) base: usize,
     /// The address of the innermost frame; 0 if the run has but to end.
-    frame: usize,
+    pub(super) frame: usize,
     /// Where a host function's results are to be, as an index of `frames`.
-    results: usize,
-    ip: *const u8,
-    context: *mut Context,
-    registers: [Word; REGISTERS],
+    pub(super) results: usize,
+    pub(super) ip: *const u8,
+    pub(super) context: *mut Context,
+    pub(super) registers: [Word; REGISTERS],
     /// How many calls are inside of each other, if they count.
-    calls: u64,
+    pub(super) calls: u64,
 }
 
 // SAFETY: the pointers are only used by the machine, which has been asked whether it is the one, and lend nothing of a thread's.

@@ -7,10 +7,11 @@
 use std::ops::Range;
 
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
-use vm_translate::{Function, Op, StoreOp, Ty};
+use vm_translate::{Function, Op, PointKind, Sites, StoreOp, Ty};
 
 use crate::context::ContextLayout;
 use crate::options::CodeError;
+use crate::token::execute::RESTORE_WORDS;
 use crate::token::tokens::{self, Token};
 use crate::token::wide;
 
@@ -44,6 +45,8 @@ pub(super) struct Encoded {
     pub(super) offsets: Vec<(u32, u32)>,
     /// Where every token is, for listings.
     pub(super) starts: Vec<u32>,
+    /// Where runs can stop, in bytes.
+    pub(super) sites: Sites,
 }
 
 /// Encodes a function.
@@ -55,6 +58,7 @@ pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, 
         offsets: Vec::new(),
         starts: Vec::new(),
         branches: Vec::new(),
+        sites: Sites::default(),
         at: 0,
     };
     encoder.function()?;
@@ -62,6 +66,7 @@ pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, 
         words: encoder.words,
         offsets: encoder.offsets,
         starts: encoder.starts,
+        sites: encoder.sites,
     })
 }
 
@@ -80,6 +85,7 @@ struct Encoder<'a> {
     starts: Vec<u32>,
     /// Words that hold distances to be: where, the start of their branch, to which label.
     branches: Vec<(usize, usize, Label)>,
+    sites: Sites,
     /// Where the current token starts.
     at: usize,
 }
@@ -114,6 +120,16 @@ impl<'a> Encoder<'a> {
             let target = insts[function.labels()[label as usize] as usize];
             self.words[word] = (target as i64 - start as i64) as i32 as u32;
         }
+        self.sites.clone_from(function.sites());
+        self.sites.locate(|site| {
+            let start = |inst: u32| (insts[inst as usize] * size_of::<u32>()) as u32;
+            let restore = if site.restores { RESTORE_WORDS } else { 0 };
+            site.at = match site.point.kind {
+                PointKind::Call => start(site.at + 1),
+                _ => start(site.at),
+            };
+            site.back = site.at - (restore * size_of::<u32>()) as u32;
+        });
         Ok(())
     }
 

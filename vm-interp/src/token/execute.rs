@@ -31,6 +31,11 @@ static FINISH: [Token; 1] = [Token::Finish];
 /// Where a tail call that changed the context returns to, if it replaces a call that did not.
 static ADAPTER: [Token; 1] = [Token::ReturnAdapter];
 
+/// Where the first frame of a run returns to.
+pub(super) fn finish() -> *const u8 {
+    FINISH.as_ptr().cast()
+}
+
 /// The code of a function, translated now if it has not been.
 ///
 /// # Safety
@@ -104,7 +109,8 @@ pub(super) unsafe fn after_host_call(ip: *const u32, frame: *mut Word) -> (*cons
 
 const CALL_IMPORT_WORDS: usize = 3;
 const CALL_INDIRECT_WORDS: usize = 5;
-const RESTORE_WORDS: usize = 2;
+/// Of the token behind a call that takes the context back.
+pub(super) const RESTORE_WORDS: usize = 2;
 
 /// How much fuel the token takes, if it does.
 ///

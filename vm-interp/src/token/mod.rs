@@ -18,6 +18,7 @@ use crate::budget::Budget;
 use crate::context::{ContextLayout, FuncObject, Runtime, Word};
 use crate::executor::{Executor, ExecutorCode};
 use crate::options::{CodeError, CodeOptions, Threading};
+use crate::sites::FrameSites;
 use encode::{Encoded, Links, encode};
 
 /// The token executor.
@@ -45,6 +46,10 @@ impl Executor for Token {
     unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word) {
         // SAFETY: the caller's promise: the run has stopped at a token that calls a host function.
         unsafe { execute::after_host_call((*runtime).exit_ip.cast(), (*runtime).exit_frame) }
+    }
+
+    fn finish(&self) -> *const u8 {
+        execute::finish()
     }
 
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
@@ -81,6 +86,8 @@ struct Translated {
     code: NonNull<[u32]>,
     /// See [`Encoded::offsets`].
     offsets: Box<[(u32, u32)]>,
+    /// Where its runs can stop, if that was asked for.
+    sites: Option<Box<FrameSites>>,
 }
 
 // SAFETY: it owns the code alone, which nobody changes.
@@ -139,13 +146,23 @@ impl TokenCode {
     fn translated(&self, func: u32) -> Result<Translated, CodeError> {
         let mut scratch = self.scratch().pop().unwrap_or_default();
         let function = self.ir_with(func, &mut scratch)?;
-        let encoded = encode(&function, self);
+        let encoded = encode(&function, self).map(|mut encoded| {
+            let sites = std::mem::take(&mut encoded.sites);
+            let sites = (!sites.is_empty()).then(|| {
+                let slots = encoded.words[0];
+                Box::new(FrameSites::of(&function, sites, slots))
+            });
+            (encoded, sites)
+        });
         if function.insts().len() <= MOST_SCRATCH_INSTS {
             scratch.recycle(function);
             self.scratch().push(scratch);
         }
-        let Encoded { words, offsets, .. } = encoded?;
-        let bytes = size_of::<Translated>() + size_of_val(&*words) + size_of_val(&*offsets);
+        let (Encoded { words, offsets, .. }, sites) = encoded?;
+        let bytes = size_of::<Translated>()
+            + size_of_val(&*words)
+            + size_of_val(&*offsets)
+            + sites.as_deref().map_or(0, FrameSites::bytes);
         self.budget.take(&self.module, func, bytes)?;
         let code = Box::into_raw(words.into_boxed_slice());
         let start = code.cast::<u8>().addr();
@@ -154,6 +171,7 @@ impl TokenCode {
             // SAFETY: a box is never null.
             code: unsafe { NonNull::new_unchecked(code) },
             offsets: offsets.into_boxed_slice(),
+            sites,
         })
     }
 
@@ -199,6 +217,19 @@ impl ExecutorCode for TokenCode {
         let (_, translated, _) = self.place_of(ip)?;
         // SAFETY: the code is there as long as the translation, and begins with a header.
         Some(unsafe { translated.code.cast::<u32>().read() })
+    }
+
+    fn sites_at(&self, ip: *const u8) -> Option<(u32, &FrameSites, u32)> {
+        let (func, translated, word) = self.place_of(ip)?;
+        let at = (word * size_of::<u32>()) as u32;
+        Some((func, translated.sites.as_deref()?, at))
+    }
+
+    fn sites_of(&self, func: u32) -> Result<Option<(*const u8, &FrameSites)>, CodeError> {
+        let start = self.translate(func)?.cast_const();
+        let translated = self.functions[func as usize].get();
+        let sites = translated.and_then(|translated| translated.as_ref().ok()?.sites.as_deref());
+        Ok(sites.map(|sites| (start, sites)))
     }
 
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
