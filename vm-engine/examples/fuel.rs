@@ -2,7 +2,7 @@
 //!
 //! Fibonacci numbers, until what is left does not suffice for the next; then with more, for the one that has not come.
 
-use vm_engine::{Config, Engine, Instance, Module, Result, Store, Trap, TypedResumableCall};
+use vm_engine::{Config, Engine, Error, Instance, Module, Result, Store, Trap, TypedResumableCall};
 
 const GUEST: &str = r#"
 (module
@@ -53,6 +53,7 @@ fn main() -> Result<()> {
                 call = waits.resume(&mut store)?;
             }
             TypedResumableCall::HostTrap(failed) => return Err(failed.into_host_error()),
+            TypedResumableCall::EpochDeadline(_) => return Err(Error::msg("nobody counts epochs")),
         }
     };
     println!("fibonacci({next:2}) = {number:5}, after {refills} refills");

@@ -101,6 +101,7 @@ pub struct Config {
     pub(crate) epochs: bool,
     pub(crate) canonical_nans: bool,
     pub(crate) max_call_depth: Option<u32>,
+    pub(crate) suspended_snapshots: bool,
     pub(crate) floats: bool,
     pub(crate) start_fn: bool,
     pub(crate) module_limits: ModuleLimits,
@@ -142,6 +143,7 @@ impl Config {
             epochs: false,
             canonical_nans: false,
             max_call_depth: None,
+            suspended_snapshots: false,
             floats: true,
             start_fn: true,
             module_limits: ModuleLimits::default(),
@@ -298,6 +300,14 @@ impl Config {
     /// caller's place. Default: no limit in calls, and then they are not counted.
     pub fn max_call_depth(&mut self, calls: Option<u32>) -> &mut Self {
         self.max_call_depth = calls;
+        self
+    }
+
+    /// Whether calls that wait can be part of a [`Snapshot`](crate::Snapshot): code keeps where a guest's values are wherever it can stop, and
+    /// has fewer of them in registers. It takes more memory, and runs slower by what values cost that are put into memory before calls and
+    /// where fuel is taken. An engine that [profiles](Config::profile) keeps none. Default: no, and then it costs nothing.
+    pub fn suspended_snapshots(&mut self, enable: bool) -> &mut Self {
+        self.suspended_snapshots = enable;
         self
     }
 

@@ -384,7 +384,10 @@ pub enum SnapshotError {
     #[error("the snapshot is malformed")]
     Malformed,
     /// Another version has written it.
-    #[error("the snapshot has format {format}, and this version reads format 1")]
+    #[error(
+        "the snapshot has format {format}, and this version reads format {}",
+        crate::snapshot::FORMAT
+    )]
     Format {
         /// Which one it has.
         format: u32,
@@ -392,6 +395,36 @@ pub enum SnapshotError {
     /// It is of another module.
     #[error("the snapshot is of another module")]
     OtherModule,
+    /// It is of an instance between calls: there is no call to go on with.
+    #[error("the snapshot is of an instance between calls, and has no call that waits")]
+    NotSuspended,
+    /// The engine does not do what the call needs.
+    #[error("calls that wait cannot be written down or restored here: the engine needs {setting}")]
+    Config {
+        /// The setting of its [`Config`](crate::Config).
+        setting: &'static str,
+    },
+    /// The call that waits has gone through another instance.
+    #[error(
+        "the call that waits has gone through another instance than that of the function which was called, and a snapshot has one"
+    )]
+    OtherInstance,
+    /// The call that waits is none that a guest of this engine can be in.
+    #[error("the snapshot is malformed: frame {frame}: {what}")]
+    Frame {
+        /// Which of the functions that are running, counted from the one that the host has called.
+        frame: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The store has no room for the call that waits.
+    #[error(
+        "the store has no room for {frames} calls inside of each other: see Config::max_wasm_stack and max_call_depth"
+    )]
+    NoRoom {
+        /// How many they are.
+        frames: usize,
+    },
 }
 
 /// Why imports and what they were given do not fit.

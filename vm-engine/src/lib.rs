@@ -29,8 +29,10 @@ mod module;
 mod module_limits;
 mod resumable;
 mod snapshot;
+mod snapshot_call;
 mod store;
 mod strategy;
+mod suspended;
 mod table;
 mod typed;
 mod types;
@@ -61,8 +63,9 @@ pub use linker::Linker;
 pub use module::Module;
 pub use module_limits::ModuleLimits;
 pub use resumable::{
-    ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, TypedResumableCall,
-    TypedResumableCallHostTrap, TypedResumableCallOutOfFuel,
+    ResumableCall, ResumableCallEpochDeadline, ResumableCallHostTrap, ResumableCallOutOfFuel,
+    TypedResumableCall, TypedResumableCallEpochDeadline, TypedResumableCallHostTrap,
+    TypedResumableCallOutOfFuel,
 };
 pub use snapshot::Snapshot;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};

@@ -75,6 +75,9 @@ pub enum UpdateDeadline {
     Continue(u64),
     /// The same, but first an asynchronous call lets others run; any other call goes on at once.
     Yield(u64),
+    /// The same as [`UpdateDeadline::Yield`] for an asynchronous call. One that can go on later
+    /// ([`Func::call_resumable`](crate::Func::call_resumable)) stops, and any other goes on at once.
+    Suspend(u64),
     /// The guest ends with [`Trap::Interrupt`](crate::Trap::Interrupt).
     Interrupt,
 }

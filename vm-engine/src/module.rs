@@ -286,6 +286,7 @@ impl Module {
             epochs: self.0.engine.config().epochs,
             canonical_nans: self.0.engine.config().canonical_nans,
             call_depth: self.0.engine.config().max_call_depth.is_some(),
+            sites: self.0.engine.config().suspended_snapshots,
             max_code_bytes: self.0.engine.config().max_code_bytes,
         };
         low::Code::new(self.0.module.clone(), options).map_err(ModuleError::Translate)

@@ -1,4 +1,4 @@
-//! Calls that stop where a host function fails, or where there is no fuel left, and go on later.
+//! Calls that stop where a host function fails, where there is no fuel left, or at a deadline, and go on later.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,6 +22,9 @@ pub enum ResumableCall {
     HostTrap(ResumableCallHostTrap),
     /// There is too little fuel.
     OutOfFuel(ResumableCallOutOfFuel),
+    /// A deadline in epochs has come at which the call was to stop
+    /// ([`UpdateDeadline::Suspend`](crate::UpdateDeadline::Suspend)).
+    EpochDeadline(ResumableCallEpochDeadline),
 }
 
 /// The same with types that are known: [`TypedFunc::call_resumable`].
@@ -33,39 +36,54 @@ pub enum TypedResumableCall<Results> {
     HostTrap(TypedResumableCallHostTrap<Results>),
     /// There is too little fuel.
     OutOfFuel(TypedResumableCallOutOfFuel<Results>),
+    /// A deadline in epochs has come at which the call was to stop.
+    EpochDeadline(TypedResumableCallEpochDeadline<Results>),
 }
 
 /// A call that has stopped, of a store.
 #[derive(Debug)]
-struct Stopped {
-    store: StoreId,
-    suspended: Suspended,
+pub(crate) struct Stopped {
+    pub(crate) store: StoreId,
+    pub(crate) suspended: Suspended,
 }
 
 /// A call that has stopped because a host function returned an error. It can go on with other results in place of those of the host
 /// function. To drop it ends it; what the guest has done stays done.
 #[derive(Debug)]
 pub struct ResumableCallHostTrap {
-    stopped: Stopped,
-    error: Error,
+    pub(crate) stopped: Stopped,
+    pub(crate) error: Error,
 }
 
 /// A call that has stopped for want of fuel. It can go on when its store has more. To drop it ends it; what the guest has done stays done.
 #[derive(Debug)]
 pub struct ResumableCallOutOfFuel {
-    stopped: Stopped,
-    required: u64,
+    pub(crate) stopped: Stopped,
+    pub(crate) required: u64,
+}
+
+/// A call that has stopped at a deadline in epochs. It can go on at any time; the next deadline has been set. To drop it ends it; what the
+/// guest has done stays done.
+#[derive(Debug)]
+pub struct ResumableCallEpochDeadline {
+    pub(crate) stopped: Stopped,
 }
 
 /// [`ResumableCallHostTrap`] with types that are known.
 pub struct TypedResumableCallHostTrap<Results> {
-    call: ResumableCallHostTrap,
+    pub(crate) call: ResumableCallHostTrap,
     results: PhantomData<fn() -> Results>,
 }
 
 /// [`ResumableCallOutOfFuel`] with types that are known.
 pub struct TypedResumableCallOutOfFuel<Results> {
-    call: ResumableCallOutOfFuel,
+    pub(crate) call: ResumableCallOutOfFuel,
+    results: PhantomData<fn() -> Results>,
+}
+
+/// [`ResumableCallEpochDeadline`] with types that are known.
+pub struct TypedResumableCallEpochDeadline<Results> {
+    pub(crate) call: ResumableCallEpochDeadline,
     results: PhantomData<fn() -> Results>,
 }
 
@@ -75,10 +93,11 @@ fn always(_: &World, _: Stop<'_>) -> bool {
 }
 
 /// A call that has stopped, and what for.
-enum Outcome {
+pub(crate) enum Outcome {
     Finished,
     HostTrap(ResumableCallHostTrap),
     OutOfFuel(ResumableCallOutOfFuel),
+    EpochDeadline(ResumableCallEpochDeadline),
 }
 
 impl Outcome {
@@ -117,6 +136,11 @@ impl Outcome {
                     return Ok(Outcome::OutOfFuel(ResumableCallOutOfFuel {
                         stopped,
                         required,
+                    }));
+                }
+                _ if store.host_mut().stops_at_deadline => {
+                    return Ok(Outcome::EpochDeadline(ResumableCallEpochDeadline {
+                        stopped,
                     }));
                 }
                 _ => answer = store.resume(stopped.suspended, &[], slots, &always)?,
@@ -217,7 +241,7 @@ impl Func {
 }
 
 impl ResumableCall {
-    fn of<T>(
+    pub(crate) fn of<T>(
         outcome: Outcome,
         store: &StoreContextMut<'_, T>,
         func: FuncId,
@@ -231,6 +255,7 @@ impl ResumableCall {
             }
             Outcome::HostTrap(call) => ResumableCall::HostTrap(call),
             Outcome::OutOfFuel(call) => ResumableCall::OutOfFuel(call),
+            Outcome::EpochDeadline(call) => ResumableCall::EpochDeadline(call),
         }
     }
 }
@@ -297,6 +322,25 @@ impl ResumableCallOutOfFuel {
     }
 }
 
+impl ResumableCallEpochDeadline {
+    /// Goes on with the call. `outputs` are as for [`Func::call_resumable`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`ResumableCallHostTrap::resume`].
+    pub fn resume(
+        self,
+        mut store: impl AsContextMut,
+        outputs: &mut [Val],
+    ) -> Result<ResumableCall> {
+        let mut store = store.as_context_mut();
+        let mut slots = self.stopped.slots(&store)?;
+        let func = self.stopped.check_results(&store, outputs)?;
+        let outcome = self.stopped.resume(&mut store, &[], &mut slots)?;
+        Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
+    }
+}
+
 impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
     /// [`Func::call_resumable`], with types that are known.
     ///
@@ -316,7 +360,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
 }
 
 impl<Results: WasmResults> TypedResumableCall<Results> {
-    fn of<T>(outcome: Outcome, store: &StoreContextMut<'_, T>, slots: &[Raw]) -> Self {
+    pub(crate) fn of<T>(outcome: Outcome, store: &StoreContextMut<'_, T>, slots: &[Raw]) -> Self {
         let results = PhantomData;
         match outcome {
             Outcome::Finished => TypedResumableCall::Finished(Results::load(slots, store.opaque())),
@@ -325,6 +369,9 @@ impl<Results: WasmResults> TypedResumableCall<Results> {
             }
             Outcome::OutOfFuel(call) => {
                 TypedResumableCall::OutOfFuel(TypedResumableCallOutOfFuel { call, results })
+            }
+            Outcome::EpochDeadline(call) => {
+                TypedResumableCall::EpochDeadline(TypedResumableCallEpochDeadline { call, results })
             }
         }
     }
@@ -385,6 +432,21 @@ impl<Results: WasmResults> TypedResumableCallOutOfFuel<Results> {
     }
 }
 
+impl<Results: WasmResults> TypedResumableCallEpochDeadline<Results> {
+    /// [`ResumableCallEpochDeadline::resume`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn resume(self, mut store: impl AsContextMut) -> Result<TypedResumableCall<Results>> {
+        let mut store = store.as_context_mut();
+        let stopped = self.call.stopped;
+        let mut slots = stopped.slots(&store)?;
+        let outcome = stopped.resume(&mut store, &[], &mut slots)?;
+        Ok(TypedResumableCall::of(outcome, &store, &slots))
+    }
+}
+
 impl<Results> fmt::Debug for TypedResumableCallHostTrap<Results> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
@@ -392,6 +454,12 @@ impl<Results> fmt::Debug for TypedResumableCallHostTrap<Results> {
 }
 
 impl<Results> fmt::Debug for TypedResumableCallOutOfFuel<Results> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl<Results> fmt::Debug for TypedResumableCallEpochDeadline<Results> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.call.fmt(f)
     }

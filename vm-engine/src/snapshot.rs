@@ -10,12 +10,15 @@ use crate::limits::{memory_of, table_of};
 use crate::low::{self, FuncId, InstanceId, World};
 use crate::memory;
 use crate::module::Module;
-use crate::store::{AsContext, AsContextMut, StoreContextMut};
+use crate::snapshot_call::{Call, Value, is_of};
+use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque};
 
-/// What an instance is between two calls: the contents of its own memories, tables and globals, and which of its segments have been
+/// What an instance is: the contents of its own memories, tables and globals, and which of its segments have been
 /// dropped. It can be written to bytes, and an instance of the same module given it in another store, process or mode.
 ///
-/// What an instance imports is not its own, and stays what it is where the snapshot is restored.
+/// What an instance imports is not its own, and stays what it is where the snapshot is restored. [`Instance::snapshot`] makes one between two calls. One of
+/// a call that waits ([`Func::call_resumable`](crate::Func::call_resumable)) has that call too, to go on with elsewhere: see
+/// [`ResumableCallOutOfFuel::snapshot`](crate::ResumableCallOutOfFuel::snapshot) and [`InstancePre::restore_call`].
 ///
 /// ```
 /// use vm_engine::{Bounds, Config, Engine, Linker, Module, Result, Snapshot, Store, Threading};
@@ -54,9 +57,12 @@ pub struct Snapshot {
     memories: Vec<MemoryContents>,
     /// Of each element the index of its function plus one, or 0 for null.
     tables: Vec<Vec<u32>>,
-    globals: Vec<GlobalValue>,
+    globals: Vec<Value>,
     dropped_data: Vec<bool>,
     dropped_elements: Vec<bool>,
+    /// How much fuel its store had left, if guests consume some.
+    fuel: Option<u64>,
+    pub(crate) call: Option<Call>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -66,20 +72,8 @@ struct MemoryContents {
     pieces: Vec<(u64, Vec<u8>)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-enum GlobalValue {
-    I32(i32),
-    I64(i64),
-    F32(u32),
-    F64(u64),
-    V128(u128),
-    Func(Option<u32>),
-    /// Nothing but null can be written down.
-    Extern,
-}
-
 /// The format that this version writes and reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Bytes that are looked at together: those that are all zero are left out.
 const PIECE: usize = 4096;
@@ -106,62 +100,26 @@ impl Snapshot {
         Ok(postcard::from_bytes(bytes).map_err(|_| SnapshotError::Malformed)?)
     }
 
-    /// Checks that it can be one of an instance of this module, as far as the module tells.
-    fn check(&self, module: &Module) -> Result<(), SnapshotError> {
-        let low = module.low();
-        if self.module != fingerprint(module) {
-            return Err(SnapshotError::OtherModule);
-        }
-        let own = |all: usize, imported: u32| all - imported as usize;
-        let counts = [
-            (
-                self.memories.len(),
-                own(low.memories().len(), low.imported_memories()),
-            ),
-            (
-                self.tables.len(),
-                own(low.tables().len(), low.imported_tables()),
-            ),
-            (
-                self.globals.len(),
-                own(low.globals().len(), low.imported_globals()),
-            ),
-            (self.dropped_data.len(), low.data_segments().len()),
-            (self.dropped_elements.len(), low.elem_segments().len()),
-        ];
-        let functions = u64::from(low.func_count());
-        let exist = |func: &u32| u64::from(*func) <= functions;
-        if counts.iter().any(|(found, expected)| found != expected)
-            || !self.tables.iter().flatten().all(exist)
-        {
-            return Err(SnapshotError::Malformed);
-        }
-        Ok(())
+    /// Whether a call waits in it: [`InstancePre::restore_call`].
+    pub fn is_suspended(&self) -> bool {
+        self.call.is_some()
     }
-}
 
-/// FNV-1a, see <http://www.isthe.com/chongo/tech/comp/fnv/>.
-fn fingerprint(module: &Module) -> u64 {
-    module
-        .binary()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        })
-}
+    /// How many functions are running inside of each other in the call that waits; 0 between calls.
+    pub fn frames(&self) -> u64 {
+        self.call
+            .as_ref()
+            .map_or(0, |call| call.frames.len() as u64)
+    }
 
-impl Instance {
-    /// What the instance is now. It is to be asked between calls: what a call that is going on, or waits, has besides is not part
-    /// of it.
-    ///
-    /// # Errors
-    ///
-    /// [`SnapshotError::Reference`] if a table or a global of its own refers to a function that is not in the module's index space, or to
-    /// a value of the host's; [`WrongStore`](crate::WrongStore).
-    pub fn snapshot(&self, store: impl AsContext) -> Result<Snapshot> {
-        let store = store.as_context();
-        let store = store.opaque();
-        let id = self.id_in(store)?;
+    /// How much fuel the store had left when the snapshot was taken, if its guests consume some. A store where it is restored has its own: who
+    /// wants it to be this gives it so much ([`Store::set_fuel`](crate::Store::set_fuel)).
+    pub fn fuel(&self) -> Option<u64> {
+        self.fuel
+    }
+
+    /// What an instance is now.
+    pub(crate) fn of(store: StoreOpaque<'_>, id: InstanceId) -> Result<Snapshot> {
         let module = instantiate::module_of(store, id)?;
         let (low, world) = (module.low(), store.world());
         let own = |imported: u32, all: usize| imported..all as u32;
@@ -193,20 +151,9 @@ impl Instance {
             elements.map(element).collect::<Result<Vec<u32>, _>>()
         });
         let globals = own(low.imported_globals(), low.globals().len()).map(|index| {
-            Ok(match world.global_get(world.instance_global(id, index)) {
-                low::Val::I32(value) => GlobalValue::I32(value),
-                low::Val::I64(value) => GlobalValue::I64(value),
-                low::Val::F32(bits) => GlobalValue::F32(bits),
-                low::Val::F64(bits) => GlobalValue::F64(bits),
-                low::Val::V128(bits) => GlobalValue::V128(bits),
-                low::Val::FuncRef(func) => {
-                    GlobalValue::Func(index_of(func, "global")?.checked_sub(1))
-                }
-                low::Val::ExternRef(None) => GlobalValue::Extern,
-                low::Val::ExternRef(Some(_)) => {
-                    return Err(SnapshotError::Reference { what: "global" });
-                }
-            })
+            let value = world.global_get(world.instance_global(id, index));
+            Value::of(value, |func| functions.get(&func).copied())
+                .ok_or(SnapshotError::Reference { what: "global" })
         });
         let segments = |count: usize| 0..count as u32;
         Ok(Snapshot {
@@ -221,7 +168,69 @@ impl Instance {
             dropped_elements: segments(low.elem_segments().len())
                 .map(|segment| world.is_elem_dropped(id, segment))
                 .collect(),
+            fuel: world_fuel(store),
+            call: None,
         })
+    }
+
+    /// Checks that it can be one of an instance of this module, as far as the module tells.
+    pub(crate) fn check(&self, module: &Module) -> Result<(), SnapshotError> {
+        let low = module.low();
+        if self.module != fingerprint(module) {
+            return Err(SnapshotError::OtherModule);
+        }
+        let own = |all: usize, imported: u32| all - imported as usize;
+        let counts = [
+            (
+                self.memories.len(),
+                own(low.memories().len(), low.imported_memories()),
+            ),
+            (
+                self.tables.len(),
+                own(low.tables().len(), low.imported_tables()),
+            ),
+            (
+                self.globals.len(),
+                own(low.globals().len(), low.imported_globals()),
+            ),
+            (self.dropped_data.len(), low.data_segments().len()),
+            (self.dropped_elements.len(), low.elem_segments().len()),
+        ];
+        let functions = u64::from(low.func_count());
+        let exist = |func: &u32| u64::from(*func) <= functions;
+        if counts.iter().any(|(found, expected)| found != expected)
+            || !self.tables.iter().flatten().all(exist)
+            || !self.globals.iter().all(|value| value.exists_in(low))
+            || !self.call.iter().all(|call| call.check(low))
+        {
+            return Err(SnapshotError::Malformed);
+        }
+        Ok(())
+    }
+}
+
+/// FNV-1a, see <http://www.isthe.com/chongo/tech/comp/fnv/>.
+fn fingerprint(module: &Module) -> u64 {
+    module
+        .binary()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        })
+}
+
+impl Instance {
+    /// What the instance is now. It is to be asked between calls: what a call that is going on has besides is not part
+    /// of it, and one that waits is asked itself ([`ResumableCallOutOfFuel::snapshot`](crate::ResumableCallOutOfFuel::snapshot)).
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError::Reference`] if a table or a global of its own refers to a function that is not in the module's index space, or to
+    /// a value of the host's; [`WrongStore`](crate::WrongStore).
+    pub fn snapshot(&self, store: impl AsContext) -> Result<Snapshot> {
+        let store = store.as_context();
+        let id = self.id_in(store.opaque())?;
+        Snapshot::of(store.opaque(), id)
     }
 
     /// Makes the instance what a snapshot says. Its code and all handles stay, what it imports too; no start function runs.
@@ -239,7 +248,7 @@ impl Instance {
 }
 
 impl<T: 'static> InstancePre<T> {
-    /// An instance that is what a snapshot says: no start function runs. Its active segments go into what it imports, as
+    /// An instance that is what a snapshot says, but for a call that waits ([`InstancePre::restore_call`] has that): no start function runs. Its active segments go into what it imports, as
     /// for any instance.
     ///
     /// # Errors
@@ -251,12 +260,29 @@ impl<T: 'static> InstancePre<T> {
         snapshot: &Snapshot,
     ) -> Result<Instance> {
         let mut store = store.as_context_mut();
-        snapshot.check(self.module())?;
-        let imports = self.imports(&mut store);
-        let (instance, _) = instantiate::without_start(&mut store, self.module(), &imports)?;
+        let instance = self.new_for(&mut store, snapshot)?;
         instance.restore(&mut store, snapshot)?;
         Ok(instance)
     }
+
+    /// An instance for a snapshot, which it is not yet.
+    pub(crate) fn new_for(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        snapshot: &Snapshot,
+    ) -> Result<Instance> {
+        snapshot.check(self.module())?;
+        let imports = self.imports(store);
+        let (instance, _) = instantiate::without_start(store, self.module(), &imports)?;
+        Ok(instance)
+    }
+}
+
+/// How much fuel a store has left, if its guests consume some.
+fn world_fuel(store: StoreOpaque<'_>) -> Option<u64> {
+    let world = store.world();
+    let fuel = world.fuel().saturating_add(world.fuel_reserve());
+    store.engine().config().fuel().map(|_| fuel)
 }
 
 /// Those pieces that are not all zero, adjacent ones together.
@@ -306,7 +332,7 @@ fn apply<T: 'static>(
         }
     }
     let globals = low.globals().iter().skip(low.imported_globals() as usize);
-    let same = |(ty, value): (&low::GlobalType, &GlobalValue)| value.is_of(low, ty.content);
+    let same = |(ty, value): (&low::GlobalType, &Value)| value.is_of(low, ty.content);
     if !globals.zip(&snapshot.globals).all(same) {
         return Err(SnapshotError::Malformed.into());
     }
@@ -315,7 +341,7 @@ fn apply<T: 'static>(
     world.reset_instance(id, memories).map_err(Error::new)?;
     instantiate::fill_elements(world, &module, id)?;
     for (index, value) in (low.imported_globals()..).zip(&snapshot.globals) {
-        let value = value.low(world, id);
+        let value = value.low(|func| world.instance_func(id, func));
         let global = world.instance_global(id, index);
         world.global_init(global, value).map_err(Error::new)?;
     }
@@ -348,18 +374,6 @@ fn apply<T: 'static>(
         world.elem_drop(id, segment);
     }
     Ok(())
-}
-
-/// Whether a function of a module, or null, is of a type: of references to the host's things there is only null here.
-fn is_of(module: &low::Module, func: Option<u32>, ty: low::RefType) -> bool {
-    match func {
-        None => ty.nullable,
-        Some(func) if func < module.func_count() => {
-            let heap = low::HeapType::Concrete(module.func_type(func).id());
-            low::RefType::new(false, heap).matches(ty)
-        }
-        Some(_) => false,
-    }
 }
 
 /// The element of a table that is a function, whose index plus one this is, or null.
@@ -395,39 +409,4 @@ fn memory<T: 'static>(
             .map_err(|_| SnapshotError::Malformed)?;
     }
     Ok(memory)
-}
-
-impl GlobalValue {
-    /// Whether a global of this type of a module can have it.
-    fn is_of(self, module: &low::Module, ty: low::ValType) -> bool {
-        let reference = |top| ty.as_ref_type().filter(|ty| ty.heap.top() == top);
-        match self {
-            GlobalValue::I32(_) => ty == low::ValType::I32,
-            GlobalValue::I64(_) => ty == low::ValType::I64,
-            GlobalValue::F32(_) => ty == low::ValType::F32,
-            GlobalValue::F64(_) => ty == low::ValType::F64,
-            GlobalValue::V128(_) => ty == low::ValType::V128,
-            GlobalValue::Func(func) => {
-                reference(low::HeapType::Func).is_some_and(|ty| is_of(module, func, ty))
-            }
-            GlobalValue::Extern => reference(low::HeapType::Extern).is_some_and(|ty| ty.nullable),
-        }
-    }
-
-    /// The value in an instance that has all functions of its module.
-    fn low(self, world: &mut World, id: InstanceId) -> low::Val {
-        match self {
-            GlobalValue::I32(value) => low::Val::I32(value),
-            GlobalValue::I64(value) => low::Val::I64(value),
-            GlobalValue::F32(bits) => low::Val::F32(bits),
-            GlobalValue::F64(bits) => low::Val::F64(bits),
-            GlobalValue::V128(bits) => low::Val::V128(bits),
-            GlobalValue::Func(func) => {
-                let exists =
-                    func.filter(|func| *func < world.instance_code(id).module().func_count());
-                low::Val::FuncRef(exists.map(|func| world.instance_func(id, func)))
-            }
-            GlobalValue::Extern => low::Val::ExternRef(None),
-        }
-    }
 }

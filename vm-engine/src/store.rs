@@ -54,6 +54,8 @@ pub(crate) struct StoreHost<T: 'static> {
     call_hook: Option<CallHookFn<T>>,
     /// Without one, guests stop at the deadline.
     epoch_callback: Option<EpochCallback<T>>,
+    /// Whether at the last deadline calls were to stop that can go on later.
+    pub(crate) stops_at_deadline: bool,
     /// After how much fuel an asynchronous call lets others run, if at all.
     pub(crate) fuel_yield_interval: Option<NonZeroU64>,
     /// How many memories and tables have been made.
@@ -153,6 +155,7 @@ impl<T> Store<T> {
             limiter: None,
             call_hook: None,
             epoch_callback: None,
+            stops_at_deadline: false,
             fuel_yield_interval: None,
             memories: 0,
             tables: 0,
@@ -531,12 +534,17 @@ impl<T: 'static> low::Host for StoreHost<T> {
     }
 
     fn epoch_deadline(&mut self) -> Result<low::Deadline, HostError> {
+        self.stops_at_deadline = false;
         let Some(callback) = &mut self.epoch_callback else {
             return Ok(low::Deadline::End);
         };
         Ok(match callback(&mut self.data)? {
             UpdateDeadline::Continue(epochs) => low::Deadline::Continue(epochs),
             UpdateDeadline::Yield(epochs) => low::Deadline::Suspend(epochs),
+            UpdateDeadline::Suspend(epochs) => {
+                self.stops_at_deadline = true;
+                low::Deadline::Suspend(epochs)
+            }
             UpdateDeadline::Interrupt => low::Deadline::End,
         })
     }

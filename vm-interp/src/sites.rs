@@ -61,14 +61,11 @@ impl FrameSites {
         sites.map(|site| (site.point, site)).collect()
     }
 
-    /// The call that returns to a position.
-    pub(crate) fn call_returning_to(&self, position: u32) -> Option<&Site> {
-        self.at(position, |site| site.back).find(is_call)
-    }
-
-    /// The call behind which a run goes on at a position that is not where it returns to.
-    pub(crate) fn call_before(&self, position: u32) -> Option<&Site> {
-        self.at(position, |site| site.at).find(is_call)
+    /// The call behind which a run goes on at a position: where it takes its context back, or behind that if the context has not
+    /// changed.
+    pub(crate) fn call_going_on_at(&self, position: u32) -> Option<&Site> {
+        let calls = |of| self.at(position, of).find(is_call);
+        calls(|site| site.back).or_else(|| calls(|site| site.at))
     }
 
     /// What is no call, and goes on at a position.

@@ -197,6 +197,14 @@ fn totals(subjects: &[Subject]) -> Result<Vec<Result<u64>>> {
     Ok(totals.into_iter().map(|(_, total)| total).collect())
 }
 
+/// What programs consume for one round, by their names.
+pub(crate) fn programs() -> Result<BTreeMap<String, u64>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuel.txt");
+    let program =
+        |(title, fuel): (String, u64)| Some((title.strip_prefix("program ")?.into(), fuel));
+    Ok(read(&file)?.into_iter().filter_map(program).collect())
+}
+
 fn read(file: &PathBuf) -> Result<BTreeMap<String, u64>> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));

@@ -178,6 +178,7 @@ fn in_portions<T, R: WasmResults>(
             Ok(TypedResumableCall::Finished(result)) => break Ok(result),
             // WASI has programs exit in this way.
             Ok(TypedResumableCall::HostTrap(call)) => break Err(call.into_host_error()),
+            Ok(TypedResumableCall::EpochDeadline(_)) => bail!("a deadline has come"),
             Ok(TypedResumableCall::OutOfFuel(stopped)) => {
                 stops += 1;
                 // Often a piece of straight line; longer later, so that it comes to an end.
@@ -242,24 +243,11 @@ fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
     let module = Module::new(&engine, module)?;
     let mut linker: Linker<WasiCtx> = Linker::new(&engine);
     vm_wasi::add_to_linker(&mut linker, |context| context)?;
-    let mut context = WasiCtxBuilder::new();
-    // Where the program is may not change what it does.
-    let name = options.file.file_name().unwrap_or_default();
-    context
-        .inherit_stdio()
-        .arg(name.to_string_lossy())
-        .args(&options.arguments);
-    if options.fuel {
-        // Nor may chance.
-        let mut next = 0_u8;
-        context.random(move |bytes| {
-            for byte in bytes {
-                *byte = next;
-                next = next.wrapping_mul(5).wrapping_add(1);
-            }
-        });
-    }
-    let mut store = options.store(&engine, context.build()?)?;
+    let context = match options.fuel {
+        true => determined_context(&options.file, &options.arguments)?,
+        false => context(&options.file, &options.arguments).build()?,
+    };
+    let mut store = options.store(&engine, context)?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
     match options.call(&mut store, start)? {
@@ -269,6 +257,31 @@ fn wasi(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {
             None => Err(error.into()),
         },
     }
+}
+
+/// What a program gets: its streams are this process's.
+fn context(file: &Path, arguments: &[String]) -> WasiCtxBuilder {
+    let mut context = WasiCtxBuilder::new();
+    // Where the program is may not change what it does.
+    let name = file.file_name().unwrap_or_default();
+    context
+        .inherit_stdio()
+        .arg(name.to_string_lossy())
+        .args(arguments);
+    context
+}
+
+/// The same, where chance may not change what it does either.
+pub(crate) fn determined_context(file: &Path, arguments: &[String]) -> Result<WasiCtx> {
+    let mut context = context(file, arguments);
+    let mut next = 0_u8;
+    context.random(move |bytes| {
+        for byte in bytes {
+            *byte = next;
+            next = next.wrapping_mul(5).wrapping_add(1);
+        }
+    });
+    Ok(context.build()?)
 }
 
 fn coremark(mode: Mode, module: &[u8], options: &Options) -> Result<ExitCode> {

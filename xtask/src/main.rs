@@ -8,6 +8,7 @@ mod guest;
 mod imports;
 mod mode;
 mod programs;
+mod snapshots;
 mod spec;
 mod train;
 
@@ -35,6 +36,8 @@ enum Task {
     Train(train::Options),
     /// Check what programs and scripts consume in fuel: the same in every mode, and what is known
     Fuel(fuel::Options),
+    /// Suspend programs at random points and go on with them in another process and another mode
+    Snapshots(snapshots::Options),
     /// Show which module of a crate imports which, and fail if any do so in a circle
     Imports(imports::Options),
 
@@ -44,6 +47,9 @@ enum Task {
     /// Run one guest program (started by `bench` and `programs`)
     #[command(hide = true)]
     Guest(guest::Options),
+    /// Run a part of a guest program (started by `snapshots`)
+    #[command(hide = true)]
+    SnapshotPart(snapshots::PartOptions),
     /// Measure figures of one engine (started by `bench`)
     #[command(hide = true)]
     Figures(bench::figures::Options),
@@ -67,6 +73,8 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Programs(options) => programs::run(options),
         Task::Train(options) => train::run(options),
         Task::Fuel(options) => fuel::run(options),
+        Task::Snapshots(options) => snapshots::run(options),
+        Task::SnapshotPart(options) => snapshots::run_part(options),
         Task::Imports(options) => imports::run(options),
         Task::SpecScript(options) => spec::run_script(options),
         Task::Guest(options) => guest::run(options),

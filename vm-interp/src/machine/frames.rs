@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vm_translate::ir::{FRAME_HEADER, Place, Slot, places_of_locals};
-use vm_translate::{FrameTypes, FuncType, Point, PointKind, Site, SiteValue, ValType};
+use vm_translate::{FrameTypes, FuncType, Point, Site, SiteValue, ValType};
 
 use crate::code::Code;
 use crate::context::{
@@ -323,19 +323,18 @@ fn walk<'a>(
             return Err(other);
         };
         let at = index(frame);
-        let returns = sites.call_returning_to(position);
-        let site = match (is_innermost, is_in_host) {
-            // In whose place a host function has stopped.
-            (true, true) => returns.or_else(|| sites.call_before(position)),
-            (true, false) => sites.stop_at(position),
-            (false, _) => returns,
+        let site = match is_innermost && !is_in_host {
+            true => sites.stop_at(position),
+            false => sites.call_going_on_at(position),
         };
         let Some(site) = site else {
-            return Err(FramesError::NoSites);
+            return Err(mismatch(
+                found.len(),
+                "it has stopped at no place that its code knows",
+            ));
         };
         // Two instances of a module have the same code.
-        let takes_back = site.restores && site.back == position;
-        if takes_back && site.point.kind == PointKind::Call {
+        if site.restores && site.back == position {
             if !is_own(word(at + site.base as usize + FRAME_CONTEXT)) {
                 return Err(other);
             }
