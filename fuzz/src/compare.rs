@@ -128,6 +128,9 @@ fn differences_as_it_is(case: &Case, counts: &mut Counts, most: usize) -> Vec<Di
         if again {
             check_mode(mode, &module, &script, &expected, false, counts)?;
         }
+        if mode.moves && random.u8(..4) == 0 {
+            check_moving(mode, modes, &case.wasm, &script, &expected, counts)?;
+        }
         counts.mode(&mode.name).functions += u64::from(module.code_size().functions);
         Ok(())
     };
@@ -242,11 +245,41 @@ fn check_mode(
         }
     };
     counts.instances += 1;
-    check_run(&mut guest, script, expected, counts).map_err(difference)?;
+    check_run(&mut guest, script, expected, counts, false).map_err(difference)?;
     let again = |text: String| difference(format!("after a reset: {text}"));
     if reset && (guest.reset(script.seed)).map_err(|stop| again(format!("{stop:?}")))? {
         counts.resets += 1;
-        check_run(&mut guest, script, expected, counts).map_err(again)?;
+        check_run(&mut guest, script, expected, counts, false).map_err(again)?;
+    }
+    Ok(())
+}
+
+/// Compares a new instance whose calls wait and go on in other modes with what is expected.
+fn check_moving(
+    mode: &Mode,
+    modes: &[Mode],
+    wasm: &[u8],
+    script: &Script,
+    expected: &Expected,
+    counts: &mut Counts,
+) -> Result<(), Difference> {
+    let others = modes.iter().filter(|mode| mode.moves);
+    let modules = others
+        .map(|mode| compile(mode, wasm))
+        .collect::<Result<Vec<_>, _>>()?;
+    let module = compile(mode, wasm)?;
+    let Ok(mut guest) = modes::Guest::new(&module, script.seed) else {
+        // That has been compared already.
+        return Ok(());
+    };
+    if expected.run.made.is_ok() && guest.move_among(modules, script.seed) {
+        let counts = counts.mode(&mode.name);
+        let result = check_run(&mut guest, script, expected, counts, true);
+        counts.moves += guest.moved();
+        result.map_err(|text| Difference {
+            mode: mode.name.clone(),
+            text: format!("going on in other modes: {text}"),
+        })?;
     }
     Ok(())
 }
@@ -257,6 +290,7 @@ fn check_run(
     script: &Script,
     expected: &Expected,
     counts: &mut ModeCounts,
+    moves: bool,
 ) -> Result<(), String> {
     use crate::vm::Vm as _;
     if let Ok(state) = &expected.run.made {
@@ -275,6 +309,8 @@ fn check_run(
             return Ok(());
         }
         let same = match (&step.result, &wanted.result) {
+            // Such an error has no backtrace: the call could go on.
+            (Err(Stop::Host(_)), Err(Stop::Host(_))) if moves => true,
             (Err(found), Err(wanted)) => found.is_like(wanted, expected.places),
             (found, wanted) => found == wanted,
         };

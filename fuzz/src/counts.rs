@@ -18,6 +18,8 @@ pub struct ModeCounts {
     pub instances: u64,
     /// How many of them were reset.
     pub resets: u64,
+    /// Calls that have gone on in another mode.
+    pub moves: u64,
     /// Calls of the host's.
     pub calls: u64,
     /// Calls that ended in a trap.
@@ -61,12 +63,13 @@ impl Counts {
             let ModeCounts {
                 instances,
                 resets,
+                moves,
                 calls,
                 traps,
                 functions,
             } = counts;
             format!(
-                "  {name:<32} {instances:>9} instances {resets:>7} resets {calls:>10} calls {traps:>9} traps {functions:>10} functions\n"
+                "  {name:<32} {instances:>9} instances {resets:>7} resets {moves:>7} moves {calls:>10} calls {traps:>9} traps {functions:>10} functions\n"
             )
         };
         let examples = self

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use vm_engine::{
     AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
     Func, Global, Hotness, Instance, Layout, Memory, Module, Mutability, PoolingAllocationConfig,
-    Ref, Store, StoreLimits, StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val,
-    ValType,
+    Ref, ResumableCall, ResumableCallOutOfFuel, Snapshot, SnapshotError, Store, StoreLimits,
+    StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -20,7 +20,12 @@ pub struct Mode {
     pub name: String,
     /// The engine.
     pub engine: Engine,
+    /// Whether calls in it can wait, and go on in any other mode of which that is true.
+    pub moves: bool,
 }
+
+/// How the names of modes end that have all that can be added to code.
+const ADDITIONS: &str = "-additions";
 
 /// When functions of direct code are hot: after so many calls or turns, or from the start.
 const TIERS: [(&str, Option<u32>); 4] = [
@@ -48,8 +53,13 @@ fn make() -> Result<Vec<Mode>> {
     let mut modes = Vec::new();
     let mut add = |name: String, config: &mut Config| -> Result<()> {
         config.max_wasm_stack(STACK);
+        let moves = name.ends_with(ADDITIONS);
         let engine = Engine::new(config).with_context(|| format!("mode {name}"))?;
-        modes.push(Mode { name, engine });
+        modes.push(Mode {
+            name,
+            engine,
+            moves,
+        });
         Ok(())
     };
     let translations = [("lazy", Translation::Lazy), ("eager", Translation::Eager)];
@@ -98,7 +108,8 @@ fn make() -> Result<Vec<Mode>> {
         config.baseline(Some(Hotness { calls: 2, turns: 2 }));
         config.consume_fuel(true).epoch_interruption(true);
         config.canonical_nans(true).max_call_depth(Some(u32::MAX));
-        add(format!("{name}-additions"), &mut config)?;
+        config.suspended_snapshots(true);
+        add(format!("{name}{ADDITIONS}"), &mut config)?;
     }
     Ok(modes)
 }
@@ -132,6 +143,17 @@ pub struct Guest {
     exports: Vec<Extern>,
     /// Whether everything that it can change is its own.
     owns_all: bool,
+    moves: Option<Moves>,
+}
+
+/// How calls of a guest wait, and go on elsewhere.
+struct Moves {
+    /// In several modes.
+    modules: Vec<Module>,
+    random: fastrand::Rng,
+    seed: u64,
+    /// How often one has.
+    count: u64,
 }
 
 impl Guest {
@@ -168,6 +190,7 @@ impl Guest {
                     instance,
                     exports,
                     owns_all,
+                    moves: None,
                 })
             }
             Err(error) => Err((stop(&error), store.into_data().host)),
@@ -202,6 +225,96 @@ impl Guest {
             reset.map_err(|error| stop(&error))?;
         }
         Ok(self.owns_all)
+    }
+}
+
+impl Guest {
+    /// From now on, calls of the instance wait after a random amount of fuel, are written to bytes, and go on in an instance of one of these
+    /// modules, unless something that it can change is not its own: answers whether they do.
+    pub fn move_among(&mut self, modules: Vec<Module>, seed: u64) -> bool {
+        let random = fastrand::Rng::with_seed(seed);
+        self.moves = self.owns_all.then_some(Moves {
+            modules,
+            random,
+            seed,
+            count: 0,
+        });
+        self.owns_all
+    }
+
+    /// How often a call has gone on elsewhere.
+    pub fn moved(&self) -> u64 {
+        self.moves.as_ref().map_or(0, |moves| moves.count)
+    }
+
+    /// Calls a function, which may then be one of another store.
+    fn call_moving(
+        &mut self,
+        function: Func,
+        args: &[Val],
+        results: &mut [Val],
+        moves: &mut Moves,
+    ) -> Result<(), Stop> {
+        let mut portion = moves.random.u64(1..300);
+        let provide = |store: &mut Store<Data>, fuel| store.set_fuel(fuel).map_err(|e| stop(&e));
+        provide(&mut self.store, portion)?;
+        let mut call = function
+            .call_resumable(&mut self.store, args, results)
+            .map_err(|error| stop(&error))?;
+        loop {
+            let mut waits = match call {
+                ResumableCall::Finished => return Ok(()),
+                ResumableCall::HostTrap(call) => return Err(stop(&call.into_host_error())),
+                ResumableCall::OutOfFuel(call) => call,
+                ResumableCall::EpochDeadline(_) => {
+                    return Err(Stop::Refused("a deadline has come".to_owned()));
+                }
+            };
+            match waits.snapshot(&self.store) {
+                Ok(snapshot) => {
+                    waits = self.go_elsewhere(&snapshot.to_bytes(), moves)?;
+                    moves.count += 1;
+                }
+                // It has a value of the host's: so it stays.
+                Err(error)
+                    if matches!(error.downcast_ref(), Some(SnapshotError::Reference { .. })) => {}
+                Err(error) => return Err(Stop::Refused(format!("no snapshot: {error}"))),
+            }
+            // So that it comes to an end.
+            portion = portion.saturating_mul(4);
+            let required = waits.required_fuel();
+            provide(&mut self.store, required.saturating_add(portion))?;
+            call = waits
+                .resume(&mut self.store, results)
+                .map_err(|error| stop(&error))?;
+        }
+    }
+
+    /// Restores a call in a new store of another mode, which takes the place of this one.
+    fn go_elsewhere(
+        &mut self,
+        bytes: &[u8],
+        moves: &mut Moves,
+    ) -> Result<ResumableCallOutOfFuel, Stop> {
+        let chosen = moves.random.usize(..moves.modules.len());
+        let mut there = Guest::new(&moves.modules[chosen], moves.seed).map_err(|(stop, _)| stop)?;
+        let restored = Snapshot::from_bytes(bytes)
+            .and_then(|snapshot| there.instance.restore_call(&mut there.store, &snapshot));
+        let call = match restored {
+            Ok(ResumableCall::OutOfFuel(call)) => call,
+            Ok(_) => return Err(Stop::Refused("it waits for something else".to_owned())),
+            // Frames are larger in some modes.
+            Err(error) if matches!(error.downcast_ref(), Some(SnapshotError::NoRoom { .. })) => {
+                return Err(Stop::StackOverflow);
+            }
+            Err(error) => return Err(Stop::Refused(format!("not restored: {error}"))),
+        };
+        std::mem::swap(
+            &mut there.store.data_mut().host,
+            &mut self.store.data_mut().host,
+        );
+        *self = there;
+        Ok(call)
     }
 }
 
@@ -331,9 +444,15 @@ impl Vm for Guest {
         let externs = &self.store.data().externs;
         let args: Vec<Val> = args.iter().map(|arg| lower(arg, externs)).collect();
         let mut found = vec![Val::I32(0); results.len()];
-        function
-            .call(&mut self.store, &args, &mut found)
-            .map_err(|error| stop(&error))?;
+        if let Some(mut moves) = self.moves.take() {
+            let called = self.call_moving(function, &args, &mut found, &mut moves);
+            self.moves = Some(moves);
+            called?;
+        } else {
+            function
+                .call(&mut self.store, &args, &mut found)
+                .map_err(|error| stop(&error))?;
+        }
         Ok(found
             .iter()
             .map(|value| lift(value, &mut self.store, &self.exports))

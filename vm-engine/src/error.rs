@@ -386,7 +386,7 @@ pub enum SnapshotError {
     /// Another version has written it.
     #[error(
         "the snapshot has format {format}, and this version reads format {}",
-        crate::snapshot::FORMAT
+        crate::snapshot_call::FORMAT
     )]
     Format {
         /// Which one it has.

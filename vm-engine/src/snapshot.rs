@@ -10,7 +10,7 @@ use crate::limits::{memory_of, table_of};
 use crate::low::{self, FuncId, InstanceId, World};
 use crate::memory;
 use crate::module::Module;
-use crate::snapshot_call::{Call, Value, is_of};
+use crate::snapshot_call::{Call, FORMAT, Value, is_of};
 use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque};
 
 /// What an instance is: the contents of its own memories, tables and globals, and which of its segments have been
@@ -71,9 +71,6 @@ struct MemoryContents {
     /// Where there are bytes that are not zero.
     pieces: Vec<(u64, Vec<u8>)>,
 }
-
-/// The format that this version writes and reads.
-pub(crate) const FORMAT: u32 = 2;
 
 /// Bytes that are looked at together: those that are all zero are left out.
 const PIECE: usize = 4096;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::low::{self, FuncId, Module};
 
+/// The format of snapshots that this version writes and reads.
+pub(crate) const FORMAT: u32 = 2;
+
 /// A call that waits.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Call {
