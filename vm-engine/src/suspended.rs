@@ -131,15 +131,14 @@ fn restore<T: 'static>(
     // What may fail comes before what changes.
     let (func, outcome) = call(&mut store, id, snapshot)?;
     let found = FuncType::from(store.opaque().world().func_type(func));
-    if let Some(results) = results
-        && found.result_slice() != results
-    {
-        let params = found.param_slice().iter().copied();
-        return Err(TypeError::Typed {
-            expected: FuncType::new(params, results.iter().copied()),
-            found,
+    if let Some(results) = results {
+        let own = found.low().results();
+        let fits = own.len() == results.len()
+            && (own.iter().zip(results)).all(|(ty, wanted)| ty.matches(wanted.low()));
+        if !fits {
+            let expected = FuncType::new(found.params(), results.iter().cloned());
+            return Err(TypeError::Typed { expected, found }.into());
         }
-        .into());
     }
     instance.restore(&mut store, snapshot)?;
     Ok((func, outcome))

@@ -280,7 +280,8 @@ impl Module {
         Ok(())
     }
 
-    fn space(&self) -> TypeSpace<'_> {
+    /// What the indices of its types stand for.
+    pub(crate) fn space(&self) -> TypeSpace<'_> {
         TypeSpace::all(&self.types)
     }
 

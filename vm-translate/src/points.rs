@@ -10,7 +10,7 @@ use wasmparser::{
     Validator, ValidatorResources,
 };
 
-use crate::{Error, FuncType, Module, Point, PointKind, ValType};
+use crate::{Error, Module, Point, PointKind, RegisteredType, ValType};
 
 /// The types of the values of frames at some points of a module.
 #[derive(Debug, Default)]
@@ -40,7 +40,12 @@ impl FrameTypes {
     }
 
     /// The type of the function that is called at a point of a function, if it is a call.
-    pub fn callee<'a>(&self, module: &'a Module, func: u32, point: Point) -> Option<&'a FuncType> {
+    pub fn callee<'a>(
+        &self,
+        module: &'a Module,
+        func: u32,
+        point: Point,
+    ) -> Option<&'a RegisteredType> {
         let ty = self.points.get(&(func, point))?.callee?;
         module.types().get(ty as usize)
     }
@@ -108,7 +113,7 @@ impl Walk<'_> {
         let mut reader = body.get_binary_reader();
         self.validator.read_locals(&mut reader)?;
         let locals = (0..self.validator.len_locals())
-            .map(|local| known(self.validator.get_local_type(local)))
+            .map(|local| self.known(self.validator.get_local_type(local)))
             .collect::<Option<_>>();
         let Some(locals) = locals else {
             return Ok(());
@@ -131,7 +136,9 @@ impl Walk<'_> {
                 Operator::Call { function_index } => {
                     Some((self.module.func_type_index(function_index), 0))
                 }
-                Operator::CallIndirect { type_index, .. } => Some((type_index, 1)),
+                Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => {
+                    Some((type_index, 1))
+                }
                 _ => None,
             };
             if let Some((ty, above)) = call
@@ -148,6 +155,10 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn known(&self, ty: Option<wasmparser::ValType>) -> Option<ValType> {
+        ValType::from_wasm(ty?, self.module.space())
+    }
+
     /// Notes what is on the operand stack without the `taken` values at its top, if somebody wants to know.
     fn note(&mut self, offset: u32, kind: PointKind, taken: usize, callee: Option<u32>) {
         let point = Point { offset, kind };
@@ -160,7 +171,7 @@ impl Walk<'_> {
         }
         let operands = (taken..height)
             .rev()
-            .map(|depth| known(self.validator.get_operand_type(depth).flatten()))
+            .map(|depth| self.known(self.validator.get_operand_type(depth).flatten()))
             .collect::<Option<_>>();
         // Where nothing can be reached, not all have a type.
         if let Some(operands) = operands {
@@ -168,10 +179,6 @@ impl Walk<'_> {
             self.found.points.insert((self.func, point), at);
         }
     }
-}
-
-fn known(ty: Option<wasmparser::ValType>) -> Option<ValType> {
-    ValType::from_wasm(ty?)
 }
 
 #[cfg(test)]
@@ -203,7 +210,7 @@ mod tests {
         ];
         let points = points.map(|(offset, kind, height)| (1, Point { offset, kind }, height));
         let types = module.frame_types(points).unwrap();
-        assert_eq!(types.locals(1).unwrap(), [ValType::V128, ValType::FuncRef]);
+        assert_eq!(types.locals(1).unwrap(), [ValType::V128, ValType::FUNCREF]);
         assert_eq!(types.locals(0), None);
         let operands = |n: usize| types.operands(1, points[n].1);
         assert_eq!(operands(0).unwrap(), [ValType::I64]);

@@ -259,16 +259,16 @@ impl Site {
         }
     }
 
-    /// The same of a call like this one.
-    pub(crate) fn of_call(self, root: &Root) -> Site {
+    /// The same of a call like this one; nothing if it is no call.
+    pub(crate) fn of_call(self, root: &Root) -> Option<Site> {
         match *root {
-            Root::Call { base, .. } => Site { base, ..self },
-            Root::CallImport { base, .. } | Root::CallIndirect { base, .. } => Site {
+            Root::Call { base, .. } => Some(Site { base, ..self }),
+            Root::CallImport { base, .. } | Root::CallIndirect { base, .. } => Some(Site {
                 base,
                 restores: true,
                 ..self
-            },
-            _ => self,
+            }),
+            _ => None,
         }
     }
 }

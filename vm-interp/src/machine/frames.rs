@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vm_translate::ir::{FRAME_HEADER, Place, Slot, places_of_locals};
-use vm_translate::{FrameTypes, FuncType, Point, Site, SiteValue, ValType};
+use vm_translate::{FrameTypes, Point, RegisteredType, Site, SiteValue, ValType};
 
 use crate::code::Code;
 use crate::context::{
@@ -205,7 +205,7 @@ impl World {
         if calls > calls_left {
             return Err(no_room);
         }
-        let called = self.functions[run.called.index()].ty.ty().clone();
+        let called = self.functions[run.called.index()].ty.clone();
         let points = frames
             .iter()
             .map(|frame| (frame.func, frame.point, frame.operands.len()));
@@ -224,7 +224,7 @@ impl World {
         for (n, frame) in frames.iter().enumerate() {
             // What the caller has called, or the host, returns the same.
             let results = match &maker.caller {
-                Some(caller) => caller.callee.as_ref().map(FuncType::results),
+                Some(caller) => caller.callee.as_ref().map(|callee| callee.results()),
                 None => Some(called.results()),
             };
             maker
@@ -262,7 +262,7 @@ impl World {
             }
         }
         // The results of the host function have a place, and so have the parameters and results of the called function.
-        let of_host = host_type.as_ref().map_or(0, FuncType::slots) as usize;
+        let of_host = host_type.as_ref().map_or(0, |ty| ty.slots()) as usize;
         let needed = (results + of_host).max(header + called.slots() as usize);
         words.resize(words.len().max(needed), 0);
         if words.len() > self.free_slots() {
@@ -395,7 +395,7 @@ struct Made {
     start: *const u8,
     site: Site,
     /// If it has stopped at a call, the type of the callee.
-    callee: Option<FuncType>,
+    callee: Option<RegisteredType>,
 }
 
 /// Why a frame cannot be made.
@@ -431,7 +431,9 @@ impl Maker<'_> {
             return Err("its function is none that the module defines");
         }
         let results = results.ok_or("the function that has called it is at no call")?;
-        if module.func_type(frame.func).results() != results {
+        let own = module.func_type(frame.func).results();
+        let fits = |(own, wanted): (&ValType, &ValType)| own.matches(*wanted);
+        if own.len() != results.len() || !own.iter().zip(results).all(fits) {
             return Err("its function does not return what its caller waits for");
         }
         Ok(())

@@ -39,8 +39,11 @@ impl Translator<'_> {
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, inst as u32, height);
         site.head = self.head();
-        if let Some(inst) = self.out.insts.get(inst) {
-            site = site.of_call(&inst.root);
+        if kind == PointKind::Call {
+            let Some(call) = site.of_call(&self.out.insts[inst].root) else {
+                return;
+            };
+            site = call;
         }
         let known = self.stack.note(height);
         let stack = &self.stack;

@@ -49,7 +49,10 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, self.sink.position(), height);
         if let Some(root) = call {
-            site = site.of_call(root);
+            let Some(call) = site.of_call(root) else {
+                return;
+            };
+            site = call;
         }
         let known = std::mem::replace(&mut self.noted, height);
         if let Some(sites) = self.sink.sites() {
