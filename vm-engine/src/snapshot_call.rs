@@ -145,12 +145,13 @@ impl Call {
             let mut values = frame.locals.iter().chain(&frame.operands);
             values.all(|value| value.exists_in(module))
         };
-        let waits = match (&self.why, self.frames.last().map(|frame| frame.kind)) {
-            (Why::Host { .. }, None | Some(Kind::Call)) => true,
-            (Why::OutOfFuel { .. }, Some(Kind::Fuel | Kind::Bulk)) => true,
-            (Why::Epoch, Some(Kind::Epoch)) => true,
-            _ => false,
-        };
+        let innermost = self.frames.last().map(|frame| frame.kind);
+        let waits = matches!(
+            (&self.why, innermost),
+            (Why::Host { .. }, None | Some(Kind::Call))
+                | (Why::OutOfFuel { .. }, Some(Kind::Fuel | Kind::Bulk))
+                | (Why::Epoch, Some(Kind::Epoch))
+        );
         let is_own = (module.imported_funcs()..module.func_count()).contains(&self.func);
         is_own && waits && self.frames.iter().all(values)
     }

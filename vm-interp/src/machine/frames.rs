@@ -349,13 +349,12 @@ fn walk<'a>(
             registers,
         });
         // What its caller has had in the registers.
-        let saves = at + sites.saves as usize;
-        let ints = usize::from(sites.saved_ints);
-        for n in 0..ints {
-            registers[n] = word(saves + n);
-        }
-        for n in 0..usize::from(sites.saved_floats) {
-            registers[INT_REGISTERS + n] = word(saves + ints + n);
+        let saves = at + sites.saves as usize..;
+        let (ints, floats) = registers.split_at_mut(INT_REGISTERS);
+        let ints = ints.iter_mut().take(sites.saved_ints.into());
+        let floats = floats.iter_mut().take(sites.saved_floats.into());
+        for (register, saved) in ints.chain(floats).zip(saves) {
+            *register = word(saved);
         }
         ip = std::ptr::with_exposed_provenance(word(at + FRAME_RETURN) as usize);
         frame = word(at + FRAME_CALLER) as usize;
