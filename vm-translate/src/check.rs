@@ -168,7 +168,7 @@ impl Checker<'_> {
         {
             return Err("the executor has no such shape".to_owned());
         }
-        if let Root::BrTable { .. } | Root::CallIndirect { .. } = inst.root
+        if let Root::BrTable { .. } | Root::CallIndirect { .. } | Root::CallRef { .. } = inst.root
             && nodes.len() != 1
         {
             return Err("the operand has to be a leaf".to_owned());
@@ -198,7 +198,7 @@ impl Checker<'_> {
                 self.call(base, self.module.func_type(func))?;
                 live.0.clear();
             }
-            Root::CallIndirect { ty, base, .. } => {
+            Root::CallIndirect { ty, base, .. } | Root::CallRef { ty, base } => {
                 self.call(base, &self.module.types()[ty as usize])?;
                 live.0.clear();
             }
@@ -209,7 +209,8 @@ impl Checker<'_> {
                 }
                 self.tail_call(base, args, self.module.func_type(func))?;
             }
-            Root::ReturnCallIndirect { ty, base, args, .. } => {
+            Root::ReturnCallIndirect { ty, base, args, .. }
+            | Root::ReturnCallRef { ty, base, args } => {
                 let ty = &self.module.types()[ty as usize];
                 self.tail_call(base, args, ty)?;
                 self.in_range(Place::Slot(base + crate::ir::FRAME_HEADER + args))?;

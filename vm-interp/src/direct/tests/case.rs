@@ -259,6 +259,7 @@ impl Case<'_> {
                 self.put(TYPE_ID);
                 self.put(slot(CALLEE));
             }
+            Symbol::CallRef => self.put(slot(CALLEE)),
             _ => {}
         }
         let mut values = Vec::new();
@@ -426,7 +427,8 @@ impl Tester {
         // Behind the cell stand four marks: each a constant to a slot, then all registers to theirs.
         let marks: Vec<Program> = (1..=4).map(mark).collect();
         let table_bytes = if last == Symbol::BrTable { 32 } else { 0 };
-        let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
+        let calls = matches!(last, Symbol::CallIndirect | Symbol::CallRef);
+        let restore_bytes = if calls { 16 } else { 0 };
         let start = program.bytes.len();
         let target = |n: usize| {
             let before: usize = marks[..n].iter().map(|mark| mark.bytes.len()).sum();
@@ -444,7 +446,7 @@ impl Tester {
                 program.bytes.extend_from_slice(&target(n).to_ne_bytes());
             }
         }
-        if last == Symbol::CallIndirect {
+        if calls {
             let frame = slot(CALLEE).to_ne_bytes();
             program.cell(fixed_handler(Fixed::Restore), &frame);
         }
