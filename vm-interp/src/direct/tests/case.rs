@@ -59,6 +59,8 @@ enum Use {
     Address,
     /// The indices of a shuffle, of which validation allows only those below 32.
     Indices,
+    /// A reference to the function of the world, or null.
+    Reference,
 }
 
 /// A place that a root sets.
@@ -84,6 +86,13 @@ impl Case<'_> {
                     Use::Any if !self.addresses.contains(symbol) => value,
                     Use::Any | Use::Address => value % u128::from(ADDRESSES),
                     Use::Indices => value & u128::from_ne_bytes([31; 16]),
+                    // No constant is a reference.
+                    Use::Reference
+                        if *symbol == Symbol::Slot || matches!(symbol, Symbol::Int(_)) =>
+                    {
+                        u128::from(self.world.reference()) * u128::from(self.random.below(2) > 0)
+                    }
+                    Use::Reference => 0,
                 };
                 Ok(self.leaf(*symbol, *ty, value))
             }
@@ -269,7 +278,11 @@ impl Case<'_> {
                 Symbol::Set(SetSymbol::Int(n)) => self.addresses.contains(&Symbol::Int(*n)),
                 _ => false,
             };
-            let used = if address { Use::Address } else { Use::Any };
+            let used = match root {
+                Symbol::CallRef => Use::Reference,
+                _ if address => Use::Address,
+                _ => Use::Any,
+            };
             match self.tree(tree, used) {
                 Ok(value) => values.push(value),
                 Err(code) => {
@@ -343,6 +356,10 @@ impl Case<'_> {
                     1 => Some(TrapCode::UninitializedElement as u32),
                     _ => Some(TrapCode::UndefinedElement as u32),
                 };
+            }
+            Symbol::CallRef => {
+                let is_null = values[0] == 0;
+                self.expected.trap = is_null.then_some(TrapCode::NullReference as u32);
             }
             other => panic!("{other:?} is not tested"),
         }
