@@ -168,6 +168,11 @@ fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
         ),
         ("memory64", "(memory i64 1)", Config::wasm_memory64),
         (
+            "function-references",
+            "(type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0)))",
+            Config::wasm_function_references,
+        ),
+        (
             "wide-arithmetic",
             "(func (param i64) (result i64 i64)
                 (i64.mul_wide_s (local.get 0) (local.get 0)))",
