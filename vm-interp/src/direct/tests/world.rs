@@ -113,7 +113,7 @@ impl World {
             global,
             context,
             runtime,
-            table: table,
+            table,
             _cell: cell,
             _function: function,
         }
