@@ -133,7 +133,7 @@ fn proposals_that_are_implemented_can_be_switched_off() {
 #[test]
 fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, &str, Switch); 8] = [
+    let switches: [(&str, &str, Switch); 9] = [
         (
             "simd",
             "(func (result v128) (v128.const i64x2 1 2))",
