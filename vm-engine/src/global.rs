@@ -12,7 +12,7 @@ impl Global {
     ///
     /// # Errors
     ///
-    /// [`TypeError`] if the value has another type; [`WrongStore`](crate::WrongStore) if it lives in another store.
+    /// [`TypeError`](crate::TypeError) if the value has another type; [`WrongStore`](crate::WrongStore) if it lives in another store.
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, val: Val) -> Result<Global> {
         let mut store = store.as_context_mut();
         let val = check(&ty, &val, store.opaque())?;
@@ -39,7 +39,7 @@ impl Global {
     ///
     /// # Errors
     ///
-    /// [`GlobalError::Immutable`]; [`TypeError`] if the value has another type; [`WrongStore`](crate::WrongStore).
+    /// [`GlobalError::Immutable`]; [`TypeError`](crate::TypeError) if the value has another type; [`WrongStore`](crate::WrongStore).
     pub fn set(&self, mut store: impl AsContextMut, val: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let id = self.id_in(store.opaque())?;
