@@ -35,8 +35,9 @@ fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .wasm_wide_arithmetic(true)
         .wasm_custom_page_sizes(true)
-        .wasm_gc(false)
-        .wasm_function_references(false)
+        // Of gc what is of functions' types.
+        .wasm_gc(true)
+        .wasm_function_references(true)
         .collector(Collector::Null)
         .consume_fuel(true)
         .operator_cost(costs())

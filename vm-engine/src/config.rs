@@ -376,6 +376,6 @@ features! {
     wasm_wide_arithmetic "wide-arithmetic" "128-bit addition, subtraction and multiplication";
     wasm_threads "threads" "shared memories and atomic operations";
     wasm_exceptions "exceptions" "throwing and catching";
-    wasm_function_references "function-references" "typed references to functions";
+    wasm_function_references "function-references" "typed references to functions, and recursion groups and subtypes of their types";
     wasm_gc "gc" "structures and arrays that are collected";
 }

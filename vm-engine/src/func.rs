@@ -8,7 +8,7 @@ use crate::low::{self, FuncId, Raw};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::typed::{TypedFunc, WasmParams, WasmResults};
 use crate::types::FuncType;
-use crate::values::{Val, lift_all, lower_all};
+use crate::values::{Val, is_related, lift_all, lower_all};
 
 /// So many slots are taken from the host's stack, more from the heap.
 const STACK_SLOTS: usize = 16;
@@ -93,7 +93,8 @@ impl Func {
         Ok((id, slots))
     }
 
-    /// The same function, to be called with Rust types.
+    /// The same function, to be called with Rust types. Where the function wants references of a type that is less than that of the
+    /// Rust type, calls check what they are given.
     ///
     /// # Errors
     ///
@@ -112,7 +113,8 @@ impl Func {
         let (params, results) = (found.low().params(), found.low().results());
         let fits = params.len() == Params::TYPES.len()
             && results.len() == Results::TYPES.len()
-            && (params.iter().zip(Params::TYPES)).all(|(ty, own)| own.low().matches(*ty))
+            // What a reference is to, a call asks of the reference.
+            && (params.iter().zip(Params::TYPES)).all(|(ty, own)| is_related(own.low(), *ty))
             && (results.iter().zip(Results::TYPES)).all(|(ty, own)| ty.matches(own.low()));
         if !fits {
             return Err(TypeError::Typed {

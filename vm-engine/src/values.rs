@@ -397,7 +397,7 @@ impl ExternRef {
 }
 
 /// Whether a value of the one type can be of the other too.
-fn is_related(ty: low::ValType, other: low::ValType) -> bool {
+pub(crate) fn is_related(ty: low::ValType, other: low::ValType) -> bool {
     match (ty.as_ref_type(), other.as_ref_type()) {
         (Some(ty), Some(other)) => ty.heap.top() == other.heap.top(),
         _ => ty == other,

@@ -77,10 +77,9 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 4] = [
+    let switches: [(&str, Switch); 3] = [
         ("threads", Config::wasm_threads),
         ("exceptions", Config::wasm_exceptions),
-        ("function-references", Config::wasm_function_references),
         ("gc", Config::wasm_gc),
     ];
     for (proposal, switch) in switches {
@@ -134,7 +133,7 @@ fn proposals_that_are_implemented_can_be_switched_off() {
 #[test]
 fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, &str, Switch); 8] = [
+    let switches: [(&str, &str, Switch); 9] = [
         (
             "simd",
             "(func (result v128) (v128.const i64x2 1 2))",
@@ -167,6 +166,11 @@ fn a_module_that_needs_a_proposal_that_is_off_is_rejected_with_its_name() {
             Config::wasm_custom_page_sizes,
         ),
         ("memory64", "(memory i64 1)", Config::wasm_memory64),
+        (
+            "function-references",
+            "(type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0)))",
+            Config::wasm_function_references,
+        ),
         (
             "wide-arithmetic",
             "(func (param i64) (result i64 i64)

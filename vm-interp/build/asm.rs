@@ -199,6 +199,7 @@ pub(crate) struct Extend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Unreachable,
+    NullReference,
     MemoryOutOfBounds,
     UndefinedElement,
     UninitializedElement,

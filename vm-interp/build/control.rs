@@ -5,7 +5,7 @@
 use crate::asm::*;
 use crate::fixed::{Fixed, Returned, Wide};
 use crate::operators::extend;
-use crate::templates::{LOOP_HEAD, call_object, table_function};
+use crate::templates::{LOOP_HEAD, call_object, check_reference, table_function};
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
 use vm_translate::{Effect, Ty};
 
@@ -115,7 +115,7 @@ fn move_arguments(asm: &mut impl Assembler, first: u32) {
 }
 
 /// Enters the function object in [`Reg::Address`] in the same frame. The cell is one of
-/// [`Fixed::ReturnCallImport`] or [`Fixed::ReturnCallIndirect`].
+/// [`Fixed::ReturnCallImport`], [`Fixed::ReturnCallIndirect`] or [`Fixed::ReturnCallRef`].
 fn return_call_object(asm: &mut impl Assembler, ints: u8) {
     let func = Reg::Address;
     let (stays, changes) = (asm.new_label(), asm.new_label());
@@ -268,6 +268,7 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.dispatch(bytes);
         }
         Fixed::Unreachable => asm.exit(Exit::Unreachable),
+        Fixed::NullReference => asm.exit(Exit::NullReference),
         Fixed::Count => {
             let (address, count) = (Reg::Address, Reg::S0);
             asm.load(Width::W64, address, Src::Mem(Mem::Operand(8)));
@@ -473,6 +474,12 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             slot_address(asm, Reg::S0, 32);
             asm.load(Width::W32, Reg::S0, Src::Mem(Mem::At(Reg::S0, 0)));
             table_function(asm, Reg::S0, 8, 28);
+            return_call_object(asm, ints);
+        }
+        Fixed::ReturnCallRef { ints } => {
+            slot_address(asm, Reg::S0, 8);
+            asm.load(Width::W64, Reg::Address, Src::Mem(Mem::At(Reg::S0, 0)));
+            check_reference(asm);
             return_call_object(asm, ints);
         }
         Fixed::Adapter => {

@@ -43,7 +43,7 @@ use vm_translate::shape::{ShapeKey, Symbol};
 use x86_64::{DISPATCH, X86_64, global};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
-const TRAPS: [(Exit, u32); 12] = [
+const TRAPS: [(Exit, u32); 13] = [
     (Exit::Unreachable, 1),
     (Exit::MemoryOutOfBounds, 2),
     (Exit::UndefinedElement, 4),
@@ -55,6 +55,7 @@ const TRAPS: [(Exit, u32); 12] = [
     (Exit::StackOverflow, 10),
     (Exit::OutOfFuel, 11),
     (Exit::Interrupt, 12),
+    (Exit::NullReference, 13),
     (Exit::Host, 0x100),
 ];
 
@@ -171,7 +172,12 @@ fn accesses(shape: &Shape) -> usize {
 
 /// How many of a shape's operators and roots can end the run.
 fn traps(shape: &Shape) -> usize {
-    let roots = |root: &&RootShape| matches!(root.root, Symbol::Store(_) | Symbol::CallIndirect);
+    let roots = |root: &&RootShape| {
+        matches!(
+            root.root,
+            Symbol::Store(_) | Symbol::CallIndirect | Symbol::CallRef
+        )
+    };
     operators(shape, Op::may_trap) + shape.roots.iter().filter(roots).count()
 }
 
@@ -314,8 +320,9 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
 /// Checks what makes a handler of a shape fast: it calls nothing and leaves the native stack alone,
 /// and it has a dispatch of its own for each way it can go.
 fn check_text(shape: &Shape, handler: &Handler) {
-    let leaves =
-        |root: &&RootShape| root.root.is_conditional() || root.root == Symbol::CallIndirect;
+    let leaves = |root: &&RootShape| {
+        root.root.is_conditional() || matches!(root.root, Symbol::CallIndirect | Symbol::CallRef)
+    };
     let ways = 1 + shape.roots.iter().filter(leaves).count();
     let mut dispatches = 0;
     let lines = handler.pieces.iter().flat_map(|piece| piece.text.lines());

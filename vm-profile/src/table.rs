@@ -102,7 +102,7 @@ impl ShapeTable {
 fn is_leaf_branch(roots: &[RootShape]) -> bool {
     matches!(
         roots,
-        [RootShape { root: Symbol::BrTable | Symbol::CallIndirect, trees }]
+        [RootShape { root: Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef, trees }]
             if matches!(trees[..], [Tree::Op(..)])
     )
 }

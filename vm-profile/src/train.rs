@@ -323,8 +323,8 @@ fn look(
         }
         // A call ends its cell, because the callee returns behind it.
         let last = function.insts()[run.end - 1].root;
-        let leaves =
-            last.branches() && !last.is_conditional() || matches!(last, Root::CallIndirect { .. });
+        let calls = matches!(last, Root::CallIndirect { .. } | Root::CallRef { .. });
+        let leaves = last.branches() && !last.is_conditional() || calls;
         before = (found.is_some() && !leaves).then(|| run.clone());
         next = run.end;
     }

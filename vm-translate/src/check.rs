@@ -120,7 +120,11 @@ impl Checker<'_> {
             let broken = |what: &str| Err((at.min(insts.len() - 1), what.to_owned()));
             let (fits, base) = match insts.get(at).map(|inst| inst.root) {
                 Some(Root::Call { base, .. }) => (!site.restores, Some(base)),
-                Some(Root::CallImport { base, .. } | Root::CallIndirect { base, .. }) => {
+                Some(
+                    Root::CallImport { base, .. }
+                    | Root::CallIndirect { base, .. }
+                    | Root::CallRef { base, .. },
+                ) => {
                     (site.restores, Some(base))
                 }
                 Some(Root::ConsumeFuel { .. }) => (site.point.kind == PointKind::Fuel, None),
@@ -209,7 +213,7 @@ impl Checker<'_> {
         {
             return Err("the executor has no such shape".to_owned());
         }
-        if let Root::BrTable { .. } | Root::CallIndirect { .. } = inst.root
+        if let Root::BrTable { .. } | Root::CallIndirect { .. } | Root::CallRef { .. } = inst.root
             && nodes.len() != 1
         {
             return Err("the operand has to be a leaf".to_owned());
@@ -239,7 +243,7 @@ impl Checker<'_> {
                 self.call(base, self.module.func_type(func))?;
                 live.0.clear();
             }
-            Root::CallIndirect { ty, base, .. } => {
+            Root::CallIndirect { ty, base, .. } | Root::CallRef { ty, base } => {
                 self.call(base, &self.module.types()[ty as usize])?;
                 live.0.clear();
             }
@@ -250,7 +254,8 @@ impl Checker<'_> {
                 }
                 self.tail_call(base, args, self.module.func_type(func))?;
             }
-            Root::ReturnCallIndirect { ty, base, args, .. } => {
+            Root::ReturnCallIndirect { ty, base, args, .. }
+            | Root::ReturnCallRef { ty, base, args } => {
                 let ty = &self.module.types()[ty as usize];
                 self.tail_call(base, args, ty)?;
                 self.in_range(Place::Slot(base + crate::ir::FRAME_HEADER + args))?;

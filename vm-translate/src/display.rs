@@ -167,6 +167,7 @@ impl Listing<'_> {
             }
             Root::Return => f.write_str("return"),
             Root::Unreachable => f.write_str("unreachable"),
+            Root::NullReference => f.write_str("null_reference"),
             Root::Call { func, base } => write!(f, "call {func}{} base s{base}", self.name(func)),
             Root::CallImport { func, base } => {
                 write!(f, "call_import {func}{} base s{base}", self.name(func))
@@ -174,6 +175,10 @@ impl Listing<'_> {
             Root::CallIndirect { table, ty, base } => {
                 let index = trees.next(Ty::I32);
                 write!(f, "call_indirect {table} type {ty} ({index}) base s{base}")
+            }
+            Root::CallRef { ty, base } => {
+                let reference = trees.next(Ty::I64);
+                write!(f, "call_ref type {ty} ({reference}) base s{base}")
             }
             Root::ReturnCall { func, base, .. } => {
                 write!(f, "return_call {func}{} base s{base}", self.name(func))
@@ -196,6 +201,10 @@ impl Listing<'_> {
                     f,
                     "return_call_indirect {table} type {ty} (s{index}) base s{base}"
                 )
+            }
+            Root::ReturnCallRef { ty, base, args } => {
+                let reference = base + crate::ir::FRAME_HEADER + args;
+                write!(f, "return_call_ref type {ty} (s{reference}) base s{base}")
             }
             Root::Runtime { op, base, imm } => {
                 write!(f, "{} {} {} base s{base}", op.name(), imm[0], imm[1])

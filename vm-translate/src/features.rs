@@ -12,6 +12,9 @@ pub struct Features {
 }
 
 /// Proposals that are implemented: all of them are on by default and can be turned off.
+///
+/// What the proposal gc says of functions, their types' recursion groups and subtypes, comes with function-references: in
+/// WebAssembly 3.0 neither is to be had without the other. See [`Features::validated`].
 const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("mutable-global", WasmFeatures::MUTABLE_GLOBAL),
     (
@@ -30,6 +33,7 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     ("memory64", WasmFeatures::MEMORY64),
+    ("function-references", WasmFeatures::FUNCTION_REFERENCES),
 ];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
@@ -37,7 +41,6 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("threads", WasmFeatures::THREADS),
     ("exceptions", WasmFeatures::EXCEPTIONS),
-    ("function-references", WasmFeatures::FUNCTION_REFERENCES),
     ("gc", WasmFeatures::GC),
     ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     ("memory-control", WasmFeatures::MEMORY_CONTROL),
@@ -107,6 +110,17 @@ impl Features {
         self.wasm
     }
 
+    /// What the validator is to let through. Of the proposal gc it is more than there is, unless that is on: see
+    /// [`Features::refuses_objects`].
+    pub(crate) fn validated(&self) -> WasmFeatures {
+        validated(self.wasm)
+    }
+
+    /// Whether what the validator lets through has to be looked through for objects of the proposal gc.
+    pub(crate) fn refuses_objects(&self) -> bool {
+        self.validated() != self.wasm
+    }
+
     /// Every proposal that the validator knows and that has a name here.
     pub(crate) fn each() -> impl Iterator<Item = WasmFeatures> {
         IMPLEMENTED
@@ -137,6 +151,14 @@ impl Default for Features {
             wasm |= *flag;
         }
         Features { wasm }
+    }
+}
+
+/// What the validator is to let through if these proposals are on.
+pub(crate) fn validated(wasm: WasmFeatures) -> WasmFeatures {
+    match wasm.contains(WasmFeatures::FUNCTION_REFERENCES) {
+        true => wasm | WasmFeatures::GC,
+        false => wasm,
     }
 }
 

@@ -178,6 +178,8 @@ pub enum Root {
     Return,
     /// Traps.
     Unreachable,
+    /// Traps because a reference is null.
+    NullReference,
     /// Calls a function of the same module.
     Call {
         /// The function's index.
@@ -197,6 +199,13 @@ pub enum Root {
         /// The table's index.
         table: u32,
         /// The index of the function type expected.
+        ty: u32,
+        /// The slot where the callee's frame starts.
+        base: Slot,
+    },
+    /// Calls the function that a reference refers to, which is of the type or null. The tree is a leaf, the reference.
+    CallRef {
+        /// The index of the function's type.
         ty: u32,
         /// The slot where the callee's frame starts.
         base: Slot,
@@ -229,6 +238,15 @@ pub enum Root {
         /// The slot that the arguments stand [`FRAME_HEADER`] slots above.
         base: Slot,
         /// How many slots the arguments take, without the index.
+        args: u32,
+    },
+    /// The same with the function that a reference refers to. The reference stands in the slot after the arguments.
+    ReturnCallRef {
+        /// The index of the function's type.
+        ty: u32,
+        /// The slot that the arguments stand [`FRAME_HEADER`] slots above.
+        base: Slot,
+        /// How many slots the arguments take, without the reference.
         args: u32,
     },
     /// Calls the executor's own function for a rare operation. Its operands stand in the slots
@@ -290,6 +308,9 @@ pub enum RuntimeOp {
     /// Of a 64-bit index of a table, the 32-bit one that is as good: the greatest if it is
     /// beyond 32 bits, since no table has such an element.
     ClampIndex,
+    /// The function at a 32-bit index of a table, as a reference, if it is there and of a type or a subtype of it; else it
+    /// traps as `call_indirect` does. Immediates: table, type.
+    TableFunction,
 }
 
 impl RuntimeOp {
@@ -330,6 +351,7 @@ impl RuntimeOp {
         RuntimeOp::I64MulWideS,
         RuntimeOp::I64MulWideU,
         RuntimeOp::ClampIndex,
+        RuntimeOp::TableFunction,
     ];
 
     /// The instruction's name in the text format.
@@ -355,6 +377,7 @@ impl RuntimeOp {
             RuntimeOp::I64MulWideS => "i64.mul_wide_s",
             RuntimeOp::I64MulWideU => "i64.mul_wide_u",
             RuntimeOp::ClampIndex => "clamp_index",
+            RuntimeOp::TableFunction => "table_function",
         }
     }
 }
@@ -681,9 +704,11 @@ impl Root {
             | Root::LoopUnless(_)
             | Root::Return
             | Root::Unreachable
+            | Root::NullReference
             | Root::ReturnCall { .. }
             | Root::ReturnCallImport { .. }
-            | Root::ReturnCallIndirect { .. } => true,
+            | Root::ReturnCallIndirect { .. }
+            | Root::ReturnCallRef { .. } => true,
             Root::ConsumeFuel { .. }
             | Root::CheckEpoch
             | Root::EnterCall
@@ -696,6 +721,7 @@ impl Root {
             | Root::Call { .. }
             | Root::CallImport { .. }
             | Root::CallIndirect { .. }
+            | Root::CallRef { .. }
             | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
             | Root::Runtime { .. } => false,
@@ -717,7 +743,7 @@ impl Root {
         match self {
             Root::Set(Place::Vector(_)) | Root::GlobalSet { kind: Ty::V128, .. } => &[Ty::V128],
             Root::Set(Place::Float(_)) | Root::GlobalSet { kind: Ty::F64, .. } => &[Ty::F64],
-            Root::Set(_) | Root::GlobalSet { .. } => &[Ty::I64],
+            Root::Set(_) | Root::GlobalSet { .. } | Root::CallRef { .. } => &[Ty::I64],
             Root::Store { op, .. } => match op.value() {
                 Ty::I32 => &[Ty::I32, Ty::I32],
                 Ty::I64 => &[Ty::I32, Ty::I64],
@@ -743,11 +769,13 @@ impl Root {
             | Root::Loop(_)
             | Root::Return
             | Root::Unreachable
+            | Root::NullReference
             | Root::Call { .. }
             | Root::CallImport { .. }
             | Root::ReturnCall { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
+            | Root::ReturnCallRef { .. }
             | Root::Runtime { .. } => &[],
         }
     }

@@ -24,21 +24,28 @@ pub fn missing_features(bytes: &[u8], features: &Features) -> Vec<&'static str> 
 
 impl Error {
     /// The same error, but with the proposals that the module needs and that are off, if there are any and the validator
-    /// has not named one: that with which [`Module::new`](crate::Module::new) has refused these bytes under these
+    /// has not named one, or gc, of which there is a part without that proposal: that with which [`Module::new`](crate::Module::new) has refused these bytes under these
     /// features.
     ///
     /// This costs at most as much as validating the module from the function on that is wrong.
     pub fn with_missing_features(self, bytes: &[u8], features: &Features) -> Error {
-        let Error::Invalid { message, offset } = self else {
-            return self;
+        let (message, offset) = match &self {
+            Error::Invalid { message, offset } => (message, *offset),
+            // What the validator misses there may be of functions' types only, which come with another proposal.
+            Error::MissingFeature {
+                proposal,
+                message,
+                offset,
+            } if proposal == "gc" => (message, *offset),
+            _ => return self,
         };
         let missing = missing_from(bytes, features, offset);
         if missing.is_empty() {
-            return Error::Invalid { message, offset };
+            return self;
         }
         Error::MissingFeature {
             proposal: missing.join(", "),
-            message,
+            message: message.clone(),
             offset,
         }
     }
@@ -85,7 +92,7 @@ fn validate_from(bytes: &[u8], features: WasmFeatures, offset: u64) -> Result<()
             && !is_known(&body, offset)
         {
             let mut func = func.into_validator(allocations);
-            validate::body(&mut func, &body)?;
+            validate::body(&mut func, &body, false)?;
             allocations = func.into_allocations();
         }
     }
@@ -101,15 +108,7 @@ fn parser(features: WasmFeatures) -> Parser {
 /// What a module uses that is valid with these features, not looking into the functions that end before an
 /// offset.
 fn used_from(bytes: &[u8], all: WasmFeatures, offset: u64) -> Result<WasmFeatures, Error> {
-    let mut used = Used {
-        features: WasmFeatures::empty().inflate(),
-        types: Vec::new(),
-        imported_globals: 0,
-        mutable_globals: Vec::new(),
-        tables: 0,
-        memories: 0,
-        concrete: false,
-    };
+    let mut used = Used::default();
     for payload in parser(all).parse_all(bytes) {
         match payload? {
             Payload::CodeSectionEntry(body) if is_known(&body, offset) => {}
@@ -118,13 +117,28 @@ fn used_from(bytes: &[u8], all: WasmFeatures, offset: u64) -> Result<WasmFeature
     }
     used.features.reference_types |= used.tables > 1;
     used.features.multi_memory |= used.memories > 1;
-    // Either proposal has references to types of one's own.
-    used.features.function_references |= used.concrete && !used.features.gc;
+    // Either proposal has references to types of one's own, and what there is of function types.
+    used.features.function_references |= used.functions && !used.features.gc;
     Ok(WasmFeatures::from_inflated(used.features))
+}
+
+/// Whether an instruction is one of the proposal gc, or names a type of it, but for those that are of functions.
+pub(crate) fn needs_objects(operator: &Operator<'_>) -> bool {
+    let mut used = Used::default();
+    used.operator(operator);
+    used.features.gc
+}
+
+/// Whether a type is one of the proposal gc, but for those that are of functions.
+pub(crate) fn is_object(ty: ValType) -> bool {
+    let mut used = Used::default();
+    used.val_type(ty);
+    used.features.gc
 }
 
 /// What has been seen of a module.
 struct Used {
+    /// Of the proposal gc only what is not of functions: that is told apart below.
     features: WasmFeaturesInflated,
     /// Of each type, whether it is a function's with results.
     types: Vec<bool>,
@@ -133,8 +147,23 @@ struct Used {
     mutable_globals: Vec<bool>,
     tables: usize,
     memories: usize,
-    /// Whether there are references to types of the module's own.
-    concrete: bool,
+    /// Whether there is something that comes with either of the proposals gc and function-references: references to types of the
+    /// module's own, groups of function types and subtypes of them, and constant expressions that read any global.
+    functions: bool,
+}
+
+impl Default for Used {
+    fn default() -> Used {
+        Used {
+            features: WasmFeatures::empty().inflate(),
+            types: Vec::new(),
+            imported_globals: 0,
+            mutable_globals: Vec::new(),
+            tables: 0,
+            memories: 0,
+            functions: false,
+        }
+    }
 }
 
 impl Used {
@@ -143,9 +172,9 @@ impl Used {
             Payload::TypeSection(section) => {
                 for group in section {
                     let group = group?;
-                    self.features.gc |= group.is_explicit_rec_group();
+                    self.functions |= group.is_explicit_rec_group();
                     for ty in group.types() {
-                        self.features.gc |= !ty.is_final || !ty.supertype_idxs.is_empty();
+                        self.functions |= !ty.is_final || !ty.supertype_idxs.is_empty();
                         self.composite_type(&ty.composite_type);
                     }
                 }
@@ -322,20 +351,14 @@ impl Used {
         let features = &mut self.features;
         features.reference_types = true;
         match ty.heap_type() {
-            HeapType::Concrete(index) => {
-                self.concrete = true;
-                // Only there may types be of each other.
-                let known = index.as_module_index().map(|index| index as usize);
-                features.gc |= known.is_none_or(|index| index >= self.types.len());
-            }
+            HeapType::Concrete(_) => self.functions = true,
             HeapType::Exact(_) => features.custom_descriptors = true,
             HeapType::Abstract { shared, ty: heap } => {
                 features.shared_everything_threads |= shared;
                 match heap {
                     Func | Extern => features.function_references |= !ty.is_nullable(),
-                    Any | None | Eq | Struct | Array | I31 | NoExtern | NoFunc => {
-                        features.gc = true;
-                    }
+                    NoExtern | NoFunc => self.functions = true,
+                    Any | None | Eq | Struct | Array | I31 => features.gc = true,
                     Exn | NoExn => features.exceptions = true,
                     Cont | NoCont => features.stack_switching = true,
                 }
@@ -356,7 +379,7 @@ impl Used {
                 | Operator::I64Sub
                 | Operator::I64Mul => self.features.extended_const = true,
                 Operator::GlobalGet { global_index } => {
-                    self.features.gc |= global_index >= self.imported_globals;
+                    self.functions |= global_index >= self.imported_globals;
                 }
                 _ => {}
             }
@@ -479,15 +502,18 @@ mod tests {
 
     use super::*;
     use crate::Module;
+    use crate::features::validated;
 
     /// The same by validating again for every proposal.
     fn by_trying(bytes: &[u8], features: &Features) -> Vec<&'static str> {
-        let valid = |wasm| {
-            let mut validator = Validator::new_with_features(wasm);
-            validator.validate_all(bytes).is_ok()
+        let valid = |wasm: WasmFeatures| {
+            let mut validator = Validator::new_with_features(validated(wasm));
+            // With what the validator lets through only for the sake of functions, nothing else may come.
+            let has_objects = || used_from(bytes, features.with_all(), 0).unwrap().gc();
+            validator.validate_all(bytes).is_ok() && (wasm == validated(wasm) || !has_objects())
         };
         let mut wasm = features.with_all();
-        if valid(features.wasm()) || !valid(wasm) {
+        if !valid(wasm) || valid(features.wasm()) {
             return Vec::new();
         }
         let off = || Features::each().filter(|flag| !features.wasm().contains(*flag));
@@ -561,11 +587,11 @@ mod tests {
                 found += missing.len();
                 if let Err(error) = Module::new(&module[..], features) {
                     let named = error.clone().with_missing_features(module, features);
-                    match error {
-                        Error::Invalid { .. } if !expected.is_empty() => {
+                    match error.missing_feature() {
+                        None | Some("gc") if !expected.is_empty() => {
                             assert_eq!(named.missing_feature(), Some(&*expected.join(", ")));
                         }
-                        error => assert_eq!(named, error),
+                        _ => assert_eq!(named, error),
                     }
                 }
             }

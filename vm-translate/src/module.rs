@@ -112,18 +112,18 @@ impl Module {
             names: Names::default(),
             hints: Hints::new(),
             custom_section_errors: Vec::new(),
-            features: features.wasm(),
+            features: features.validated(),
         };
-        let mut validator = Validator::new_with_features(features.wasm());
+        let mut validator = Validator::new_with_features(features.validated());
         let mut parser = Parser::new(0);
-        parser.set_features(features.wasm());
+        parser.set_features(features.validated());
         let mut allocations = FuncValidatorAllocations::default();
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(func, body) => {
                     let mut func = func.into_validator(allocations);
-                    validate::body(&mut func, &body)?;
+                    validate::body(&mut func, &body, features.refuses_objects())?;
                     allocations = func.into_allocations();
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}

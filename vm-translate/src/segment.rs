@@ -310,10 +310,11 @@ impl ElemSegment {
     }
 }
 
-/// The error for what the validator lets through only with features that cannot be turned on.
+/// The error for what the validator lets through and is not there: see [`Features::validated`](crate::Features).
 pub(crate) fn unknown(what: &str, offset: u64) -> Error {
-    Error::Invalid {
-        message: format!("{what} that is not implemented"),
+    Error::MissingFeature {
+        proposal: "gc".to_owned(),
+        message: format!("{what} of objects"),
         offset,
     }
 }

@@ -154,6 +154,8 @@ pub enum Symbol {
     BrTable,
     /// A root that calls through a table.
     CallIndirect,
+    /// A root that calls by a reference.
+    CallRef,
     /// A root that returns.
     Return,
 }
@@ -214,6 +216,7 @@ impl Symbol {
             Symbol::GlobalSetVector => 14,
             Symbol::LoopIf => 80,
             Symbol::LoopUnless => 81,
+            Symbol::CallRef => 82,
             Symbol::Int(n) => 16 + n as u16,
             Symbol::Float(n) => 32 + n as u16,
             Symbol::Set(SetSymbol::Int(n)) => 48 + n as u16,
@@ -291,6 +294,7 @@ impl Symbol {
             64..80 => Symbol::Set(SetSymbol::Float(register(64))),
             80 => Symbol::LoopIf,
             81 => Symbol::LoopUnless,
+            82 => Symbol::CallRef,
             Self::FIRST_STORE..Self::FIRST_OPERATOR => {
                 Symbol::Store(*StoreOp::ALL.get(usize::from(number - Self::FIRST_STORE))?)
             }
@@ -321,7 +325,8 @@ impl Symbol {
             | Symbol::LoopIf
             | Symbol::LoopUnless
             | Symbol::BrTable
-            | Symbol::CallIndirect => 1,
+            | Symbol::CallIndirect
+            | Symbol::CallRef => 1,
             Symbol::Slot
             | Symbol::Const32
             | Symbol::Const64
@@ -379,6 +384,7 @@ impl Symbol {
             Root::LoopUnless(_) => Symbol::LoopUnless,
             Root::BrTable { .. } => Symbol::BrTable,
             Root::CallIndirect { .. } => Symbol::CallIndirect,
+            Root::CallRef { .. } => Symbol::CallRef,
             Root::Return => Symbol::Return,
             Root::Copy { .. }
             | Root::ConsumeFuel { .. }
@@ -389,6 +395,7 @@ impl Symbol {
             | Root::EnterLoop
             | Root::Loop(_)
             | Root::Unreachable
+            | Root::NullReference
             | Root::Call { .. }
             | Root::CallImport { .. }
             | Root::ReturnCall { .. }
@@ -396,6 +403,7 @@ impl Symbol {
             | Root::MemoryStore { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
+            | Root::ReturnCallRef { .. }
             | Root::Runtime { .. } => return None,
         })
     }
@@ -426,6 +434,7 @@ impl fmt::Display for Symbol {
             Symbol::LoopUnless => f.write_str("loop_unless"),
             Symbol::BrTable => f.write_str("br_table"),
             Symbol::CallIndirect => f.write_str("call_indirect"),
+            Symbol::CallRef => f.write_str("call_ref"),
             Symbol::Return => f.write_str("return"),
         }
     }

@@ -263,7 +263,9 @@ impl Site {
     pub(crate) fn of_call(self, root: &Root) -> Option<Site> {
         match *root {
             Root::Call { base, .. } => Some(Site { base, ..self }),
-            Root::CallImport { base, .. } | Root::CallIndirect { base, .. } => Some(Site {
+            Root::CallImport { base, .. }
+            | Root::CallIndirect { base, .. }
+            | Root::CallRef { base, .. } => Some(Site {
                 base,
                 restores: true,
                 ..self

@@ -6,10 +6,10 @@
 
 use wasmparser::{
     BinaryReaderError, BlockType, FuncValidator, FunctionBody, MemArg, MemArgTarget,
-    ValidatorResources, VisitOperator,
+    OperatorsReader, ValidatorResources, VisitOperator,
 };
 
-use crate::Error;
+use crate::{Error, missing, segment};
 
 /// The most operands that a function may have on its stack. A few bytes of code can push a
 /// thousand, so without a limit a small module could take all memory of its host.
@@ -18,13 +18,23 @@ const MAX_OPERANDS: u32 = 1 << 20;
 /// The type of a block without parameters and results.
 const EMPTY_BLOCK: u8 = 0x40;
 
-/// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`.
+/// Validates a body as `FuncValidator::validate` does, but within `MAX_OPERANDS`, and if it is said so without objects of the
+/// proposal gc, whatever the validator lets through.
 pub(crate) fn body(
     func: &mut FuncValidator<ValidatorResources>,
     body: &FunctionBody<'_>,
+    refuses_objects: bool,
 ) -> Result<(), Error> {
     let mut reader = body.get_binary_reader();
+    let offset = reader.original_position();
     func.read_locals(&mut reader)?;
+    if refuses_objects {
+        for local in body.get_locals_reader()? {
+            if missing::is_object(local?.1) {
+                return Err(segment::unknown("a local", offset));
+            }
+        }
+    }
     let start = reader.original_position();
     let code = reader.clone().read_bytes(reader.bytes_remaining())?;
     // How much of the code is done, and how much of that the reader has been told of.
@@ -40,6 +50,14 @@ pub(crate) fn body(
             done += length;
         } else {
             reader.read_bytes(done - told)?;
+            // What cannot be read, the reader says below.
+            if refuses_objects
+                && may_need_objects(&code[done..])
+                && let Ok(operator) = OperatorsReader::new(reader.clone()).read()
+                && missing::needs_objects(&operator)
+            {
+                return Err(segment::unknown("an instruction", offset));
+            }
             reader.visit_operator(&mut func.visitor(offset))??;
             done = code.len() - reader.bytes_remaining();
             told = done;
@@ -55,6 +73,12 @@ pub(crate) fn body(
     reader.read_bytes(done - told)?;
     reader.finish_expression(&func.visitor(reader.original_position()))?;
     Ok(())
+}
+
+/// Whether an instruction can be of the proposal gc, or name a type of it: blocks, `select` with a type, `ref.null`, `ref.eq`, and
+/// those that have the proposal's prefix.
+fn may_need_objects(code: &[u8]) -> bool {
+    matches!(code.first(), Some(0x02..=0x04 | 0x1c | 0xd0 | 0xd3 | 0xfb))
 }
 
 /// A number in LEB128 of up to four bytes, and its length: with so few, all are in range. It is the
@@ -207,7 +231,7 @@ fn quick(
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{Parser, Payload, Validator};
+    use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
     use crate::{Error, Features, Module};
 
@@ -229,8 +253,8 @@ mod tests {
         module.map(drop).map_err(outcome)
     }
 
-    fn the_librarys(bytes: &[u8]) -> Outcome {
-        let mut validator = Validator::new_with_features(Features::default().wasm());
+    fn the_librarys(bytes: &[u8], features: WasmFeatures) -> Outcome {
+        let mut validator = Validator::new_with_features(features);
         let types = validator.validate_all(bytes);
         types.map(drop).map_err(|error| outcome(error.into()))
     }
@@ -255,8 +279,17 @@ mod tests {
                     for damage in DAMAGES {
                         let mut damaged = module.clone();
                         damaged[at] = damage(damaged[at]);
-                        let expected = the_librarys(&damaged);
-                        assert_eq!(ours(&damaged), expected, "{text} with {at} damaged");
+                        let (features, found) = (Features::default(), ours(&damaged));
+                        let mut expected = the_librarys(&damaged, features.validated());
+                        if (found.as_ref())
+                            .is_err_and(|(message, _)| message.ends_with("of objects"))
+                        {
+                            // They come with more than what is on.
+                            expected = the_librarys(&damaged, features.wasm());
+                            assert!(expected.is_err(), "{text} with {at} damaged");
+                        } else {
+                            assert_eq!(found, expected, "{text} with {at} damaged");
+                        }
                         valid += u32::from(expected.is_ok());
                         invalid += u32::from(expected.is_err());
                     }

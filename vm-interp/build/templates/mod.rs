@@ -18,7 +18,7 @@ mod ints;
 mod roots;
 mod vectors;
 
-pub(crate) use roots::{LOOP_HEAD, call_object, table_function};
+pub(crate) use roots::{LOOP_HEAD, call_object, check_reference, table_function};
 
 /// A tree whose operands have their places in the cell.
 enum Value {
@@ -123,7 +123,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
             (Symbol::BrUnless, false) => templates.leave(&values[0], false, Mem::Operand(*at))?,
             (Symbol::LoopIf, false) => templates.leave(&values[0], true, LOOP_HEAD)?,
             (Symbol::LoopUnless, false) => templates.leave(&values[0], false, LOOP_HEAD)?,
-            (Symbol::BrTable | Symbol::CallIndirect, false) => {
+            (Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef, false) => {
                 return Err(NoTemplate(format!("{:?} before another root", root.root)));
             }
             _ => templates.root(root, *at, values, bytes)?,
@@ -141,7 +141,11 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
 
 /// Whether a root goes on with the next cell by itself, where it is the last.
 fn dispatches(root: Symbol) -> bool {
-    root.is_conditional() || matches!(root, Symbol::BrTable | Symbol::CallIndirect)
+    root.is_conditional()
+        || matches!(
+            root,
+            Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef
+        )
 }
 
 impl<A: Assembler> Templates<'_, A> {

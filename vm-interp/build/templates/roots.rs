@@ -46,6 +46,7 @@ impl<A: Assembler> Templates<'_, A> {
             Symbol::LoopUnless => self.branch(&values[0], false, LOOP_HEAD, bytes),
             Symbol::BrTable => self.branch_table(&values[0], at, bytes),
             Symbol::CallIndirect => self.call_indirect(&values[0], at, bytes),
+            Symbol::CallRef => self.call_ref(&values[0], at, bytes),
             other => Err(NoTemplate(format!("{other:?} as a root"))),
         }
     }
@@ -226,6 +227,23 @@ impl<A: Assembler> Templates<'_, A> {
         call_object(self.asm, at + 8, bytes);
         Ok(())
     }
+
+    fn call_ref(&mut self, value: &Value, at: u32, bytes: u32) -> Done {
+        let reference = self.take()?;
+        self.int(value, Ty::I64, reference)?;
+        self.asm.load(Width::W64, Reg::Address, Src::Reg(reference));
+        self.give(reference);
+        self.asm.trap_site(false);
+        check_reference(self.asm);
+        call_object(self.asm, at, bytes);
+        Ok(())
+    }
+}
+
+/// Ends the run if the reference in [`Reg::Address`] is null.
+pub(crate) fn check_reference<A: Assembler>(asm: &mut A) {
+    asm.test(Width::W64, Reg::Address);
+    asm.exit_if(Cond::Eq, Exit::NullReference);
 }
 
 /// Puts the function object at `index` of a table into [`Reg::Address`]. The operands are the

@@ -88,7 +88,9 @@ impl BaselineSink for BaselineWriter<'_> {
                     writer.put_label(label);
                 }
             }
-            Root::CallIndirect { base, .. } => writer.restore_context(base),
+            Root::CallIndirect { base, .. } | Root::CallRef { base, .. } => {
+                writer.restore_context(base);
+            }
             _ => {}
         }
     }

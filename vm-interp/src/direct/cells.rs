@@ -243,6 +243,7 @@ impl Writer<'_> {
             Root::EnterCall => self.fixed(Fixed::EnterCall),
             Root::LeaveCall => self.fixed(Fixed::LeaveCall),
             Root::Unreachable => self.fixed(Fixed::Unreachable),
+            Root::NullReference => self.fixed(Fixed::NullReference),
             Root::Return => {
                 self.restore_floats();
                 self.fixed(Fixed::Return {
@@ -323,6 +324,16 @@ impl Writer<'_> {
                 self.pad();
                 return;
             }
+            Root::ReturnCallRef { base, args, .. } => {
+                self.restore_floats();
+                self.fixed(Fixed::ReturnCallRef {
+                    ints: self.frame.ints,
+                });
+                self.put_slot(base + FRAME_HEADER + args);
+                self.tail_operands(base, args);
+                self.pad();
+                return;
+            }
             Root::Runtime { op, base, .. } if let Some(wide) = wide(op) => {
                 self.fixed(Fixed::Wide(wide));
                 self.put_slot(base);
@@ -395,6 +406,7 @@ impl Writer<'_> {
                 let ty = self.around.type_ids[ty as usize];
                 ([layout.table(table), ty, slot_bytes(base)], 3)
             }
+            Root::CallRef { base, .. } => one(slot_bytes(base)),
             _ => ([0; 3], 0),
         }
     }

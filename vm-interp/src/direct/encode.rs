@@ -225,7 +225,9 @@ impl Encoder<'_> {
                     writer.put_label(*label);
                 }
             }
-            Some(Root::CallIndirect { base, .. }) => writer.restore_context(base),
+            Some(Root::CallIndirect { base, .. } | Root::CallRef { base, .. }) => {
+                writer.restore_context(base);
+            }
             _ => {}
         }
     }

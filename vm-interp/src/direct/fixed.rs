@@ -47,6 +47,8 @@ pub(crate) enum Fixed {
     LeaveCall,
     /// Traps with the code `unreachable`.
     Unreachable,
+    /// Ends the run because a reference is null.
+    NullReference,
     /// Adds one to the word at an address. Operand: the address (8).
     Count,
     /// Calls a function of the module. Operands: its first cell (8), the callee's frame (4).
@@ -122,6 +124,11 @@ pub(crate) enum Fixed {
         /// Pinned integer registers.
         ints: u8,
     },
+    /// The same with the function of a reference. Operands: the slot of the reference (4), then as for an imported function.
+    ReturnCallRef {
+        /// Pinned integer registers.
+        ints: u8,
+    },
     /// Where a tail call that changed the context returns to, if it replaced a call that does
     /// not take the context back: does so, moves the results down and returns.
     Adapter,
@@ -178,6 +185,7 @@ impl Fixed {
             Fixed::EnterCall,
             Fixed::LeaveCall,
             Fixed::Unreachable,
+            Fixed::NullReference,
             Fixed::Count,
             Fixed::Call,
             Fixed::CallImport,
@@ -227,6 +235,7 @@ impl Fixed {
             all.push(Fixed::ReturnCall { ints });
             all.push(Fixed::ReturnCallImport { ints });
             all.push(Fixed::ReturnCallIndirect { ints });
+            all.push(Fixed::ReturnCallRef { ints });
             let mut value = |value| all.push(Fixed::ReturnValue { ints, value });
             value(Returned::Slot);
             value(Returned::Const);

@@ -43,6 +43,8 @@ pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
         Symbol::BrTable => 4,
         // The table's place in the context, the type's number, the callee's frame.
         Symbol::CallIndirect => 12,
+        // The callee's frame.
+        Symbol::CallRef => 4,
         // Where the saved registers stand.
         Symbol::Return => 4,
     }

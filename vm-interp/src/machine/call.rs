@@ -63,8 +63,8 @@ pub enum InvalidCall {
         /// How many were given.
         got: usize,
     },
-    /// A reference that the machine does not know, as parameter or as a host function's result.
-    #[error("value {index} is not a reference to a function of this machine")]
+    /// A reference that the machine does not know, or of another type, as parameter or as a host function's result.
+    #[error("value {index} is not a reference of its type to something of this machine")]
     UnknownReference {
         /// Its index among the parameters or results.
         index: usize,

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use vm_memory::{GrowError, LinearMemory, OutOfBounds, WordTable};
-use vm_translate::{GlobalType, HeapType, RefType, RegisteredType, TableType, ValType};
+use vm_translate::{GlobalType, HeapType, RefType, RegisteredType, TableType, TypeId, ValType};
 use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, MemoryCell, TableCell, Word};
@@ -624,10 +624,14 @@ impl World {
             HeapType::NoFunc | HeapType::NoExtern => false,
             HeapType::Extern => true,
             HeapType::Func => self.objects.find(word).is_some(),
-            HeapType::Concrete(id) => self
-                .func_of(word)
-                .is_some_and(|func| self.functions[func.index()].ty.is_subtype_of(id)),
+            HeapType::Concrete(id) => self.is_func_of(word, id),
         }
+    }
+
+    /// Whether a word is a reference to a function of a type.
+    pub(crate) fn is_func_of(&self, word: Word, ty: TypeId) -> bool {
+        let func = self.func_of(word);
+        func.is_some_and(|func| self.functions[func.index()].ty.is_subtype_of(ty))
     }
 
     /// Makes words that came from a host words that guests may have: 32-bit integers with a clear

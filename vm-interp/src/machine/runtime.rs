@@ -44,6 +44,7 @@ pub(crate) static RUNTIME: [RuntimeFn; RuntimeOp::ALL.len()] = [
     i64_mul_wide_s,
     i64_mul_wide_u,
     clamp_index,
+    table_function,
 ];
 
 /// The answer of `memory.grow` and `table.grow` when they fail: -1 of the type of indices.
@@ -589,6 +590,32 @@ unsafe extern "C" fn i64_mul_wide_s(_: *mut Context, slots: *mut Word, _: u32, _
 unsafe extern "C" fn i64_mul_wide_u(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
     // SAFETY: the caller keeps the promises of `RUNTIME`. A product of 64 bits each fits.
     unsafe { wide(slots, |[a, b]| u128::from(a) * u128::from(b)) }
+}
+
+unsafe extern "C" fn table_function(
+    context: *mut Context,
+    slots: *mut Word,
+    table: u32,
+    ty: u32,
+) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`; the scope's world is the only one in use.
+    unsafe {
+        let index = operand(slots, 0);
+        let scope = Scope::new(context);
+        let id = scope.table_id(table);
+        let elements = scope.world.tables[id.index()].elements();
+        let word = match elements.get(index as usize) {
+            None => return TrapCode::UndefinedElement.as_u8().into(),
+            Some(0) => return TrapCode::UninitializedElement.as_u8().into(),
+            Some(word) => *word,
+        };
+        let expected = scope.instance().code.module().types()[ty as usize].id();
+        if !scope.world.is_func_of(word, expected) {
+            return TrapCode::IndirectCallTypeMismatch.as_u8().into();
+        }
+        slots.write(word);
+    }
+    0
 }
 
 unsafe extern "C" fn clamp_index(_: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {

@@ -187,6 +187,7 @@ impl<'a> Encoder<'a> {
             }
             Root::Return => self.token(Token::Return, &[]),
             Root::Unreachable => self.token(Token::Unreachable, &[]),
+            Root::NullReference => self.token(Token::NullReference, &[]),
             Root::Call { func, base } => {
                 let [cell_1, cell_2] = wide::words(self.links.cell(func));
                 self.token(Token::Call, &[base, func, cell_1, cell_2]);
@@ -202,6 +203,16 @@ impl<'a> Encoder<'a> {
                 let ty = self.links.type_number(ty);
                 self.token(Token::CallIndirect, &[index, base, at, ty]);
                 self.token(Token::RestoreContext, &[base]);
+            }
+            Root::CallRef { base, .. } => {
+                let reference = self.value(nodes)?;
+                self.token(Token::CallRef, &[reference, base]);
+                self.token(Token::RestoreContext, &[base]);
+            }
+            Root::ReturnCallRef { base, args, .. } => {
+                let results = self.function.result_slots();
+                let first = base + FRAME_HEADER;
+                self.token(Token::ReturnCallRef, &[first, args, results]);
             }
             Root::MemoryLoad {
                 op,

@@ -98,6 +98,7 @@ pub(super) unsafe fn after_host_call(ip: *const u32, frame: *mut Word) -> (*cons
         let words = match ip.cast::<Token>().as_ref() {
             Some(Token::CallImport) => CALL_IMPORT_WORDS,
             Some(Token::CallIndirect) => CALL_INDIRECT_WORDS,
+            Some(Token::CallRef) => CALL_REF_WORDS,
             _ => {
                 let back = frame.add(FRAME_RETURN).cast::<*const u8>().read();
                 return (back, frame.add(FRAME_CALLER).cast::<*mut Word>().read());
@@ -109,6 +110,7 @@ pub(super) unsafe fn after_host_call(ip: *const u32, frame: *mut Word) -> (*cons
 
 const CALL_IMPORT_WORDS: usize = 3;
 const CALL_INDIRECT_WORDS: usize = 5;
+const CALL_REF_WORDS: usize = 3;
 /// Of the token behind a call that takes the context back.
 pub(super) const RESTORE_WORDS: usize = 2;
 
@@ -407,6 +409,18 @@ macro_rules! define_run {
                         object
                     }};
                 }
+                /// The object that a reference refers to.
+                macro_rules! referent {
+                    ($reference:expr) => {{
+                        let reference = $reference;
+                        if reference == 0 {
+                            trap!(TrapCode::NullReference);
+                        }
+                        let object: *const FuncObject =
+                            std::ptr::with_exposed_provenance(reference as usize);
+                        object
+                    }};
+                }
                 /// Calls through a function object, from an instruction of so many words that a
                 /// `RestoreContext` follows.
                 macro_rules! call_object {
@@ -458,6 +472,7 @@ macro_rules! define_run {
                             next!(2);
                         }
                         Token::Unreachable => trap!(TrapCode::Unreachable),
+                        Token::NullReference => trap!(TrapCode::NullReference),
                         Token::Br => branch!(1),
                         Token::BrIf => branch_if!(slot!(1) as u32 != 0, 2),
                         Token::BrUnless => branch_if!(slot!(1) as u32 == 0, 2),
@@ -519,6 +534,14 @@ macro_rules! define_run {
                         Token::ReturnCallIndirect => {
                             let index = *fp.add((word!(1) + word!(2)) as usize);
                             return_call_object!(element!(index, word!(4), word!(5)));
+                        }
+                        Token::CallRef => {
+                            let object = referent!(slot!(1));
+                            call_object!(object, fp.add(word!(2) as usize), CALL_REF_WORDS);
+                        }
+                        Token::ReturnCallRef => {
+                            let reference = *fp.add((word!(1) + word!(2)) as usize);
+                            return_call_object!(referent!(reference));
                         }
                         Token::ReturnAdapter => {
                             context = fp.add(FRAME_CONTEXT).cast::<*mut Context>().read();

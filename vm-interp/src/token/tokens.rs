@@ -289,6 +289,12 @@ macro_rules! define_tokens {
             /// Slot of the arguments (the index follows), how many, number of results, offset of
             /// the table in the context, number of the type.
             ReturnCallIndirect,
+            /// Slot of the reference, slot of the callee's frame.
+            CallRef,
+            /// Slot of the arguments (the reference follows), how many, number of results.
+            ReturnCallRef,
+            /// Nothing.
+            NullReference,
             /// Where a tail call that changed the context returns to if its caller does not
             /// expect that.
             ReturnAdapter,
@@ -360,7 +366,8 @@ macro_rules! define_tokens {
         pub(super) const NAMES: &[&str] = &[
             "Finish", "RestoreContext", "Unreachable", "Br", "BrIf", "BrUnless", "BrAnd",
             "BrAndImm", "BrNand", "BrNandImm", "BrTable", "Return", "Call", "CallImport",
-            "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect",
+            "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect", "CallRef",
+            "ReturnCallRef", "NullReference",
             "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
             "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
             "CopySlots", "ConsumeFuel", "CheckEpoch", "EnterCall", "LeaveCall", "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",

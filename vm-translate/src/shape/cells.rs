@@ -115,7 +115,9 @@ impl Traps {
     pub(crate) fn of_root(root: &Root) -> Traps {
         match root {
             Root::Store { op, .. } if op.unchecked() => Traps::ByFault(1),
-            Root::Store { .. } | Root::CallIndirect { .. } => Traps::Otherwise(1),
+            Root::Store { .. } | Root::CallIndirect { .. } | Root::CallRef { .. } => {
+                Traps::Otherwise(1)
+            }
             _ => Traps::Never,
         }
     }

@@ -332,6 +332,7 @@ fn parse_root(text: &str) -> Result<RootPattern, String> {
         "loop_unless" => RootName::Plain(Symbol::LoopUnless),
         "br_table" => RootName::Plain(Symbol::BrTable),
         "call_indirect" => RootName::Plain(Symbol::CallIndirect),
+        "call_ref" => RootName::Plain(Symbol::CallRef),
         _ => RootName::Plain(Symbol::Store(
             StoreOp::ALL
                 .iter()

@@ -9,7 +9,7 @@ use crate::{FuncType, PointKind, ValType};
 use super::Translator;
 use super::control::in_slots;
 use super::expr::Effects;
-use super::runtime::{CLAMP_INDEX, Operation, index_type};
+use super::runtime::{CLAMP_INDEX, Operation, index_type, table_function};
 
 /// The effects of trees that give something else after a call than before, or would have to trap before it.
 pub(super) const CHANGED_BY_CALLS: Effects = Effects::TRAPS.and(Effects::GLOBAL).and(Effects::TEMP);
@@ -29,21 +29,39 @@ impl Translator<'_> {
     }
 
     /// Translates `call_indirect`.
-    pub(super) fn call_indirect(&mut self, table: u32, ty_index: u32) {
+    pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
         self.clamp_index(table);
-        let ty = &self.module.types()[ty_index as usize];
+        if self.find_function(table, ty) {
+            return self.call_ref(ty);
+        }
+        self.call_by_top(ty, |base| Root::CallIndirect { table, ty, base });
+    }
+
+    /// Translates `call_ref`.
+    pub(super) fn call_ref(&mut self, ty: u32) {
+        self.call_by_top(ty, |base| Root::CallRef { ty, base });
+    }
+
+    /// Calls a function of a type by what is at the top of the stack.
+    fn call_by_top(&mut self, ty: u32, root: impl FnOnce(Slot) -> Root) {
+        let ty = &self.module.types()[ty as usize];
         let base = self.arguments(ty, 1);
         self.reserved = base + FRAME_HEADER + ty.slots();
         let index = self.stack.len() - 1;
         self.leaf_operand(index);
-        let root = Root::CallIndirect {
-            table,
-            ty: ty_index,
-            base,
-        };
-        self.lower_entries(root, index..index + 1);
+        self.lower_entries(root(base), index..index + 1);
         self.reserved = 0;
         self.push_results(ty, 1, base);
+    }
+
+    /// Replaces the index of a table at the top of the stack by a reference to the function there, if [`table_function`] says
+    /// so. Answers whether it has.
+    fn find_function(&mut self, table: u32, ty: u32) -> bool {
+        let operation = table_function(self.module, table, ty);
+        if let Some(operation) = &operation {
+            self.runtime(operation);
+        }
+        operation.is_some()
     }
 
     /// Makes the index of a table at the top of the stack one of 32 bits.
@@ -69,21 +87,33 @@ impl Translator<'_> {
     }
 
     /// Translates `return_call_indirect`.
-    pub(super) fn return_call_indirect(&mut self, table: u32, ty_index: u32) {
+    pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
         self.clamp_index(table);
-        let ty = &self.module.types()[ty_index as usize];
-        // The element's index stands above the arguments.
-        let operands: Vec<_> = (ty.params().iter().copied())
-            .chain([ValType::I32])
-            .collect();
+        if self.find_function(table, ty) {
+            return self.return_call_ref(ty);
+        }
+        self.return_call_by_top(ty, ValType::I32, |base, args| Root::ReturnCallIndirect {
+            table,
+            ty,
+            base,
+            args,
+        });
+    }
+
+    /// Translates `return_call_ref`.
+    pub(super) fn return_call_ref(&mut self, ty: u32) {
+        let root = |base, args| Root::ReturnCallRef { ty, base, args };
+        self.return_call_by_top(ty, ValType::I64, root);
+    }
+
+    /// Returns what a function of a type returns that is called by what is at the top of the stack.
+    fn return_call_by_top(&mut self, ty: u32, top: ValType, root: impl FnOnce(Slot, Slot) -> Root) {
+        let ty = &self.module.types()[ty as usize];
+        // It stands above the arguments.
+        let operands: Vec<_> = ty.params().iter().copied().chain([top]).collect();
         let base = self.tail_arguments(ty, &operands);
         self.leave_call();
-        self.emit_plain(Root::ReturnCallIndirect {
-            table,
-            ty: ty_index,
-            base,
-            args: ty.param_slots(),
-        });
+        self.emit_plain(root(base, ty.param_slots()));
         self.unreachable = Some(0);
     }
 

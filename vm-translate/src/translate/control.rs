@@ -377,10 +377,59 @@ impl<'a> Translator<'a> {
     }
 
     pub(super) fn br_if(&mut self, depth: u32) {
+        self.branch_if(depth, 0);
+    }
+
+    /// Branches if the reference at the top of the stack is null; if it is not, it stays there.
+    pub(super) fn br_on_null(&mut self, depth: u32) {
+        // Where operands go may be a local's place.
+        let keeps_local = self.arity(self.target(depth)) == 0;
+        self.compare_with_null(Op::I64Eq, keeps_local);
+        self.branch_if(depth, 1);
+    }
+
+    /// Branches with the reference at the top of the stack if it is not null; if it is, it goes.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) {
+        self.compare_with_null(Op::I64Ne, true);
+        self.branch_if(depth, 0);
+        self.stack.truncate(self.stack.len() - 1);
+    }
+
+    /// Traps if the reference at the top of the stack is null.
+    pub(super) fn ref_as_non_null(&mut self) {
+        self.compare_with_null(Op::I64Ne, true);
+        // What is in a temporary register would not survive the label.
+        self.settle_temps(self.stack.len() - 1);
+        let skip = self.out.labels.new_label();
+        self.branch_on_top(true, skip, false);
+        self.emit_plain(Root::NullReference);
+        self.out.bind(skip);
+    }
+
+    /// Compares the reference at the top of the stack with null; it stays below the answer.
+    fn compare_with_null(&mut self, op: Op, keeps_local: bool) {
+        let top = self.stack.len() - 1;
+        self.compute(Effects::TRAPS, top + 1);
+        if !(self.stack.is_const(top) || keeps_local && self.stack.is_local(top)) {
+            self.store_home(top);
+        }
+        let leaf = self.stack.terms(top)[0];
+        match leaf.node {
+            Node::Const(_) => self.push_const(Ty::I64, leaf),
+            _ => self.push_leaf(Ty::I64, leaf),
+        }
+        self.constant(Ty::I64, 0);
+        self.numeric(op);
+    }
+
+    /// Takes the condition from the top of the stack and branches if it is not zero. Between it and the operands of the branch
+    /// there are `above` entries, which are constants, locals or in their homes.
+    fn branch_if(&mut self, depth: u32, above: usize) {
         let frame = self.target(depth);
-        let condition = self.stack.len() - 1;
+        let top = self.stack.len() - 1;
+        let condition = top - above;
         let first = condition - self.arity(frame);
-        self.compute(Effects::TRAPS, condition);
+        self.compute(Effects::TRAPS, top);
         let repeats = matches!(self.frames[frame].kind, Kind::Loop { kept: true, .. });
         if first == condition {
             let label = self.label(frame);

@@ -137,7 +137,9 @@ impl Pieces {
                     reachable |= arrives;
                     begins |= arrives;
                 }
-                Operator::BrIf { relative_depth } => {
+                Operator::BrIf { relative_depth }
+                | Operator::BrOnNull { relative_depth }
+                | Operator::BrOnNonNull { relative_depth } => {
                     self.branch(relative_depth);
                     begins = true;
                 }
@@ -155,7 +157,8 @@ impl Pieces {
                 Operator::Return
                 | Operator::Unreachable
                 | Operator::ReturnCall { .. }
-                | Operator::ReturnCallIndirect { .. } => reachable = false,
+                | Operator::ReturnCallIndirect { .. }
+                | Operator::ReturnCallRef { .. } => reachable = false,
                 _ => {}
             }
         }

@@ -120,6 +120,12 @@ impl Translator<'_> {
                 table_index,
             } => self.return_call_indirect(table_index, type_index),
 
+            Operator::CallRef { type_index } => self.call_ref(type_index),
+            Operator::ReturnCallRef { type_index } => self.return_call_ref(type_index),
+            Operator::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
+            Operator::RefAsNonNull => self.ref_as_non_null(),
+
             Operator::Drop => self.drop_(),
             Operator::Select | Operator::TypedSelect { .. } => self.select(),
             Operator::GlobalGet { global_index } => {

@@ -25,6 +25,18 @@ pub(super) const CLAMP_INDEX: Operation = Operation {
     results: &[Ty::I32],
 };
 
+/// The operation that gives, for the index of a table, a reference to the function there that is to be called as one of a type, if
+/// functions of other types may be: whether they may is more than a comparison.
+pub(super) fn table_function(module: &Module, table: u32, ty: u32) -> Option<Operation> {
+    let has_subtypes = !module.types()[ty as usize].is_final();
+    has_subtypes.then_some(Operation {
+        op: RuntimeOp::TableFunction,
+        imm: [table, ty],
+        operands: 1,
+        results: &[Ty::I64],
+    })
+}
+
 /// The operation that an instruction is, if it is one.
 pub(super) fn operation(module: &Module, operator: &Operator<'_>) -> Option<Operation> {
     let address = |memory: u32| match module.memories()[memory as usize].memory64 {

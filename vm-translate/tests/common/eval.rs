@@ -376,6 +376,7 @@ impl Eval<'_> {
             }
             Root::Return => Flow::Return,
             Root::Unreachable => return Err(Trap::Unreachable),
+            Root::NullReference => return Err(Trap::NullReference),
             Root::Call { func, base } | Root::CallImport { func, base } => {
                 self.call(func, frame + base as usize)?;
                 Flow::Next
@@ -385,6 +386,21 @@ impl Eval<'_> {
                 let func = self.indirect(table, ty, index)?;
                 self.call(func, frame + base as usize)?;
                 Flow::Next
+            }
+            Root::CallRef { ty, base } => {
+                let reference = self.tree(&mut nodes, Ty::I64, frame)?;
+                let func = self.referent(ty, reference)?;
+                self.call(func, frame + base as usize)?;
+                Flow::Next
+            }
+            Root::ReturnCallRef { ty, base, args } => {
+                let from = frame + (base + FRAME_HEADER) as usize;
+                let reference = self.get(from + args as usize, Ty::I64);
+                Flow::Tail(Tail {
+                    func: self.referent(ty, reference)?,
+                    from,
+                    args: args as usize,
+                })
             }
             Root::MemoryLoad {
                 op,
@@ -476,6 +492,10 @@ impl Eval<'_> {
                 return self.state.copy(imm[0], imm[1], args);
             }
             RuntimeOp::RefFunc => Value::from(imm[0]) + 1,
+            RuntimeOp::TableFunction => {
+                let index = arg(0, Ty::I32);
+                Value::from(self.indirect(imm[0], imm[1], index)?) + 1
+            }
             RuntimeOp::ClampIndex => arg(0, Ty::I64).min(u32::MAX.into()),
             RuntimeOp::I64Add128 | RuntimeOp::I64Sub128 => {
                 let (a, b) = (self.get(at, Ty::V128), self.get(at + 2, Ty::V128));
@@ -514,9 +534,18 @@ impl Eval<'_> {
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;
-        if *self.module.func_type(func) != self.module.types()[ty as usize] {
+        let ty = self.module.types()[ty as usize].id();
+        if !self.module.func_type(func).is_subtype_of(ty) {
             return Err(Trap::BadSignature);
         }
+        Ok(func)
+    }
+
+    /// The function that a reference refers to, which has to be of a type.
+    fn referent(&self, ty: u32, reference: Value) -> Result<u32, Trap> {
+        let func = reference.checked_sub(1).ok_or(Trap::NullReference)? as u32;
+        let ty = self.module.types()[ty as usize].id();
+        assert!(self.module.func_type(func).is_subtype_of(ty));
         Ok(func)
     }
 

@@ -21,6 +21,7 @@ pub enum Trap {
     MemoryOutOfBounds,
     TableOutOfBounds,
     NullFunction,
+    NullReference,
     BadSignature,
     OutOfFuel,
 }

@@ -238,10 +238,17 @@ impl Oracle<'_> {
         let func = entry
             .ok_or(Trap::TableOutOfBounds)?
             .ok_or(Trap::NullFunction)?;
-        if *self.module.func_type(func) != self.module.types()[type_index as usize] {
+        let ty = self.module.types()[type_index as usize].id();
+        if !self.module.func_type(func).is_subtype_of(ty) {
             return Err(Trap::BadSignature);
         }
         Ok(func)
+    }
+
+    /// The function that a reference refers to.
+    fn referent(reference: Value) -> Result<u32, Trap> {
+        let func = reference.checked_sub(1).ok_or(Trap::NullReference)?;
+        Ok(func as u32)
     }
 
     /// Notes where it trapped, if it did and nothing that it called has said so.
@@ -323,6 +330,28 @@ impl Oracle<'_> {
                 Operator::Br { relative_depth } => Some(Exit::Branch(relative_depth)),
                 Operator::BrIf { relative_depth } => {
                     (stack.pop().unwrap() != 0).then_some(Exit::Branch(relative_depth))
+                }
+                Operator::BrOnNull { relative_depth } => {
+                    let is_null = *stack.last().unwrap() == 0;
+                    is_null.then(|| {
+                        stack.pop();
+                        Exit::Branch(relative_depth)
+                    })
+                }
+                Operator::BrOnNonNull { relative_depth } => match stack.last() {
+                    Some(0) => {
+                        stack.pop();
+                        None
+                    }
+                    _ => Some(Exit::Branch(relative_depth)),
+                },
+                Operator::ReturnCallRef { .. } => {
+                    let func = Oracle::referent(stack.pop().unwrap());
+                    let func = self.at(offset, func)?;
+                    let params = self.module.func_type(func).params().len();
+                    let args = stack.split_off(stack.len() - params);
+                    stack.extend(self.call(func, args)?);
+                    Some(Exit::Branch(u32::MAX / 2))
                 }
                 Operator::BrTable { ref targets } => {
                     let index = stack.pop().unwrap();
@@ -470,6 +499,17 @@ impl Oracle<'_> {
             Operator::RefIsNull => {
                 let value = stack.pop().unwrap();
                 stack.push(Value::from(value == 0));
+            }
+            Operator::RefAsNonNull => {
+                if *stack.last().unwrap() == 0 {
+                    return Err(Trap::NullReference);
+                }
+            }
+            Operator::CallRef { .. } => {
+                let func = Oracle::referent(stack.pop().unwrap())?;
+                let params = self.module.func_type(func).params().len();
+                let args = stack.split_off(stack.len() - params);
+                stack.extend(self.call(func, args)?);
             }
             Operator::MemorySize { mem } => stack.push(self.state.size(mem)),
             Operator::MemoryGrow { mem } => {

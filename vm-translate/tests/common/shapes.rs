@@ -12,6 +12,7 @@ pub fn symbols(key: ShapeKey) -> Vec<u16> {
 
 const SLOT: u16 = 1;
 const VECTOR: u16 = 13;
+const CALL_REF: u16 = 82;
 
 /// Whether `Shapes` promises a shape to be there.
 pub fn promised(key: ShapeKey) -> bool {
@@ -34,9 +35,9 @@ pub fn promised(key: ShapeKey) -> bool {
             });
             wanted.eq(rest.iter().copied())
         }
-        // Stores, sets of globals, branches and indirect calls on slots.
+        // Stores, sets of globals, branches, indirect calls and calls by references on slots.
         [96..160, SLOT, SLOT | VECTOR] => true,
-        [4..=9, SLOT] => true,
+        [4..=9 | CALL_REF, SLOT] => true,
         [14, VECTOR] => true,
         _ => false,
     }
@@ -59,7 +60,7 @@ impl Shapes for RandomShapes {
             return true;
         }
         let operators = symbols(key).iter().filter(|n| **n >= 160).count();
-        let leaf_only = matches!(symbols(key)[0], 8 | 9);
+        let leaf_only = matches!(symbols(key)[0], 8 | 9 | CALL_REF);
         if operators > self.operators || (leaf_only && operators > 0) {
             return false;
         }

@@ -211,13 +211,16 @@ fn is_component(module: &QuoteWat<'_>) -> bool {
     )
 }
 
-/// Whether a null of this heap type is a value of WebAssembly 2.0.
+/// Whether a null of this heap type is one of functions or of the host's things.
 fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
     matches!(
         ty,
         HeapType::Abstract {
             shared: false,
-            ty: AbstractHeapType::Func | AbstractHeapType::Extern
+            ty: AbstractHeapType::Func
+                | AbstractHeapType::Extern
+                | AbstractHeapType::NoFunc
+                | AbstractHeapType::NoExtern
         }
     )
 }

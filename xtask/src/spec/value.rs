@@ -17,8 +17,8 @@ pub(crate) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
         WastArgCore::F32(value) => Val::F32(value.bits),
         WastArgCore::F64(value) => Val::F64(value.bits),
         WastArgCore::RefNull(ty) => match abstract_type(ty) {
-            Some(AbstractHeapType::Func) => Val::FuncRef(None),
-            Some(AbstractHeapType::Extern) => Val::ExternRef(None),
+            Some(AbstractHeapType::Func | AbstractHeapType::NoFunc) => Val::FuncRef(None),
+            Some(AbstractHeapType::Extern | AbstractHeapType::NoExtern) => Val::ExternRef(None),
             _ => bail!("a null of an unknown type: {ty:?}"),
         },
         WastArgCore::RefExtern(value) => Val::ExternRef(Some(ExternRef::new(store, *value)?)),
@@ -68,10 +68,16 @@ fn matches(store: &Store<()>, actual: &Val, expected: &WastRetCore<'_>) -> Resul
         }
         (Val::FuncRef(None) | Val::ExternRef(None), WastRetCore::RefNull(None)) => true,
         (Val::FuncRef(None), WastRetCore::RefNull(Some(ty))) => {
-            abstract_type(ty) == Some(AbstractHeapType::Func)
+            matches!(
+                abstract_type(ty),
+                Some(AbstractHeapType::Func | AbstractHeapType::NoFunc)
+            )
         }
         (Val::ExternRef(None), WastRetCore::RefNull(Some(ty))) => {
-            abstract_type(ty) == Some(AbstractHeapType::Extern)
+            matches!(
+                abstract_type(ty),
+                Some(AbstractHeapType::Extern | AbstractHeapType::NoExtern)
+            )
         }
         (Val::FuncRef(Some(_)), WastRetCore::RefFunc(None)) => true,
         (Val::FuncRef(Some(_)), WastRetCore::RefFunc(Some(index))) => {

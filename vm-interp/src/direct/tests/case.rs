@@ -59,6 +59,8 @@ enum Use {
     Address,
     /// The indices of a shuffle, of which validation allows only those below 32.
     Indices,
+    /// A reference to the function of the world, or null.
+    Reference,
 }
 
 /// A place that a root sets.
@@ -84,6 +86,13 @@ impl Case<'_> {
                     Use::Any if !self.addresses.contains(symbol) => value,
                     Use::Any | Use::Address => value % u128::from(ADDRESSES),
                     Use::Indices => value & u128::from_ne_bytes([31; 16]),
+                    // No constant is a reference.
+                    Use::Reference
+                        if *symbol == Symbol::Slot || matches!(symbol, Symbol::Int(_)) =>
+                    {
+                        u128::from(self.world.reference()) * u128::from(self.random.below(2) > 0)
+                    }
+                    Use::Reference => 0,
                 };
                 Ok(self.leaf(*symbol, *ty, value))
             }
@@ -259,6 +268,7 @@ impl Case<'_> {
                 self.put(TYPE_ID);
                 self.put(slot(CALLEE));
             }
+            Symbol::CallRef => self.put(slot(CALLEE)),
             _ => {}
         }
         let mut values = Vec::new();
@@ -268,7 +278,11 @@ impl Case<'_> {
                 Symbol::Set(SetSymbol::Int(n)) => self.addresses.contains(&Symbol::Int(*n)),
                 _ => false,
             };
-            let used = if address { Use::Address } else { Use::Any };
+            let used = match root {
+                Symbol::CallRef => Use::Reference,
+                _ if address => Use::Address,
+                _ => Use::Any,
+            };
             match self.tree(tree, used) {
                 Ok(value) => values.push(value),
                 Err(code) => {
@@ -342,6 +356,10 @@ impl Case<'_> {
                     1 => Some(TrapCode::UninitializedElement as u32),
                     _ => Some(TrapCode::UndefinedElement as u32),
                 };
+            }
+            Symbol::CallRef => {
+                let is_null = values[0] == 0;
+                self.expected.trap = is_null.then_some(TrapCode::NullReference as u32);
             }
             other => panic!("{other:?} is not tested"),
         }
@@ -426,7 +444,8 @@ impl Tester {
         // Behind the cell stand four marks: each a constant to a slot, then all registers to theirs.
         let marks: Vec<Program> = (1..=4).map(mark).collect();
         let table_bytes = if last == Symbol::BrTable { 32 } else { 0 };
-        let restore_bytes = if last == Symbol::CallIndirect { 16 } else { 0 };
+        let calls = matches!(last, Symbol::CallIndirect | Symbol::CallRef);
+        let restore_bytes = if calls { 16 } else { 0 };
         let start = program.bytes.len();
         let target = |n: usize| {
             let before: usize = marks[..n].iter().map(|mark| mark.bytes.len()).sum();
@@ -444,7 +463,7 @@ impl Tester {
                 program.bytes.extend_from_slice(&target(n).to_ne_bytes());
             }
         }
-        if last == Symbol::CallIndirect {
+        if calls {
             let frame = slot(CALLEE).to_ne_bytes();
             program.cell(fixed_handler(Fixed::Restore), &frame);
         }

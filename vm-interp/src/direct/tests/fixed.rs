@@ -474,6 +474,10 @@ fn every_fixed_handler_is_tested() {
                 let cells = [fixed_handler(fixed)];
                 assert_eq!(world.run(&cells), TrapCode::Unreachable as u32);
             }
+            Fixed::NullReference => {
+                let cells = [fixed_handler(fixed)];
+                assert_eq!(world.run(&cells), TrapCode::NullReference as u32);
+            }
             // The other tests of this folder: they end all programs, and compute operators.
             Fixed::Exit | Fixed::Evaluate => {}
             // With a machine: `tests/resume.rs`, `tests/run.rs`, `tests/host.rs`, and the tail calls of `vm-engine`.
@@ -487,7 +491,8 @@ fn every_fixed_handler_is_tested() {
             | Fixed::Adapter
             | Fixed::ReturnCall { .. }
             | Fixed::ReturnCallImport { .. }
-            | Fixed::ReturnCallIndirect { .. } => {}
+            | Fixed::ReturnCallIndirect { .. }
+            | Fixed::ReturnCallRef { .. } => {}
         }
     }
 }

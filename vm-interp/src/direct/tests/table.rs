@@ -47,6 +47,7 @@ fn the_generator_knows_the_numbers_of_trap_codes() {
         (TrapCode::IntegerOverflow, 8),
         (TrapCode::InvalidConversionToInteger, 9),
         (TrapCode::StackOverflow, 10),
+        (TrapCode::NullReference, 13),
     ];
     for (code, number) in codes {
         assert_eq!(code as u32, number);

@@ -32,7 +32,7 @@ pub(super) struct World {
     /// The context and the words behind it: a global, a table, a memory.
     pub(super) context: Vec<u64>,
     pub(super) runtime: Box<Runtime>,
-    _table: Box<(TableCell, [u64; 2])>,
+    table: Box<(TableCell, [u64; 2])>,
     _cell: Box<MemoryCell>,
     _function: Box<(FuncObject, [u64; 2])>,
 }
@@ -113,10 +113,15 @@ impl World {
             global,
             context,
             runtime,
-            _table: table,
+            table,
             _cell: cell,
             _function: function,
         }
+    }
+
+    /// A reference to the function that the table has.
+    pub(super) fn reference(&self) -> u64 {
+        self.table.1[0]
     }
 
     /// Runs cells to their exit; answers the status.

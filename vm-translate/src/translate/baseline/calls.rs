@@ -4,7 +4,7 @@ use crate::FuncType;
 use crate::ir::{FRAME_HEADER, Root, Slot, TAIL_ADAPTER};
 use crate::op::{Op, StoreOp, Ty};
 
-use super::super::runtime::{CLAMP_INDEX, Operation, index_type};
+use super::super::runtime::{CLAMP_INDEX, Operation, index_type, table_function};
 use super::Baseline;
 use super::sink::BaselineSink;
 use super::values::{Entry, Value};
@@ -28,13 +28,26 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// Translates `call_indirect`.
     pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
         self.clamp_index(table);
-        let func_type = &self.module.types()[ty as usize];
-        let mut index = self.pop();
-        let base = self.arguments(func_type, Some(&mut index));
-        let root = Root::CallIndirect { table, ty, base };
-        self.emit(root, &mut [index]);
+        if self.find_function(table, ty) {
+            return self.call_ref(ty);
+        }
+        self.call_by_top(ty, |base| Root::CallIndirect { table, ty, base });
+    }
+
+    /// Translates `call_ref`.
+    pub(super) fn call_ref(&mut self, ty: u32) {
+        self.call_by_top(ty, |base| Root::CallRef { ty, base });
+    }
+
+    /// Calls a function of a type by what is at the top of the stack.
+    fn call_by_top(&mut self, ty: u32, root: impl FnOnce(Slot) -> Root) {
+        let ty = &self.module.types()[ty as usize];
+        let mut top = self.pop();
+        let base = self.arguments(ty, Some(&mut top));
+        let root = root(base);
+        self.emit(root, &mut [top]);
         self.has_called(&root);
-        self.push_slots(base + FRAME_HEADER, func_type.results());
+        self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
     /// Makes the index of a table at the top of the stack one of 32 bits.
@@ -42,6 +55,16 @@ impl<K: BaselineSink> Baseline<'_, K> {
         if index_type(self.module, table) == Ty::I64 {
             self.runtime(&CLAMP_INDEX);
         }
+    }
+
+    /// Replaces the index of a table at the top of the stack by a reference to the function there, if [`table_function`] says
+    /// so. Answers whether it has.
+    fn find_function(&mut self, table: u32, ty: u32) -> bool {
+        let operation = table_function(self.module, table, ty);
+        if let Some(operation) = &operation {
+            self.runtime(operation);
+        }
+        operation.is_some()
     }
 
     /// Translates `return_call`.
@@ -61,15 +84,27 @@ impl<K: BaselineSink> Baseline<'_, K> {
     /// Translates `return_call_indirect`.
     pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
         self.clamp_index(table);
-        let func_type = &self.module.types()[ty as usize];
-        // The element's index stands above the arguments.
-        let base = self.tail_arguments(func_type, 1);
-        self.plain(Root::ReturnCallIndirect {
+        if self.find_function(table, ty) {
+            return self.return_call_ref(ty);
+        }
+        self.return_call_by_top(ty, |base, args| Root::ReturnCallIndirect {
             table,
             ty,
             base,
-            args: func_type.param_slots(),
+            args,
         });
+    }
+
+    /// Translates `return_call_ref`.
+    pub(super) fn return_call_ref(&mut self, ty: u32) {
+        self.return_call_by_top(ty, |base, args| Root::ReturnCallRef { ty, base, args });
+    }
+
+    /// Returns what a function of a type returns that is called by what is at the top of the stack: above the arguments.
+    fn return_call_by_top(&mut self, ty: u32, root: impl FnOnce(Slot, Slot) -> Root) {
+        let ty = &self.module.types()[ty as usize];
+        let base = self.tail_arguments(ty, 1);
+        self.plain(root(base, ty.param_slots()));
         self.unreachable = Some(0);
     }
 

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use wasmparser::{BlockType, BrTable};
 
 use crate::ir::{FRAME_HEADER, Label, Node, Root, Slot};
-use crate::op::Op;
+use crate::op::{Op, Ty};
 use crate::{Error, ValType};
 
 use super::super::control::{self, Way};
@@ -210,8 +210,50 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     }
 
     pub(super) fn br_if(&mut self, depth: u32) {
-        let frame = self.target(depth);
         let condition = self.condition();
+        self.br_on(depth, condition);
+    }
+
+    /// Branches if the reference at the top of the stack is null; if it is not, it stays there.
+    pub(super) fn br_on_null(&mut self, depth: u32) {
+        let condition = self.compare_with_null(Op::I64Eq);
+        // The operands of the branch stand below it, and so do their homes, wherever they go.
+        let reference = self.pop();
+        self.br_on(depth, condition);
+        self.stack.push(reference);
+    }
+
+    /// Branches with the reference at the top of the stack if it is not null; if it is, it goes.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) {
+        let condition = self.compare_with_null(Op::I64Ne);
+        self.br_on(depth, condition);
+        self.pop();
+    }
+
+    /// Traps if the reference at the top of the stack is null.
+    pub(super) fn ref_as_non_null(&mut self) {
+        let condition = self.compare_with_null(Op::I64Ne);
+        let skip = self.labels.new_label();
+        self.branch_on(condition, true, skip);
+        self.plain(Root::NullReference);
+        self.bind(skip);
+    }
+
+    /// Compares the reference at the top of the stack with null; it stays there.
+    fn compare_with_null(&mut self, op: Op) -> Condition<K::Found> {
+        let top = self.stack[self.stack.len() - 1];
+        let value = match top.value {
+            Value::Home => Value::Local(top.home),
+            value => value,
+        };
+        self.push(value, Ty::I64);
+        self.push(Value::Const(0), Ty::I64);
+        self.numeric(op);
+        self.condition()
+    }
+
+    fn br_on(&mut self, depth: u32, condition: Condition<K::Found>) {
+        let frame = self.target(depth);
         let arity = self.arity(frame);
         let first = self.stack.len() - arity;
         self.gather(first);

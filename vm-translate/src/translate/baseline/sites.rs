@@ -57,7 +57,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let known = std::mem::replace(&mut self.noted, height);
         if let Some(sites) = self.sink.sites() {
             sites.note(site, known, |index| {
-                (SiteValue::Slot(self.stack[index].home), 1)
+                let entry = &self.stack[index];
+                (SiteValue::Slot(entry.home), entry.ty.slots())
             });
         }
     }

@@ -1,12 +1,39 @@
 //! Calls, blocks and branches.
 
-use super::{Func, Generator, Label, Type, few_or_many, list};
+use super::{Definition, Func, Generator, Label, Type, few_or_many, list};
+
+/// How a function is called.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum By {
+    Number,
+    Table,
+    Reference,
+}
 
 impl Generator {
-    pub(super) fn call(&mut self, func: usize, indirect: bool) {
-        let Func { params, results } = self.funcs[func].clone();
+    pub(super) fn way_to_call(&mut self) -> By {
+        self.random
+            .of(&[By::Number, By::Number, By::Table, By::Table, By::Reference])
+    }
+
+    /// The type of a function, or one above it.
+    pub(super) fn type_of(&mut self, func: usize) -> usize {
+        match self.funcs[func].definition {
+            Definition::Below(above) if self.random.chance(50) => self.type_of(above),
+            _ => func,
+        }
+    }
+
+    pub(super) fn call(&mut self, func: usize, by: By) {
+        let Func {
+            params, results, ..
+        } = self.funcs[func].clone();
         self.operands(&params);
-        if indirect {
+        let ty = self.type_of(func);
+        if by == By::Reference {
+            self.push_reference(func, ty);
+            self.line(&format!("call_ref {ty}"));
+        } else if by == By::Table {
             // Mostly the right one: never an earlier one, which would make it recursive.
             if self.random.chance(3) {
                 let index = self.funcs.len() + self.random.below(2);
@@ -20,14 +47,14 @@ impl Generator {
                 self.line("i32.const 0 i32.and i32.add");
             }
             if self.baseline || self.random.chance(60) {
-                self.line(&format!("call_indirect (type {func})"));
+                self.line(&format!("call_indirect (type {ty})"));
             } else {
                 // The table's index has 64 bits. Of too large a one no part counts.
                 let extend = match self.random.below(30) {
                     0 => "i64.extend_i32_u i64.const 0x100000000 i64.or",
                     _ => "i64.extend_i32_u",
                 };
-                self.line(&format!("{extend} call_indirect 1 (type {func})"));
+                self.line(&format!("{extend} call_indirect 1 (type {ty})"));
             }
         } else {
             self.line(&format!("call {func}"));
@@ -96,8 +123,8 @@ impl Generator {
         if let Some(func) = callee {
             let params = self.funcs[func].params.clone();
             self.nested_to(&params);
-            let indirect = self.random.chance(30);
-            return self.call(func, indirect);
+            let by = self.way_to_call();
+            return self.call(func, by);
         }
         let count = few_or_many(&mut self.random, 4);
         let results: Vec<Type> = (0..count).map(|_| self.ty()).collect();
@@ -215,12 +242,16 @@ impl Generator {
         let func = self.random.of(&callees);
         let params = self.funcs[func].params.clone();
         self.operands(&params);
-        if self.random.chance(30) {
-            self.line(&format!(
-                "i32.const {func} return_call_indirect (type {func})"
-            ));
-        } else {
-            self.line(&format!("return_call {func}"));
+        let ty = self.type_of(func);
+        match self.way_to_call() {
+            By::Table => self.line(&format!(
+                "i32.const {func} return_call_indirect (type {ty})"
+            )),
+            By::Reference => {
+                self.push_reference(func, ty);
+                self.line(&format!("return_call_ref {ty}"));
+            }
+            By::Number => self.line(&format!("return_call {func}")),
         }
         true
     }

@@ -10,13 +10,17 @@
 //! | `operators` | the instructions that compute a value from operands |
 //! | `values` | trees of them, loads and stores |
 //! | `control` | calls, blocks and branches |
+//! | `references` | references to functions |
 
 mod control;
 mod operators;
+mod references;
 mod values;
 
 use std::collections::HashMap;
 use std::fmt::Write;
+
+use control::By;
 
 /// A small generator of random numbers (xorshift64*).
 pub struct Random(u64);
@@ -52,6 +56,16 @@ type Type = &'static str;
 struct Func {
     params: Vec<Type>,
     results: Vec<Type>,
+    /// How its type is defined besides: final, or as one that has subtypes, maybe one itself.
+    definition: Definition,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Definition {
+    Final,
+    Open,
+    /// A subtype of that of an earlier function with the same parameters and results.
+    Below(usize),
 }
 
 struct Label {
@@ -74,6 +88,8 @@ struct Generator {
     /// The function at hand, and the number of its local that bounds loops.
     at: usize,
     fuel: usize,
+    /// Which function the reference is to that its last local holds, or null.
+    referent: usize,
     labels: Vec<Label>,
     /// Types of the operands pushed in the block at hand.
     stack: Vec<Type>,
@@ -117,10 +133,12 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
         Func {
             params: vec!["i32", "i64"],
             results: vec!["i32"],
+            definition: Definition::Final,
         },
         Func {
             params: vec!["f64", "f32"],
             results: vec!["f64", "i32"],
+            definition: Definition::Final,
         },
     ];
     let types = |random: &mut Random, most: usize| -> Vec<Type> {
@@ -129,17 +147,38 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
     };
     let defined = 1 + random.below(5);
     for n in 0..defined {
+        // Now and then all of it is the same, and the type is a subtype.
+        let open: Vec<usize> = (0..funcs.len())
+            .filter(|at| n > 0 && funcs[*at].definition != Definition::Final)
+            .collect();
+        if !open.is_empty() && random.chance(40) {
+            let above = random.of(&open);
+            let func: &Func = &funcs[above];
+            funcs.push(Func {
+                definition: Definition::Below(above),
+                ..func.clone()
+            });
+            continue;
+        }
         let params = if n == 0 {
             Vec::new()
         } else {
             types(&mut random, 5)
+        };
+        let definition = match random.chance(40) {
+            true => Definition::Open,
+            false => Definition::Final,
         };
         // Often the same as the function's before, so that it can end with a call.
         let results = match funcs.last() {
             Some(last) if random.chance(50) => last.results.clone(),
             _ => types(&mut random, 3),
         };
-        funcs.push(Func { params, results });
+        funcs.push(Func {
+            params,
+            results,
+            definition,
+        });
     }
     let mut generator = Generator {
         random,
@@ -149,6 +188,7 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
         favourites: HashMap::new(),
         at: 0,
         fuel: 0,
+        referent: 0,
         labels: Vec::new(),
         stack: Vec::new(),
         budget: 0,
@@ -193,7 +233,12 @@ impl Generator {
         self.text.push_str("(module\n");
         for (n, func) in self.funcs.clone().iter().enumerate() {
             let ty = list("param", &func.params) + &list("result", &func.results);
-            writeln!(self.text, " (type (func{ty}))").unwrap();
+            let ty = match func.definition {
+                Definition::Final => format!("(func{ty})"),
+                Definition::Open => format!("(sub (func{ty}))"),
+                Definition::Below(above) => format!("(sub {above} (func{ty}))"),
+            };
+            writeln!(self.text, " (type {ty})").unwrap();
             if n < 2 {
                 writeln!(self.text, " (import \"host\" \"f{n}\" (func (type {n})))").unwrap();
             }
@@ -243,6 +288,12 @@ impl Generator {
     fn function(&mut self, at: usize) {
         let func = self.funcs[at].clone();
         let extra = self.random.below(6);
+        let later = self.funcs.len() - at - 1;
+        // What its reference is to; a reference to a function further down is called by nobody.
+        self.referent = match later {
+            0 => at,
+            _ => at + 1 + self.random.below(later),
+        };
         self.locals.clone_from(&func.params);
         let locals: Vec<Type> = (0..extra).map(|_| self.ty()).collect();
         self.locals.extend(&locals);
@@ -252,8 +303,9 @@ impl Generator {
         self.budget = 10 + self.random.below(80);
         writeln!(
             self.text,
-            " (func (type {at}){} (local i32)",
-            list("local", &locals)
+            " (func (type {at}){} (local i32 (ref null {}))",
+            list("local", &locals),
+            self.referent
         )
         .unwrap();
         let calls = GLOBALS.len() + 1;
@@ -415,7 +467,7 @@ impl Generator {
     fn instruction(&mut self) -> bool {
         let same = self.top(0).is_some() && self.top(0) == self.top(1);
         let later = self.funcs.len() - self.at - 1;
-        match self.random.below(26) {
+        match self.random.below(28) {
             0..3 => {
                 let ty = self.ty();
                 self.value(ty, 3);
@@ -433,15 +485,16 @@ impl Generator {
             }
             14 | 16 if later > 0 => {
                 let func = self.at + 1 + self.random.below(later);
-                let indirect = self.random.chance(50);
-                self.call(func, indirect);
+                let by = self.way_to_call();
+                self.call(func, by);
             }
             15 => {
                 let func = self.random.below(2);
-                self.call(func, false);
+                self.call(func, By::Number);
             }
             17 if !self.baseline && self.random.chance(30) => self.wide(),
             17 => self.runtime(),
+            26 | 27 => self.reference(),
             18..21 => self.nested(),
             21 | 22 => self.br_if(),
             23 if self.random.chance(30) => return self.leave(),
