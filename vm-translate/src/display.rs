@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 use crate::Module;
-use crate::ir::{Function, Inst, Node, Place, Root};
+use crate::ir::{Catch, Function, Inst, Node, Place, Root};
 use crate::op::Ty;
 
 impl Function {
@@ -83,11 +83,50 @@ impl Display for Listing<'_> {
             self.inst(f, inst)?;
             writeln!(f)?;
         }
-        Ok(())
+        self.handlers(f)
     }
 }
 
 impl Listing<'_> {
+    /// Which instructions are in which region, and what each region catches.
+    fn handlers(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let handlers = self.function.handlers();
+        let end = self.function.insts().len() as u32;
+        let ends = handlers.changes().iter().skip(1).map(|(at, _)| *at);
+        for ((start, region), end) in handlers.changes().iter().zip(ends.chain([end])) {
+            if let Some(region) = region.filter(|_| *start < end) {
+                writeln!(f, "  region {region}: @{start}..@{end}")?;
+            }
+        }
+        for region in 0..handlers.regions() {
+            let (catches, next) = handlers.region(region);
+            for catch in catches {
+                let Catch {
+                    tag,
+                    label,
+                    values,
+                    exception,
+                } = catch;
+                write!(f, "  region {region}: catch")?;
+                match tag {
+                    Some(tag) => write!(f, " {tag}")?,
+                    None => write!(f, "_all")?,
+                }
+                if let Some(place) = values {
+                    write!(f, " values {place}")?;
+                }
+                if let Some(place) = exception {
+                    write!(f, " exception {place}")?;
+                }
+                writeln!(f, " @{}", self.position(*label))?;
+            }
+            if let Some(next) = next {
+                writeln!(f, "  region {region}: then region {next}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn position(&self, label: u32) -> u32 {
         self.function.labels()[label as usize]
     }

@@ -509,6 +509,8 @@ pub enum ExternType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag of exceptions; the parameters of the type are their values.
+    Tag(FuncType),
 }
 
 impl ExternType {
@@ -519,6 +521,7 @@ impl ExternType {
             ExternType::Table(_) => ExternKind::Table,
             ExternType::Memory(_) => ExternKind::Memory,
             ExternType::Global(_) => ExternKind::Global,
+            ExternType::Tag(_) => ExternKind::Tag,
         }
     }
 }
@@ -534,6 +537,8 @@ pub enum ExternKind {
     Memory,
     /// A global.
     Global,
+    /// A tag.
+    Tag,
 }
 
 impl fmt::Display for ExternKind {
@@ -543,6 +548,7 @@ impl fmt::Display for ExternKind {
             ExternKind::Table => "table",
             ExternKind::Memory => "memory",
             ExternKind::Global => "global",
+            ExternKind::Tag => "tag",
         })
     }
 }

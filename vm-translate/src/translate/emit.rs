@@ -4,7 +4,7 @@ mod copy;
 
 use std::ops::Range;
 
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
+use crate::ir::{Function, Handlers, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 
@@ -50,6 +50,7 @@ pub(super) struct Output {
     pub(super) tables: Vec<Label>,
     pub(super) loops: Vec<LoopHead>,
     pub(super) trap_sites: Vec<TrapSite>,
+    pub(super) handlers: Handlers,
     /// One past the highest slot used.
     pub(super) slots: Slot,
     /// The registers that have been set.
@@ -68,6 +69,7 @@ impl Output {
             mut tables,
             mut loops,
             mut trap_sites,
+            mut handlers,
             ..
         } = old;
         insts.clear();
@@ -75,6 +77,7 @@ impl Output {
         tables.clear();
         loops.clear();
         trap_sites.clear();
+        handlers.clear();
         Output {
             insts,
             nodes,
@@ -82,6 +85,7 @@ impl Output {
             tables,
             loops,
             trap_sites,
+            handlers,
             ..Output::default()
         }
     }
@@ -98,6 +102,7 @@ impl Output {
         let jumps_here = matches!(self.insts.last(), Some(inst) if inst.root == Root::Br(label));
         if jumps_here && self.last_bound != self.insts.len() {
             self.insts.pop();
+            self.handlers.clamp(self.insts.len() as u32);
         }
         self.labels.bind(label, self.insts.len() as u32);
         self.last_bound = self.insts.len();

@@ -19,6 +19,7 @@
 //! | `calls` | calls and rare operations |
 //! | `runtime` | which instructions are rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
+//! | `exceptions` | throwing and catching |
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
@@ -27,6 +28,7 @@ mod calls;
 mod code;
 mod control;
 mod emit;
+mod exceptions;
 mod expr;
 mod idiom;
 mod labels;
@@ -271,6 +273,7 @@ impl Module {
             tables: out.tables,
             loops: out.loops,
             trap_sites: out.trap_sites,
+            handlers: out.handlers,
             start_offset,
         };
         *allocations = TranslateAllocations {

@@ -1,6 +1,6 @@
 //! Baseline code as IR, for listings and tests.
 
-use crate::ir::{Inst, Label, Node, Root, Slot};
+use crate::ir::{Handlers, Inst, Label, Node, Root, Slot};
 use crate::shape::{Found, ShapeKey, Shapes, Traps};
 use crate::{Error, Function, Module};
 
@@ -58,6 +58,7 @@ impl Module {
             tables: out.tables,
             loops: out.loops,
             trap_sites: out.trap_sites,
+            handlers: out.handlers,
             start_offset: frame.offset,
         }))
     }
@@ -130,7 +131,8 @@ impl BaselineSink for Listed<'_> {
         self.out.insts.len() as u32
     }
 
-    fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32], handlers: &Handlers) {
+        self.out.handlers = handlers.clone();
         self.out.slots = frame_slots;
         self.labels.extend(labels);
     }
