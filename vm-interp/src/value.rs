@@ -34,6 +34,8 @@ ids! {
     MemoryId;
     /// A global of a machine.
     GlobalId;
+    /// A tag of a machine.
+    TagId;
     /// An instance of a machine.
     InstanceId;
 }

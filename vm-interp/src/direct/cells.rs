@@ -10,6 +10,7 @@ use super::simple::Simple;
 use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
+use crate::handlers::{HandlerTable, SavedRegisters};
 use crate::machine::RUNTIME;
 use crate::profile::CellProfile;
 
@@ -44,6 +45,10 @@ pub(super) struct Cells {
     pub(super) entries: Vec<(u32, u32)>,
     /// Of baseline code, the offsets of its loops in the module.
     pub(super) loops: Vec<u32>,
+    /// Where exceptions are caught, if they are.
+    pub(super) handlers: Option<Box<HandlerTable>>,
+    /// Where registers are saved.
+    pub(super) saved: SavedRegisters,
     /// While encoding: where each instruction's cell starts.
     pub(super) starts: Vec<u32>,
     /// While encoding baseline code: the labels of branch tables.
@@ -62,6 +67,8 @@ impl Cells {
         self.relocations.clear();
         self.entries.clear();
         self.loops.clear();
+        self.handlers = None;
+        self.saved = SavedRegisters::default();
         self.starts.clear();
         self.tables.clear();
     }

@@ -19,6 +19,7 @@ use super::tiers::Continuation;
 use crate::budget::Budget;
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
+use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
 
@@ -113,6 +114,7 @@ impl Scratch {
 struct Translated {
     words: Box<[AtomicU64]>,
     offsets: Box<[(u32, u32)]>,
+    saved: SavedRegisters,
     /// What few functions have.
     extra: Option<Box<Extra>>,
 }
@@ -125,6 +127,8 @@ struct Extra {
     loops: Box<[u32]>,
     /// Of optimized code, how frames of baseline code go on in it.
     continuation: Option<Continuation>,
+    /// Where exceptions are caught.
+    handlers: Option<Box<HandlerTable>>,
 }
 
 /// How often what starts at an instruction has run, up to where control leaves or enters.
@@ -200,9 +204,21 @@ impl ExecutorCode for DirectCode {
 
     fn frame_slots(&self, ip: *const u8) -> Option<u32> {
         let (_, translated, _) = self.inner.place_of(ip)?;
-        // A function's first cell says it behind its handler, see `Fixed::Enter`.
-        let bytes = translated.words.get(1)?.load(Ordering::Relaxed) as u32;
-        Some(bytes / size_of::<u64>() as u32)
+        translated.frame_slots()
+    }
+
+    fn frame_code(&self, ip: *const u8) -> Option<FrameCode<'_>> {
+        let (_, translated, at) = self.inner.place_of(ip)?;
+        Some(FrameCode {
+            start: translated.words.as_ptr().cast(),
+            at: at as u32,
+            slots: translated.frame_slots()?,
+            saved: translated.saved,
+            handlers: translated
+                .extra
+                .as_deref()
+                .and_then(|extra| extra.handlers.as_deref()),
+        })
     }
 
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
@@ -295,18 +311,29 @@ impl Translated {
         for word in &cells.relocations {
             *words[*word].get_mut() += start;
         }
-        let extra = (!counters.is_empty() || !cells.loops.is_empty()).then(|| {
+        let handlers = cells.handlers.take();
+        let is_usual = counters.is_empty() && cells.loops.is_empty() && handlers.is_none();
+        let extra = (!is_usual).then(|| {
             Box::new(Extra {
                 counters,
                 loops: cells.loops[..].into(),
                 continuation: None,
+                handlers,
             })
         });
         Translated {
             words,
             offsets: cells.offsets[..].into(),
+            saved: cells.saved,
             extra,
         }
+    }
+
+    /// How many slots its frame has.
+    fn frame_slots(&self) -> Option<u32> {
+        // The first cell says it behind its handler, see `Fixed::Enter`.
+        let bytes = self.words.get(1)?.load(Ordering::Relaxed) as u32;
+        Some(bytes / size_of::<u64>() as u32)
     }
 
     /// The bytes that it takes.
@@ -316,6 +343,7 @@ impl Translated {
                 + extra.counters.len() * (size_of::<Counter>() + size_of::<AtomicU64>())
                 + size_of_val(&*extra.loops)
                 + extra.continuation.as_ref().map_or(0, Continuation::bytes)
+                + extra.handlers.as_deref().map_or(0, HandlerTable::bytes)
         });
         size_of::<Translated>() + size_of_val(&*self.words) + size_of_val(&*self.offsets) + extra
     }

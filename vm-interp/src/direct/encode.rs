@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use vm_translate::Function;
-use vm_translate::ir::{Inst, Root};
+use vm_translate::ir::{Inst, Label, Root};
 use vm_translate::shape::{Cells as Runs, Found, Next, Traps};
 
 use super::cells::{Cells, Frame, Surroundings, TooLarge, Writer};
@@ -14,6 +14,7 @@ use super::fixed::Fixed;
 use super::frames::sets_result;
 use super::shapes;
 use super::tiers::pinned_slot;
+use crate::handlers::{HandlerTable, SavedRegisters};
 use crate::profile::CellProfile;
 
 /// What besides the function's own cells is wanted.
@@ -101,6 +102,7 @@ pub(super) fn encode(
         n = end;
     }
     encoder.fill_branches();
+    encoder.handlers();
     if wanted.continuations {
         encoder.continuations(&runs);
     }
@@ -209,6 +211,21 @@ impl Encoder<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Says where exceptions are caught, and where registers are saved.
+    fn handlers(&mut self) {
+        let function = self.function;
+        let out = &mut *self.writer.out;
+        let (starts, end) = (&out.starts, out.words.len() as u32 * 8);
+        let position = |inst: u32| starts.get(inst as usize).copied().unwrap_or(end);
+        let target = |label: Label| position(function.labels()[label as usize]);
+        out.handlers = HandlerTable::new(function.handlers(), position, target);
+        out.saved = SavedRegisters {
+            first: function.saves().start,
+            ints: function.saved_ints(),
+            floats: function.saved_floats(),
+        };
     }
 
     fn fill_branches(&mut self) {

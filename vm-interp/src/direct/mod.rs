@@ -43,8 +43,8 @@ use fixed::Fixed;
 use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::Shape;
 
-use crate::context::{FuncObject, Runtime, Word};
-use crate::executor::Executor;
+use crate::context::{Context, FuncObject, Runtime, Word};
+use crate::executor::{Back, Executor};
 use crate::options::Threading;
 
 pub(crate) use code::DirectCode;
@@ -75,6 +75,11 @@ impl Executor for Direct {
     unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word) {
         // SAFETY: the caller's promise: the run has stopped at a cell that calls a host function.
         unsafe { calls::after_host_call((*runtime).exit_ip, (*runtime).exit_frame) }
+    }
+
+    unsafe fn goes_back(&self, back: *const u8, frame: *mut Word, context: *mut Context) -> Back {
+        // SAFETY: the caller's promise: functions return to cells.
+        unsafe { calls::goes_back(back, frame, context) }
     }
 
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {

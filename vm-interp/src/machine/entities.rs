@@ -591,7 +591,7 @@ impl World {
     }
 
     /// A value that has to be of a type, as words. All but vectors have only the first.
-    fn words(&self, expected: ValType, value: &Val) -> Result<[Word; 2], EntityError> {
+    pub(super) fn words(&self, expected: ValType, value: &Val) -> Result<[Word; 2], EntityError> {
         // Most are of the plainest types, which need no look at what they refer to.
         if value.ty() != expected {
             let got = self.type_of(value);

@@ -21,11 +21,13 @@ mod call;
 mod closure;
 mod entities;
 mod error;
+mod exceptions;
 mod host;
 mod instance;
 mod metering;
 mod runtime;
 mod suspend;
+mod unwind;
 
 use std::any::Any;
 use std::fmt;
@@ -52,6 +54,7 @@ pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
+pub use exceptions::{Exception, ThrownException};
 pub use host::{Deadline, Host, HostError};
 pub use instance::Entities;
 pub use suspend::{Stop, Suspended, Suspension};
@@ -111,6 +114,7 @@ pub struct World<Unsized: ?Sized = [()]> {
     memories: Vec<entities::Memory>,
     tables: Vec<entities::Table>,
     globals: Vec<entities::Global>,
+    exceptions: exceptions::Exceptions,
     /// What the host is asked.
     questions: &'static Questions,
     /// Where the native stack was when the outermost run started; 0 if nothing runs.
@@ -236,6 +240,7 @@ impl<H: Host> Machine<H> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            exceptions: exceptions::Exceptions::default(),
             questions: Questions::of::<H>(),
             native_stack: 0,
             interrupt,

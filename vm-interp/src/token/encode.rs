@@ -10,6 +10,7 @@ use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
 use vm_translate::{Function, Op, StoreOp, Ty};
 
 use crate::context::ContextLayout;
+use crate::handlers::HandlerTable;
 use crate::options::CodeError;
 use crate::token::tokens::{self, Token};
 use crate::token::wide;
@@ -44,6 +45,8 @@ pub(super) struct Encoded {
     pub(super) offsets: Vec<(u32, u32)>,
     /// Where every token is, for listings.
     pub(super) starts: Vec<u32>,
+    /// Where exceptions are caught, if they are.
+    pub(super) handlers: Option<Box<HandlerTable>>,
 }
 
 /// Encodes a function.
@@ -56,12 +59,14 @@ pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, 
         starts: Vec::new(),
         branches: Vec::new(),
         at: 0,
+        handlers: None,
     };
     encoder.function()?;
     Ok(Encoded {
         words: encoder.words,
         offsets: encoder.offsets,
         starts: encoder.starts,
+        handlers: encoder.handlers,
     })
 }
 
@@ -82,6 +87,7 @@ struct Encoder<'a> {
     branches: Vec<(usize, usize, Label)>,
     /// Where the current token starts.
     at: usize,
+    handlers: Option<Box<HandlerTable>>,
 }
 
 impl<'a> Encoder<'a> {
@@ -106,14 +112,17 @@ impl<'a> Encoder<'a> {
         // is where it ends.
         insts.push(self.words.len());
         self.token(Token::Unreachable, &[]);
-        // Then every distance fits into an `i32`, and every position into a `u32`.
-        if self.words.len() > i32::MAX as usize {
+        // Then every distance fits into an `i32`, and every position in bytes into a `u32`.
+        if self.words.len() > i32::MAX as usize / 2 {
             return Err(self.limit("its code"));
         }
         for (word, start, label) in std::mem::take(&mut self.branches) {
             let target = insts[function.labels()[label as usize] as usize];
             self.words[word] = (target as i64 - start as i64) as i32 as u32;
         }
+        let position = |inst: u32| (insts[inst as usize] * size_of::<u32>()) as u32;
+        let target = |label: Label| position(function.labels()[label as usize]);
+        self.handlers = HandlerTable::new(function.handlers(), position, target);
         Ok(())
     }
 

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vm_translate::{Function, Module, PlainShapes, TranslateAllocations, TranslateOptions};
 
 use crate::budget::Budget;
-use crate::context::{ContextLayout, FuncObject, Runtime, Word};
-use crate::executor::{Executor, ExecutorCode};
+use crate::context::{Context, ContextLayout, FuncObject, Runtime, Word};
+use crate::executor::{Back, Executor, ExecutorCode};
+use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
 use crate::options::{CodeError, CodeOptions, Threading};
 use encode::{Encoded, Links, encode};
 
@@ -45,6 +46,11 @@ impl Executor for Token {
     unsafe fn after_host_call(&self, runtime: *mut Runtime) -> (*const u8, *mut Word) {
         // SAFETY: the caller's promise: the run has stopped at a token that calls a host function.
         unsafe { execute::after_host_call((*runtime).exit_ip.cast(), (*runtime).exit_frame) }
+    }
+
+    unsafe fn goes_back(&self, back: *const u8, frame: *mut Word, context: *mut Context) -> Back {
+        // SAFETY: the caller's promise: functions return to tokens.
+        unsafe { execute::goes_back(back.cast(), frame, context) }
     }
 
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
@@ -81,6 +87,7 @@ struct Translated {
     code: NonNull<[u32]>,
     /// See [`Encoded::offsets`].
     offsets: Box<[(u32, u32)]>,
+    handlers: Option<Box<HandlerTable>>,
 }
 
 // SAFETY: it owns the code alone, which nobody changes.
@@ -144,8 +151,16 @@ impl TokenCode {
             scratch.recycle(function);
             self.scratch().push(scratch);
         }
-        let Encoded { words, offsets, .. } = encoded?;
-        let bytes = size_of::<Translated>() + size_of_val(&*words) + size_of_val(&*offsets);
+        let Encoded {
+            words,
+            offsets,
+            handlers,
+            ..
+        } = encoded?;
+        let bytes = size_of::<Translated>()
+            + size_of_val(&*words)
+            + size_of_val(&*offsets)
+            + handlers.as_deref().map_or(0, HandlerTable::bytes);
         self.budget.take(&self.module, func, bytes)?;
         let code = Box::into_raw(words.into_boxed_slice());
         let start = code.cast::<u8>().addr();
@@ -154,6 +169,7 @@ impl TokenCode {
             // SAFETY: a box is never null.
             code: unsafe { NonNull::new_unchecked(code) },
             offsets: offsets.into_boxed_slice(),
+            handlers,
         })
     }
 
@@ -199,6 +215,19 @@ impl ExecutorCode for TokenCode {
         let (_, translated, _) = self.place_of(ip)?;
         // SAFETY: the code is there as long as the translation, and begins with a header.
         Some(unsafe { translated.code.cast::<u32>().read() })
+    }
+
+    fn frame_code(&self, ip: *const u8) -> Option<FrameCode<'_>> {
+        let (_, translated, word) = self.place_of(ip)?;
+        let start = translated.code.cast::<u32>();
+        Some(FrameCode {
+            start: start.as_ptr().cast_const().cast(),
+            at: (word * size_of::<u32>()) as u32,
+            // SAFETY: as above.
+            slots: unsafe { start.read() },
+            saved: SavedRegisters::default(),
+            handlers: translated.handlers.as_deref(),
+        })
     }
 
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)> {
