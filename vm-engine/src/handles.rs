@@ -4,7 +4,7 @@
 //! `func`, `global`, `memory`, `table`, `instance` and `values`.
 
 use crate::error::WrongStore;
-use crate::low::{FuncId, GlobalId, InstanceId, MemoryId, TableId};
+use crate::low::{FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 use crate::store::{StoreId, StoreOpaque};
 
 macro_rules! handles {
@@ -82,6 +82,9 @@ handles! {
     /// used with.
     Memory MemoryId;
 
+    /// A tag in a store: what exceptions are told apart by. Each is another one, whatever its type.
+    Tag TagId;
+
     /// A module that has been given its imports.
     ///
     /// # Panics
@@ -101,5 +104,6 @@ or_panic! {
     Global GlobalId;
     Table TableId;
     Memory MemoryId;
+    Tag TagId;
     Instance InstanceId;
 }

@@ -32,6 +32,7 @@ mod snapshot;
 mod store;
 mod strategy;
 mod table;
+mod tag;
 mod typed;
 mod types;
 mod values;
@@ -49,7 +50,7 @@ pub use error::{
     ModuleError, Result, SnapshotError, TableError, TypeError, WrongStore,
 };
 pub use externs::{Export, Extern};
-pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
+pub use handles::{ExternRef, Func, Global, Instance, Memory, Table, Tag};
 pub use host::{IntoFunc, WasmRet};
 pub use instance_pre::InstancePre;
 pub use interrupt::{InterruptHandle, Interruption};
@@ -70,7 +71,7 @@ pub use strategy::Strategy;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use types::{
     ExportType, ExternType, Finality, FuncType, GlobalType, HeapType, ImportType, MemoryType,
-    Mutability, RefType, TableType, ValType,
+    Mutability, RefType, TableType, TagType, ValType,
 };
 pub use values::{Ref, V128, Val};
 
@@ -79,6 +80,10 @@ pub use vm_interp::{
     NATIVE_STACK_RESERVE_BYTES, UnknownOperator,
 };
 pub use vm_memory::{GrowError, Layout, MemoryError};
+
+/// What a guest's call fails with that has thrown an exception which nobody has caught, and what a host function returns to throw
+/// one: see [`Store::throw`].
+pub use vm_interp::ThrownException;
 
 /// Why a guest stopped.
 ///

@@ -4,7 +4,7 @@ pub(crate) use vm_interp::{
     CallError, Code, CodeError, CodeOptions, CodeSize, Deadline, Entities, EntityError, Frame,
     FuncId, FunctionProfile, GlobalId, Host, HostClosure, HostError, InstanceId, InstantiateError,
     Interrupt, Machine, MachineError, MemoryId, Raw, STACK_GUARD_BYTES, Stop, Suspended,
-    Suspension, TableId, Threading, Val, World, choose_interrupt_signal, direct_availability,
+    Suspension, TableId, TagId, ThrownException, Threading, Val, World, choose_interrupt_signal, direct_availability,
     install_interrupt_signal, install_signal_handlers, register_access_sites, sanitizer,
 };
 pub(crate) use vm_translate::{

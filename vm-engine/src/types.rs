@@ -580,6 +580,8 @@ pub enum ExternType {
     Table(TableType),
     /// A memory.
     Memory(MemoryType),
+    /// A tag.
+    Tag(TagType),
 }
 
 impl ExternType {
@@ -614,6 +616,14 @@ impl ExternType {
             _ => None,
         }
     }
+
+    /// The tag type, if this is one.
+    pub fn tag(&self) -> Option<&TagType> {
+        match self {
+            ExternType::Tag(ty) => Some(ty),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ExternType {
@@ -623,6 +633,7 @@ impl fmt::Display for ExternType {
             ExternType::Global(ty) => ty.fmt(f),
             ExternType::Table(ty) => ty.fmt(f),
             ExternType::Memory(ty) => ty.fmt(f),
+            ExternType::Tag(ty) => ty.fmt(f),
         }
     }
 }
@@ -642,6 +653,35 @@ impl From<GlobalType> for ExternType {
 impl From<TableType> for ExternType {
     fn from(ty: TableType) -> ExternType {
         ExternType::Table(ty)
+    }
+}
+
+/// The type of a tag: its parameters are the values of exceptions with the tag. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TagType(FuncType);
+
+impl TagType {
+    /// The type of a tag whose exceptions have the parameters of `ty` as values. A module can declare none with results.
+    pub fn new(ty: FuncType) -> TagType {
+        TagType(ty)
+    }
+
+    /// The values, as parameters.
+    pub fn ty(&self) -> &FuncType {
+        &self.0
+    }
+}
+
+impl fmt::Display for TagType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tag ")?;
+        write_types(f, self.0.param_slice())
+    }
+}
+
+impl From<TagType> for ExternType {
+    fn from(ty: TagType) -> ExternType {
+        ExternType::Tag(ty)
     }
 }
 
@@ -821,6 +861,7 @@ impl From<&low::ExternType> for ExternType {
             low::ExternType::Table(ty) => ExternType::Table((*ty).into()),
             low::ExternType::Memory(ty) => ExternType::Memory((*ty).into()),
             low::ExternType::Global(ty) => ExternType::Global((*ty).into()),
+            low::ExternType::Tag(ty) => TagType::new(ty.into()).into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use vm_translate::ir::Place;
 use crate::context::{FRAME_CALLER, FRAME_RETURN, REGISTERS, STATUS_HOST, Word};
 use crate::executor::Back;
 use crate::handlers::{Clause, FrameCode};
-use crate::machine::exceptions::{Exception, ThrownException};
+use crate::machine::exceptions::Exception;
 use crate::machine::{Pending, World};
 use crate::shapes;
 
@@ -29,7 +29,7 @@ impl World {
             return false;
         }
         match &self.pending {
-            Some(Pending::Error(error)) if ThrownException::is(&**error) => {}
+            Some(Pending::Error(error)) if (self.questions.throws)(error) => {}
             _ => return false,
         }
         let Some(exception) = self.thrown().take() else {

@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
-use vm_engine::{Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, Trap, Val};
+use vm_engine::{
+    Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, ThrownException, Trap, Val,
+};
 use vm_translate::Features;
 use wast::lexer::Lexer;
 use wast::parser::{ParseBuffer, parse};
@@ -318,8 +320,11 @@ impl<'a> Runner<'a> {
             WastDirective::AssertUnlinkable {
                 module, message, ..
             } => self.expect_unlinkable(module, message),
-            WastDirective::AssertException { .. }
-            | WastDirective::AssertSuspension { .. }
+            WastDirective::AssertException { exec, .. } => {
+                let result = self.execute(exec);
+                self.expect_exception(result)
+            }
+            WastDirective::AssertSuspension { .. }
             | WastDirective::Thread(_)
             | WastDirective::Wait { .. } => bail!("a directive of a missing proposal"),
         }
@@ -470,6 +475,22 @@ impl<'a> Runner<'a> {
             "taken without a word, although the script expects: {message}"
         );
         Ok(())
+    }
+
+    /// `result` has to be an exception that nobody has caught, which the store has then.
+    fn expect_exception(&mut self, result: Result<Vec<Val>>) -> Result<()> {
+        match result {
+            Ok(values) => bail!("returned {values:?}, although the script expects an exception"),
+            Err(error) if error.is::<Missing>() => Err(error),
+            Err(error) => {
+                let thrown = error.downcast_ref::<vm_engine::Error>();
+                let thrown = thrown.is_some_and(|error| error.is::<ThrownException>());
+                if !thrown {
+                    return Err(error.context("not an exception, which the script expects"));
+                }
+                Ok(())
+            }
+        }
     }
 
     fn expect_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<()> {
