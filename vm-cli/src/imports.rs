@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use vm_engine::{
-    Engine, Error, Extern, ExternType, Func, Global, Linker, Memory, Module, Ref, Store, Table, Tag,
-    Val,
+    Engine, Error, Extern, ExternType, Func, Global, Linker, Memory, Module, Ref, Store, Table,
+    Tag, Val,
 };
 
 use crate::cli::{Preload, UnknownImports};

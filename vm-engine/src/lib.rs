@@ -9,6 +9,7 @@ mod caller;
 mod config;
 mod engine;
 mod error;
+mod exception;
 mod externs;
 mod func;
 mod global;
@@ -49,8 +50,9 @@ pub use error::{
     ConfigError, Error, GlobalError, InstantiateError, LimitError, LinkError, MemoryAccessError,
     ModuleError, Result, SnapshotError, TableError, TypeError, WrongStore,
 };
+pub use exception::{ExnRefPre, ExnType, RootScope};
 pub use externs::{Export, Extern};
-pub use handles::{ExternRef, Func, Global, Instance, Memory, Table, Tag};
+pub use handles::{ExnRef, ExternRef, Func, Global, Instance, Memory, Table, Tag};
 pub use host::{IntoFunc, WasmRet};
 pub use instance_pre::InstancePre;
 pub use interrupt::{InterruptHandle, Interruption};

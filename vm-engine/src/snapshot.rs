@@ -76,6 +76,8 @@ enum GlobalValue {
     Func(Option<u32>),
     /// Nothing but null can be written down.
     Extern,
+    /// The same.
+    Exn,
 }
 
 /// The format that this version writes and reads.
@@ -185,7 +187,7 @@ impl Instance {
             let elements = 0..world.table_size(table);
             let element = |n| match world.table_get(table, n) {
                 Some(low::Val::FuncRef(func)) => index_of(func, "table"),
-                Some(low::Val::ExternRef(Some(_))) => {
+                Some(low::Val::ExternRef(Some(_)) | low::Val::ExnRef(Some(_))) => {
                     Err(SnapshotError::Reference { what: "table" })
                 }
                 _ => Ok(0),
@@ -203,7 +205,8 @@ impl Instance {
                     GlobalValue::Func(index_of(func, "global")?.checked_sub(1))
                 }
                 low::Val::ExternRef(None) => GlobalValue::Extern,
-                low::Val::ExternRef(Some(_)) => {
+                low::Val::ExnRef(None) => GlobalValue::Exn,
+                low::Val::ExternRef(Some(_)) | low::Val::ExnRef(Some(_)) => {
                     return Err(SnapshotError::Reference { what: "global" });
                 }
             })
@@ -411,6 +414,7 @@ impl GlobalValue {
                 reference(low::HeapType::Func).is_some_and(|ty| is_of(module, func, ty))
             }
             GlobalValue::Extern => reference(low::HeapType::Extern).is_some_and(|ty| ty.nullable),
+            GlobalValue::Exn => reference(low::HeapType::Exn).is_some_and(|ty| ty.nullable),
         }
     }
 
@@ -428,6 +432,7 @@ impl GlobalValue {
                 low::Val::FuncRef(exists.map(|func| world.instance_func(id, func)))
             }
             GlobalValue::Extern => low::Val::ExternRef(None),
+            GlobalValue::Exn => low::Val::ExnRef(None),
         }
     }
 }

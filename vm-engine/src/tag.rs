@@ -10,7 +10,7 @@ impl Tag {
     /// A new tag, other than all that there are.
     pub fn new(mut store: impl AsContextMut, ty: &TagType) -> Tag {
         let mut store = store.as_context_mut();
-        let id = store.world_mut().add_tag(&ty.ty().into());
+        let id = store.world_mut().add_tag(ty.ty().registered());
         Tag::new_in(store.opaque(), id)
     }
 

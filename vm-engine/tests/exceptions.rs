@@ -24,7 +24,10 @@ fn a_clause_gets_the_values_and_locals_are_what_they_were() {
     in_each_mode(text, |store, instance| {
         for _ in 0..5 {
             assert_eq!(call::<_, _, i32>(store, instance, "f", 3).unwrap(), -1);
-            assert_eq!(call::<_, _, i32>(store, instance, "f", 4).unwrap(), 4 + 7 + 5);
+            assert_eq!(
+                call::<_, _, i32>(store, instance, "f", 4).unwrap(),
+                4 + 7 + 5
+            );
         }
     });
 }
@@ -262,6 +265,9 @@ fn a_loop_of_throws_can_be_left() {
           (try_table (catch $t $l) (call $throw)))
         (i32.const -1)))"#;
     in_each_mode(text, |store, instance| {
-        assert_eq!(call::<_, _, i32>(store, instance, "count", 10_000).unwrap(), 10_000);
+        assert_eq!(
+            call::<_, _, i32>(store, instance, "count", 10_000).unwrap(),
+            10_000
+        );
     });
 }

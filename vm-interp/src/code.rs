@@ -190,7 +190,7 @@ impl Code {
 
     /// The type of a tag of the module.
     pub(crate) fn tag_type(&self, tag: u32) -> &RegisteredType {
-        &self.types[self.module.tag_type_index(tag) as usize]
+        self.module.tag_type(tag)
     }
 
     /// The type of a function of the module.

@@ -22,7 +22,7 @@ pub use executors::{
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
-    CallError, Deadline, Entities, EntityError, Exception, Frame, Host, HostClosure, HostError,
+    CallError, Deadline, Entities, EntityError, Frame, Host, HostClosure, HostError,
     InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig, MachineError, MemoryMut,
     NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended, Suspension, ThrownException,
     Trap, World,
@@ -32,4 +32,4 @@ pub use profile::{CellProfile, FunctionProfile};
 pub use vm_translate::{FuelCosts, UnknownOperator};
 pub use vm_trap::{Interrupt, TrapCode};
 
-pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, TagId, Val};
+pub use value::{ExnId, FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, TagId, Val};

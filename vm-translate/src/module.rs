@@ -446,7 +446,7 @@ impl Module {
     /// # Panics
     ///
     /// If there is no such tag.
-    pub fn tag_type(&self, tag: u32) -> &FuncType {
+    pub fn tag_type(&self, tag: u32) -> &RegisteredType {
         &self.types[self.tag_type_index(tag) as usize]
     }
 

@@ -58,8 +58,8 @@ pub enum EntityError {
         /// The tag's number.
         tag: u32,
     },
-    /// An exception of another machine.
-    #[error("the exception is one of another machine")]
+    /// An exception of another machine, or one that the machine has let go of.
+    #[error("the exception is one of another machine, or the machine has let go of it")]
     UnknownException,
     /// Not as many values as a tag's exceptions have.
     #[error("exceptions with the tag have {expected} values, and {got} were given")]

@@ -14,20 +14,18 @@
 //! the machine notes these slots, but only once there can be exceptions; who has been lent some before that is not known, so until
 //! it is over nobody looks.
 
-use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vm_translate::FuncType;
+use vm_translate::{HeapType, RegisteredType, ValType};
 use vm_trap::TrapCode;
 
 use crate::context::Word;
 use crate::machine::entities::next_id;
 use crate::machine::host::HostError;
 use crate::machine::{EntityError, World};
-use crate::registry::RegisteredType;
-use crate::value::{Raw, TagId, Val};
+use crate::value::{ExnId, Raw, TagId, Val};
 
 /// What a host function returns to throw an exception that it has given to [`World::throw`], and what comes out of a call of a guest
 /// that has thrown one and not caught it: the machine has the exception then, until somebody
@@ -52,11 +50,11 @@ impl ThrownException {
 
 /// An exception. A clone is a reference to the same one, and keeps it alive.
 #[derive(Clone)]
-pub struct Exception(Arc<Thrown>);
+pub(crate) struct Exception(Arc<Thrown>);
 
 impl Exception {
     /// Its tag.
-    pub fn tag(&self) -> TagId {
+    pub(crate) fn tag(&self) -> TagId {
         self.0.tag
     }
 
@@ -66,28 +64,9 @@ impl Exception {
     }
 }
 
-/// Whether they are the same one.
-impl PartialEq for Exception {
-    fn eq(&self, other: &Exception) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Exception {}
-
-impl fmt::Debug for Exception {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exception")
-            .field("tag", &self.0.tag)
-            .finish_non_exhaustive()
-    }
-}
-
 struct Thrown {
     tag: TagId,
     words: Box<[Word]>,
-    /// Of which machine.
-    machine: u64,
     /// The number of its entry, plus one; 0 as long as it has none.
     entry: AtomicU32,
     /// The exceptions among its values.
@@ -127,9 +106,37 @@ const FEWEST: usize = 1 << 10;
 /// The upper half of references: no number that programs compute with looks like them.
 const MARK: Word = 0x7ff5_e7ce << 32;
 
+/// Whether values of a type may be references to exceptions.
+fn is_exception(ty: ValType) -> bool {
+    matches!(ty, ValType::Ref(ty) if ty.heap.top() == HeapType::Exn)
+}
+
 /// A tag of a machine.
 struct Tag {
     ty: RegisteredType,
+}
+
+/// The exceptions that the host has hold of.
+#[derive(Default)]
+struct Held {
+    exceptions: Vec<(u64, Exception)>,
+    /// The number of the next one.
+    next: u64,
+}
+
+impl Held {
+    fn get(&self, id: ExnId) -> Option<&Exception> {
+        let found = self.exceptions.binary_search_by_key(&id.0, |(id, _)| *id);
+        found.ok().map(|at| &self.exceptions[at].1)
+    }
+}
+
+/// What there is to be done at the end of a host function that has been lent slots.
+pub(super) struct Lent {
+    /// The exceptions that its parameters refer to.
+    _parameters: Vec<Exception>,
+    /// What the host gets hold of from here on it has got in the function.
+    held: ExnId,
 }
 
 /// A machine's exceptions.
@@ -143,6 +150,8 @@ pub(crate) struct Exceptions {
     bytes: Arc<AtomicUsize>,
     /// The exception that is on its way.
     thrown: Option<Exception>,
+    /// Those that the host has hold of, by ascending numbers.
+    held: Mutex<Held>,
     /// Whether there can be any.
     in_use: bool,
     /// Whether there are slots that host functions have been lent before that.
@@ -160,6 +169,7 @@ impl Default for Exceptions {
             look: (FEWEST, MAX_BYTES / 2),
             bytes: Arc::default(),
             thrown: None,
+            held: Mutex::default(),
             in_use: false,
             blind: false,
             lent: Vec::new(),
@@ -191,6 +201,19 @@ impl Exceptions {
             .iter()
             .filter_map(|word| self.find(*word).cloned())
             .collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host has hold of an exception, which has an entry.
+    fn hold(&self, exception: Exception) -> ExnId {
+        let mut held = self.held();
+        let id = held.next;
+        held.next += 1;
+        held.exceptions.push((id, exception));
+        ExnId(id)
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -251,9 +274,9 @@ impl World {
     /// # Panics
     ///
     /// If the machine has 2³² tags already.
-    pub fn add_tag(&mut self, ty: &FuncType) -> TagId {
+    pub fn add_tag(&mut self, ty: &RegisteredType) -> TagId {
         let id = next_id(self.exceptions.tags.len());
-        let ty = RegisteredType::new(ty);
+        let ty = ty.clone();
         self.use_exceptions();
         self.exceptions.tags.push(Tag { ty });
         TagId(id)
@@ -264,20 +287,20 @@ impl World {
     /// # Panics
     ///
     /// If the machine has no tag of this number.
-    pub fn tag_type(&self, id: TagId) -> &FuncType {
-        self.exceptions.tags[id.index()].ty.ty()
+    pub fn tag_type(&self, id: TagId) -> &RegisteredType {
+        &self.exceptions.tags[id.index()].ty
     }
 
     pub(super) fn registered_tag_type(&self, id: TagId) -> Option<&RegisteredType> {
         self.exceptions.tags.get(id.index()).map(|tag| &tag.ty)
     }
 
-    /// Makes an exception. Nothing is thrown.
+    /// Makes an exception, which the host has hold of then. Nothing is thrown.
     ///
     /// # Errors
     ///
-    /// If the values are not of the types of the tag's parameters, or the machine has no such tag, or too many exceptions.
-    pub fn new_exception(&mut self, tag: TagId, values: &[Val]) -> Result<Exception, EntityError> {
+    /// If the values are not of the types of the tag's parameters, the machine has no such tag, or too many exceptions.
+    pub fn new_exception(&mut self, tag: TagId, values: &[Val]) -> Result<ExnId, EntityError> {
         let ty = self.exceptions.tags.get(tag.index());
         let ty = ty.ok_or(EntityError::UnknownTag { tag: tag.0 })?.ty.clone();
         let params = ty.ty().params();
@@ -294,15 +317,17 @@ impl World {
         let exception = self.exception(tag, words.into());
         let exception = exception.map_err(|_| EntityError::TooManyExceptions)?;
         self.exceptions.enter(&exception);
-        Ok(exception)
+        Ok(self.exceptions.hold(exception))
     }
 
-    /// The values of an exception of this machine.
-    ///
-    /// # Panics
-    ///
-    /// If the machine does not have its tag.
-    pub fn exception_values(&self, exception: &Exception) -> Vec<Val> {
+    /// The tag of an exception; nothing if the host has no hold of it.
+    pub fn exception_tag(&self, id: ExnId) -> Option<TagId> {
+        self.exceptions.held().get(id).map(Exception::tag)
+    }
+
+    /// The values of an exception; nothing if the host has no hold of it.
+    pub fn exception_values(&self, id: ExnId) -> Option<Vec<Val>> {
+        let exception = self.exceptions.held().get(id)?.clone();
         let params = self.tag_type(exception.tag()).params();
         let mut words = exception.words();
         let values = params.iter().map(|ty| {
@@ -314,34 +339,64 @@ impl World {
             }
             self.read_raw(*ty, &raw)
         });
-        values.collect()
+        Some(values.collect())
     }
 
-    /// Whether an exception is one of this machine's.
-    pub fn has_exception(&self, exception: &Exception) -> bool {
-        exception.0.machine == self.id
+    /// Whether a value is one that this machine's guests may have, as far as it is a reference to an exception: whether the host has hold of
+    /// it.
+    pub fn has(&self, value: &Val) -> bool {
+        match value {
+            Val::ExnRef(Some(id)) => self.exception_tag(*id).is_some(),
+            _ => true,
+        }
     }
 
     /// Throws an exception: a host function that returns this error, or one that has come of it, throws it into the guest that has
-    /// called it.
-    ///
-    /// # Errors
-    ///
-    /// Always; and an [`EntityError`] if the exception is one of another machine.
-    pub fn throw(&mut self, exception: Exception) -> HostError {
-        if !self.has_exception(&exception) {
-            return EntityError::UnknownException.into();
+    /// called it. It is an [`EntityError`] if the host has no hold of the exception.
+    pub fn throw(&mut self, id: ExnId) -> HostError {
+        let exception = self.exceptions.held().get(id).cloned();
+        match exception {
+            Some(exception) => {
+                self.exceptions.thrown = Some(exception);
+                ThrownException.into()
+            }
+            None => EntityError::UnknownException.into(),
         }
-        self.exceptions.thrown = Some(exception);
-        ThrownException.into()
     }
 
-    /// Takes the exception that has been thrown and not been caught, if there is one: then it is no longer on its way.
-    pub fn take_exception(&mut self) -> Option<Exception> {
+    /// Takes the exception that has been thrown and not been caught, if there is one: it is no longer on its way, and the host has hold
+    /// of it.
+    pub fn take_exception(&mut self) -> Option<ExnId> {
         let exception = self.exceptions.thrown.take()?;
         self.look_for_exceptions(self.stack_top);
         self.exceptions.enter(&exception);
-        Some(exception)
+        Some(self.exceptions.hold(exception))
+    }
+
+    /// The number that the next exception gets that the host has hold of: to [let go](World::let_go) of it and of those after it.
+    pub fn next_held(&self) -> ExnId {
+        ExnId(self.exceptions.held().next)
+    }
+
+    /// Lets go of the exceptions that the host has had hold of since it has been told this number. Guests that have them keep them.
+    pub fn let_go(&mut self, from: ExnId) {
+        let mut held = self.exceptions.held();
+        let first = held.exceptions.partition_point(|(id, _)| *id < from.0);
+        let gone = held.exceptions.split_off(first);
+        drop(held);
+        // Without the lock: there may be very many.
+        drop(gone);
+    }
+
+    /// The host gets hold of the exception that a guest's reference is one to.
+    pub(super) fn hold(&self, word: Word) -> Option<ExnId> {
+        let exception = self.exceptions.find(word)?.clone();
+        Some(self.exceptions.hold(exception))
+    }
+
+    /// A reference for guests to an exception that the host has hold of.
+    pub(super) fn exn_word(&self, id: ExnId) -> Option<Word> {
+        self.exceptions.held().get(id).map(Exceptions::word)
     }
 
     /// Whether there is an exception that has been thrown and not been caught.
@@ -357,13 +412,12 @@ impl World {
     ) -> Result<Exception, TrapCode> {
         let exceptions = &mut self.exceptions;
         let held = match exceptions.tags[tag.index()].ty.ty().params() {
-            params if params.iter().any(|ty| ty.is_ref()) => exceptions.among(&words),
+            params if params.iter().any(|ty| is_exception(*ty)) => exceptions.among(&words),
             _ => Vec::new(),
         };
         let thrown = Thrown {
             tag,
             words,
-            machine: self.id,
             entry: AtomicU32::new(0),
             held,
             bytes: Arc::clone(&exceptions.bytes),
@@ -394,31 +448,30 @@ impl World {
         self.exceptions.blind = false;
     }
 
-    /// A host function is lent these slots. Answers the exceptions among its parameters, for as long as it has them; nothing if
-    /// there are no exceptions anyway.
+    /// A host function is lent these slots. Answers what is to be given back; nothing if there are no exceptions anyway.
     /// # Safety
     ///
     /// They are on the value stack, and not lent yet.
-    pub(super) unsafe fn lend(
-        &mut self,
-        slots: *const Word,
-        count: usize,
-    ) -> Option<Vec<Exception>> {
+    pub(super) unsafe fn lend(&mut self, slots: *const Word, count: usize) -> Option<Lent> {
         if !self.exceptions.in_use {
             return None;
         }
         // SAFETY: the caller's promise; the value stack is initialised.
         let words = unsafe { std::slice::from_raw_parts(slots, count) };
-        let among = self.exceptions.among(words);
-        let lent = slots.addr()..slots.wrapping_add(count).addr();
-        self.exceptions.lent.push(lent);
-        Some(among)
+        let lent = Lent {
+            _parameters: self.exceptions.among(words),
+            held: self.next_held(),
+        };
+        let slots = slots.addr()..slots.wrapping_add(count).addr();
+        self.exceptions.lent.push(slots);
+        Some(lent)
     }
 
-    /// It gives back what it has been lent.
-    pub(super) fn give_back(&mut self, lent: Option<Vec<Exception>>) {
-        if lent.is_some() {
+    /// It gives back what it has been lent, and the host lets go of the exceptions that it has got hold of in it.
+    pub(super) fn give_back(&mut self, lent: Option<Lent>) {
+        if let Some(Lent { held, .. }) = lent {
             self.exceptions.lent.pop();
+            self.let_go(held);
         }
     }
 
@@ -464,9 +517,11 @@ impl World {
         let globals = self.globals.iter();
         // SAFETY: the cells of globals live as long as the world.
         let globals = globals
-            .filter(|global| global.ty.content.is_ref())
+            .filter(|global| is_exception(global.ty.content))
             .map(|global| unsafe { &*global.cell().cast_const() });
-        let tables = self.tables.iter().flat_map(|table| table.elements());
+        let tables = self.tables.iter();
+        let tables = tables.filter(|table| is_exception(table.ty.element.into()));
+        let tables = tables.flat_map(|table| table.elements());
         let words = frames.chain(globals).chain(tables);
         self.exceptions.sweep(words);
     }

@@ -54,7 +54,7 @@ pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
-pub use exceptions::{Exception, ThrownException};
+pub use exceptions::ThrownException;
 pub use host::{Deadline, Host, HostError};
 pub use instance::Entities;
 pub use suspend::{Stop, Suspended, Suspension};

@@ -208,7 +208,7 @@ fn is_component(module: &QuoteWat<'_>) -> bool {
     )
 }
 
-/// Whether a null of this heap type is one of functions or of the host's things.
+/// Whether a null of this heap type is one of functions, of the host's things or of exceptions.
 fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
     matches!(
         ty,
@@ -218,6 +218,8 @@ fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
                 | AbstractHeapType::Extern
                 | AbstractHeapType::NoFunc
                 | AbstractHeapType::NoExtern
+                | AbstractHeapType::Exn
+                | AbstractHeapType::NoExn
         }
     )
 }

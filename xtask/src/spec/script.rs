@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use vm_engine::{
-    Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, ThrownException, Trap, Val,
+    Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, ThrownException, Trap,
+    Val,
 };
 use vm_translate::Features;
 use wast::lexer::Lexer;

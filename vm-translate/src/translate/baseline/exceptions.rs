@@ -52,7 +52,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
                 return Outcome::Unsupported;
             }
             let base = self.frames[frame].base;
-            let params = params.map(FuncType::params);
+            let params = params.map(|ty| ty.params());
             let (values, exception) = places(params, with_ref, (base..).map(Place::Slot));
             let count = params.map_or(0, <[_]>::len) + usize::from(with_ref);
             self.slots = self.slots.max(base + count as Slot);
@@ -121,7 +121,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.bind(label);
         self.close_region(top);
         let frame = self.frames[top];
-        let params = ty.map_or(&[][..], FuncType::params);
+        let params = ty.map_or(&[][..], |ty| ty.params());
         self.truncate(frame.height);
         self.push_slots(frame.base, &[ValType::I64]);
         self.push_slots(frame.base + 1, params);
