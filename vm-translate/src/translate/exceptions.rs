@@ -176,7 +176,7 @@ impl Translator<'_> {
         let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         let base = frame.base;
         self.stack.truncate(frame.height);
-        self.push_slots(base, &[ValType::I64]);
+        self.push_slots(base, &[ValType::EXNREF]);
         self.push_slots(base + 1, params);
         self.settle(self.stack.len());
         let slots: u32 = params.iter().map(|ty| ty.slots()).sum();

@@ -16,7 +16,7 @@ use wast::parser::{ParseBuffer, parse};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
 
-use super::proposal::{Needs, imports, of_unparsed};
+use super::proposal::{Needs, imports};
 use super::report::{Failure, Report};
 use super::source::{Script, precedes_memory64, precedes_multi_memory, precedes_reference_types};
 use super::{spectest, value};
@@ -50,14 +50,14 @@ fn try_run(
     config
         .wasm_reference_types(!precedes_reference_types(&script.name))
         .wasm_multi_memory(!precedes_multi_memory(&script.name))
-        .wasm_memory64(!precedes_memory64(&script.name));
+        .wasm_memory64(!precedes_memory64(&script.name))
+        .wasm_legacy_exceptions(script.legacy_exceptions);
     let engine = mode.engine_with(&config)?;
     let buffer = tokens(script)?;
-    let mut wast = match grammar(script, &buffer) {
-        Ok(wast) => wast,
-        Err(error) => return unparsed(script).ok_or(error),
-    };
-    let mut needs = Needs::of(&mut wast);
+    let mut wast = grammar(script, &buffer)?;
+    let mut features = Features::default();
+    features.set("legacy-exceptions", script.legacy_exceptions)?;
+    let mut needs = Needs::of(&mut wast, &features);
     Needs::spread(&mut needs);
 
     let mut report = Report::default();
@@ -86,16 +86,6 @@ fn try_run(
         }
     }
     Ok(report)
-}
-
-/// The report for a script that the text parser does not take, if that is for a missing proposal.
-fn unparsed(script: &Script) -> Option<Report> {
-    let (proposal, assertions) = of_unparsed(&script.text)?;
-    Some(Report {
-        skipped: assertions,
-        missing: vec![proposal.to_owned()],
-        ..Report::default()
-    })
 }
 
 /// Notes in the report that a directive needs missing proposals. The engine has to refuse its modules.

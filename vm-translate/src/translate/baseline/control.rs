@@ -107,10 +107,15 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
 
     /// How many operands a branch to a block takes.
     fn arity(&self, frame: usize) -> usize {
+        self.operands(frame).len()
+    }
+
+    /// What operands a branch to a block takes.
+    pub(super) fn operands(&self, frame: usize) -> &'a [ValType] {
         let frame = &self.frames[frame];
         match frame.kind {
-            Block::Loop(_) => 0,
-            _ => self.results(frame.ty).len(),
+            Block::Loop(_) => &[],
+            _ => self.results(frame.ty),
         }
     }
 

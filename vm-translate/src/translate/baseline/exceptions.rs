@@ -4,58 +4,51 @@
 
 use wasmparser::{BlockType, TryTable};
 
+use crate::ValType;
 use crate::ir::{Catch, Place, Region, Root, RuntimeOp, Slot};
-use crate::{FuncType, ValType};
 
+use super::super::control::in_slots;
 use super::super::exceptions::{Regions, label, places, wanted};
+use super::Baseline;
 use super::control::Block;
 use super::sink::BaselineSink;
 use super::values::{Entry, Value};
-use super::{Baseline, Outcome};
-
-/// Whether each value takes one slot.
-fn is_scalar(ty: &FuncType) -> bool {
-    ty.param_slots() as usize == ty.params().len()
-}
 
 impl<K: BaselineSink> Baseline<'_, K> {
     /// Translates `throw`.
-    pub(super) fn throw(&mut self, tag: u32) -> Outcome {
+    pub(super) fn throw(&mut self, tag: u32) {
         let ty = self.module.tag_type(tag);
-        if !is_scalar(ty) {
-            return Outcome::Unsupported;
-        }
-        self.leave_by(RuntimeOp::Throw, ty.params().len(), tag)
+        self.leave_by(RuntimeOp::Throw, ty.params().len(), tag);
     }
 
     /// Throws by so many operands.
-    pub(super) fn leave_by(&mut self, op: RuntimeOp, operands: usize, immediate: u32) -> Outcome {
+    pub(super) fn leave_by(&mut self, op: RuntimeOp, operands: usize, immediate: u32) {
         let first = self.stack.len() - operands;
         let base = self.next_home(first);
+        let slots: Slot = self.stack[first..]
+            .iter()
+            .map(|entry| entry.ty.slots())
+            .sum();
         self.copy_down(first, base);
         self.truncate(first);
-        self.slots = self.slots.max(base + (operands as Slot).max(1));
+        self.slots = self.slots.max(base + slots.max(1));
         let imm = [immediate, 0];
         self.plain(Root::Runtime { op, base, imm });
         self.unreachable = Some(0);
-        Outcome::More
     }
 
     /// Translates the beginning of a `try_table`.
-    pub(super) fn try_table(&mut self, try_table: &TryTable) -> Outcome {
+    pub(super) fn try_table(&mut self, try_table: &TryTable) {
         let mut catches = Vec::with_capacity(try_table.catches.len());
         for clause in &try_table.catches {
             let frame = self.target(label(clause));
             let (tag, with_ref) = wanted(clause);
-            let params = tag.map(|tag| self.module.tag_type(tag));
-            if params.is_some_and(|ty| !is_scalar(ty)) {
-                return Outcome::Unsupported;
-            }
+            let params = tag.map(|tag| self.module.tag_type(tag).params());
             let base = self.frames[frame].base;
-            let params = params.map(|ty| ty.params());
-            let (values, exception) = places(params, with_ref, (base..).map(Place::Slot));
-            let count = params.map_or(0, <[_]>::len) + usize::from(with_ref);
-            self.slots = self.slots.max(base + count as Slot);
+            let operands = in_slots(base, self.operands(frame));
+            let (values, exception) = places(params, with_ref, operands);
+            let slots: Slot = self.operands(frame).iter().map(|ty| ty.slots()).sum();
+            self.slots = self.slots.max(base + slots);
             catches.push(Catch {
                 tag,
                 label: self.label(frame),
@@ -66,7 +59,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let (height, base) = self.enter(try_table.ty);
         self.open(Block::Plain, try_table.ty, height, base);
         self.open_region(catches);
-        Outcome::More
     }
 
     /// The region that is being translated.
@@ -106,32 +98,29 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     /// Translates `catch`, and `catch_all` if there is no tag.
-    pub(super) fn catch(&mut self, tag: Option<u32>) -> Outcome {
+    pub(super) fn catch(&mut self, tag: Option<u32>) {
         let reachable = self.unreachable.take().is_none();
         let top = self.frames.len() - 1;
         if reachable {
             self.move_operands(top);
             self.jump(top);
         }
-        let ty = tag.map(|tag| self.module.tag_type(tag));
-        if ty.is_some_and(|ty| !is_scalar(ty)) {
-            return Outcome::Unsupported;
-        }
         let label = self.labels.new_label();
         self.bind(label);
         self.close_region(top);
         let frame = self.frames[top];
-        let params = ty.map_or(&[][..], |ty| ty.params());
+        let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         self.truncate(frame.height);
-        self.push_slots(frame.base, &[ValType::I64]);
+        self.push_slots(frame.base, &[ValType::EXNREF]);
         self.push_slots(frame.base + 1, params);
-        self.slots = self.slots.max(frame.base + 1 + params.len() as Slot);
+        let slots: Slot = params.iter().map(|ty| ty.slots()).sum();
+        self.slots = self.slots.max(frame.base + 1 + slots);
         if let Block::Try {
             region: Some(region),
             ..
         } = frame.kind
         {
-            let values = params.first().map(|_| Place::Slot(frame.base + 1));
+            let values = in_slots(frame.base + 1, params).next();
             let exception = Some(Place::Slot(frame.base));
             let catch = Catch {
                 tag,
@@ -145,7 +134,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
                 catches: true,
             };
         }
-        Outcome::More
     }
 
     /// Translates `delegate`.
@@ -164,7 +152,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     /// Translates `rethrow`.
-    pub(super) fn rethrow(&mut self, depth: u32) -> Outcome {
+    pub(super) fn rethrow(&mut self, depth: u32) {
         let caught = self.frames[self.target(depth)].height;
         let home = self.next_home(self.stack.len());
         let caught = self.stack[caught];
@@ -174,6 +162,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
             home,
             ty: caught.ty,
         });
-        self.leave_by(RuntimeOp::ThrowRef, 1, 0)
+        self.leave_by(RuntimeOp::ThrowRef, 1, 0);
     }
 }

@@ -296,10 +296,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
                     self.unreachable = Some(depth + 1);
                 }
                 Operator::Else if depth == 0 => self.else_(),
-                Operator::Catch { tag_index } if depth == 0 => {
-                    return Ok(self.catch(Some(tag_index)));
-                }
-                Operator::CatchAll if depth == 0 => return Ok(self.catch(None)),
+                Operator::Catch { tag_index } if depth == 0 => self.catch(Some(tag_index)),
+                Operator::CatchAll if depth == 0 => self.catch(None),
                 Operator::Delegate { relative_depth } if depth == 0 => {
                     self.delegate(relative_depth);
                 }
@@ -362,14 +360,14 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
             Operator::RefAsNonNull => self.ref_as_non_null(),
 
-            Operator::TryTable { ref try_table } => return Ok(self.try_table(try_table)),
-            Operator::Throw { tag_index } => return Ok(self.throw(tag_index)),
-            Operator::ThrowRef => return Ok(self.leave_by(RuntimeOp::ThrowRef, 1, 0)),
+            Operator::TryTable { ref try_table } => self.try_table(try_table),
+            Operator::Throw { tag_index } => self.throw(tag_index),
+            Operator::ThrowRef => self.leave_by(RuntimeOp::ThrowRef, 1, 0),
             Operator::Try { blockty } => self.try_(blockty),
-            Operator::Catch { tag_index } => return Ok(self.catch(Some(tag_index))),
-            Operator::CatchAll => return Ok(self.catch(None)),
+            Operator::Catch { tag_index } => self.catch(Some(tag_index)),
+            Operator::CatchAll => self.catch(None),
             Operator::Delegate { relative_depth } => self.delegate(relative_depth),
-            Operator::Rethrow { relative_depth } => return Ok(self.rethrow(relative_depth)),
+            Operator::Rethrow { relative_depth } => self.rethrow(relative_depth),
 
             Operator::Drop => {
                 self.pop();
