@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{call, in_each_mode, modes};
-use vm_engine::{Caller, Extern, Instance, Linker, Module, Result, Store, ThrownException, Trap};
+use common::{call, in_each_mode, modes, modes_with};
+use vm_engine::{
+    AsContextMut, Caller, Engine, ExnRef, ExnRefPre, ExnType, Extern, FuncType, Instance, Linker,
+    Module, Result, RootScope, Store, Tag, TagType, ThrownException, Trap, Val, ValType,
+};
 
 #[test]
 fn a_clause_gets_the_values_and_locals_are_what_they_were() {
@@ -270,4 +273,224 @@ fn a_loop_of_throws_can_be_left() {
             10_000
         );
     });
+}
+
+const REFERENCES: &str = r#"(module
+  (import "host" "see" (func $see (param exnref) (result exnref)))
+  (tag $t (export "t") (param i32 f64))
+  (tag $other (export "other") (param exnref))
+  (global $kept (export "kept") (mut exnref) (ref.null exn))
+  (table $table (export "table") 2 exnref)
+  (func $throw (param i32) (throw $t (local.get 0) (f64.const 0.25)))
+  (func (export "throw") (param i32) (call $throw (local.get 0)))
+  (func $catch (param i32) (result exnref)
+    (block $h (result i32 f64 exnref)
+      (try_table (catch_ref $t $h) (call $throw (local.get 0)))
+      (unreachable))
+    (local.set 0 (i32.const 0))
+    (global.set $kept)
+    (drop) (drop)
+    (global.get $kept))
+  (func (export "again") (param i32) (result i32) (local $e exnref)
+    (local.set $e (call $see (call $catch (local.get 0))))
+    (block $h (result i32 f64)
+      (try_table (catch $t $h) (throw_ref (local.get $e)))
+      (unreachable))
+    (drop))
+  (func (export "all") (param i32) (result exnref)
+    (block $h (result exnref)
+      (try_table (catch_all_ref $h) (call $throw (local.get 0)))
+      (unreachable)))
+  (func (export "null") (throw_ref (ref.null exn)))
+  (func (export "nested") (param i32) (throw $other (call $catch (local.get 0))))
+  (func (export "chain") (param $n i32) (result i32) (local $e exnref) (local $i i32)
+    (loop $l
+      (local.set $e
+        (block $h (result exnref)
+          (try_table (catch_all_ref $h) (throw $other (local.get $e)))
+          (unreachable)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+    (local.get $i))
+  (func (export "many") (param $n i32) (result i32) (local $i i32)
+    (loop $l
+      (table.set $table (i32.and (local.get $i) (i32.const 1)) (call $catch (local.get $i)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+    (block $h (result i32 f64)
+      (try_table (catch $t $h) (throw_ref (table.get $table (i32.const 0))))
+      (unreachable))
+    (drop)))"#;
+
+fn with_references(engine: &Engine) -> (Store<Vec<i32>>, Instance) {
+    let mut store = Store::new(engine, Vec::new());
+    let mut linker = Linker::new(engine);
+    let see = |mut caller: Caller<'_, Vec<i32>>, exception: Option<ExnRef>| {
+        if let Some(exception) = exception {
+            let value = exception.field(&mut caller, 0)?.unwrap_i32();
+            caller.data_mut().push(value);
+        }
+        Ok::<_, vm_engine::Error>(exception)
+    };
+    linker.func_wrap("host", "see", see).unwrap();
+    let module = Module::new(engine, REFERENCES).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    (store, instance)
+}
+
+#[test]
+fn references_to_exceptions_go_through_globals_tables_and_hosts() {
+    for engine in modes() {
+        let (mut store, instance) = with_references(&engine);
+        for n in 0..5 {
+            assert_eq!(
+                call::<_, _, i32>(&mut store, instance, "again", n).unwrap(),
+                n
+            );
+        }
+        assert_eq!(*store.data(), [0, 1, 2, 3, 4]);
+        let all: Option<ExnRef> = call(&mut store, instance, "all", 7).unwrap();
+        let all = all.unwrap();
+        let tag = instance.get_tag(&mut store, "t").unwrap();
+        assert!(Tag::eq(&all.tag(&mut store).unwrap(), &tag, &store));
+        let fields: Vec<_> = all.fields(&mut store).unwrap().collect();
+        assert_eq!(fields[0].unwrap_i32(), 7);
+        assert_eq!(fields[1].unwrap_f64(), 0.25);
+        let error = call::<_, _, ()>(&mut store, instance, "null", ()).unwrap_err();
+        assert_eq!(error.trap(), Some(Trap::NullReference));
+        // What nobody catches is pending, and can be looked into, also if another is in it.
+        let error = call::<_, _, ()>(&mut store, instance, "nested", 8).unwrap_err();
+        assert!(error.is::<ThrownException>() && store.has_pending_exception());
+        let outer = store.take_pending_exception().unwrap();
+        assert!(!store.has_pending_exception());
+        let inner = outer
+            .field(&mut store, 0)
+            .unwrap()
+            .unwrap_exn_ref()
+            .unwrap();
+        assert_eq!(inner.field(&mut store, 0).unwrap().unwrap_i32(), 8);
+    }
+}
+
+#[test]
+fn exceptions_that_nobody_has_are_given_back() {
+    for engine in modes() {
+        let (mut store, instance) = with_references(&engine);
+        // Of exceptions that were all kept, the last would be too many.
+        let n = 800_000;
+        let last: i32 = call(&mut store, instance, "many", n).unwrap();
+        assert_eq!(last, n - 2);
+        // One that holds one that holds one: they are kept, up to a limit, and go without recursion.
+        let chain = call::<_, _, i32>(&mut store, instance, "chain", 200_000);
+        assert_eq!(chain.unwrap(), 200_000);
+        let error = call::<_, _, i32>(&mut store, instance, "chain", 5_000_000).unwrap_err();
+        assert_eq!(error.trap(), Some(Trap::AllocationTooLarge));
+        let last: i32 = call(&mut store, instance, "many", 10_000).unwrap();
+        assert_eq!(last, 9_998);
+    }
+}
+
+#[test]
+fn a_scope_lets_go_of_what_was_got_in_it() {
+    for engine in modes() {
+        let (mut store, instance) = with_references(&engine);
+        let gone = {
+            let mut scope = RootScope::new(&mut store);
+            let all = instance.get_typed_func::<i32, Option<ExnRef>>(&mut scope, "all");
+            let exception = all.unwrap().call(&mut scope, 3).unwrap().unwrap();
+            assert_eq!(exception.field(&mut scope, 0).unwrap().unwrap_i32(), 3);
+            exception
+        };
+        assert!(gone.field(&mut store, 0).is_err());
+        assert!(
+            store
+                .throw::<()>(gone)
+                .unwrap_err()
+                .downcast::<ThrownException>()
+                .is_err()
+        );
+    }
+}
+
+#[test]
+fn hosts_throw_what_guests_catch() {
+    let guest = r#"(module
+      (import "host" "t" (tag $t (param i64 v128)))
+      (import "host" "throw" (func $throw))
+      (func (export "f") (result i64) (local v128)
+        (block $h (result i64 v128)
+          (try_table (catch $t $h) (call $throw))
+          (unreachable))
+        (local.set 0)
+        (i64.add (i64x2.extract_lane 1 (local.get 0)))))"#;
+    for engine in modes() {
+        let mut store = Store::new(&engine, ());
+        let ty = TagType::new(FuncType::new([ValType::I64, ValType::V128], []));
+        let tag = Tag::new(&mut store, &ty);
+        assert_eq!(tag.ty(&store), ty);
+        let mut linker = Linker::new(&engine);
+        linker.define(&store, "host", "t", tag).unwrap();
+        let throw = move |mut caller: Caller<'_, ()>| -> Result<()> {
+            let allocator = ExnRefPre::new(&mut caller, ExnType::from_tag_type(&ty)?);
+            let values = [Val::I64(40), Val::V128((2_u128 << 64).into())];
+            let exception = ExnRef::new(&mut caller, &allocator, &tag, &values)?;
+            caller.as_context_mut().throw(exception)
+        };
+        linker.func_wrap("host", "throw", throw).unwrap();
+        let module = Module::new(&engine, guest).unwrap();
+        let instance = linker.instantiate(&mut store, &module).unwrap();
+        for _ in 0..4 {
+            assert_eq!(
+                call::<_, _, i64>(&mut store, instance, "f", ()).unwrap(),
+                42
+            );
+        }
+    }
+}
+
+#[test]
+fn the_older_instructions_are_off_unless_asked_for() {
+    // (try (do (throw $t)) (catch $t))
+    let text = r#"(module (tag $t)
+      (func (export "f") (result i32)
+        try (result i32) throw $t catch $t i32.const 5 end))"#;
+    for engine in modes() {
+        assert!(Module::new(&engine, text).is_err());
+    }
+    for engine in modes_with(|config| {
+        config.wasm_legacy_exceptions(true);
+    }) {
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        for _ in 0..4 {
+            assert_eq!(call::<_, _, i32>(&mut store, instance, "f", ()).unwrap(), 5);
+        }
+    }
+}
+
+#[test]
+fn calls_that_are_thrown_through_no_longer_count() {
+    let text = r#"(module
+      (tag $t)
+      (func $deep (param i32)
+        (if (i32.eqz (local.get 0)) (then (throw $t)))
+        (call $deep (i32.sub (local.get 0) (i32.const 1))))
+      (func (export "f") (param $n i32) (result i32) (local $i i32)
+        (loop $l
+          (block $h (try_table (catch $t $h) (call $deep (i32.const 50))))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+        (local.get $i)))"#;
+    for engine in modes_with(|config| {
+        config.max_call_depth(Some(60));
+    }) {
+        let module = Module::new(&engine, text).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        assert_eq!(
+            call::<_, _, i32>(&mut store, instance, "f", 100).unwrap(),
+            100
+        );
+    }
 }
