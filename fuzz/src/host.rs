@@ -85,6 +85,7 @@ impl Host {
             }
             Value::Func(function) => self.tell(function.is_some().into()),
             Value::Extern(number) => self.tell(number.map_or(u64::MAX, u64::from)),
+            Value::Exn(is_some) => self.tell(u64::from(is_some)),
         }
     }
 

@@ -7,7 +7,7 @@ use vm_engine::{
     AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
     Func, Global, Hotness, Instance, Layout, Memory, Module, Mutability, PoolingAllocationConfig,
     Ref, ResumableCall, ResumableCallOutOfFuel, Snapshot, SnapshotError, Store, StoreLimits,
-    StoreLimitsBuilder, Table, Threading, Translation, Trap, V128, Val, ValType,
+    StoreLimitsBuilder, Table, Tag, Threading, Translation, Trap, V128, Val, ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -181,7 +181,7 @@ impl Guest {
                 let exports = instance.exports(&mut store);
                 let exports = exports.map(|export| export.into_extern()).collect();
                 let owns_all = module.imports().all(|import| match import.ty() {
-                    ExternType::Func(_) => true,
+                    ExternType::Func(_) | ExternType::Tag(_) => true,
                     ExternType::Global(ty) => ty.mutability() == Mutability::Const,
                     ExternType::Table(_) | ExternType::Memory(_) => false,
                 });
@@ -342,6 +342,7 @@ fn make_import(
             Table::new(store, ty, null)?.into()
         }
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
+        ExternType::Tag(ty) => Tag::new(store, &ty).into(),
     })
 }
 
@@ -383,6 +384,7 @@ fn lower(value: &Value, externs: &[ExternRef]) -> Val {
         Value::V128(bits) => Val::V128(V128::from(bits)),
         Value::Func(_) => Val::FuncRef(None),
         Value::Extern(number) => Val::ExternRef(number.map(|number| externs[number as usize])),
+        Value::Exn(_) => Val::ExnRef(None),
     }
 }
 
@@ -408,6 +410,7 @@ fn lift(value: &Val, store: impl AsContext, exports: &[Extern]) -> Value {
                 .copied()
                 .unwrap_or(u32::MAX)
         })),
+        Val::ExnRef(exception) => Value::Exn(exception.is_some()),
     }
 }
 
@@ -464,7 +467,7 @@ impl Vm for Guest {
         let mut exports = Vec::new();
         for export in &self.exports {
             exports.push(match export {
-                Extern::Func(_) => continue,
+                Extern::Func(_) | Extern::Tag(_) => continue,
                 Extern::Global(global) => {
                     let value = global.get(&mut *store);
                     Contents::Global(lift(&value, &mut *store, &self.exports))

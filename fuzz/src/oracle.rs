@@ -227,6 +227,7 @@ fn lower(value: &Value, externs: &[Rooted<ExternRef>]) -> Val {
         Value::V128(bits) => Val::V128(V128::from(bits)),
         Value::Func(_) => Val::FuncRef(None),
         Value::Extern(number) => Val::ExternRef(number.map(|number| externs[number as usize])),
+        Value::Exn(_) => Val::ExnRef(None),
     }
 }
 
@@ -254,6 +255,7 @@ fn lift(value: &Val, mut store: impl AsContextMut, exports: &[Extern]) -> Value 
                 .copied()
                 .unwrap_or(u32::MAX)
         })),
+        Val::ExnRef(exception) => Value::Exn(exception.is_some()),
         other => unreachable!("no module here has values such as {other:?}"),
     }
 }

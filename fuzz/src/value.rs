@@ -21,6 +21,8 @@ pub enum Value {
     Func(Option<Function>),
     /// Null, or the number that the host gave the reference.
     Extern(Option<u32>),
+    /// An exception, or null: whether it is one.
+    Exn(bool),
 }
 
 /// Which function a reference means.
@@ -45,6 +47,7 @@ impl Value {
             ValType::F64 => Value::F64(0),
             ValType::V128 => Value::V128(0),
             ValType::Ref(ty) if ty.heap_type().top().is_extern() => Value::Extern(None),
+            ValType::Ref(ty) if ty.heap_type().top().is_exn() => Value::Exn(false),
             ValType::Ref(_) => Value::Func(None),
         }
     }
@@ -125,6 +128,8 @@ impl fmt::Debug for Value {
             Value::V128(bits) => write!(f, "v128 {bits:#034x}"),
             Value::Func(None) => f.write_str("func null"),
             Value::Func(Some(function)) => write!(f, "func {function:?}"),
+            Value::Exn(false) => f.write_str("exn null"),
+            Value::Exn(true) => f.write_str("exn"),
             Value::Extern(None) => f.write_str("extern null"),
             Value::Extern(Some(number)) => write!(f, "extern {number}"),
         }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use vm_engine::{
-    Engine, Error, Extern, ExternType, Func, Global, Linker, Memory, Module, Ref, Store, Table, Val,
+    Engine, Error, Extern, ExternType, Func, Global, Linker, Memory, Module, Ref, Store, Table,
+    Tag, Val,
 };
 
 use crate::cli::{Preload, UnknownImports};
@@ -100,6 +101,7 @@ fn define_as_defaults(
                 Table::new(&mut *store, ty, null)?.into()
             }
             ExternType::Memory(ty) => Memory::new(&mut *store, ty)?.into(),
+            ExternType::Tag(ty) => Tag::new(&mut *store, &ty).into(),
         };
         linker.define(&*store, import.module(), import.name(), item)?;
     }

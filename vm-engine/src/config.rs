@@ -377,5 +377,6 @@ features! {
     wasm_threads "threads" "shared memories and atomic operations";
     wasm_exceptions "exceptions" "throwing and catching";
     wasm_function_references "function-references" "typed references to functions, and recursion groups and subtypes of their types";
+    wasm_legacy_exceptions "legacy-exceptions" "the older instructions for the same, which browsers have: off by default";
     wasm_gc "gc" "structures and arrays that are collected";
 }

@@ -1,7 +1,7 @@
 //! What instances import and export.
 
 use crate::error::{Result, WrongStore};
-use crate::handles::{Func, Global, Memory, Table};
+use crate::handles::{Func, Global, Memory, Table, Tag};
 use crate::low::{ExternKind, InstanceId};
 use crate::memory;
 use crate::store::{AsContext, StoreOpaque, StoreOpaqueMut};
@@ -19,6 +19,8 @@ pub enum Extern {
     Table(Table),
     /// A memory.
     Memory(Memory),
+    /// A tag.
+    Tag(Tag),
 }
 
 impl Extern {
@@ -54,6 +56,14 @@ impl Extern {
         }
     }
 
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        match self {
+            Extern::Tag(tag) => Some(tag),
+            _ => None,
+        }
+    }
+
     /// Its type; the minimum of a table or memory is its present size.
     ///
     /// # Panics
@@ -78,6 +88,7 @@ impl Extern {
             Extern::Memory(memory) => {
                 memory::present_type(store.world().memory(memory.id_in(store)?)).into()
             }
+            Extern::Tag(tag) => tag.ty_in(store)?.into(),
         })
     }
 }
@@ -94,7 +105,7 @@ macro_rules! from {
     };
 }
 
-from! { Func Global Table Memory }
+from! { Func Global Table Memory Tag }
 
 /// An export of an instance: its name, and what it is.
 #[derive(Clone, Debug)]
@@ -133,6 +144,11 @@ impl<'instance> Export<'instance> {
     pub fn into_memory(self) -> Option<Memory> {
         self.definition.into_memory()
     }
+
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        self.definition.into_tag()
+    }
 }
 
 /// The export of that name, of an instance of this store.
@@ -169,6 +185,10 @@ pub(crate) fn define(
         ExternKind::Global => {
             let id = store.world.instance_global(instance, index);
             Extern::Global(Global::new_in(store.opaque(), id))
+        }
+        ExternKind::Tag => {
+            let id = store.world.instance_tag(instance, index);
+            Extern::Tag(Tag::new_in(store.opaque(), id))
         }
     }
 }

@@ -4,7 +4,7 @@
 //! `func`, `global`, `memory`, `table`, `instance` and `values`.
 
 use crate::error::WrongStore;
-use crate::low::{FuncId, GlobalId, InstanceId, MemoryId, TableId};
+use crate::low::{ExnId, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 use crate::store::{StoreId, StoreOpaque};
 
 macro_rules! handles {
@@ -82,6 +82,9 @@ handles! {
     /// used with.
     Memory MemoryId;
 
+    /// A tag in a store: what exceptions are told apart by. Each is another one, whatever its type.
+    Tag TagId;
+
     /// A module that has been given its imports.
     ///
     /// # Panics
@@ -94,6 +97,12 @@ handles! {
     ///
     /// The value lives in the store until the store is dropped: there is no collection yet.
     ExternRef u32;
+
+    /// An exception: a tag and values.
+    ///
+    /// The host has hold of it until the host function ends in which it got it, or the [`RootScope`](crate::RootScope), if it got it in one; else until
+    /// the store is dropped. Later it is an error to use it, though guests may still have the exception.
+    ExnRef ExnId;
 }
 
 or_panic! {
@@ -101,5 +110,6 @@ or_panic! {
     Global GlobalId;
     Table TableId;
     Memory MemoryId;
+    Tag TagId;
     Instance InstanceId;
 }

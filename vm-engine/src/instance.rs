@@ -3,7 +3,7 @@
 use crate::config::Bounds;
 use crate::error::{Result, TypeError};
 use crate::externs::{Export, Extern, define, find_export};
-use crate::handles::{Func, Global, Instance, Memory, Table};
+use crate::handles::{Func, Global, Instance, Memory, Table, Tag};
 use crate::instantiate;
 use crate::module::Module;
 use crate::store::{
@@ -104,6 +104,11 @@ impl Instance {
     /// The global exported under that name.
     pub fn get_global(&self, store: impl AsContextMut, name: &str) -> Option<Global> {
         self.get_export(store, name)?.into_global()
+    }
+
+    /// The tag exported under that name.
+    pub fn get_tag(&self, store: impl AsContextMut, name: &str) -> Option<Tag> {
+        self.get_export(store, name)?.into_tag()
     }
 
     /// The function exported under that name, to be called with Rust types.

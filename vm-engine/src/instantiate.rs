@@ -41,6 +41,7 @@ pub(crate) fn without_start<T: 'static>(
     let checks = add_memories(store, module, &mut entities)?;
     add_tables(store, module, &mut entities)?;
     add_globals(store.world_mut(), module, &mut entities)?;
+    add_tags(store.world_mut(), module, &mut entities);
 
     let code = module.code(checks.unchecked)?;
     let id = store
@@ -139,6 +140,7 @@ fn import(store: StoreOpaque<'_>, module: &Module, imports: &[Extern]) -> Result
             Extern::Global(global) => entities.globals.push(global.id_in(store)?),
             Extern::Table(table) => entities.tables.push(table.id_in(store)?),
             Extern::Memory(memory) => entities.memories.push(memory.id_in(store)?),
+            Extern::Tag(tag) => entities.tags.push(tag.id_in(store)?),
         }
     }
     Ok(entities)
@@ -269,6 +271,14 @@ fn add_globals(world: &mut World, module: &Module, entities: &mut Entities) -> R
         entities.globals.push(id.map_err(Error::new)?);
     }
     Ok(())
+}
+
+/// Adds the defined tags.
+fn add_tags(world: &mut World, module: &Module, entities: &mut Entities) {
+    let module = module.low();
+    for tag in entities.tags.len() as u32..module.tag_count() {
+        entities.tags.push(world.add_tag(module.tag_type(tag)));
+    }
 }
 
 /// Gives a new instance its first contents.

@@ -9,6 +9,7 @@ mod caller;
 mod config;
 mod engine;
 mod error;
+mod exception;
 mod externs;
 mod func;
 mod global;
@@ -34,6 +35,7 @@ mod store;
 mod strategy;
 mod suspended;
 mod table;
+mod tag;
 mod typed;
 mod types;
 mod values;
@@ -50,8 +52,9 @@ pub use error::{
     ConfigError, Error, GlobalError, InstantiateError, LimitError, LinkError, MemoryAccessError,
     ModuleError, Result, SnapshotError, TableError, TypeError, WrongStore,
 };
+pub use exception::{ExnRefPre, ExnType, RootScope};
 pub use externs::{Export, Extern};
-pub use handles::{ExternRef, Func, Global, Instance, Memory, Table};
+pub use handles::{ExnRef, ExternRef, Func, Global, Instance, Memory, Table, Tag};
 pub use host::{IntoFunc, WasmRet};
 pub use instance_pre::InstancePre;
 pub use interrupt::{InterruptHandle, Interruption};
@@ -73,7 +76,7 @@ pub use strategy::Strategy;
 pub use typed::{TypedFunc, WasmParams, WasmResults, WasmTy};
 pub use types::{
     ExportType, ExternType, Finality, FuncType, GlobalType, HeapType, ImportType, MemoryType,
-    Mutability, RefType, TableType, ValType,
+    Mutability, RefType, TableType, TagType, ValType,
 };
 pub use values::{Ref, V128, Val};
 
@@ -82,6 +85,10 @@ pub use vm_interp::{
     NATIVE_STACK_RESERVE_BYTES, UnknownOperator,
 };
 pub use vm_memory::{GrowError, Layout, MemoryError};
+
+/// What a guest's call fails with that has thrown an exception which nobody has caught, and what a host function returns to throw
+/// one: see [`Store::throw`].
+pub use vm_interp::ThrownException;
 
 /// Why a guest stopped.
 ///

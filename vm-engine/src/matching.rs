@@ -31,6 +31,7 @@ pub(crate) fn fits(expected: &ExternType, found: &ExternType) -> bool {
                     Mutability::Const => found.content().matches(expected.content()),
                 }
         }
+        (ExternType::Tag(expected), ExternType::Tag(found)) => expected == found,
         (ExternType::Table(expected), ExternType::Table(found)) => {
             expected.element() == found.element()
                 && expected.is_64() == found.is_64()

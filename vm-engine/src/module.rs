@@ -16,7 +16,7 @@ use crate::initial::InitialData;
 use crate::low;
 use crate::low::CodeSize;
 use crate::module_limits::Excess;
-use crate::types::{ExportType, ExternType, ImportType};
+use crate::types::{ExportType, ExternType, ImportType, TagType};
 
 /// A module that has been validated. Cheap to clone; its code is shared by all instances, on all
 /// threads.
@@ -179,6 +179,7 @@ impl Module {
             low::ExternKind::Table => ExternType::Table(module.tables()[index].into()),
             low::ExternKind::Memory => ExternType::Memory(module.memories()[index].into()),
             low::ExternKind::Global => ExternType::Global(module.globals()[index].into()),
+            low::ExternKind::Tag => TagType::new(module.tag_type(export.index).into()).into(),
         }
     }
 

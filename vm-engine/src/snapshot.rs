@@ -140,7 +140,7 @@ impl Snapshot {
             let elements = 0..world.table_size(table);
             let element = |n| match world.table_get(table, n) {
                 Some(low::Val::FuncRef(func)) => index_of(func, "table"),
-                Some(low::Val::ExternRef(Some(_))) => {
+                Some(low::Val::ExternRef(Some(_)) | low::Val::ExnRef(Some(_))) => {
                     Err(SnapshotError::Reference { what: "table" })
                 }
                 _ => Ok(0),

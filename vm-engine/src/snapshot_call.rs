@@ -62,6 +62,8 @@ pub(crate) enum Value {
     Func(Option<u32>),
     /// Nothing but null can be written down.
     Extern,
+    /// The same.
+    Exn,
 }
 
 impl Value {
@@ -76,7 +78,8 @@ impl Value {
             low::Val::FuncRef(None) => Value::Func(None),
             low::Val::FuncRef(Some(func)) => Value::Func(Some(index(func)?)),
             low::Val::ExternRef(None) => Value::Extern,
-            low::Val::ExternRef(Some(_)) => return None,
+            low::Val::ExnRef(None) => Value::Exn,
+            low::Val::ExternRef(Some(_)) | low::Val::ExnRef(Some(_)) => return None,
         })
     }
 
@@ -93,6 +96,7 @@ impl Value {
                 reference(low::HeapType::Func).is_some_and(|ty| is_of(module, func, ty))
             }
             Value::Extern => reference(low::HeapType::Extern).is_some_and(|ty| ty.nullable),
+            Value::Exn => reference(low::HeapType::Exn).is_some_and(|ty| ty.nullable),
         }
     }
 
@@ -114,6 +118,7 @@ impl Value {
             Value::V128(bits) => low::Val::V128(bits),
             Value::Func(index) => low::Val::FuncRef(index.map(func)),
             Value::Extern => low::Val::ExternRef(None),
+            Value::Exn => low::Val::ExnRef(None),
         }
     }
 }

@@ -533,6 +533,13 @@ impl<T: 'static> low::Host for StoreHost<T> {
         Ok(StoreHost::table_grow_failed(self, || Error::new(error))?)
     }
 
+    fn throws(error: &HostError) -> bool {
+        match error.downcast_ref::<Error>() {
+            Some(error) => error.is::<low::ThrownException>(),
+            None => low::ThrownException::is(&**error),
+        }
+    }
+
     fn epoch_deadline(&mut self) -> Result<low::Deadline, HostError> {
         self.stops_at_deadline = false;
         let Some(callback) = &mut self.epoch_callback else {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{Result, WrongStore};
-use crate::handles::{ExternRef, Func};
+use crate::handles::{ExnRef, ExternRef, Func};
 use crate::low::{self, FuncId, Raw};
 use crate::store::{AsContextMut, StoreOpaque};
 use crate::types::ValType;
@@ -19,7 +19,7 @@ mod sealed {
 pub(crate) use sealed::Sealed;
 
 /// A type of the host's that stands for a type of the guest's: `i32`, `u32`, `i64`, `u64`, `f32`,
-/// `f64`, `Option<Func>`, `Option<ExternRef>`.
+/// `f64`, `Option<Func>`, `Option<ExternRef>`, `Option<ExnRef>`.
 pub trait WasmTy: Sealed + Sized + 'static {
     /// The guest's type.
     #[doc(hidden)]
@@ -93,6 +93,27 @@ impl WasmTy for Option<ExternRef> {
     fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
         match store.world().from_raw(low::ValType::EXTERNREF, raw) {
             low::Val::ExternRef(value) => value.map(|index| ExternRef::new_in(store, index)),
+            _ => None,
+        }
+    }
+}
+
+impl Sealed for Option<ExnRef> {}
+
+impl WasmTy for Option<ExnRef> {
+    const TYPE: ValType = ValType::EXNREF;
+
+    fn into_raw(self, store: StoreOpaque<'_>) -> Result<Raw, WrongStore> {
+        let value = Val::ExnRef(self).lower(store)?;
+        // One that the host has let go of is as good as one of another store.
+        (store.world().has(&value))
+            .then(|| store.world().to_raw(&value))
+            .ok_or(WrongStore)
+    }
+
+    fn from_raw(raw: Raw, store: StoreOpaque<'_>) -> Self {
+        match store.world().from_raw(low::ValType::EXNREF, raw) {
+            low::Val::ExnRef(value) => value.map(|id| ExnRef::new_in(store, id)),
             _ => None,
         }
     }

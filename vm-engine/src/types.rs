@@ -32,6 +32,10 @@ impl ValType {
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
     /// Null, as a reference to something of the host's.
     pub const NULLEXTERNREF: ValType = ValType::Ref(RefType::NULLEXTERNREF);
+    /// A reference to an exception, or null.
+    pub const EXNREF: ValType = ValType::Ref(RefType::EXNREF);
+    /// Null, as a reference to an exception.
+    pub const NULLEXNREF: ValType = ValType::Ref(RefType::NULLEXNREF);
 
     /// [`ValType::FUNCREF`], by the name that it had when it was a variant.
     #[allow(non_upper_case_globals)]
@@ -107,6 +111,10 @@ impl RefType {
     pub const EXTERNREF: RefType = RefType::new(true, HeapType::Extern);
     /// Null, as a reference to something of the host's.
     pub const NULLEXTERNREF: RefType = RefType::new(true, HeapType::NoExtern);
+    /// A reference to an exception, or null.
+    pub const EXNREF: RefType = RefType::new(true, HeapType::Exn);
+    /// Null, as a reference to an exception.
+    pub const NULLEXNREF: RefType = RefType::new(true, HeapType::NoExn);
 
     /// [`RefType::FUNCREF`], by the name that it had when it was a variant.
     #[allow(non_upper_case_globals)]
@@ -169,6 +177,10 @@ pub enum HeapType {
     ConcreteFunc(FuncType),
     /// No function: references to it can only be null.
     NoFunc,
+    /// An exception.
+    Exn,
+    /// No exception: references to it can only be null.
+    NoExn,
 }
 
 impl HeapType {
@@ -192,6 +204,16 @@ impl HeapType {
         matches!(self, HeapType::NoFunc)
     }
 
+    /// Whether it is [`HeapType::Exn`].
+    pub fn is_exn(&self) -> bool {
+        matches!(self, HeapType::Exn)
+    }
+
+    /// Whether it is [`HeapType::NoExn`].
+    pub fn is_no_exn(&self) -> bool {
+        matches!(self, HeapType::NoExn)
+    }
+
     /// Whether it is of a type that somebody has defined.
     pub fn is_concrete(&self) -> bool {
         self.as_concrete_func().is_some()
@@ -212,12 +234,15 @@ impl HeapType {
 
     /// Whether nothing is above it.
     pub fn is_top(&self) -> bool {
-        matches!(self, HeapType::Extern | HeapType::Func)
+        matches!(self, HeapType::Extern | HeapType::Func | HeapType::Exn)
     }
 
     /// Whether nothing is below it.
     pub fn is_bottom(&self) -> bool {
-        matches!(self, HeapType::NoExtern | HeapType::NoFunc)
+        matches!(
+            self,
+            HeapType::NoExtern | HeapType::NoFunc | HeapType::NoExn
+        )
     }
 
     /// Whether whatever is of this type is of the other.
@@ -232,6 +257,8 @@ impl HeapType {
             HeapType::Func => low::HeapType::Func,
             HeapType::ConcreteFunc(ty) => low::HeapType::Concrete(ty.0.id()),
             HeapType::NoFunc => low::HeapType::NoFunc,
+            HeapType::Exn => low::HeapType::Exn,
+            HeapType::NoExn => low::HeapType::NoExn,
         }
     }
 }
@@ -266,6 +293,10 @@ pub enum Finality {
 pub struct FuncType(low::RegisteredType);
 
 impl FuncType {
+    pub(crate) fn registered(&self) -> &low::RegisteredType {
+        &self.0
+    }
+
     /// The type of a function with these parameters and results, which is final.
     pub fn new(
         params: impl IntoIterator<Item = ValType>,
@@ -580,6 +611,8 @@ pub enum ExternType {
     Table(TableType),
     /// A memory.
     Memory(MemoryType),
+    /// A tag.
+    Tag(TagType),
 }
 
 impl ExternType {
@@ -614,6 +647,14 @@ impl ExternType {
             _ => None,
         }
     }
+
+    /// The tag type, if this is one.
+    pub fn tag(&self) -> Option<&TagType> {
+        match self {
+            ExternType::Tag(ty) => Some(ty),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ExternType {
@@ -623,6 +664,7 @@ impl fmt::Display for ExternType {
             ExternType::Global(ty) => ty.fmt(f),
             ExternType::Table(ty) => ty.fmt(f),
             ExternType::Memory(ty) => ty.fmt(f),
+            ExternType::Tag(ty) => ty.fmt(f),
         }
     }
 }
@@ -642,6 +684,39 @@ impl From<GlobalType> for ExternType {
 impl From<TableType> for ExternType {
     fn from(ty: TableType) -> ExternType {
         ExternType::Table(ty)
+    }
+}
+
+/// The type of a tag: its parameters are the values of exceptions with the tag. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TagType(FuncType);
+
+impl TagType {
+    /// The type of a tag whose exceptions have the parameters of `ty` as values. A module can declare none with results.
+    pub fn new(ty: FuncType) -> TagType {
+        TagType(ty)
+    }
+
+    /// The values, as parameters.
+    pub fn ty(&self) -> &FuncType {
+        &self.0
+    }
+}
+
+impl fmt::Display for TagType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tag (")?;
+        for (i, ty) in self.0.params().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{ty}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl From<TagType> for ExternType {
+    fn from(ty: TagType) -> ExternType {
+        ExternType::Tag(ty)
     }
 }
 
@@ -725,6 +800,8 @@ impl From<low::HeapType> for HeapType {
                 None => unreachable!("modules, stores and types hold what they refer to"),
             },
             low::HeapType::NoFunc => HeapType::NoFunc,
+            low::HeapType::Exn => HeapType::Exn,
+            low::HeapType::NoExn => HeapType::NoExn,
         }
     }
 }
@@ -821,6 +898,7 @@ impl From<&low::ExternType> for ExternType {
             low::ExternType::Table(ty) => ExternType::Table((*ty).into()),
             low::ExternType::Memory(ty) => ExternType::Memory((*ty).into()),
             low::ExternType::Global(ty) => ExternType::Global((*ty).into()),
+            low::ExternType::Tag(ty) => TagType::new(ty.into()).into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Borrow;
 
 use crate::error::{Result, TypeError, WrongStore};
-use crate::handles::{ExternRef, Func};
+use crate::handles::{ExnRef, ExternRef, Func};
 use crate::low::{self, Raw};
 use crate::store::{AsContext, AsContextMut, StoreOpaque};
 use crate::types::{HeapType, RefType, ValType};
@@ -49,6 +49,8 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// Something of the host's, or null.
     ExternRef(Option<ExternRef>),
+    /// An exception, or null.
+    ExnRef(Option<ExnRef>),
 }
 
 macro_rules! accessors {
@@ -88,6 +90,7 @@ impl Val {
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::ExnRef(_) => ValType::EXNREF,
         }
     }
 
@@ -151,6 +154,7 @@ impl Val {
             Val::V128(_) => low::ValType::V128,
             Val::FuncRef(_) => low::ValType::FUNCREF,
             Val::ExternRef(_) => low::ValType::EXTERNREF,
+            Val::ExnRef(_) => low::ValType::EXNREF,
         }
     }
 
@@ -172,6 +176,7 @@ impl Val {
             low::ValType::V128 => Val::V128(V128(0)),
             low::ValType::Ref(ty) => match ty.heap.top() {
                 low::HeapType::Extern => Val::ExternRef(None),
+                low::HeapType::Exn => Val::ExnRef(None),
                 _ => Val::FuncRef(None),
             },
         }
@@ -185,6 +190,7 @@ impl Val {
         v128 unwrap_v128 V128 V128, "a v128", v => v;
         func_ref unwrap_func_ref FuncRef Option<Func>, "a funcref", v => v;
         extern_ref unwrap_extern_ref ExternRef Option<ExternRef>, "an externref", v => v;
+        exn_ref unwrap_exn_ref ExnRef Option<ExnRef>, "an exnref", v => v;
     }
 
     /// The reference, if it is one.
@@ -192,6 +198,7 @@ impl Val {
         match *self {
             Val::FuncRef(func) => Some(Ref::Func(func)),
             Val::ExternRef(value) => Some(Ref::Extern(value)),
+            Val::ExnRef(value) => Some(Ref::Exn(value)),
             _ => None,
         }
     }
@@ -209,6 +216,9 @@ impl Val {
             Val::ExternRef(value) => {
                 low::Val::ExternRef(value.map(|value| value.id_in(store)).transpose()?)
             }
+            Val::ExnRef(value) => {
+                low::Val::ExnRef(value.map(|value| value.id_in(store)).transpose()?)
+            }
         })
     }
 
@@ -223,6 +233,7 @@ impl Val {
             low::Val::ExternRef(value) => {
                 Val::ExternRef(value.map(|index| ExternRef::new_in(store, index)))
             }
+            low::Val::ExnRef(value) => Val::ExnRef(value.map(|id| ExnRef::new_in(store, id))),
         }
     }
 }
@@ -252,9 +263,12 @@ from! {
     Option<Func>, v => Val::FuncRef(v);
     ExternRef, v => Val::ExternRef(Some(v));
     Option<ExternRef>, v => Val::ExternRef(v);
+    ExnRef, v => Val::ExnRef(Some(v));
+    Option<ExnRef>, v => Val::ExnRef(v);
     Ref, v => match v {
         Ref::Func(func) => Val::FuncRef(func),
         Ref::Extern(value) => Val::ExternRef(value),
+        Ref::Exn(value) => Val::ExnRef(value),
     };
 }
 
@@ -265,6 +279,8 @@ pub enum Ref {
     Func(Option<Func>),
     /// Something of the host's, or null.
     Extern(Option<ExternRef>),
+    /// An exception, or null.
+    Exn(Option<ExnRef>),
 }
 
 impl Ref {
@@ -272,13 +288,14 @@ impl Ref {
     pub fn null(ty: impl Borrow<RefType>) -> Ref {
         match ty.borrow().heap_type().top() {
             HeapType::Extern => Ref::Extern(None),
+            HeapType::Exn => Ref::Exn(None),
             _ => Ref::Func(None),
         }
     }
 
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
-        matches!(self, Ref::Func(None) | Ref::Extern(None))
+        matches!(self, Ref::Func(None) | Ref::Extern(None) | Ref::Exn(None))
     }
 
     /// The reference's type: the topmost, as nothing else is known without the store. See [`Ref::matches_ty`].
@@ -286,6 +303,7 @@ impl Ref {
         match self {
             Ref::Func(_) => RefType::FUNCREF,
             Ref::Extern(_) => RefType::EXTERNREF,
+            Ref::Exn(_) => RefType::EXNREF,
         }
     }
 
@@ -302,7 +320,7 @@ impl Ref {
     pub fn as_func(&self) -> Option<Option<Func>> {
         match self {
             Ref::Func(func) => Some(*func),
-            Ref::Extern(_) => None,
+            _ => None,
         }
     }
 
@@ -310,7 +328,15 @@ impl Ref {
     pub fn as_extern(&self) -> Option<Option<ExternRef>> {
         match self {
             Ref::Extern(value) => Some(*value),
-            Ref::Func(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The exception or null, if it is of that type.
+    pub fn as_exn(&self) -> Option<Option<ExnRef>> {
+        match self {
+            Ref::Exn(value) => Some(*value),
+            _ => None,
         }
     }
 
@@ -339,6 +365,18 @@ impl From<Option<Func>> for Ref {
 impl From<ExternRef> for Ref {
     fn from(value: ExternRef) -> Ref {
         Ref::Extern(Some(value))
+    }
+}
+
+impl From<ExnRef> for Ref {
+    fn from(value: ExnRef) -> Ref {
+        Ref::Exn(Some(value))
+    }
+}
+
+impl From<Option<ExnRef>> for Ref {
+    fn from(value: Option<ExnRef>) -> Ref {
+        Ref::Exn(value)
     }
 }
 

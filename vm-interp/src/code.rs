@@ -188,6 +188,11 @@ impl Code {
         &*self.executor
     }
 
+    /// The type of a tag of the module.
+    pub(crate) fn tag_type(&self, tag: u32) -> &RegisteredType {
+        self.module.tag_type(tag)
+    }
+
     /// The type of a function of the module.
     pub(crate) fn func_type(&self, func: u32) -> &RegisteredType {
         self.module.func_type(func)

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::context::{FuncObject, Runtime, Word};
+use crate::context::{Context, FuncObject, Runtime, Word};
+use crate::handlers::FrameCode;
 use crate::options::{CodeError, Threading};
 use crate::profile::FunctionProfile;
 use crate::sites::FrameSites;
@@ -49,12 +50,30 @@ pub(crate) trait Executor: Sync {
     /// The code to which the first frame of a run returns.
     fn finish(&self) -> *const u8;
 
+    /// What there is at an address that a function with this context returns to, in a frame.
+    ///
+    /// # Safety
+    ///
+    /// Both are from a header of a frame of a run, whose context this is.
+    unsafe fn goes_back(&self, back: *const u8, frame: *mut Word, context: *mut Context) -> Back;
+
     /// How much fuel what the run has stopped at needs, if it is an instruction for that.
     ///
     /// # Safety
     ///
     /// The run has just ended for want of fuel.
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64>;
+}
+
+/// Where a function returns to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Back {
+    /// The end of the run.
+    End,
+    /// A frame of a function that runs in this context.
+    Frame(*mut Context),
+    /// An adapter of a tail call, which takes this context back; it returns in turn.
+    Adapter(*mut Context),
 }
 
 /// A module's code for an executor.
@@ -74,6 +93,9 @@ pub(crate) trait ExecutorCode: fmt::Debug + Send + Sync {
 
     /// How many slots the frame of the function has that the code at an address belongs to.
     fn frame_slots(&self, ip: *const u8) -> Option<u32>;
+
+    /// What is known of a frame by an address in its code.
+    fn frame_code(&self, ip: *const u8) -> Option<FrameCode<'_>>;
 
     /// Which instruction of which function the code at an address stands for.
     fn locate(&self, ip: *const u8) -> Option<(u32, u32)>;

@@ -7,6 +7,7 @@ mod context;
 mod direct;
 mod executor;
 mod executors;
+mod handlers;
 mod machine;
 mod options;
 mod profile;
@@ -25,11 +26,11 @@ pub use machine::{
     CallError, Deadline, Entities, EntityError, Frame, FramesError, GuestFrame, GuestFrames, Host,
     HostClosure, HostError, InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig,
     MachineError, MemoryMut, NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended,
-    Suspension, Trap, World,
+    Suspension, ThrownException, Trap, World,
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};
 pub use vm_translate::{FuelCosts, Point, PointKind, UnknownOperator};
 pub use vm_trap::{Interrupt, TrapCode};
 
-pub use value::{FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, Val};
+pub use value::{ExnId, FuncId, GlobalId, InstanceId, MemoryId, Raw, TableId, TagId, Val};

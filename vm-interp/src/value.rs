@@ -34,9 +34,17 @@ ids! {
     MemoryId;
     /// A global of a machine.
     GlobalId;
+    /// A tag of a machine.
+    TagId;
     /// An instance of a machine.
     InstanceId;
 }
+
+/// An exception that the host has hold of.
+///
+/// It means something only to the machine that gave it out, and until that is told to [let go](crate::World::let_go) of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExnId(pub(crate) u64);
 
 /// A value with its type. Specification: "Values".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +63,8 @@ pub enum Val {
     FuncRef(Option<FuncId>),
     /// A number that the host chose for something of its own, or null.
     ExternRef(Option<u32>),
+    /// An exception, or null.
+    ExnRef(Option<ExnId>),
 }
 
 impl Val {
@@ -69,6 +79,7 @@ impl Val {
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::ExnRef(_) => ValType::EXNREF,
         }
     }
 
@@ -76,6 +87,7 @@ impl Val {
     pub fn null(ty: HeapType) -> Val {
         match ty.top() {
             HeapType::Extern => Val::ExternRef(None),
+            HeapType::Exn => Val::ExnRef(None),
             _ => Val::FuncRef(None),
         }
     }

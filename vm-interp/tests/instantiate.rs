@@ -42,6 +42,7 @@ fn entities(world: &mut World) -> Entities {
         tables: vec![world.machine.add_table(table, Val::FuncRef(None)).unwrap()],
         memories: vec![world.add_memory(&memory)],
         globals: vec![world.machine.add_global(global, Val::F32(0)).unwrap()],
+        ..Entities::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Checks that a translated function keeps what the IR promises.
 
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
+use crate::ir::{
+    Catch, Function, Inst, Label, LoopHead, Node, Place, Root, RuntimeOp, Slot, TrapSite,
+};
 use crate::shape::{Registers, ShapeKey, Shapes, traps};
 use crate::{Module, PointKind};
 
@@ -78,6 +80,7 @@ impl Checker<'_> {
             ));
         }
         self.sites()?;
+        self.handlers().map_err(whole)?;
         let leaves = |inst: &Inst| inst.root.branches() && !inst.root.is_conditional();
         if !insts.last().is_some_and(leaves) {
             return Err(whole("control falls off the end".to_owned()));
@@ -112,6 +115,78 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Checks the table of clauses. That their labels are somewhere is known.
+    fn handlers(&self) -> Result<(), String> {
+        let (function, handlers) = (self.function, self.function.handlers());
+        let changes = handlers.changes();
+        let insts = function.insts().len() as u32;
+        if !changes.is_sorted_by_key(|(at, _)| *at) || changes.iter().any(|(at, _)| *at > insts) {
+            return Err("regions are not in the order of their instructions".to_owned());
+        }
+        let regions = changes.iter().filter_map(|(_, region)| *region);
+        if regions
+            .into_iter()
+            .any(|region| region >= handlers.regions())
+        {
+            return Err("a region is none of the function's".to_owned());
+        }
+        for region in 0..handlers.regions() {
+            // So there is an end of it.
+            let (catches, next) = handlers.region(region);
+            if next.is_some_and(|next| next >= region) {
+                return Err(format!("region {region} is inside of a later one"));
+            }
+            catches.iter().try_for_each(|catch| self.catch(catch))?;
+        }
+        for (n, (start, _)) in changes.iter().enumerate() {
+            let end = changes.get(n + 1).map_or(insts, |(at, _)| *at);
+            for catch in handlers.around(*start).filter(|_| *start < end) {
+                self.keeps_head(*start as usize..end as usize, catch.label)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks where a clause puts an exception's values.
+    fn catch(&self, catch: &Catch) -> Result<(), String> {
+        let params = catch
+            .tag
+            .map_or(&[][..], |tag| self.module.tag_type(tag).params());
+        let slots = params.iter().map(|ty| ty.slots()).sum();
+        match (catch.values, params) {
+            (None, []) => {}
+            (Some(Place::Slot(slot) | Place::Vector(slot)), [_, ..]) => self.slots(slot, slots)?,
+            (Some(place), [_]) if !self.is_temp(place) => self.in_range(place)?,
+            _ => return Err("a clause does not say where an exception's values go".to_owned()),
+        }
+        match catch.exception {
+            Some(place) if self.is_temp(place) => {
+                Err("a clause puts an exception into a temporary register".to_owned())
+            }
+            Some(place) => self.in_range(place),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that where a clause goes on, the loop that was entered last is the same as where something is thrown.
+    fn keeps_head(&self, thrown: std::ops::Range<usize>, label: Label) -> Result<(), String> {
+        let (insts, labels) = (self.function.insts(), self.function.labels());
+        let target = labels[label as usize] as usize;
+        for inst in &insts[target..] {
+            let (Root::Loop(label) | Root::LoopIf(label) | Root::LoopUnless(label)) = inst.root
+            else {
+                continue;
+            };
+            let head = labels[label as usize] as usize;
+            let enters = |inst: &Inst| inst.root == Root::EnterLoop;
+            if head <= target && (thrown.start < head || insts[head..thrown.end].iter().any(enters))
+            {
+                return Err("a clause goes on in a loop that need not be entered last".to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that sites are at instructions where a run can stop, with what is on the operand stack above all locals.
     fn sites(&self) -> Result<(), (usize, String)> {
         let insts = self.function.insts();
@@ -124,9 +199,7 @@ impl Checker<'_> {
                     Root::CallImport { base, .. }
                     | Root::CallIndirect { base, .. }
                     | Root::CallRef { base, .. },
-                ) => {
-                    (site.restores, Some(base))
-                }
+                ) => (site.restores, Some(base)),
                 Some(Root::ConsumeFuel { .. }) => (site.point.kind == PointKind::Fuel, None),
                 Some(Root::CheckEpoch) => (site.point.kind == PointKind::Epoch, None),
                 Some(Root::Runtime { op, .. }) if op.takes_fuel() => {
@@ -265,7 +338,11 @@ impl Checker<'_> {
                 self.in_range(Place::Slot(base))?;
                 self.in_range(Place::Slot(base + 1))?;
             }
-            Root::Runtime { base, .. } => {
+            Root::Runtime { op, base, imm } => {
+                if op == RuntimeOp::Throw {
+                    let slots = self.module.tag_type(imm[0]).param_slots();
+                    self.slots(base, slots.max(1))?;
+                }
                 self.in_range(Place::Slot(base))?;
                 live.0.clear();
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use crate::ir::{Function, Inst, Node, Place, Root};
+use crate::ir::{Catch, Function, Inst, Node, Place, Root};
 use crate::op::Ty;
 use crate::{Module, Point};
 
@@ -83,6 +83,7 @@ impl Display for Listing<'_> {
             self.inst(f, inst)?;
             writeln!(f)?;
         }
+        self.handlers(f)?;
         for site in function.sites().sites() {
             let Point { offset, kind } = site.point;
             write!(f, "  site @{} {offset:04x} {kind:?}", site.at)?;
@@ -96,6 +97,45 @@ impl Display for Listing<'_> {
 }
 
 impl Listing<'_> {
+    /// Which instructions are in which region, and what each region catches.
+    fn handlers(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let handlers = self.function.handlers();
+        let end = self.function.insts().len() as u32;
+        let ends = handlers.changes().iter().skip(1).map(|(at, _)| *at);
+        for ((start, region), end) in handlers.changes().iter().zip(ends.chain([end])) {
+            if let Some(region) = region.filter(|_| *start < end) {
+                writeln!(f, "  region {region}: @{start}..@{end}")?;
+            }
+        }
+        for region in 0..handlers.regions() {
+            let (catches, next) = handlers.region(region);
+            for catch in catches {
+                let Catch {
+                    tag,
+                    label,
+                    values,
+                    exception,
+                } = catch;
+                write!(f, "  region {region}: catch")?;
+                match tag {
+                    Some(tag) => write!(f, " {tag}")?,
+                    None => write!(f, "_all")?,
+                }
+                if let Some(place) = values {
+                    write!(f, " values {place}")?;
+                }
+                if let Some(place) = exception {
+                    write!(f, " exception {place}")?;
+                }
+                writeln!(f, " @{}", self.position(*label))?;
+            }
+            if let Some(next) = next {
+                writeln!(f, "  region {region}: then region {next}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn position(&self, label: u32) -> u32 {
         self.function.labels()[label as usize]
     }

@@ -11,7 +11,7 @@ pub struct Features {
     wasm: WasmFeatures,
 }
 
-/// Proposals that are implemented: all of them are on by default and can be turned off.
+/// Proposals that are implemented and part of the standard, or about to be: all of them are on by default and can be turned off.
 ///
 /// What the proposal gc says of functions, their types' recursion groups and subtypes, comes with function-references: in
 /// WebAssembly 3.0 neither is to be had without the other. See [`Features::validated`].
@@ -34,17 +34,19 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     ("memory64", WasmFeatures::MEMORY64),
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),
+    ("exceptions", WasmFeatures::EXCEPTIONS),
 ];
+
+/// Proposals that are implemented but no part of the standard: they are off by default and can be turned on.
+const OPTIONAL: &[(&str, WasmFeatures)] = &[("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS)];
 
 /// Proposals that the validator knows but that are not implemented, those that others build on
 /// first.
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("threads", WasmFeatures::THREADS),
-    ("exceptions", WasmFeatures::EXCEPTIONS),
     ("gc", WasmFeatures::GC),
     ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     ("memory-control", WasmFeatures::MEMORY_CONTROL),
-    ("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
     ("stack-switching", WasmFeatures::STACK_SWITCHING),
     ("custom-descriptors", WasmFeatures::CUSTOM_DESCRIPTORS),
     (
@@ -68,10 +70,20 @@ pub enum FeatureError {
     NotImplemented(&'static str),
 }
 
+/// Those that can be turned on and off.
+fn settable() -> impl Iterator<Item = &'static (&'static str, WasmFeatures)> {
+    IMPLEMENTED.iter().chain(OPTIONAL)
+}
+
+/// All that have names here.
+fn known() -> impl Iterator<Item = &'static (&'static str, WasmFeatures)> {
+    settable().chain(UNIMPLEMENTED)
+}
+
 impl Features {
     /// The names of the proposals that can be turned on and off.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        IMPLEMENTED.iter().map(|(name, _)| *name)
+        settable().map(|(name, _)| *name)
     }
 
     /// Turns a proposal on or off.
@@ -80,7 +92,7 @@ impl Features {
     ///
     /// If there is no proposal of this name, or it is to be turned on but is not implemented.
     pub fn set(&mut self, name: &str, on: bool) -> Result<&mut Features, FeatureError> {
-        if let Some((_, flag)) = IMPLEMENTED.iter().find(|(known, _)| *known == name) {
+        if let Some((_, flag)) = settable().find(|(known, _)| *known == name) {
             self.wasm.set(*flag, on);
             return Ok(self);
         }
@@ -93,9 +105,7 @@ impl Features {
 
     /// Whether a proposal is on; nothing if no proposal has this name.
     pub fn get(&self, name: &str) -> Option<bool> {
-        IMPLEMENTED
-            .iter()
-            .chain(UNIMPLEMENTED)
+        known()
             .find(|(known, _)| *known == name)
             .map(|(_, flag)| self.wasm.contains(*flag))
     }
@@ -123,10 +133,7 @@ impl Features {
 
     /// Every proposal that the validator knows and that has a name here.
     pub(crate) fn each() -> impl Iterator<Item = WasmFeatures> {
-        IMPLEMENTED
-            .iter()
-            .chain(UNIMPLEMENTED)
-            .map(|(_, flag)| *flag)
+        known().map(|(_, flag)| *flag)
     }
 
     /// What is on here, and all the others too.
@@ -137,8 +144,8 @@ impl Features {
     /// The names of those that are off.
     pub(crate) fn names_of_off(&self, flags: WasmFeatures) -> Vec<&'static str> {
         let off = flags - self.wasm;
-        let all = IMPLEMENTED.iter().chain(UNIMPLEMENTED);
-        all.filter(|(_, flag)| off.intersects(*flag))
+        known()
+            .filter(|(_, flag)| off.intersects(*flag))
             .map(|(name, _)| *name)
             .collect()
     }
@@ -182,12 +189,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn implemented_proposals_are_on_and_can_be_turned_off() {
+    fn implemented_proposals_can_be_turned_on_and_off() {
         for name in Features::names() {
             let mut features = Features::default();
-            assert_eq!(features.get(name), Some(true));
-            features.set(name, false).unwrap();
-            assert_eq!(features.get(name), Some(false));
+            let is_optional = OPTIONAL.iter().any(|(optional, _)| *optional == name);
+            assert_eq!(features.get(name), Some(!is_optional));
+            for on in [false, true, false] {
+                features.set(name, on).unwrap();
+                assert_eq!(features.get(name), Some(on));
+            }
         }
     }
 
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_errors() {
-        for (name, flag) in IMPLEMENTED.iter().chain(UNIMPLEMENTED) {
+        for (name, flag) in known() {
             let (constant, _) = flag.iter_names().next().unwrap();
             assert_eq!(proposal_name(constant), *name);
         }

@@ -16,7 +16,8 @@ use wasmparser::Operator;
 /// that the rest of the piece would have needed taken.
 ///
 /// By default an operator costs 1, and those that are but structure or take a value away nothing: `nop`,
-/// `block`, `loop`, `else`, `end`, `drop`, `return`, `unreachable`, as with Wasmtime.
+/// `block`, `loop`, `else`, `end`, `drop`, `return`, `unreachable`, as with Wasmtime,
+/// and `catch`, `catch_all` and `delegate`.
 ///
 /// Bulk operations cost in proportion to what they do besides, see [`FuelCosts::bytes_per_unit`]; that is taken when they have
 /// found their operands to be in bounds, and before they do anything.
@@ -69,7 +70,7 @@ macro_rules! define_operators {
 wasmparser::for_each_operator!(define_operators);
 
 /// Operators that cost nothing by default.
-const FREE: [Number; 8] = [
+const FREE: [Number; 11] = [
     Number::Nop,
     Number::Block,
     Number::Loop,
@@ -78,6 +79,9 @@ const FREE: [Number; 8] = [
     Number::Drop,
     Number::Return,
     Number::Unreachable,
+    Number::Catch,
+    Number::CatchAll,
+    Number::Delegate,
 ];
 
 /// About what a host copies in the time that an operator takes.
@@ -158,9 +162,16 @@ impl FuelCosts {
 
     /// Whether leaving a function behind a block costs nothing.
     pub(crate) fn returning_is_free(&self) -> bool {
-        [Number::End, Number::Else, Number::Return]
-            .iter()
-            .all(|number| self.operators[*number as usize] == 0)
+        [
+            Number::End,
+            Number::Else,
+            Number::Return,
+            Number::Catch,
+            Number::CatchAll,
+            Number::Delegate,
+        ]
+        .iter()
+        .all(|number| self.operators[*number as usize] == 0)
     }
 }
 

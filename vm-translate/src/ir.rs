@@ -26,6 +26,8 @@ use crate::op::{Op, StoreOp, Ty};
 use crate::shape::{Found, ShapeKey, Traps};
 use crate::site::Sites;
 
+pub use crate::handlers::{Catch, Handlers, Region};
+
 /// Slots at the start of a frame that belong to the executor.
 pub const FRAME_HEADER: u32 = 4;
 
@@ -311,6 +313,10 @@ pub enum RuntimeOp {
     /// The function at a 32-bit index of a table, as a reference, if it is there and of a type or a subtype of it; else it
     /// traps as `call_indirect` does. Immediates: table, type.
     TableFunction,
+    /// `throw`; immediate: tag. Goes on where the exception is caught.
+    Throw,
+    /// `throw_ref`, and `rethrow`. Goes on where the exception is caught.
+    ThrowRef,
 }
 
 impl RuntimeOp {
@@ -352,7 +358,14 @@ impl RuntimeOp {
         RuntimeOp::I64MulWideU,
         RuntimeOp::ClampIndex,
         RuntimeOp::TableFunction,
+        RuntimeOp::Throw,
+        RuntimeOp::ThrowRef,
     ];
+
+    /// Whether what comes next is never done.
+    pub const fn leaves(self) -> bool {
+        matches!(self, RuntimeOp::Throw | RuntimeOp::ThrowRef)
+    }
 
     /// The instruction's name in the text format.
     pub const fn name(self) -> &'static str {
@@ -378,6 +391,8 @@ impl RuntimeOp {
             RuntimeOp::I64MulWideU => "i64.mul_wide_u",
             RuntimeOp::ClampIndex => "clamp_index",
             RuntimeOp::TableFunction => "table_function",
+            RuntimeOp::Throw => "throw",
+            RuntimeOp::ThrowRef => "throw_ref",
         }
     }
 }
@@ -455,6 +470,7 @@ pub struct Function {
     pub(crate) loops: Vec<LoopHead>,
     pub(crate) trap_sites: Vec<TrapSite>,
     pub(crate) sites: Sites,
+    pub(crate) handlers: Handlers,
     pub(crate) start_offset: u32,
 }
 
@@ -623,9 +639,15 @@ impl Function {
         &self.loops
     }
 
-    /// Every label that an instruction branches to, as often as it does.
+    /// Where the function catches exceptions: positions are indices of instructions.
+    pub fn handlers(&self) -> &Handlers {
+        &self.handlers
+    }
+
+    /// Every label that an instruction branches to, as often as it does, and those of clauses that catch exceptions.
     pub fn branches(&self) -> impl Iterator<Item = Label> + '_ {
-        self.insts.iter().flat_map(|inst| {
+        let catches = self.handlers.catches().map(|catch| catch.label);
+        let branches = self.insts.iter().flat_map(|inst| {
             let (label, table) = match inst.root {
                 Root::Br(label)
                 | Root::BrIf(label)
@@ -639,7 +661,8 @@ impl Function {
                 _ => (None, &[][..]),
             };
             label.into_iter().chain(table.iter().copied())
-        })
+        });
+        branches.chain(catches)
     }
 
     /// The offset in the module's bytes where the function's body starts.
@@ -709,6 +732,7 @@ impl Root {
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
             | Root::ReturnCallRef { .. } => true,
+            Root::Runtime { op, .. } => op.leaves(),
             Root::ConsumeFuel { .. }
             | Root::CheckEpoch
             | Root::EnterCall
@@ -723,8 +747,7 @@ impl Root {
             | Root::CallIndirect { .. }
             | Root::CallRef { .. }
             | Root::MemoryLoad { .. }
-            | Root::MemoryStore { .. }
-            | Root::Runtime { .. } => false,
+            | Root::MemoryStore { .. } => false,
         }
     }
 

@@ -6,6 +6,7 @@ mod display;
 mod error;
 mod features;
 mod fuel;
+mod handlers;
 mod hints;
 pub mod ir;
 mod missing;

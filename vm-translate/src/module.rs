@@ -35,6 +35,8 @@ pub struct Module {
     table_inits: Vec<Option<ConstExpr>>,
     memories: Vec<MemoryType>,
     globals: Vec<GlobalType>,
+    /// Of every tag, the index of its type.
+    tags: Vec<u32>,
     global_inits: Vec<ConstExpr>,
     data: Vec<DataSegment>,
     elements: Vec<ElemSegment>,
@@ -104,6 +106,7 @@ impl Module {
             table_inits: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             global_inits: Vec::new(),
             data: Vec::new(),
             elements: Vec::new(),
@@ -218,9 +221,14 @@ impl Module {
                         .push(ConstExpr::from_wasm(&global.init_expr, self.space())?);
                 }
             }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    self.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::ExportSection(section) => {
-                for export in section.into_iter_with_offsets() {
-                    let (offset, export) = export?;
+                for export in section {
+                    let export = export?;
                     self.exports.push(Export {
                         name: export.name.to_owned(),
                         kind: match export.kind {
@@ -228,7 +236,7 @@ impl Module {
                             ExternalKind::Table => ExternKind::Table,
                             ExternalKind::Memory => ExternKind::Memory,
                             ExternalKind::Global => ExternKind::Global,
-                            ExternalKind::Tag => return Err(unknown("export", offset)),
+                            ExternalKind::Tag => ExternKind::Tag,
                         },
                         index: export.index,
                     });
@@ -306,7 +314,11 @@ impl Module {
                 self.globals.push(ty);
                 ExternType::Global(ty)
             }
-            TypeRef::Tag(_) | TypeRef::FuncExact(_) => return None,
+            TypeRef::Tag(ty) => {
+                self.tags.push(ty.func_type_idx);
+                ExternType::Tag(self.types.get(ty.func_type_idx as usize)?.clone())
+            }
+            TypeRef::FuncExact(_) => return None,
         })
     }
 
@@ -414,6 +426,34 @@ impl Module {
     pub fn global_init(&self, global: u32) -> Option<&ConstExpr> {
         let defined = global.checked_sub(self.imported_globals())?;
         self.global_inits.get(defined as usize)
+    }
+
+    /// How many tags there are, imported ones included.
+    pub fn tag_count(&self) -> u32 {
+        self.tags.len() as u32
+    }
+
+    /// How many tags are imported.
+    pub fn imported_tags(&self) -> u32 {
+        self.imports_of(ExternKind::Tag)
+    }
+
+    /// The index of a tag's type.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such tag.
+    pub fn tag_type_index(&self, tag: u32) -> u32 {
+        self.tags[tag as usize]
+    }
+
+    /// A tag's type: its parameters are the values of its exceptions.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such tag.
+    pub fn tag_type(&self, tag: u32) -> &RegisteredType {
+        &self.types[self.tag_type_index(tag) as usize]
     }
 
     /// The data segments.

@@ -29,6 +29,8 @@ impl ValType {
     pub const FUNCREF: ValType = ValType::Ref(RefType::FUNCREF);
     /// A reference to something of the host's, or null.
     pub const EXTERNREF: ValType = ValType::Ref(RefType::EXTERNREF);
+    /// A reference to an exception, or null.
+    pub const EXNREF: ValType = ValType::Ref(RefType::EXNREF);
 
     /// How the IR sees values of this type.
     pub const fn ty(self) -> Ty {
@@ -80,6 +82,22 @@ impl ValType {
     }
 }
 
+/// Whether values of a type may be references to exceptions.
+pub(crate) fn may_be_exception(ty: wasmparser::ValType) -> bool {
+    use wasmparser::AbstractHeapType::{Exn, NoExn};
+    let wasmparser::ValType::Ref(ty) = ty else {
+        return false;
+    };
+    let heap = ty.heap_type();
+    matches!(
+        heap,
+        wasmparser::HeapType::Abstract {
+            ty: Exn | NoExn,
+            ..
+        }
+    )
+}
+
 /// How the IR sees values of a type that validation has accepted.
 pub(crate) const fn ir_type(ty: wasmparser::ValType) -> Ty {
     match ty {
@@ -118,6 +136,8 @@ impl RefType {
     pub const FUNCREF: RefType = RefType::new(true, HeapType::Func);
     /// A reference to something of the host's, or null.
     pub const EXTERNREF: RefType = RefType::new(true, HeapType::Extern);
+    /// A reference to an exception, or null.
+    pub const EXNREF: RefType = RefType::new(true, HeapType::Exn);
 
     /// A type of references to something of a type.
     pub const fn new(nullable: bool, heap: HeapType) -> RefType {
@@ -147,6 +167,7 @@ impl fmt::Display for RefType {
         match *self {
             RefType::FUNCREF => f.write_str("funcref"),
             RefType::EXTERNREF => f.write_str("externref"),
+            RefType::EXNREF => f.write_str("exnref"),
             RefType { nullable, heap } => {
                 let null = if nullable { "null " } else { "" };
                 write!(f, "(ref {null}{heap})")
@@ -166,6 +187,10 @@ pub enum HeapType {
     Extern,
     /// Nothing of the host's.
     NoExtern,
+    /// An exception.
+    Exn,
+    /// No exception.
+    NoExn,
     /// Something of a type that a module has defined, or of a subtype: of a function's so far.
     Concrete(TypeId),
 }
@@ -176,6 +201,7 @@ impl HeapType {
         match self {
             HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_) => HeapType::Func,
             HeapType::Extern | HeapType::NoExtern => HeapType::Extern,
+            HeapType::Exn | HeapType::NoExn => HeapType::Exn,
         }
     }
 
@@ -184,7 +210,8 @@ impl HeapType {
         match (self, other) {
             (HeapType::NoFunc | HeapType::Concrete(_), HeapType::Func)
             | (HeapType::NoFunc, HeapType::Concrete(_))
-            | (HeapType::NoExtern, HeapType::Extern) => true,
+            | (HeapType::NoExtern, HeapType::Extern)
+            | (HeapType::NoExn, HeapType::Exn) => true,
             (HeapType::Concrete(ty), HeapType::Concrete(other)) => ty.is_subtype_of(other),
             _ => self == other,
         }
@@ -198,6 +225,8 @@ impl HeapType {
                 Abstract::NoFunc => HeapType::NoFunc,
                 Abstract::Extern => HeapType::Extern,
                 Abstract::NoExtern => HeapType::NoExtern,
+                Abstract::Exn => HeapType::Exn,
+                Abstract::NoExn => HeapType::NoExn,
                 _ => return None,
             },
             wasmparser::HeapType::Concrete(index) => {
@@ -216,6 +245,8 @@ impl fmt::Display for HeapType {
             HeapType::NoFunc => "nofunc",
             HeapType::Extern => "extern",
             HeapType::NoExtern => "noextern",
+            HeapType::Exn => "exn",
+            HeapType::NoExn => "noexn",
             HeapType::Concrete(id) => return id.fmt(f),
         })
     }
@@ -397,6 +428,8 @@ impl Hash for FuncType {
                     HeapType::NoFunc => 7,
                     HeapType::Extern => 8,
                     HeapType::NoExtern => 9,
+                    HeapType::Exn => 10,
+                    HeapType::NoExn => 11,
                 };
                 heap | u64::from(ty.nullable) << (BITS - 1)
             }
@@ -509,6 +542,8 @@ pub enum ExternType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag of exceptions; the parameters of the type are their values.
+    Tag(RegisteredType),
 }
 
 impl ExternType {
@@ -519,6 +554,7 @@ impl ExternType {
             ExternType::Table(_) => ExternKind::Table,
             ExternType::Memory(_) => ExternKind::Memory,
             ExternType::Global(_) => ExternKind::Global,
+            ExternType::Tag(_) => ExternKind::Tag,
         }
     }
 }
@@ -534,6 +570,8 @@ pub enum ExternKind {
     Memory,
     /// A global.
     Global,
+    /// A tag.
+    Tag,
 }
 
 impl fmt::Display for ExternKind {
@@ -543,6 +581,7 @@ impl fmt::Display for ExternKind {
             ExternKind::Table => "table",
             ExternKind::Memory => "memory",
             ExternKind::Global => "global",
+            ExternKind::Tag => "tag",
         })
     }
 }

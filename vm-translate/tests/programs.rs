@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::shapes::{RICH, RandomShapes};
-use vm_translate::ir::{Label, Node, Root, Slot};
+use vm_translate::ir::{Handlers, Label, Node, Root, Slot};
 use vm_translate::shape::Symbol;
 use vm_translate::{
     Additions, BaselineFrame, BaselineSink, BaselineTranslator, Features, Function, Module, Op,
@@ -162,10 +162,11 @@ impl BaselineSink for Recorder {
         self.0.len() as u32
     }
 
-    fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32], handlers: &Handlers) {
         let here = self.position();
         assert!(labels.iter().all(|label| *label <= here), "{labels:?}");
-        self.0.push(format!("{frame_slots} {labels:?}"));
+        self.0
+            .push(format!("{frame_slots} {labels:?} {handlers:?}"));
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use vm_translate::ir::{Label, Node, Root, Slot};
+use vm_translate::ir::{Handlers, Label, Node, Root, Slot};
 use vm_translate::{BaselineFrame, BaselineSink, Sites};
 
 use super::calls::RESTORE_BYTES;
 use super::cells::{Cells, Frame, Surroundings, TooLarge, Writer};
 use super::fixed::Fixed;
 use super::simple::{self, Simple};
+use crate::handlers::HandlerTable;
 
 /// About how many bytes of a body become a cell.
 const USUAL_INST_BYTES: usize = 4;
@@ -131,13 +132,16 @@ impl BaselineSink for BaselineWriter<'_> {
         self.writer.at() as u32
     }
 
-    fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32], handlers: &Handlers) {
         let writer = &mut self.writer;
         writer.out.sites.locate(|site| {
             let restore = if site.restores { RESTORE_BYTES } else { 0 };
             site.back = site.at - restore as u32;
         });
         writer.fill_entry(frame_slots, self.zeroed.clone());
+        // The sink counts positions in bytes.
+        let target = |label: Label| labels[label as usize];
+        writer.out.handlers = HandlerTable::new(handlers, |position| position, target);
         (writer.out).fill_branches(|label| labels[label as usize]);
     }
 }

@@ -10,6 +10,7 @@ use super::code::{Entry, Inner};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use crate::context::{Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, Word};
+use crate::executor::Back;
 use crate::machine;
 use crate::semantics;
 
@@ -213,5 +214,31 @@ pub(super) unsafe fn fuel_required(cell: *const u8) -> Option<u64> {
     unsafe {
         let consumes = cell.cast::<u64>().read() == fixed_handler(Fixed::ConsumeFuel);
         consumes.then(|| cell.add(8).cast::<u32>().read().into())
+    }
+}
+
+/// What there is at a cell that a function with this context returns to, in a frame.
+///
+/// # Safety
+///
+/// Both are from a header of a frame of a run, whose context this is.
+pub(super) unsafe fn goes_back(cell: *const u8, frame: *mut Word, context: *mut Context) -> Back {
+    static KINDS: LazyLock<[u64; 3]> =
+        LazyLock::new(|| [Fixed::Exit, Fixed::Adapter, Fixed::Restore].map(fixed_handler));
+    let [exit, adapter, restore] = *KINDS;
+    // SAFETY: the caller's promise: functions return to cells, the first word of which is a handler. A header that says whose
+    // context is to be restored has it.
+    unsafe {
+        let context_in =
+            |header: *mut Word| header.add(FRAME_CONTEXT).cast::<*mut Context>().read();
+        match cell.cast::<u64>().read() {
+            handler if handler == exit => Back::End,
+            handler if handler == adapter => Back::Adapter(context_in(frame)),
+            handler if handler == restore => {
+                let callee = cell.add(8).cast::<u32>().read();
+                Back::Frame(context_in(frame.byte_add(callee as usize)))
+            }
+            _ => Back::Frame(context),
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::simple::Simple;
 use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
+use crate::handlers::{HandlerTable, SavedRegisters};
 use crate::machine::RUNTIME;
 use crate::profile::CellProfile;
 
@@ -46,6 +47,10 @@ pub(super) struct Cells {
     pub(super) loops: Vec<u32>,
     /// Where runs can stop, if that was asked for.
     pub(super) sites: Sites,
+    /// Where exceptions are caught, if they are.
+    pub(super) handlers: Option<Box<HandlerTable>>,
+    /// Where registers are saved.
+    pub(super) saved: SavedRegisters,
     /// While encoding: where each instruction's cell starts.
     pub(super) starts: Vec<u32>,
     /// While encoding baseline code: the labels of branch tables.
@@ -65,6 +70,8 @@ impl Cells {
         self.entries.clear();
         self.loops.clear();
         self.sites.clear();
+        self.handlers = None;
+        self.saved = SavedRegisters::default();
         self.starts.clear();
         self.tables.clear();
     }

@@ -19,6 +19,7 @@ use super::tiers::Continuation;
 use crate::budget::Budget;
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
+use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
 use crate::sites::FrameSites;
@@ -114,6 +115,7 @@ impl Scratch {
 struct Translated {
     words: Box<[AtomicU64]>,
     offsets: Box<[(u32, u32)]>,
+    saved: SavedRegisters,
     /// What few functions have.
     extra: Option<Box<Extra>>,
 }
@@ -128,6 +130,8 @@ struct Extra {
     continuation: Option<Continuation>,
     /// Where its runs can stop, if that was asked for.
     sites: Option<Box<FrameSites>>,
+    /// Where exceptions are caught.
+    handlers: Option<Box<HandlerTable>>,
 }
 
 /// How often what starts at an instruction has run, up to where control leaves or enters.
@@ -204,6 +208,20 @@ impl ExecutorCode for DirectCode {
     fn frame_slots(&self, ip: *const u8) -> Option<u32> {
         let (_, translated, _) = self.inner.place_of(ip)?;
         Some(translated.frame_slots())
+    }
+
+    fn frame_code(&self, ip: *const u8) -> Option<FrameCode<'_>> {
+        let (_, translated, at) = self.inner.place_of(ip)?;
+        Some(FrameCode {
+            start: translated.words.as_ptr().cast(),
+            at: at as u32,
+            slots: translated.frame_slots(),
+            saved: translated.saved,
+            handlers: translated
+                .extra
+                .as_deref()
+                .and_then(|extra| extra.handlers.as_deref()),
+        })
     }
 
     fn sites_at(&self, ip: *const u8) -> Option<(u32, &FrameSites, u32)> {
@@ -311,17 +329,21 @@ impl Translated {
         for word in &cells.relocations {
             *words[*word].get_mut() += start;
         }
-        let extra = (!counters.is_empty() || !cells.loops.is_empty()).then(|| {
+        let handlers = cells.handlers.take();
+        let is_usual = counters.is_empty() && cells.loops.is_empty() && handlers.is_none();
+        let extra = (!is_usual).then(|| {
             Box::new(Extra {
                 counters,
                 loops: cells.loops[..].into(),
                 continuation: None,
                 sites: None,
+                handlers,
             })
         });
         Translated {
             words,
             offsets: cells.offsets[..].into(),
+            saved: cells.saved,
             extra,
         }
     }
@@ -334,6 +356,7 @@ impl Translated {
                 + size_of_val(&*extra.loops)
                 + extra.continuation.as_ref().map_or(0, Continuation::bytes)
                 + extra.sites.as_deref().map_or(0, FrameSites::bytes)
+                + extra.handlers.as_deref().map_or(0, HandlerTable::bytes)
         });
         size_of::<Translated>() + size_of_val(&*self.words) + size_of_val(&*self.offsets) + extra
     }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use vm_translate::ir::{Inst, Root};
+use vm_translate::ir::{Inst, Label, Root};
 use vm_translate::shape::{Cells as Runs, Found, Next, Traps};
 use vm_translate::{Function, PointKind};
 
@@ -15,6 +15,7 @@ use super::fixed::Fixed;
 use super::frames::sets_result;
 use super::shapes;
 use super::tiers::pinned_slot;
+use crate::handlers::{HandlerTable, SavedRegisters};
 use crate::profile::CellProfile;
 
 /// What besides the function's own cells is wanted.
@@ -102,6 +103,7 @@ pub(super) fn encode(
         n = end;
     }
     encoder.fill_branches();
+    encoder.handlers();
     if wanted.continuations {
         encoder.continuations(&runs);
     }
@@ -230,6 +232,21 @@ impl Encoder<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Says where exceptions are caught, and where registers are saved.
+    fn handlers(&mut self) {
+        let function = self.function;
+        let out = &mut *self.writer.out;
+        let (starts, end) = (&out.starts, out.words.len() as u32 * 8);
+        let position = |inst: u32| starts.get(inst as usize).copied().unwrap_or(end);
+        let target = |label: Label| position(function.labels()[label as usize]);
+        out.handlers = HandlerTable::new(function.handlers(), position, target);
+        out.saved = SavedRegisters {
+            first: function.saves().start,
+            ints: function.saved_ints(),
+            floats: function.saved_floats(),
+        };
     }
 
     fn fill_branches(&mut self) {

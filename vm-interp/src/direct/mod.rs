@@ -43,8 +43,8 @@ use fixed::Fixed;
 use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::Shape;
 
-use crate::context::{FuncObject, Runtime, Word};
-use crate::executor::Executor;
+use crate::context::{Context, FuncObject, Runtime, Word};
+use crate::executor::{Back, Executor};
 use crate::options::Threading;
 
 pub(crate) use code::DirectCode;
@@ -79,6 +79,11 @@ impl Executor for Direct {
 
     fn finish(&self) -> *const u8 {
         run::exit().cast()
+    }
+
+    unsafe fn goes_back(&self, back: *const u8, frame: *mut Word, context: *mut Context) -> Back {
+        // SAFETY: the caller's promise: functions return to cells.
+        unsafe { calls::goes_back(back, frame, context) }
     }
 
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {

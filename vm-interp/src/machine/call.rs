@@ -344,6 +344,7 @@ unsafe fn run_on(
     let is_outermost = outer_native_stack == 0;
     if is_outermost {
         before.native_stack = here;
+        before.runs_have_ended();
     }
     let outer_thread = (before.is_interruptible).then(|| before.interrupt.enter());
     let outer_resumable = std::mem::replace(&mut before.is_resumable, keep.is_some());
@@ -370,10 +371,13 @@ unsafe fn run_on(
         }
         let outer = ((*runtime).machine, (*runtime).world);
         ((*runtime).machine, (*runtime).world) = (machine, world.cast());
-        let status = match start {
+        let mut status = match start {
             Start::Call(object) => executor.run(runtime, object, first),
             Start::Resume(..) => executor.resume(runtime),
         };
+        while (*world).catches(status) {
+            status = executor.resume(runtime);
+        }
         ((*runtime).machine, (*runtime).world) = outer;
         inside = calls_left.saturating_sub((*runtime).calls_left);
         // A run that has ended in the middle has left its calls in another way.

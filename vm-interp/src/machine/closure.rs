@@ -167,6 +167,8 @@ where
     // SAFETY: as above; nothing at or above the slots' end is in use.
     let outer_top =
         unsafe { std::ptr::replace(&raw mut (*machine).world.stack_top, slots.add(count)) };
+    // SAFETY: as above.
+    let lent = unsafe { (*machine).world.lend(slots, count) };
     // SAFETY: the caller promises so many slots, initialised as all of the value stack is. They are
     // below the top that nested runs start from, and nobody else accesses them meanwhile. The stack is
     // the machine's, which is there as long as it is lent.
@@ -181,6 +183,7 @@ where
     // SAFETY: the machine has been given back. The words are the closure's no longer.
     unsafe {
         (*machine).world.stack_top = outer_top;
+        (*machine).world.give_back(lent);
         match outcome {
             Ok(Ok(())) => {
                 let words = std::slice::from_raw_parts_mut(slots.cast::<Raw>(), count);

@@ -555,6 +555,7 @@ impl World {
                 HeapType::Extern => {
                     Val::ExternRef(raw.0.checked_sub(1).and_then(|n| u32::try_from(n).ok()))
                 }
+                HeapType::Exn => Val::ExnRef(self.hold(raw.0)),
                 _ => Val::FuncRef(self.func_of(raw.0)),
             },
         }
@@ -580,6 +581,8 @@ impl World {
             }
             Val::ExternRef(None) => RefType::new(true, HeapType::NoExtern),
             Val::ExternRef(Some(_)) => RefType::new(false, HeapType::Extern),
+            Val::ExnRef(None) => RefType::new(true, HeapType::NoExn),
+            Val::ExnRef(Some(_)) => RefType::new(false, HeapType::Exn),
             number => return number.ty(),
         };
         ty.into()
@@ -605,7 +608,8 @@ impl World {
             Val::I64(value) => value as u64,
             Val::F32(bits) => bits.into(),
             Val::F64(bits) => bits,
-            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => 0,
+            Val::ExnRef(Some(id)) => (self.exn_word(id)).ok_or(EntityError::UnknownException)?,
             Val::FuncRef(Some(FuncId(func))) => match self.functions.get(func as usize) {
                 Some(function) => function.word(),
                 None => return Err(EntityError::UnknownFunction { func }),
@@ -621,7 +625,8 @@ impl World {
             return ty.nullable;
         }
         match ty.heap {
-            HeapType::NoFunc | HeapType::NoExtern => false,
+            HeapType::NoFunc | HeapType::NoExtern | HeapType::NoExn => false,
+            HeapType::Exn => self.exception_at(word).is_some(),
             HeapType::Extern => true,
             HeapType::Func => self.objects.find(word).is_some(),
             HeapType::Concrete(id) => self.is_func_of(word, id),

@@ -52,6 +52,26 @@ pub enum EntityError {
         /// The function's number.
         func: u32,
     },
+    /// A tag of another machine.
+    #[error("the machine has no tag {tag}: is it one of another machine?")]
+    UnknownTag {
+        /// The tag's number.
+        tag: u32,
+    },
+    /// An exception of another machine, or one that the machine has let go of.
+    #[error("the exception is one of another machine, or the machine has let go of it")]
+    UnknownException,
+    /// Not as many values as a tag's exceptions have.
+    #[error("exceptions with the tag have {expected} values, and {got} were given")]
+    Values {
+        /// How many they have.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// The exceptions of the machine, which its guests and its host hold, take too much memory.
+    #[error("the exceptions that are held take more memory than a machine's exceptions may")]
+    TooManyExceptions,
     /// An index past the end of a table.
     #[error("element {index} is outside the table of {len} elements")]
     TableIndex {

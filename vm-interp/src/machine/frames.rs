@@ -268,6 +268,7 @@ impl World {
         if words.len() > self.free_slots() {
             return Err(no_room);
         }
+        let exceptions = self.exceptions.among(&words);
         Ok(Suspended {
             host_type,
             machine: self.id,
@@ -280,6 +281,7 @@ impl World {
             context,
             registers,
             calls,
+            _exceptions: exceptions,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use vm_memory::GrowError;
 
-use crate::machine::{EntityError, Machine};
+use crate::machine::{EntityError, Machine, ThrownException};
 
 /// An error of a host function. It ends the guest's run and comes out of
 /// [`Machine::call`] unchanged.
@@ -58,6 +58,12 @@ pub trait Host: 'static {
         Ok(())
     }
 
+    /// Whether an error of a host function throws an exception into the guest that has called it, which [`World::throw`](crate::World::throw) has been
+    /// given: whether it is a [`ThrownException`](crate::ThrownException), or has come of one.
+    fn throws(error: &HostError) -> bool {
+        ThrownException::is(&**error)
+    }
+
     /// The deadline has come that [`World::set_epoch_deadline`](crate::World::set_epoch_deadline) has set.
     fn epoch_deadline(&mut self) -> Result<Deadline, HostError> {
         Ok(Deadline::End)
@@ -86,6 +92,7 @@ pub(crate) struct Questions {
     pub(crate) memory_grow_failed: unsafe fn(*mut (), GrowError) -> Result<(), HostError>,
     pub(crate) table_growing: Growing,
     pub(crate) table_grow_failed: unsafe fn(*mut (), EntityError) -> Result<(), HostError>,
+    pub(crate) throws: fn(&HostError) -> bool,
     pub(crate) epoch_deadline: unsafe fn(*mut ()) -> Result<Deadline, HostError>,
 }
 
@@ -118,6 +125,7 @@ impl<H: Host> Of<H> {
         },
         // SAFETY: see above.
         table_grow_failed: |machine, error| unsafe { Self::host(machine).table_grow_failed(error) },
+        throws: H::throws,
         // SAFETY: see above.
         epoch_deadline: |machine| unsafe { Self::host(machine).epoch_deadline() },
     };

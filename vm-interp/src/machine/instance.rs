@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::context::{Context, FuncObject, MemoryCell, TableCell, Word};
 use crate::machine::entities::next_id;
 use crate::machine::{InstantiateError, World};
-use crate::value::{FuncId, GlobalId, InstanceId, MemoryId, TableId, Val};
+use crate::value::{FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId, Val};
 
 /// What an instance is made of.
 ///
@@ -29,6 +29,8 @@ pub struct Entities {
     /// All globals. Those whose first value refers to a function of the instance are given it after
     /// instantiation, by [`World::global_init`].
     pub globals: Vec<GlobalId>,
+    /// All tags.
+    pub tags: Vec<TagId>,
 }
 
 pub(crate) struct Instance {
@@ -39,6 +41,7 @@ pub(crate) struct Instance {
     pub(crate) tables: Vec<TableId>,
     pub(crate) memories: Vec<MemoryId>,
     globals: Vec<GlobalId>,
+    pub(crate) tags: Vec<TagId>,
     /// The element segments; empty when dropped.
     pub(crate) elements: Vec<Box<[Word]>>,
     /// Of every data segment, whether it has been dropped.
@@ -129,6 +132,7 @@ impl World {
             tables: entities.tables,
             memories: entities.memories,
             globals: entities.globals,
+            tags: entities.tags,
             elements: vec![Box::default(); code.module().elem_segments().len()],
             dropped_data: vec![false; code.module().data_segments().len()],
         });
@@ -391,6 +395,15 @@ impl World {
         self.instances[id.index()].drop_elements(segment);
     }
 
+    /// A tag of an instance, by its index in the module.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no instance of this number, or the module no such tag.
+    pub fn instance_tag(&self, id: InstanceId, tag: u32) -> TagId {
+        self.instances[id.index()].tags[tag as usize]
+    }
+
     /// A context that refers to checked entities.
     fn new_context(&self, code: &Code, entities: &Entities, id: InstanceId) -> NonNull<Context> {
         let words = code.context_words();
@@ -460,6 +473,8 @@ impl World {
             module.globals().len(),
             entities.globals.len(),
         )?;
+        let tags = module.tag_count() as usize;
+        count(ExternKind::Tag, tags, entities.tags.len())?;
 
         let unknown = |(kind, index): (ExternKind, u32)| InstantiateError::Unknown { kind, index };
         let matches = |(kind, index): (ExternKind, u32), result: Result<(), String>| {
@@ -502,6 +517,13 @@ impl World {
             let at = (ExternKind::Global, i);
             let global = self.globals.get(id.index()).ok_or(unknown(at))?;
             matches(at, global_matches(&global.ty, expected))?;
+        }
+        for (i, id) in (0..).zip(&entities.tags) {
+            let at = (ExternKind::Tag, i);
+            let found = self.registered_tag_type(*id).ok_or(unknown(at))?;
+            let wanted = code.tag_type(i);
+            let message = || format!("its type is {}, expected {}", found.ty(), wanted.ty());
+            matches(at, (found == wanted).then_some(()).ok_or_else(message))?;
         }
         Ok(())
     }

@@ -21,12 +21,14 @@ mod call;
 mod closure;
 mod entities;
 mod error;
+mod exceptions;
 mod frames;
 mod host;
 mod instance;
 mod metering;
 mod runtime;
 mod suspend;
+mod unwind;
 
 use std::any::Any;
 use std::fmt;
@@ -53,6 +55,7 @@ pub use call::{CallError, InvalidCall, NATIVE_STACK_RESERVE_BYTES, Trap};
 pub use closure::HostClosure;
 pub use entities::MemoryMut;
 pub use error::{EntityError, InstantiateError, MachineError};
+pub use exceptions::ThrownException;
 pub use frames::{FramesError, GuestFrame, GuestFrames};
 pub use host::{Deadline, Host, HostError};
 pub use instance::Entities;
@@ -113,6 +116,7 @@ pub struct World<Unsized: ?Sized = [()]> {
     memories: Vec<entities::Memory>,
     tables: Vec<entities::Table>,
     globals: Vec<entities::Global>,
+    exceptions: exceptions::Exceptions,
     /// What the host is asked.
     questions: &'static Questions,
     /// Where the native stack was when the outermost run started; 0 if nothing runs.
@@ -238,6 +242,7 @@ impl<H: Host> Machine<H> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            exceptions: exceptions::Exceptions::default(),
             questions: Questions::of::<H>(),
             native_stack: 0,
             interrupt,

@@ -11,10 +11,11 @@ use vm_trap::{Interrupt, TrapCode};
 
 use crate::context::{Context, Runtime, RuntimeFn, Word};
 use crate::machine::call::end_run;
+use crate::machine::exceptions::ThrownException;
 use crate::machine::host::{HostError, Questions};
 use crate::machine::instance::Instance;
 use crate::machine::{Pending, World};
-use crate::value::{InstanceId, MemoryId, TableId, Val};
+use crate::value::{InstanceId, MemoryId, TableId, TagId, Val};
 
 /// The functions, by the number of their [`RuntimeOp`].
 ///
@@ -45,6 +46,8 @@ pub(crate) static RUNTIME: [RuntimeFn; RuntimeOp::ALL.len()] = [
     i64_mul_wide_u,
     clamp_index,
     table_function,
+    throw,
+    throw_ref,
 ];
 
 /// The answer of `memory.grow` and `table.grow` when they fail: -1 of the type of indices.
@@ -125,6 +128,10 @@ impl Scope<'_> {
 
     fn instance(&self) -> &Instance {
         &self.world.instances[self.instance]
+    }
+
+    fn tag_id(&self, tag: u32) -> TagId {
+        self.instance().tags[tag as usize]
     }
 
     fn memory_id(&self, memory: u32) -> MemoryId {
@@ -622,4 +629,37 @@ unsafe extern "C" fn clamp_index(_: *mut Context, slots: *mut Word, _: u32, _: u
     // SAFETY: the caller keeps the promises of `RUNTIME`.
     unsafe { slots.write(operand(slots, 0).min(u32::MAX.into())) };
     0
+}
+
+unsafe extern "C" fn throw(context: *mut Context, slots: *mut Word, tag: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`: the values are in as many slots as the tag's type says.
+    unsafe {
+        let scope = Scope::new(context);
+        let tag = scope.tag_id(tag);
+        let count = scope.world.tag_type(tag).param_slots() as usize;
+        let words = std::slice::from_raw_parts(slots, count);
+        match scope.world.exception(tag, words.into()) {
+            Ok(exception) => {
+                scope.world.guest_throws(exception);
+                end_run((*context).runtime, Pending::Error(ThrownException.into()))
+            }
+            Err(code) => code.as_u8().into(),
+        }
+    }
+}
+
+unsafe extern "C" fn throw_ref(context: *mut Context, slots: *mut Word, _: u32, _: u32) -> u32 {
+    // SAFETY: the caller keeps the promises of `RUNTIME`.
+    unsafe {
+        let word = operand(slots, 0);
+        let scope = Scope::new(context);
+        // Validation has checked the type: what is no reference to an exception is null.
+        match scope.world.exception_at(word) {
+            Some(exception) => {
+                scope.world.guest_throws(exception);
+                end_run((*context).runtime, Pending::Error(ThrownException.into()))
+            }
+            None => TrapCode::NullReference.as_u8().into(),
+        }
+    }
 }

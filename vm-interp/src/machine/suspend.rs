@@ -13,6 +13,7 @@ use vm_trap::TrapCode;
 use crate::context::{
     Context, FRAME_CALLER, HostCode, REGISTERS, Runtime, STATUS_HOST, STATUS_SUSPENDED, Word,
 };
+use crate::machine::exceptions::Exception;
 use crate::machine::host::HostError;
 use crate::machine::{Pending, World};
 use crate::value::FuncId;
@@ -39,6 +40,8 @@ pub struct Suspended {
     pub(super) registers: [Word; REGISTERS],
     /// How many calls are inside of each other, if they count.
     pub(super) calls: u64,
+    /// The exceptions that the frames refer to.
+    pub(super) _exceptions: Vec<Exception>,
 }
 
 // SAFETY: the pointers are only used by the machine, which has been asked whether it is the one, and lend nothing of a thread's.
@@ -217,6 +220,7 @@ impl World {
             host_type,
             machine: self.id,
             func,
+            _exceptions: self.exceptions.among(frames),
             frames: frames.into(),
             base: first.addr(),
             frame: frame.addr(),

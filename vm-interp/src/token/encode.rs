@@ -10,6 +10,7 @@ use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
 use vm_translate::{Function, Op, PointKind, Sites, StoreOp, Ty};
 
 use crate::context::ContextLayout;
+use crate::handlers::HandlerTable;
 use crate::options::CodeError;
 use crate::token::execute::RESTORE_WORDS;
 use crate::token::tokens::{self, Token};
@@ -47,6 +48,8 @@ pub(super) struct Encoded {
     pub(super) starts: Vec<u32>,
     /// Where runs can stop, in bytes.
     pub(super) sites: Sites,
+    /// Where exceptions are caught, if they are.
+    pub(super) handlers: Option<Box<HandlerTable>>,
 }
 
 /// Encodes a function.
@@ -60,6 +63,7 @@ pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, 
         branches: Vec::new(),
         sites: Sites::default(),
         at: 0,
+        handlers: None,
     };
     encoder.function()?;
     Ok(Encoded {
@@ -67,6 +71,7 @@ pub(super) fn encode(function: &Function, links: &dyn Links) -> Result<Encoded, 
         offsets: encoder.offsets,
         starts: encoder.starts,
         sites: encoder.sites,
+        handlers: encoder.handlers,
     })
 }
 
@@ -88,6 +93,7 @@ struct Encoder<'a> {
     sites: Sites,
     /// Where the current token starts.
     at: usize,
+    handlers: Option<Box<HandlerTable>>,
 }
 
 impl<'a> Encoder<'a> {
@@ -112,21 +118,23 @@ impl<'a> Encoder<'a> {
         // is where it ends.
         insts.push(self.words.len());
         self.token(Token::Unreachable, &[]);
-        // Then every distance fits into an `i32`, and every position into a `u32`.
-        if self.words.len() > i32::MAX as usize {
+        // Then every distance fits into an `i32`, and every position in bytes into a `u32`.
+        if self.words.len() > i32::MAX as usize / 2 {
             return Err(self.limit("its code"));
         }
         for (word, start, label) in std::mem::take(&mut self.branches) {
             let target = insts[function.labels()[label as usize] as usize];
             self.words[word] = (target as i64 - start as i64) as i32 as u32;
         }
+        let position = |inst: u32| (insts[inst as usize] * size_of::<u32>()) as u32;
+        let target = |label: Label| position(function.labels()[label as usize]);
+        self.handlers = HandlerTable::new(function.handlers(), position, target);
         self.sites.clone_from(function.sites());
         self.sites.locate(|site| {
-            let start = |inst: u32| (insts[inst as usize] * size_of::<u32>()) as u32;
             let restore = if site.restores { RESTORE_WORDS } else { 0 };
             site.at = match site.point.kind {
-                PointKind::Call => start(site.at + 1),
-                _ => start(site.at),
+                PointKind::Call => position(site.at + 1),
+                _ => position(site.at),
             };
             site.back = site.at - (restore * size_of::<u32>()) as u32;
         });

@@ -22,6 +22,7 @@ use crate::context::{
     Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, MemoryCell, Runtime,
     TableCell, Word,
 };
+use crate::executor::Back;
 use crate::machine::{self, World};
 use crate::semantics;
 
@@ -113,6 +114,25 @@ const CALL_INDIRECT_WORDS: usize = 5;
 const CALL_REF_WORDS: usize = 3;
 /// Of the token behind a call that takes the context back.
 pub(super) const RESTORE_WORDS: usize = 2;
+
+/// What there is at a token that a function with this context returns to, in a frame.
+///
+/// # Safety
+///
+/// Both are from a header of a frame of a run, whose context this is.
+pub(super) unsafe fn goes_back(ip: *const u32, frame: *mut Word, context: *mut Context) -> Back {
+    // SAFETY: the caller's promise. A header that says whose context is to be restored has it.
+    unsafe {
+        let context_in =
+            |header: *mut Word| header.add(FRAME_CONTEXT).cast::<*mut Context>().read();
+        match *ip.cast::<Token>() {
+            Token::Finish => Back::End,
+            Token::ReturnAdapter => Back::Adapter(context_in(frame)),
+            Token::RestoreContext => Back::Frame(context_in(frame.add(*ip.add(1) as usize))),
+            _ => Back::Frame(context),
+        }
+    }
+}
 
 /// How much fuel the token takes, if it does.
 ///

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use vm_translate::{Function, Module, PlainShapes, TranslateAllocations, TranslateOptions};
 
 use crate::budget::Budget;
-use crate::context::{ContextLayout, FuncObject, Runtime, Word};
-use crate::executor::{Executor, ExecutorCode};
+use crate::context::{Context, ContextLayout, FuncObject, Runtime, Word};
+use crate::executor::{Back, Executor, ExecutorCode};
+use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
 use crate::options::{CodeError, CodeOptions, Threading};
 use crate::sites::FrameSites;
 use encode::{Encoded, Links, encode};
@@ -50,6 +51,11 @@ impl Executor for Token {
 
     fn finish(&self) -> *const u8 {
         execute::finish()
+    }
+
+    unsafe fn goes_back(&self, back: *const u8, frame: *mut Word, context: *mut Context) -> Back {
+        // SAFETY: the caller's promise: functions return to tokens.
+        unsafe { execute::goes_back(back.cast(), frame, context) }
     }
 
     unsafe fn fuel_required(&self, runtime: *mut Runtime) -> Option<u64> {
@@ -88,6 +94,7 @@ struct Translated {
     offsets: Box<[(u32, u32)]>,
     /// Where its runs can stop, if that was asked for.
     sites: Option<Box<FrameSites>>,
+    handlers: Option<Box<HandlerTable>>,
 }
 
 // SAFETY: it owns the code alone, which nobody changes.
@@ -158,10 +165,17 @@ impl TokenCode {
             scratch.recycle(function);
             self.scratch().push(scratch);
         }
-        let (Encoded { words, offsets, .. }, sites) = encoded?;
+        let (encoded, sites) = encoded?;
+        let Encoded {
+            words,
+            offsets,
+            handlers,
+            ..
+        } = encoded;
         let bytes = size_of::<Translated>()
             + size_of_val(&*words)
             + size_of_val(&*offsets)
+            + handlers.as_deref().map_or(0, HandlerTable::bytes)
             + sites.as_deref().map_or(0, FrameSites::bytes);
         self.budget.take(&self.module, func, bytes)?;
         let code = Box::into_raw(words.into_boxed_slice());
@@ -172,6 +186,7 @@ impl TokenCode {
             code: unsafe { NonNull::new_unchecked(code) },
             offsets: offsets.into_boxed_slice(),
             sites,
+            handlers,
         })
     }
 
@@ -217,6 +232,19 @@ impl ExecutorCode for TokenCode {
         let (_, translated, _) = self.place_of(ip)?;
         // SAFETY: the code is there as long as the translation, and begins with a header.
         Some(unsafe { translated.code.cast::<u32>().read() })
+    }
+
+    fn frame_code(&self, ip: *const u8) -> Option<FrameCode<'_>> {
+        let (_, translated, word) = self.place_of(ip)?;
+        let start = translated.code.cast::<u32>();
+        Some(FrameCode {
+            start: start.as_ptr().cast_const().cast(),
+            at: (word * size_of::<u32>()) as u32,
+            // SAFETY: as above.
+            slots: unsafe { start.read() },
+            saved: SavedRegisters::default(),
+            handlers: translated.handlers.as_deref(),
+        })
     }
 
     fn sites_at(&self, ip: *const u8) -> Option<(u32, &FrameSites, u32)> {

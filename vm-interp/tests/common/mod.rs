@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use vm_interp::{
     CallError, Code, CodeOptions, Entities, FuncId, GlobalId, Host, HostClosure, HostError,
-    Hotness, InstanceId, Machine, MachineConfig, MemoryId, Raw, TableId, Threading, Trap, Val,
+    Hotness, InstanceId, Machine, MachineConfig, MemoryId, Raw, TableId, TagId, Threading, Trap,
+    Val,
 };
 use vm_memory::{Layout, LinearMemory};
 use vm_translate::{
@@ -69,6 +70,7 @@ pub enum Extern {
     Table(TableId),
     Memory(MemoryId),
     Global(GlobalId),
+    Tag(TagId),
 }
 
 /// The host of a test that has no other.
@@ -197,6 +199,7 @@ impl<H: Host> World<H> {
                 Extern::Table(id) => entities.tables.push(id),
                 Extern::Memory(id) => entities.memories.push(id),
                 Extern::Global(id) => entities.globals.push(id),
+                Extern::Tag(tag) => entities.tags.push(tag),
             }
         }
         for table in &module.tables()[entities.tables.len()..] {
@@ -211,6 +214,11 @@ impl<H: Host> World<H> {
         for global in &module.globals()[entities.globals.len()..] {
             let id = self.machine.add_global(*global, Val::zero(global.content));
             entities.globals.push(id.unwrap());
+        }
+        for tag in entities.tags.len() as u32..module.tag_count() {
+            entities
+                .tags
+                .push(self.machine.add_tag(module.tag_type(tag)));
         }
         let id = self.machine.instantiate(&code, entities).unwrap();
         for index in module.imported_globals()..module.globals().len() as u32 {
@@ -355,6 +363,7 @@ pub fn export(world: &mut vm_interp::World, id: InstanceId, name: &str) -> Exter
         ExternKind::Table => Extern::Table(world.instance_table(id, index)),
         ExternKind::Memory => Extern::Memory(world.instance_memory(id, index)),
         ExternKind::Global => Extern::Global(world.instance_global(id, index)),
+        ExternKind::Tag => Extern::Tag(world.instance_tag(id, index)),
     }
 }
 

@@ -375,7 +375,12 @@ impl<'a> Code<'a> {
             Tail::End => Glance::End,
             Tail::Return => Glance::Return,
             Tail::Access | Tail::Block | Tail::Loop | Tail::Other => match self.operator()? {
-                Operator::Block { .. } | Operator::If { .. } => Glance::Block,
+                Operator::Block { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. }
+                | Operator::Try { .. } => Glance::Block,
+                Operator::Catch { .. } | Operator::CatchAll => Glance::Else,
+                Operator::Delegate { .. } => Glance::End,
                 Operator::Loop { .. } => Glance::Loop,
                 _ => Glance::Other,
             },
@@ -395,8 +400,15 @@ impl<'a> Code<'a> {
                     _ => Operator::If { blockty },
                 }
             }
-            // Alone, the parser would miss the conditional.
+            // Alone, the parser would miss the conditional, or the `try`.
             0x05 => Operator::Else,
+            0x07 => Operator::Catch {
+                tag_index: self.unsigned() as u32,
+            },
+            0x18 => Operator::Delegate {
+                relative_depth: self.unsigned() as u32,
+            },
+            0x19 => Operator::CatchAll,
             0x0c => Operator::Br {
                 relative_depth: self.unsigned() as u32,
             },

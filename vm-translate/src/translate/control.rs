@@ -9,12 +9,13 @@ use std::ops::Range;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
+use crate::ir::{FRAME_HEADER, Label, Node, Place, Region, Root, Slot};
 use crate::op::{Op, Ty};
 use crate::types::ir_type;
 use crate::{Error, FuelCosts, Module, ValType};
 
 use super::Translator;
+use super::exceptions::Regions;
 use super::expr::{Effects, Term, subtree_end};
 use super::lookahead::After;
 
@@ -23,12 +24,12 @@ use super::lookahead::After;
 pub(super) struct Frame {
     /// No other of the function has it.
     number: u32,
-    kind: Kind,
+    pub(super) kind: Kind,
     ty: BlockType,
     /// How many entries of the stack are below its parameters.
-    height: usize,
+    pub(super) height: usize,
     /// The first of the slots where branches to it leave its operands.
-    base: Slot,
+    pub(super) base: Slot,
     /// Where its only result is wanted, if that is not the slot at its base.
     place: Option<Place>,
     /// Whether after its end there is nothing to do but return.
@@ -38,6 +39,7 @@ pub(super) struct Frame {
     /// The first instruction of the innermost loop around what is in it, itself included, if the executor keeps where
     /// that is.
     head: Option<u32>,
+    pub(super) regions: Regions,
 }
 
 /// The label of code that copies operands to where a branch to a block leaves them, and goes there.
@@ -49,7 +51,7 @@ pub(super) enum Way {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     /// The whole body: a branch to it returns.
     Function,
     Block,
@@ -60,6 +62,11 @@ enum Kind {
     },
     /// With the label of its else branch.
     If(Label),
+    /// With its region, and whether it is in one of its clauses.
+    Try {
+        region: Region,
+        catches: bool,
+    },
 }
 
 impl Frame {
@@ -78,6 +85,7 @@ impl Frame {
             returns: true,
             label: None,
             head: None,
+            regions: Regions::default(),
         }
     }
 }
@@ -92,7 +100,7 @@ impl<'a> Translator<'a> {
     }
 
     /// The index in `frames` of the target of a branch.
-    fn target(&self, depth: u32) -> usize {
+    pub(super) fn target(&self, depth: u32) -> usize {
         self.frames.len() - 1 - depth as usize
     }
 
@@ -114,7 +122,7 @@ impl<'a> Translator<'a> {
         self.frames[frame].kind == Kind::Function
     }
 
-    fn label(&mut self, frame: usize) -> Label {
+    pub(super) fn label(&mut self, frame: usize) -> Label {
         let frame = &mut self.frames[frame];
         let kind = frame.kind;
         *frame.label.get_or_insert_with(|| match kind {
@@ -193,15 +201,21 @@ impl<'a> Translator<'a> {
                 Kind::Loop { start, kept } => kept.then_some(start),
                 _ => self.head(),
             },
+            regions: Regions::within(self.region()),
         });
     }
 
+    /// The region that is being translated.
+    fn region(&self) -> Region {
+        self.frames.last().and_then(|frame| frame.regions.inside)
+    }
+
     /// Where a branch to a block leaves its operands.
-    fn destinations(&self, frame: usize) -> impl Iterator<Item = Place> + use<'a> {
+    pub(super) fn destinations(&self, frame: usize) -> impl Iterator<Item = Place> + use<'a> {
         let operands = self.operands(frame);
         let frame = &self.frames[frame];
         let single = match frame.kind {
-            Kind::Function | Kind::Block | Kind::If(_) => frame.place,
+            Kind::Function | Kind::Block | Kind::If(_) | Kind::Try { .. } => frame.place,
             Kind::Loop { .. } => None,
         };
         in_slots(frame.base, operands).map(move |place| single.unwrap_or(place))
@@ -253,17 +267,19 @@ impl<'a> Translator<'a> {
             Kind::Loop { .. } => false,
             Kind::If(_) => true,
             Kind::Function | Kind::Block => frame.label.is_some(),
+            // In a clause there is an exception below the results.
+            Kind::Try { catches, .. } => frame.label.is_some() || catches && reachable,
         };
         if reachable && (joins || frame.kind == Kind::Function) {
             self.move_operands(top);
         }
-        if let (Kind::Function | Kind::Block | Kind::If(_), Some(label)) = (frame.kind, frame.label)
-        {
+        if let (false, Some(label)) = (matches!(frame.kind, Kind::Loop { .. }), frame.label) {
             self.out.bind(label);
         }
         if let Kind::If(label) = frame.kind {
             self.out.bind(label);
         }
+        self.close_region(top);
         self.frames.pop();
         if joins {
             self.arrive(&frame, frame.place, self.results(frame.ty));
@@ -294,7 +310,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Moves the operands at the top of the stack to where a branch to a block leaves them.
-    fn move_operands(&mut self, frame: usize) {
+    pub(super) fn move_operands(&mut self, frame: usize) {
         let first = self.stack.len() - self.arity(frame);
         self.compute(Effects::TRAPS, first);
         self.clear_targets(frame, first);
@@ -356,7 +372,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Goes on where branches to a block arrive.
-    fn jump(&mut self, frame: usize) {
+    pub(super) fn jump(&mut self, frame: usize) {
         let Frame { kind, returns, .. } = self.frames[frame];
         let root = match kind {
             Kind::Loop { kept: true, .. } => Root::Loop(self.label(frame)),

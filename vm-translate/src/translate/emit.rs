@@ -4,7 +4,7 @@ mod copy;
 
 use std::ops::Range;
 
-use crate::ir::{Function, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
+use crate::ir::{Function, Handlers, Inst, Label, LoopHead, Node, Place, Root, Slot, TrapSite};
 use crate::op::Ty;
 use crate::shape::{Found, ShapeKey, Symbol, Symbols, Traps};
 use crate::site::Sites;
@@ -52,6 +52,7 @@ pub(super) struct Output {
     pub(super) loops: Vec<LoopHead>,
     pub(super) trap_sites: Vec<TrapSite>,
     pub(super) sites: Sites,
+    pub(super) handlers: Handlers,
     /// One past the highest slot used.
     pub(super) slots: Slot,
     /// The registers that have been set.
@@ -71,6 +72,7 @@ impl Output {
             mut loops,
             mut trap_sites,
             mut sites,
+            mut handlers,
             ..
         } = old;
         insts.clear();
@@ -79,6 +81,7 @@ impl Output {
         loops.clear();
         trap_sites.clear();
         sites.clear();
+        handlers.clear();
         Output {
             insts,
             nodes,
@@ -87,6 +90,7 @@ impl Output {
             loops,
             trap_sites,
             sites,
+            handlers,
             ..Output::default()
         }
     }
@@ -103,6 +107,7 @@ impl Output {
         let jumps_here = matches!(self.insts.last(), Some(inst) if inst.root == Root::Br(label));
         if jumps_here && self.last_bound != self.insts.len() {
             self.insts.pop();
+            self.handlers.clamp(self.insts.len() as u32);
         }
         self.labels.bind(label, self.insts.len() as u32);
         self.last_bound = self.insts.len();

@@ -6,8 +6,8 @@ use wasmparser::FunctionBody;
 
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::op::Ty;
-use crate::types::ir_type;
-use crate::{Error, FuncType};
+use crate::types::{ir_type, may_be_exception};
+use crate::{Error, FuncType, HeapType, ValType};
 
 /// So many locals, from the first on, are looked up in tables. A body of a few bytes may declare fifty thousand of which
 /// it names hardly any: the others are looked for among the declarations.
@@ -21,6 +21,8 @@ pub(super) struct LocalTypes {
     groups: Vec<Group>,
     /// Whether there are vectors among them.
     vectors: bool,
+    /// Those of the first locals that may be references to exceptions.
+    exceptions: Vec<u32>,
 }
 
 /// Adjacent locals of a type.
@@ -46,14 +48,27 @@ impl LocalTypes {
         self.near.clear();
         self.groups.clear();
         self.vectors = false;
+        self.exceptions.clear();
         for param in ty.params() {
+            let is_exception = matches!(param, ValType::Ref(ty) if ty.heap.top() == HeapType::Exn);
+            self.note(1, is_exception);
             self.add(1, param.ty());
         }
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
+            self.note(count, may_be_exception(ty));
             self.add(count, ir_type(ty));
         }
         Ok(())
+    }
+
+    /// Notes whether the next locals may be references to exceptions.
+    fn note(&mut self, count: u32, are_exceptions: bool) {
+        if are_exceptions {
+            let first = self.near.len() as u32;
+            let near = count.min(NEAR as u32 - first);
+            self.exceptions.extend(first..first + near);
+        }
     }
 
     fn add(&mut self, count: u32, ty: Ty) {
@@ -72,6 +87,11 @@ impl LocalTypes {
                 });
             }
         }
+    }
+
+    /// Those of the first locals that may be references to exceptions.
+    pub(super) fn exceptions(&self) -> &[u32] {
+        &self.exceptions
     }
 
     /// How many there are.

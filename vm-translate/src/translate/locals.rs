@@ -49,6 +49,10 @@ impl Locals {
     ) -> Result<(), Error> {
         self.types.read(ty, body)?;
         lookahead.look(body, self.types.near().len())?;
+        // Who looks for references to exceptions looks into frames, not into registers.
+        for local in self.types.exceptions() {
+            lookahead.weights[*local as usize] = 0;
+        }
         self.pins.clear();
         self.pin(false, registers.pinned_ints, Place::Int, &lookahead.weights);
         self.pin(

@@ -5,6 +5,7 @@
 
 use wasmparser::{FunctionBody, Operator};
 
+use super::exceptions;
 use crate::{Error, FuelCosts};
 
 /// What is added to code beyond what its WebAssembly says: so that its host can bound how long it runs, and that it computes
@@ -87,16 +88,21 @@ impl Pieces {
             let (operator, offset) = operators.read_with_offset()?;
             if unreachable_blocks > 0 || !reachable {
                 match operator {
-                    Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    Operator::Block { .. }
+                    | Operator::Loop { .. }
+                    | Operator::If { .. }
+                    | Operator::TryTable { .. }
+                    | Operator::Try { .. } => {
                         unreachable_blocks += 1;
                         continue;
                     }
-                    Operator::End if unreachable_blocks > 0 => {
+                    Operator::End | Operator::Delegate { .. } if unreachable_blocks > 0 => {
                         unreachable_blocks -= 1;
                         continue;
                     }
-                    Operator::End => {}
-                    Operator::Else if unreachable_blocks == 0 => {}
+                    Operator::End | Operator::Delegate { .. } => {}
+                    Operator::Else | Operator::Catch { .. } | Operator::CatchAll
+                        if unreachable_blocks == 0 => {}
                     _ => continue,
                 }
             } else {
@@ -110,7 +116,13 @@ impl Pieces {
                 }
             }
             match operator {
-                Operator::Block { .. } => self.open(Kind::Plain),
+                Operator::Block { .. } | Operator::Try { .. } => self.open(Kind::Plain),
+                Operator::TryTable { ref try_table } => {
+                    for catch in &try_table.catches {
+                        self.branch(exceptions::label(catch));
+                    }
+                    self.open(Kind::Plain);
+                }
                 Operator::Loop { .. } => {
                     self.open(Kind::Loop);
                     begins = true;
@@ -119,7 +131,7 @@ impl Pieces {
                     self.open(Kind::If);
                     begins = true;
                 }
-                Operator::Else => {
+                Operator::Else | Operator::Catch { .. } | Operator::CatchAll => {
                     if let Some(block) = self.open.last_mut() {
                         block.kind = Kind::Plain;
                         block.is_target |= reachable;
@@ -127,7 +139,7 @@ impl Pieces {
                     reachable = true;
                     begins = true;
                 }
-                Operator::End => {
+                Operator::End | Operator::Delegate { .. } => {
                     let arrives = self.open.pop().is_some_and(|block| match block.kind {
                         Kind::Plain => block.is_target,
                         Kind::Loop => false,
@@ -156,6 +168,9 @@ impl Pieces {
                 }
                 Operator::Return
                 | Operator::Unreachable
+                | Operator::Throw { .. }
+                | Operator::ThrowRef
+                | Operator::Rethrow { .. }
                 | Operator::ReturnCall { .. }
                 | Operator::ReturnCallIndirect { .. }
                 | Operator::ReturnCallRef { .. } => reachable = false,

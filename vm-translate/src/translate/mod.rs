@@ -20,6 +20,7 @@
 //! | `runtime` | which instructions are rare operations |
 //! | `operators` | one WebAssembly instruction at a time |
 //! | `sites` | where runs can stop and go on later |
+//! | `exceptions` | throwing and catching |
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
@@ -28,6 +29,7 @@ mod calls;
 mod code;
 mod control;
 mod emit;
+mod exceptions;
 mod expr;
 mod idiom;
 mod labels;
@@ -278,6 +280,7 @@ impl Module {
             loops: out.loops,
             trap_sites: out.trap_sites,
             sites: out.sites,
+            handlers: out.handlers,
             start_offset,
         };
         *allocations = TranslateAllocations {

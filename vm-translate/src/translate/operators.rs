@@ -89,11 +89,21 @@ impl Translator<'_> {
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Error> {
         if let Some(depth) = &mut self.unreachable {
             match operator {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. }
+                | Operator::Try { .. } => {
                     *depth += 1;
                     self.blocks += 1;
                 }
                 Operator::Else if *depth == 0 => self.else_(),
+                Operator::Catch { tag_index } if *depth == 0 => self.catch(Some(*tag_index)),
+                Operator::CatchAll if *depth == 0 => self.catch(None),
+                Operator::Delegate { relative_depth } => match depth {
+                    0 => self.delegate(*relative_depth),
+                    _ => *depth -= 1,
+                },
                 _ => {}
             }
             return Ok(());
@@ -125,6 +135,14 @@ impl Translator<'_> {
             Operator::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
             Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
             Operator::RefAsNonNull => self.ref_as_non_null(),
+            Operator::TryTable { ref try_table } => self.try_table(try_table),
+            Operator::Throw { tag_index } => self.throw(tag_index),
+            Operator::ThrowRef => self.throw_ref(),
+            Operator::Try { blockty } => self.try_(blockty),
+            Operator::Catch { tag_index } => self.catch(Some(tag_index)),
+            Operator::CatchAll => self.catch(None),
+            Operator::Delegate { relative_depth } => self.delegate(relative_depth),
+            Operator::Rethrow { relative_depth } => self.rethrow(relative_depth),
 
             Operator::Drop => self.drop_(),
             Operator::Select | Operator::TypedSelect { .. } => self.select(),

@@ -3,6 +3,7 @@
 //! Each script runs in a process of its own, which also watches the time: a crash or an endless loop is
 //! that script's failure and ends nothing else.
 
+mod legacy;
 mod proposal;
 mod report;
 mod script;

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use vm_translate::{Features, missing_features};
 use wast::core::{AbstractHeapType, HeapType, WastArgCore, WastRetCore};
-use wast::lexer::{Lexer, TokenKind};
 use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
 /// A module that only validates with missing proposals.
@@ -29,6 +28,8 @@ pub(crate) struct Needs {
     pub(crate) witnesses: Vec<Witness>,
     /// A module of it that the validator does not take whatever proposals are on.
     hopeless: Option<Witness>,
+    /// What the engine has on.
+    features: Features,
 }
 
 /// What a module in the binary format imports, by its two names.
@@ -46,9 +47,12 @@ pub(crate) fn imports(module: &[u8]) -> Vec<(String, String)> {
 impl Needs {
     /// Finds out what each directive of the script `wast` needs. Encoding resolves names in place, so
     /// `wast` should be parsed again for running it.
-    pub(crate) fn of(wast: &mut Wast<'_>) -> Vec<Needs> {
+    pub(crate) fn of(wast: &mut Wast<'_>, features: &Features) -> Vec<Needs> {
         let of_directive = |directive: &mut WastDirective<'_>| {
-            let mut needs = Needs::default();
+            let mut needs = Needs {
+                features: features.clone(),
+                ..Needs::default()
+            };
             needs.directive(directive);
             needs
         };
@@ -87,10 +91,7 @@ impl Needs {
                     self.result(result);
                 }
             }
-            WastDirective::AssertException { exec, .. } => {
-                self.execute(offset, exec);
-                self.proposals.insert("exceptions");
-            }
+            WastDirective::AssertException { exec, .. } => self.execute(offset, exec),
             WastDirective::AssertSuspension { .. } => {
                 self.proposals.insert("stack-switching");
             }
@@ -173,35 +174,14 @@ impl Needs {
         if imports(&module).into_iter().any(shared) {
             self.proposals.insert("threads");
         }
-        let missing = missing_features(&module, &Features::default());
+        let missing = missing_features(&module, &self.features);
         if !missing.is_empty() {
             self.proposals.extend(missing);
             self.witnesses.push(Witness { offset, module });
-        } else if vm_translate::Module::new(&module[..], &Features::default()).is_err() {
+        } else if vm_translate::Module::new(&module[..], &self.features).is_err() {
             self.hopeless = Some(Witness { offset, module });
         }
     }
-}
-
-/// The proposal that a script needs which the text parser does not take, and the number of the
-/// script's assertions; `None` if there is no sign of such a proposal, so that the parser is wrong or
-/// the script.
-///
-/// The parser knows the text format of every proposal above except the folded `try` of legacy
-/// exceptions, whose keyword has no other use.
-pub(crate) fn of_unparsed(text: &str) -> Option<(&'static str, usize)> {
-    let mut lexer = Lexer::new(text);
-    lexer.allow_confusing_unicode(true);
-    let (mut legacy, mut assertions) = (false, 0);
-    for token in lexer.iter(0) {
-        let token = token.ok()?;
-        if token.kind == TokenKind::Keyword {
-            let keyword = token.keyword(text);
-            legacy |= keyword == "try";
-            assertions += usize::from(keyword.starts_with("assert_"));
-        }
-    }
-    legacy.then_some(("legacy-exceptions", assertions))
 }
 
 fn is_component(module: &QuoteWat<'_>) -> bool {
@@ -211,7 +191,7 @@ fn is_component(module: &QuoteWat<'_>) -> bool {
     )
 }
 
-/// Whether a null of this heap type is one of functions or of the host's things.
+/// Whether a null of this heap type is one of functions, of the host's things or of exceptions.
 fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
     matches!(
         ty,
@@ -221,6 +201,8 @@ fn is_base_heap_type(ty: &HeapType<'_>) -> bool {
                 | AbstractHeapType::Extern
                 | AbstractHeapType::NoFunc
                 | AbstractHeapType::NoExtern
+                | AbstractHeapType::Exn
+                | AbstractHeapType::NoExn
         }
     )
 }
@@ -234,7 +216,7 @@ mod tests {
     fn needs(script: &str) -> Vec<&'static str> {
         let buffer = ParseBuffer::new(script).expect("the script's tokens");
         let mut wast = parse::<Wast<'_>>(&buffer).expect("the script's grammar");
-        let needs = Needs::of(&mut wast).into_iter();
+        let needs = Needs::of(&mut wast, &Features::default()).into_iter();
         let all: BTreeSet<_> = needs.flat_map(|needs| needs.proposals).collect();
         all.into_iter().collect()
     }
@@ -257,12 +239,8 @@ mod tests {
     #[test]
     fn every_missing_proposal_of_a_module_is_named() {
         assert_eq!(
-            needs("(module (memory 1 1 shared) (tag))"),
-            ["exceptions", "threads"]
-        );
-        assert_eq!(
-            needs("(module (type (struct)) (tag))"),
-            ["exceptions", "gc"]
+            needs("(module (memory 1 1 shared) (type (struct)))"),
+            ["gc", "threads"]
         );
     }
 
@@ -277,20 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn a_script_with_a_legacy_try_is_known_by_its_keyword() {
-        let script = r#"(module (func (try (do) (catch_all)))) (assert_return (invoke "f"))"#;
-        assert_eq!(of_unparsed(script), Some(("legacy-exceptions", 1)));
-        let script = r#"(module (func $try (export "try") (block try_table))) ;; try"#;
-        assert_eq!(of_unparsed(script), None);
-    }
-
-    #[test]
     fn directives_and_values_count() {
         assert_eq!(
             needs(r#"(assert_return (invoke "f" (ref.null any)))"#),
             ["gc"]
         );
-        assert_eq!(needs(r#"(assert_exception (invoke "f"))"#), ["exceptions"]);
+        assert_eq!(needs(r#"(assert_exception (invoke "f"))"#), [""; 0]);
         assert_eq!(needs(r#"(assert_return (invoke "f") (ref.i31))"#), ["gc"]);
     }
 }

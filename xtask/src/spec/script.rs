@@ -6,14 +6,17 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
-use vm_engine::{Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, Trap, Val};
+use vm_engine::{
+    Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, ThrownException, Trap,
+    Val,
+};
 use vm_translate::Features;
 use wast::lexer::Lexer;
 use wast::parser::{ParseBuffer, parse};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
 
-use super::proposal::{Needs, imports, of_unparsed};
+use super::proposal::{Needs, imports};
 use super::report::{Failure, Report};
 use super::source::{Script, precedes_memory64, precedes_multi_memory, precedes_reference_types};
 use super::{spectest, value};
@@ -47,14 +50,14 @@ fn try_run(
     config
         .wasm_reference_types(!precedes_reference_types(&script.name))
         .wasm_multi_memory(!precedes_multi_memory(&script.name))
-        .wasm_memory64(!precedes_memory64(&script.name));
+        .wasm_memory64(!precedes_memory64(&script.name))
+        .wasm_legacy_exceptions(script.legacy_exceptions);
     let engine = mode.engine_with(&config)?;
     let buffer = tokens(script)?;
-    let mut wast = match grammar(script, &buffer) {
-        Ok(wast) => wast,
-        Err(error) => return unparsed(script).ok_or(error),
-    };
-    let mut needs = Needs::of(&mut wast);
+    let mut wast = grammar(script, &buffer)?;
+    let mut features = Features::default();
+    features.set("legacy-exceptions", script.legacy_exceptions)?;
+    let mut needs = Needs::of(&mut wast, &features);
     Needs::spread(&mut needs);
 
     let mut report = Report::default();
@@ -83,16 +86,6 @@ fn try_run(
         }
     }
     Ok(report)
-}
-
-/// The report for a script that the text parser does not take, if that is for a missing proposal.
-fn unparsed(script: &Script) -> Option<Report> {
-    let (proposal, assertions) = of_unparsed(&script.text)?;
-    Some(Report {
-        skipped: assertions,
-        missing: vec![proposal.to_owned()],
-        ..Report::default()
-    })
 }
 
 /// Notes in the report that a directive needs missing proposals. The engine has to refuse its modules.
@@ -318,8 +311,11 @@ impl<'a> Runner<'a> {
             WastDirective::AssertUnlinkable {
                 module, message, ..
             } => self.expect_unlinkable(module, message),
-            WastDirective::AssertException { .. }
-            | WastDirective::AssertSuspension { .. }
+            WastDirective::AssertException { exec, .. } => {
+                let result = self.execute(exec);
+                self.expect_exception(result)
+            }
+            WastDirective::AssertSuspension { .. }
             | WastDirective::Thread(_)
             | WastDirective::Wait { .. } => bail!("a directive of a missing proposal"),
         }
@@ -470,6 +466,22 @@ impl<'a> Runner<'a> {
             "taken without a word, although the script expects: {message}"
         );
         Ok(())
+    }
+
+    /// `result` has to be an exception that nobody has caught, which the store has then.
+    fn expect_exception(&mut self, result: Result<Vec<Val>>) -> Result<()> {
+        match result {
+            Ok(values) => bail!("returned {values:?}, although the script expects an exception"),
+            Err(error) if error.is::<Missing>() => Err(error),
+            Err(error) => {
+                let thrown = error.downcast_ref::<vm_engine::Error>();
+                let thrown = thrown.is_some_and(|error| error.is::<ThrownException>());
+                if !thrown {
+                    return Err(error.context("not an exception, which the script expects"));
+                }
+                Ok(())
+            }
+        }
     }
 
     fn expect_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<()> {

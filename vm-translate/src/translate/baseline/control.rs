@@ -5,11 +5,12 @@ use std::collections::hash_map::Entry;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ir::{FRAME_HEADER, Label, Node, Root, Slot};
+use crate::ir::{FRAME_HEADER, Label, Node, Region, Root, Slot};
 use crate::op::{Op, Ty};
 use crate::{Error, ValType};
 
 use super::super::control::{self, Way};
+use super::super::exceptions::Regions;
 use super::Baseline;
 use super::last::{MOST_LEAVES, Nodes, Set};
 use super::sink::BaselineSink;
@@ -20,13 +21,14 @@ use super::values::{self, Value};
 pub(super) struct Frame {
     /// No other of the function has it.
     number: u32,
-    kind: Block,
+    pub(super) kind: Block,
     ty: BlockType,
     /// How many entries of the stack are below its parameters.
-    height: usize,
+    pub(super) height: usize,
     /// The first of the slots where branches to it leave their operands.
-    base: Slot,
+    pub(super) base: Slot,
     label: Option<Label>,
+    pub(super) regions: Regions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +39,11 @@ pub(super) enum Block {
     Loop(u32),
     /// With the label of its else branch.
     If(Label),
+    /// With its region, and whether it is in one of its clauses.
+    Try {
+        region: Region,
+        catches: bool,
+    },
 }
 
 /// The condition of a branch.
@@ -55,6 +62,7 @@ impl Frame {
             height: 0,
             base: FRAME_HEADER,
             label: None,
+            regions: Regions::default(),
         }
     }
 }
@@ -74,6 +82,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             height,
             base,
             label: None,
+            regions: Regions::within(self.region()),
         });
     }
 
@@ -92,20 +101,25 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     }
 
     /// The index in `frames` of the target of a branch.
-    fn target(&self, depth: u32) -> usize {
+    pub(super) fn target(&self, depth: u32) -> usize {
         self.frames.len() - 1 - depth as usize
     }
 
     /// How many operands a branch to a block takes.
     fn arity(&self, frame: usize) -> usize {
+        self.operands(frame).len()
+    }
+
+    /// What operands a branch to a block takes.
+    pub(super) fn operands(&self, frame: usize) -> &'a [ValType] {
         let frame = &self.frames[frame];
         match frame.kind {
-            Block::Loop(_) => 0,
-            _ => self.results(frame.ty).len(),
+            Block::Loop(_) => &[],
+            _ => self.results(frame.ty),
         }
     }
 
-    fn label(&mut self, frame: usize) -> Label {
+    pub(super) fn label(&mut self, frame: usize) -> Label {
         let Frame { kind, label, .. } = self.frames[frame];
         if let Some(label) = label {
             return label;
@@ -141,6 +155,8 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             Block::Loop(_) => false,
             Block::If(_) => true,
             Block::Function | Block::Plain => frame.label.is_some(),
+            // In a clause there is an exception below the results.
+            Block::Try { catches, .. } => frame.label.is_some() || catches && reachable,
         };
         let is_function = frame.kind == Block::Function;
         if reachable && (joins || is_function) {
@@ -152,6 +168,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
         if let Block::If(label) = frame.kind {
             self.bind(label);
         }
+        self.close_region(top);
         self.frames.pop();
         if is_function {
             if reachable || joins {
@@ -172,7 +189,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     }
 
     /// Moves the operands at the top of the stack to where a branch to a block leaves them.
-    fn move_operands(&mut self, frame: usize) {
+    pub(super) fn move_operands(&mut self, frame: usize) {
         let arity = self.arity(frame);
         let len = self.stack.len();
         let Frame { kind, base, .. } = self.frames[frame];
@@ -192,7 +209,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
     }
 
     /// Goes on where branches to a block arrive.
-    fn jump(&mut self, frame: usize) {
+    pub(super) fn jump(&mut self, frame: usize) {
         match self.frames[frame].kind {
             Block::Function => self.return_(),
             _ => {

@@ -1,6 +1,6 @@
 //! Baseline code as IR, for listings and tests.
 
-use crate::ir::{Inst, Label, Node, Root, Slot};
+use crate::ir::{Handlers, Inst, Label, Node, Root, Slot};
 use crate::shape::{Found, ShapeKey, Shapes, Traps};
 use crate::{Error, Function, Module, PointKind, Sites};
 
@@ -62,6 +62,7 @@ impl Module {
             loops: out.loops,
             trap_sites: out.trap_sites,
             sites: out.sites,
+            handlers: out.handlers,
             start_offset: frame.offset,
         }))
     }
@@ -138,7 +139,8 @@ impl BaselineSink for Listed<'_> {
         self.out.insts.len() as u32
     }
 
-    fn finish(&mut self, frame_slots: Slot, labels: &[u32]) {
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32], handlers: &Handlers) {
+        self.out.handlers = handlers.clone();
         self.out.slots = frame_slots;
         self.labels.extend(labels);
     }

@@ -21,10 +21,12 @@
 //! | `calls` | calls and rare operations |
 //! | `vectors` | instructions on vectors |
 //! | `sites` | where runs can stop and go on later |
+//! | `exceptions` | throwing and catching |
 //! | `listed` | the code as IR |
 
 mod calls;
 mod control;
+mod exceptions;
 mod last;
 mod listed;
 mod moves;
@@ -37,7 +39,7 @@ use std::collections::HashMap;
 
 use wasmparser::Operator;
 
-use crate::ir::{FRAME_HEADER, Label, Root, Slot};
+use crate::ir::{FRAME_HEADER, Handlers, Label, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Error, Module, PointKind};
 
@@ -61,6 +63,7 @@ struct Kept {
     stack: Vec<Entry>,
     frames: Vec<Frame>,
     labels: Vec<u32>,
+    handlers: Handlers,
     pieces: Pieces,
 }
 
@@ -94,6 +97,8 @@ struct Baseline<'a, K: BaselineSink> {
     frames: Vec<Frame>,
     /// Their positions are as the sink counts.
     labels: Labels,
+    /// So are these.
+    handlers: Handlers,
     /// One past the highest slot used.
     slots: Slot,
     /// How many instructions there are.
@@ -136,10 +141,12 @@ impl BaselineTranslator {
             mut stack,
             mut frames,
             labels,
+            mut handlers,
             mut pieces,
         } = std::mem::take(&mut self.0);
         stack.clear();
         frames.clear();
+        handlers.clear();
         frames.push(Frame::function(module.func_type_index(func)));
         let offset = module.func_offset(func);
         pieces.look(&body, additions)?;
@@ -167,6 +174,7 @@ impl BaselineTranslator {
             base,
             frames,
             labels: Labels::reuse(labels),
+            handlers,
             slots: base,
             insts: 0,
             last: Last::NOTHING,
@@ -190,13 +198,21 @@ impl BaselineTranslator {
         let done = outcome == Outcome::Done;
         if done {
             baseline.pieces.check_passed();
-            (baseline.sink).finish(baseline.slots, baseline.labels.positions());
+            let Baseline {
+                slots,
+                labels,
+                handlers,
+                sink,
+                ..
+            } = &mut baseline;
+            sink.finish(*slots, labels.positions(), handlers);
         }
         self.0 = Kept {
             locals: baseline.locals,
             stack: baseline.stack,
             frames: baseline.frames,
             labels: baseline.labels.into_positions(),
+            handlers: baseline.handlers,
             pieces: baseline.pieces,
         };
         Ok(done)
@@ -278,10 +294,20 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Some(Step::End) if depth == 0 => self.end(),
             Some(Step::End) => self.unreachable = Some(depth - 1),
             Some(Step::Other) => match code.operator()? {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. }
+                | Operator::Try { .. } => {
                     self.unreachable = Some(depth + 1);
                 }
                 Operator::Else if depth == 0 => self.else_(),
+                Operator::Catch { tag_index } if depth == 0 => self.catch(Some(tag_index)),
+                Operator::CatchAll if depth == 0 => self.catch(None),
+                Operator::Delegate { relative_depth } if depth == 0 => {
+                    self.delegate(relative_depth);
+                }
+                Operator::Delegate { .. } => self.unreachable = Some(depth - 1),
                 _ => {}
             },
             Some(_) => {}
@@ -339,6 +365,15 @@ impl<K: BaselineSink> Baseline<'_, K> {
             Operator::BrOnNull { relative_depth } => self.br_on_null(relative_depth),
             Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(relative_depth),
             Operator::RefAsNonNull => self.ref_as_non_null(),
+
+            Operator::TryTable { ref try_table } => self.try_table(try_table),
+            Operator::Throw { tag_index } => self.throw(tag_index),
+            Operator::ThrowRef => self.leave_by(RuntimeOp::ThrowRef, 1, 0),
+            Operator::Try { blockty } => self.try_(blockty),
+            Operator::Catch { tag_index } => self.catch(Some(tag_index)),
+            Operator::CatchAll => self.catch(None),
+            Operator::Delegate { relative_depth } => self.delegate(relative_depth),
+            Operator::Rethrow { relative_depth } => self.rethrow(relative_depth),
 
             Operator::Drop => {
                 self.pop();

@@ -5,7 +5,7 @@ use std::ops::Range;
 #[cfg(doc)]
 use crate::Shapes;
 use crate::Sites;
-use crate::ir::{Label, Node, Root, Slot};
+use crate::ir::{Handlers, Label, Node, Root, Slot};
 
 /// Takes the baseline code of a function, instruction by instruction.
 ///
@@ -50,8 +50,9 @@ pub trait BaselineSink {
     /// Where the next instruction will be: what labels are bound to.
     fn position(&self) -> u32;
 
-    /// The function ends. Its frame has so many slots, and labels stand at these positions.
-    fn finish(&mut self, frame_slots: Slot, labels: &[u32]);
+    /// The function ends. Its frame has so many slots, labels stand at these positions, and exceptions are caught where `handlers`
+    /// says, by such positions.
+    fn finish(&mut self, frame_slots: Slot, labels: &[u32], handlers: &Handlers);
 }
 
 /// What is known of a function's frame before its first instruction.
