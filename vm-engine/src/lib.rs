@@ -31,6 +31,7 @@ mod resumable;
 mod snapshot;
 mod store;
 mod strategy;
+mod subtypes;
 mod table;
 mod typed;
 mod types;
