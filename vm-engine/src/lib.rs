@@ -33,6 +33,7 @@ mod snapshot;
 mod snapshot_call;
 mod store;
 mod strategy;
+mod subtypes;
 mod suspended;
 mod table;
 mod tag;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Result, TypeError};
 use crate::low;
-use crate::values::Val;
 
 /// The type of a value (core specification, §2.3 "Types").
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,11 +68,6 @@ impl ValType {
     /// Whether every value of this type is one of the other (core specification, §3.3 "Matching").
     pub fn matches(&self, other: &ValType) -> bool {
         self.low().matches(other.low())
-    }
-
-    /// Zero or null, if the type has it.
-    pub fn default_value(&self) -> Option<Val> {
-        Val::default_for_ty(self)
     }
 
     pub(crate) fn low(&self) -> low::ValType {
@@ -308,38 +301,6 @@ impl FuncType {
         FuncType(low::RegisteredType::new(&low_type(&params, &results)))
     }
 
-    /// The type of a function with these parameters and results, which may have subtypes or be one.
-    ///
-    /// # Errors
-    ///
-    /// [`TypeError::Supertype`] if `supertype` is final, or what it says of parameters and results does not hold for this one,
-    /// or there are more than 63 types above it.
-    pub fn with_finality_and_supertype(
-        finality: Finality,
-        supertype: Option<&FuncType>,
-        params: impl IntoIterator<Item = ValType>,
-        results: impl IntoIterator<Item = ValType>,
-    ) -> Result<FuncType> {
-        let params: Vec<ValType> = params.into_iter().collect();
-        let results: Vec<ValType> = results.into_iter().collect();
-        let ty = low_type(&params, &results);
-        let is_final = finality == Finality::Final;
-        let above = supertype.map(|ty| &ty.0);
-        match (
-            low::RegisteredType::with_supertype(&ty, is_final, above),
-            supertype,
-        ) {
-            (None, Some(supertype)) => Err(TypeError::Supertype {
-                ty: FuncType::new(params, results),
-                supertype: supertype.clone(),
-            }
-            .into()),
-            (ty, _) => Ok(FuncType(
-                ty.unwrap_or_else(|| unreachable!("nothing is above it")),
-            )),
-        }
-    }
-
     /// The types of the parameters.
     pub fn params(&self) -> impl ExactSizeIterator<Item = ValType> + '_ {
         self.0.params().iter().map(|ty| (*ty).into())
@@ -384,7 +345,7 @@ impl FuncType {
 }
 
 /// The types have to be held until this is registered.
-fn low_type(params: &[ValType], results: &[ValType]) -> low::FuncType {
+pub(crate) fn low_type(params: &[ValType], results: &[ValType]) -> low::FuncType {
     let low = |types: &[ValType]| types.iter().map(ValType::low).collect::<Vec<_>>();
     low::FuncType::new(low(params), low(results))
 }
