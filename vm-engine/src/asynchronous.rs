@@ -184,11 +184,16 @@ async fn call<T: Send + 'static>(
                 let Pending {
                     body,
                     caller,
-                    slots,
+                    slots: lent,
                 } = *pending;
-                results = slots;
+                results = lent;
                 if let Err(error) = body(store.reborrow(), caller, &mut results).await {
-                    return Err(store.end(suspended, error));
+                    if !store.throws(&error) {
+                        return Err(store.end(suspended, error));
+                    }
+                    take_turn(store);
+                    answer = store.resume_with_error(suspended, error, slots, &keep::<T>)?;
+                    continue;
                 }
                 // It has waited, and has another turn.
                 take_turn(store);

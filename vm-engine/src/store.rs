@@ -721,6 +721,24 @@ impl<'a, T> StoreContextMut<'a, T> {
         Error::from_call(self.0.end(suspended, error))
     }
 
+    /// Whether an error throws the exception that is pending.
+    pub(crate) fn throws(&self, error: &HostError) -> bool {
+        self.0.has_thrown() && <StoreHost<T> as low::Host>::throws(error)
+    }
+
+    /// Goes on with a call that has stopped in a host function, which has thrown an exception.
+    pub(crate) fn resume_with_error(
+        &mut self,
+        suspended: low::Suspended,
+        error: HostError,
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, low::Stop<'_>) -> bool,
+    ) -> Result<Option<(low::Suspension, low::Suspended)>> {
+        self.enter(suspended.func(), |machine| {
+            machine.resume_with_error(suspended, error, slots, keep)
+        })
+    }
+
     /// After how much fuel an asynchronous call lets others run, if at all.
     pub(crate) fn fuel_yield_interval(&self) -> Option<NonZeroU64> {
         self.0.host().fuel_yield_interval

@@ -494,3 +494,58 @@ fn calls_that_are_thrown_through_no_longer_count() {
         );
     }
 }
+
+/// Of an asynchronous host function, through a call in place of another and without.
+#[test]
+fn asynchronous_host_functions_throw_too() {
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    let guest = r#"(module
+      (import "host" "throw" (func $throw (param i32)))
+      (tag $t (export "t") (param i32))
+      (func $tail (param i32) (return_call $throw (local.get 0)))
+      (func (export "f") (param i32) (result i32)
+        (block $h (result i32)
+          (try_table (catch $t $h)
+            (if (i32.and (local.get 0) (i32.const 1))
+              (then (call $throw (local.get 0)))
+              (else (call $tail (local.get 0)))))
+          (i32.const -1))))"#;
+    for engine in modes() {
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let throw = linker.func_wrap_async(
+            "host",
+            "throw",
+            |mut caller: Caller<'_, ()>, (x,): (i32,)| {
+                let throwing = async move {
+                    let tag = caller.get_export("t").and_then(Extern::into_tag).unwrap();
+                    let ty = ExnType::from_tag_type(&tag.ty(&caller))?;
+                    let allocator = ExnRefPre::new(&mut caller, ty);
+                    let exception = ExnRef::new(&mut caller, &allocator, &tag, &[Val::I32(x)])?;
+                    caller.as_context_mut().throw::<()>(exception)
+                };
+                Box::new(throwing)
+            },
+        );
+        throw.unwrap();
+        let module = Module::new(&engine, guest).unwrap();
+        let mut call = async |n: i32| {
+            let instance = linker.instantiate_async(&mut store, &module).await?;
+            let f = instance.get_typed_func::<i32, i32>(&mut store, "f")?;
+            f.call_async(&mut store, n).await
+        };
+        for n in 5..9 {
+            let mut called = pin!(call(n));
+            let got = loop {
+                let mut context = Context::from_waker(Waker::noop());
+                if let Poll::Ready(got) = called.as_mut().poll(&mut context) {
+                    break got;
+                }
+            };
+            assert_eq!(got.unwrap(), n);
+        }
+    }
+}

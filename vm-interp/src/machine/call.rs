@@ -9,7 +9,9 @@ use vm_trap::{TrapCode, native_stack};
 use crate::context::{
     FRAME_CALLER, FRAME_CONTEXT, FRAME_RETURN, FuncObject, HostCode, Runtime, STATUS_HOST, Word,
 };
-use crate::machine::{Frame, HostError, Machine, Pending, Stop, Suspended, Suspension, World};
+use crate::machine::{
+    Frame, Host, HostError, Machine, Pending, Stop, Suspended, Suspension, World,
+};
 use crate::value::{FuncId, Raw};
 
 /// A trap, and where it happened.
@@ -183,6 +185,46 @@ impl<H> Machine<H> {
     }
 }
 
+impl<H: Host> Machine<H> {
+    /// Goes on with a run that has stopped in a host function as if that had returned this error: throws the exception that the
+    /// machine [has been given](World::throw) if it is one that [throws](Host::throws), and else ends the run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::resume`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`Machine::call`].
+    pub fn resume_with_error(
+        &mut self,
+        suspended: Suspended,
+        error: HostError,
+        slots: &mut [Raw],
+        keep: &dyn Fn(&World, Stop<'_>) -> bool,
+    ) -> Result<Option<(Suspension, Suspended)>, CallError> {
+        if !H::throws(&error) || !self.has_thrown() || suspended.host_type().is_none() {
+            return Err(self.end(suspended, error));
+        }
+        let machine = std::ptr::from_mut(self);
+        // SAFETY: as in `call`.
+        unsafe {
+            let world = &raw mut (*machine).world;
+            let machine = Machine::erased(machine);
+            let before = &mut *world;
+            if !suspended.fits(before) {
+                return Err(InvalidCall::Resume.into());
+            }
+            let func = suspended.func();
+            let ty = std::ptr::from_ref(before.functions[func.index()].ty.ty());
+            // The machine keeps its functions' types, wherever it has the functions.
+            let slots = slots_of(&*ty, slots)?;
+            let start = Start::Throw(&suspended, error);
+            run_on(machine, world, func, start, slots, Some(keep))
+        }
+    }
+}
+
 impl<H> Machine<H> {
     /// Ends a run that has stopped in a host function as if that had returned this error. Answers what comes out of the
     /// call.
@@ -211,6 +253,8 @@ enum Start<'a> {
     Call(*const FuncObject),
     /// With what is in the slots of the host function's results.
     Resume(&'a Suspended, &'a [Word]),
+    /// With an error of the host function.
+    Throw(&'a Suspended, HostError),
 }
 
 /// The part of [`Machine::call`] that is the same for all hosts.
@@ -333,7 +377,7 @@ unsafe fn run_on(
     let first = before.stack_top;
     let needed = match &start {
         Start::Call(_) => FRAME_HEADER as usize + count,
-        Start::Resume(suspended, _) => suspended.slots(),
+        Start::Resume(suspended, _) | Start::Throw(suspended, _) => suspended.slots(),
     };
     if stack_is_used_up(outer_native_stack, here) || before.free_slots() < needed {
         return Err(CallError::Trap(Trap {
@@ -363,9 +407,13 @@ unsafe fn run_on(
                 values.copy_from_nonoverlapping(slots.as_ptr(), count);
             }
             Start::Resume(suspended, results) => suspended.restore(runtime, first, results),
+            Start::Throw(suspended, _) => {
+                suspended.restore(runtime, first, &[]);
+                before.at_call_before();
+            }
         }
         let calls_left = (*runtime).calls_left;
-        if let Start::Resume(suspended, _) = &start {
+        if let Start::Resume(suspended, _) | Start::Throw(suspended, _) = &start {
             // It had room for them where it began.
             (*runtime).calls_left = calls_left.saturating_sub(suspended.calls());
         }
@@ -374,6 +422,7 @@ unsafe fn run_on(
         let mut status = match start {
             Start::Call(object) => executor.run(runtime, object, first),
             Start::Resume(..) => executor.resume(runtime),
+            Start::Throw(_, error) => end_run(runtime, Pending::Error(error)),
         };
         while (*world).catches(status) {
             status = executor.resume(runtime);

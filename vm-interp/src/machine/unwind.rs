@@ -46,6 +46,26 @@ impl World {
         catches
     }
 
+    /// Of a run that would go on behind a call, says in the runtime that it has stopped at the call instead, in the context of the
+    /// frame.
+    ///
+    /// # Safety
+    ///
+    /// The runtime's exit fields are those of such a run, and its frames are on the value stack.
+    pub(super) unsafe fn at_call_before(&mut self) {
+        // SAFETY: the runtime lives as long as the world.
+        let runtime = unsafe { &mut *self.runtime.as_ptr() };
+        let (ip, frame) = (runtime.exit_ip, runtime.exit_frame);
+        if !frame.is_null() {
+            // SAFETY: the caller's promise.
+            match unsafe { self.executor.goes_back(ip, frame, runtime.exit_context) } {
+                Back::End => {}
+                Back::Frame(context) | Back::Adapter(context) => runtime.exit_context = context,
+            }
+        }
+        runtime.exit_ip = ip.wrapping_sub(1);
+    }
+
     /// Finds where an exception is caught, and says in the runtime that the run is to go on there.
     ///
     /// # Safety
