@@ -4,12 +4,13 @@ use crate::error::{Result, WrongStore};
 use crate::handles::{Func, Global, Memory, Table};
 use crate::low::{ExternKind, InstanceId};
 use crate::memory;
+use crate::shared_memory::SharedMemory;
 use crate::store::{AsContext, StoreOpaque, StoreOpaqueMut};
 use crate::table;
 use crate::types::{ExternType, FuncType};
 
 /// Something that can be imported or exported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
     Func(Func),
@@ -19,6 +20,8 @@ pub enum Extern {
     Table(Table),
     /// A memory.
     Memory(Memory),
+    /// A memory that threads share, which is no store's.
+    SharedMemory(SharedMemory),
 }
 
 impl Extern {
@@ -54,6 +57,14 @@ impl Extern {
         }
     }
 
+    /// The memory that threads share, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        match self {
+            Extern::SharedMemory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
     /// Its type; the minimum of a table or memory is its present size.
     ///
     /// # Panics
@@ -78,6 +89,7 @@ impl Extern {
             Extern::Memory(memory) => {
                 memory::present_type(store.world().memory(memory.id_in(store)?)).into()
             }
+            Extern::SharedMemory(memory) => memory.ty().into(),
         })
     }
 }
@@ -94,7 +106,7 @@ macro_rules! from {
     };
 }
 
-from! { Func Global Table Memory }
+from! { Func Global Table Memory SharedMemory }
 
 /// An export of an instance: its name, and what it is.
 #[derive(Clone, Debug)]
@@ -133,6 +145,11 @@ impl<'instance> Export<'instance> {
     pub fn into_memory(self) -> Option<Memory> {
         self.definition.into_memory()
     }
+
+    /// The memory that threads share, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        self.definition.into_shared_memory()
+    }
 }
 
 /// The export of that name, of an instance of this store.
@@ -164,7 +181,10 @@ pub(crate) fn define(
         }
         ExternKind::Memory => {
             let id = store.world.instance_memory(instance, index);
-            Extern::Memory(Memory::new_in(store.opaque(), id))
+            match SharedMemory::of(store.world.memory(id)) {
+                Some(memory) => Extern::SharedMemory(memory),
+                None => Extern::Memory(Memory::new_in(store.opaque(), id)),
+            }
         }
         ExternKind::Global => {
             let id = store.world.instance_global(instance, index);

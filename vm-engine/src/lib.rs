@@ -28,6 +28,7 @@ mod metering;
 mod module;
 mod module_limits;
 mod resumable;
+mod shared_memory;
 mod snapshot;
 mod snapshot_call;
 mod store;
@@ -67,6 +68,7 @@ pub use resumable::{
     TypedResumableCall, TypedResumableCallEpochDeadline, TypedResumableCallHostTrap,
     TypedResumableCallOutOfFuel,
 };
+pub use shared_memory::SharedMemory;
 pub use snapshot::Snapshot;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
@@ -81,7 +83,7 @@ pub use vm_interp::{
     CellProfile, CodeError, CodeSize, FuelCosts, FunctionProfile, Hotness,
     NATIVE_STACK_RESERVE_BYTES, UnknownOperator,
 };
-pub use vm_memory::{GrowError, Layout, MemoryError};
+pub use vm_memory::{GrowError, Layout, MemoryError, WaitResult};
 
 /// Why a guest stopped.
 ///

@@ -394,6 +394,7 @@ impl Symbol {
             | Root::ReturnCall { .. }
             | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
+            | Root::Atomic { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
             | Root::Runtime { .. } => return None,

@@ -27,6 +27,7 @@ mod instance;
 mod metering;
 mod runtime;
 mod suspend;
+mod waits;
 
 use std::any::Any;
 use std::fmt;
@@ -61,6 +62,7 @@ pub use suspend::{Stop, Suspended, Suspension};
 pub(crate) use call::fail;
 pub(crate) use metering::{epoch_deadline, is_epoch_over};
 pub(crate) use runtime::RUNTIME;
+pub(crate) use waits::wait_function;
 
 /// How a machine runs guest code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -220,7 +220,7 @@ impl Translator<'_> {
 
     /// Puts so many operands into adjacent slots, and what is below and the operands `above` them where they
     /// outlive a call. Returns the index of the first and its slot.
-    fn slot_operands(&mut self, operands: usize, above: usize) -> (usize, Slot) {
+    pub(super) fn slot_operands(&mut self, operands: usize, above: usize) -> (usize, Slot) {
         let last = self.stack.len() - above;
         let first = last - operands;
         self.compute_for_call(0..first);

@@ -167,12 +167,6 @@ impl Needs {
     }
 
     fn module(&mut self, offset: usize, module: Vec<u8>) {
-        // The test environment has one memory that is shared.
-        let shared =
-            |(module, name): (String, String)| module == "spectest" && name == "shared_memory";
-        if imports(&module).into_iter().any(shared) {
-            self.proposals.insert("threads");
-        }
         let missing = missing_features(&module, &Features::default());
         if !missing.is_empty() {
             self.proposals.extend(missing);
@@ -254,8 +248,8 @@ mod tests {
     #[test]
     fn every_missing_proposal_of_a_module_is_named() {
         assert_eq!(
-            needs("(module (memory 1 1 shared) (tag))"),
-            ["exceptions", "threads"]
+            needs("(module (type (struct)) (type (cont 0)) (tag))"),
+            ["exceptions", "stack-switching"]
         );
         assert_eq!(
             needs("(module (type (struct)) (tag))"),

@@ -7,10 +7,12 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `atomics` | atomic instructions |
 //! | `operators` | the instructions that compute a value from operands |
 //! | `values` | trees of them, loads and stores |
 //! | `control` | calls, blocks and branches |
 
+mod atomics;
 mod control;
 mod operators;
 mod values;
