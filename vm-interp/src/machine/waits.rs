@@ -8,7 +8,7 @@ use vm_memory::{AtomicError, Expected, SharedMemory, Ticks, WaitResult, Waiter};
 use vm_translate::{AtomicKind, AtomicOp};
 use vm_trap::TrapCode;
 
-use crate::context::{Context, WaitFn, Word};
+use crate::context::{Context, STATUS_SUSPENDED, WaitFn, Word};
 use crate::machine::metering::{epoch_deadline, is_epoch_over};
 use crate::machine::runtime::{Scope, operand, range};
 
@@ -157,10 +157,11 @@ unsafe fn wait_at(
     timeout: Option<Duration>,
 ) -> Result<WaitResult, u32> {
     // SAFETY: the caller's promise; the reference to the machine ends with the block.
-    let (interrupt, has_epochs) = unsafe {
+    let (interrupt, has_epochs, has_sites) = unsafe {
         let scope = Scope::new(context);
         let options = scope.world.instances[scope.instance].code.options();
-        (scope.world.interruption().clone(), options.epochs)
+        let interrupt = scope.world.interruption().clone();
+        (interrupt, options.epochs, options.sites)
     };
     let waiter = Arc::new(Waiter::new());
     let outer = interrupt.set_waker(Some(Waker::from(Arc::clone(&waiter))));
@@ -173,6 +174,8 @@ unsafe fn wait_at(
             }
             match epoch_deadline(context) {
                 0 => true,
+                // A wait is no place whose values anybody has written down.
+                STATUS_SUSPENDED if has_sites => true,
                 other => {
                     status = other;
                     false
