@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use vm_engine::{
     AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
     Func, Global, Hotness, Instance, Layout, Memory, Module, Mutability, PoolingAllocationConfig,
-    Ref, ResumableCall, ResumableCallOutOfFuel, Snapshot, SnapshotError, Store, StoreLimits,
-    StoreLimitsBuilder, Table, Tag, Threading, Translation, Trap, V128, Val, ValType,
+    Ref, ResumableCall, ResumableCallOutOfFuel, SharedMemory, Snapshot, SnapshotError, Store,
+    StoreLimits, StoreLimitsBuilder, Table, Tag, Threading, Translation, Trap, V128, Val, ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -341,6 +341,7 @@ fn make_import(
             let null = Ref::null(ty.element());
             Table::new(store, ty, null)?.into()
         }
+        ExternType::Memory(ty) if ty.is_shared() => SharedMemory::new(store.engine(), ty)?.into(),
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
         ExternType::Tag(ty) => Tag::new(store, &ty).into(),
     })
@@ -396,7 +397,7 @@ fn lift(value: &Val, store: impl AsContext, exports: &[Extern]) -> Value {
         Val::F64(bits) => Value::F64(bits),
         Val::V128(bits) => Value::V128(bits.as_u128()),
         Val::FuncRef(function) => Value::Func(function.map(|function| {
-            let same = |export: &Extern| export.into_func() == Some(function);
+            let same = |export: &Extern| export.clone().into_func() == Some(function);
             exports
                 .iter()
                 .position(same)
@@ -441,7 +442,7 @@ impl Vm for Guest {
         args: &[Value],
         results: &[ValType],
     ) -> Result<Vec<Value>, Stop> {
-        let Some(function) = self.exports[export].into_func() else {
+        let Some(function) = self.exports[export].clone().into_func() else {
             return Err(Stop::Refused("no function".to_owned()));
         };
         let externs = &self.store.data().externs;
@@ -481,6 +482,10 @@ impl Vm for Guest {
                     Contents::Table(elements.collect())
                 }
                 Extern::Memory(memory) => Contents::of_memory(memory.data(&*store)),
+                Extern::SharedMemory(memory) => {
+                    // As the oracle has it.
+                    Contents::of_memory(&memory.size().to_le_bytes())
+                }
             });
         }
         State {

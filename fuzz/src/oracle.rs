@@ -6,8 +6,8 @@ use anyhow::{Result, anyhow};
 use vm_engine::{Trap, ValType};
 use wasmtime::{
     AsContextMut, Caller, Collector, Config, Engine, Extern, ExternRef, ExternType, Func, Global,
-    HeapType, Instance, Memory, Module, OperatorCost, Ref, Rooted, Store, StoreLimits,
-    StoreLimitsBuilder, Table, V128, Val, WasmBacktrace,
+    HeapType, Instance, Memory, Module, OperatorCost, Ref, Rooted, SharedMemory, Store,
+    StoreLimits, StoreLimitsBuilder, Table, V128, Val, WasmBacktrace,
 };
 
 use crate::host::{Host, HostError};
@@ -35,6 +35,8 @@ fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .wasm_wide_arithmetic(true)
         .wasm_custom_page_sizes(true)
+        .wasm_threads(true)
+        .shared_memory(true)
         // Of gc what is of functions' types.
         .wasm_gc(true)
         .wasm_function_references(true)
@@ -174,6 +176,7 @@ fn make_import(
             let null = Ref::null(ty.element().heap_type());
             Table::new(store, ty, null)?.into()
         }
+        ExternType::Memory(ty) if ty.is_shared() => SharedMemory::new(store.engine(), ty)?.into(),
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
         other => wasmtime::bail!("an import of a kind that no module here has: {other:?}"),
     })
@@ -290,6 +293,8 @@ fn stop(error: &wasmtime::Error) -> Stop {
         Theirs::IntegerDivisionByZero => Trap::IntegerDivideByZero,
         Theirs::IntegerOverflow => Trap::IntegerOverflow,
         Theirs::BadConversionToInteger => Trap::InvalidConversionToInteger,
+        Theirs::HeapMisaligned => Trap::UnalignedAtomic,
+        Theirs::AtomicWaitNonSharedMemory => Trap::ExpectedSharedMemory,
         other => return Stop::Refused(format!("{other:?}")),
     };
     Stop::Trap(trap, frames())
@@ -340,6 +345,10 @@ impl Vm for Guest {
                     Contents::Table(elements.collect())
                 }
                 Extern::Memory(memory) => Contents::of_memory(memory.data(&*store)),
+                Extern::SharedMemory(memory) => {
+                    // Its bytes cannot be had safely; guests look at them.
+                    Contents::of_memory(&memory.size().to_le_bytes())
+                }
                 _ => continue,
             });
         }

@@ -133,6 +133,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "HOW")]
     pub(crate) unknown_imports: Option<UnknownImports>,
 
+    /// Lets the program have threads, as wasi-threads has them
+    ///
+    /// Each is a thread of the host's. Their memory is the one that the program imports; `--fuel` is for each of them.
+    #[arg(long)]
+    pub(crate) wasi_threads: bool,
+
+    /// How many threads the program may have at a time, besides the first one
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 256,
+        requires = "wasi_threads"
+    )]
+    pub(crate) max_threads: u32,
+
     /// Has the program compute the same on every machine and in every mode
     ///
     /// NaNs are the canonical ones, and calls go 8,000 deep at most. What the program is told of the world, like the time and

@@ -11,6 +11,7 @@ mod output;
 mod profile;
 mod run;
 mod strategy;
+mod threads;
 mod timer;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use crate::host;
 const ELEMENT: usize = 16;
 
 /// Decides whether a guest's memories and tables may grow.
+#[derive(Clone)]
 pub(crate) struct Limits {
     asked_for: StoreLimits,
     /// How many bytes stay free of the guest's data, for code that is made while it runs.

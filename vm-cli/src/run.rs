@@ -18,7 +18,7 @@ use crate::cli::{RunArgs, Variable};
 use crate::limits::Limits;
 use crate::output::{Failure, is_about_code, print, say};
 use crate::timer::Timer;
-use crate::{host, imports, invoke};
+use crate::{host, imports, invoke, threads};
 
 /// The function by which a WASI program starts, and what some linkers call it.
 const STARTS: [&str; 2] = ["_start", ""];
@@ -29,6 +29,20 @@ const INITIALIZE: &str = "_initialize";
 pub(crate) struct State {
     wasi: WasiCtx,
     limits: Limits,
+}
+
+impl State {
+    /// That of another thread of the guest.
+    pub(crate) fn share(&mut self) -> State {
+        State {
+            wasi: self.wasi.share(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    pub(crate) fn limits(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -94,7 +108,7 @@ pub(crate) fn run_module(
     let mut linker = Linker::new(engine);
     vm_wasi::add_to_linker(&mut linker, |state: &mut State| &mut state.wasi)?;
     let mut store = Store::try_new(engine, state)?;
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| state.limits());
     if let Some(fuel) = args.limits.fuel {
         store.set_fuel(fuel)?;
     }
@@ -110,6 +124,10 @@ pub(crate) fn run_module(
     {
         return Ok(code);
     }
+    let threads = match args.wasi_threads {
+        true => Some(threads::define(args, &mut linker, &mut store, module)?),
+        false => None,
+    };
     let instance = imports::stand_in(&mut linker, &mut store, module, args.unknown_imports)
         .and_then(|()| linker.instantiate(&mut store, module));
     let instance = match instance {
@@ -120,7 +138,12 @@ pub(crate) fn run_module(
         explain(&instance, &store);
     }
     host::require_memory(needed, "run it")?;
-    let result = call.run(module, &instance, &mut store);
+    let result = match &threads {
+        Some(threads) => threads.run(&mut store, module, &linker, |store| {
+            call.run(module, &instance, store)
+        }),
+        None => call.run(module, &instance, &mut store),
+    };
     if let Some(fuel) = args.limits.fuel.filter(|_| args.verbose) {
         let consumed = fuel.saturating_sub(store.get_fuel()?);
         say(&format!("palisade: {consumed} units of fuel consumed"));

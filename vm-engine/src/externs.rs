@@ -4,12 +4,13 @@ use crate::error::{Result, WrongStore};
 use crate::handles::{Func, Global, Memory, Table, Tag};
 use crate::low::{ExternKind, InstanceId};
 use crate::memory;
+use crate::shared_memory::SharedMemory;
 use crate::store::{AsContext, StoreOpaque, StoreOpaqueMut};
 use crate::table;
 use crate::types::{ExternType, FuncType};
 
 /// Something that can be imported or exported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Extern {
     /// A function.
     Func(Func),
@@ -21,6 +22,8 @@ pub enum Extern {
     Memory(Memory),
     /// A tag.
     Tag(Tag),
+    /// A memory that threads share, which is no store's.
+    SharedMemory(SharedMemory),
 }
 
 impl Extern {
@@ -64,6 +67,14 @@ impl Extern {
         }
     }
 
+    /// The memory that threads share, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        match self {
+            Extern::SharedMemory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
     /// Its type; the minimum of a table or memory is its present size.
     ///
     /// # Panics
@@ -89,6 +100,7 @@ impl Extern {
                 memory::present_type(store.world().memory(memory.id_in(store)?)).into()
             }
             Extern::Tag(tag) => tag.ty_in(store)?.into(),
+            Extern::SharedMemory(memory) => memory.ty().into(),
         })
     }
 }
@@ -105,7 +117,7 @@ macro_rules! from {
     };
 }
 
-from! { Func Global Table Memory Tag }
+from! { Func Global Table Memory SharedMemory Tag }
 
 /// An export of an instance: its name, and what it is.
 #[derive(Clone, Debug)]
@@ -149,6 +161,11 @@ impl<'instance> Export<'instance> {
     pub fn into_tag(self) -> Option<Tag> {
         self.definition.into_tag()
     }
+
+    /// The memory that threads share, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        self.definition.into_shared_memory()
+    }
 }
 
 /// The export of that name, of an instance of this store.
@@ -180,7 +197,10 @@ pub(crate) fn define(
         }
         ExternKind::Memory => {
             let id = store.world.instance_memory(instance, index);
-            Extern::Memory(Memory::new_in(store.opaque(), id))
+            match SharedMemory::of(store.world.memory(id)) {
+                Some(memory) => Extern::SharedMemory(memory),
+                None => Extern::Memory(Memory::new_in(store.opaque(), id)),
+            }
         }
         ExternKind::Global => {
             let id = store.world.instance_global(instance, index);

@@ -6,6 +6,7 @@ use crate::externs::{Export, Extern, define, find_export};
 use crate::handles::{Func, Global, Instance, Memory, Table, Tag};
 use crate::instantiate;
 use crate::module::Module;
+use crate::shared_memory::SharedMemory;
 use crate::store::{
     AsContext, AsContextMut, InstanceData, StoreContext, StoreContextMut, StoreOpaque,
 };
@@ -94,6 +95,11 @@ impl Instance {
     /// The memory exported under that name.
     pub fn get_memory(&self, store: impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
+    }
+
+    /// The memory exported under that name that threads share.
+    pub fn get_shared_memory(&self, store: impl AsContextMut, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
     }
 
     /// The table exported under that name.

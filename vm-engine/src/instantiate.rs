@@ -37,7 +37,7 @@ pub(crate) fn without_start<T: 'static>(
         return Err(InstantiateError::EngineMismatch.into());
     }
     store.host_mut().count_instance()?;
-    let mut entities = import(store.opaque(), module, imports)?;
+    let mut entities = import(store, module, imports)?;
     let checks = add_memories(store, module, &mut entities)?;
     add_tables(store, module, &mut entities)?;
     add_globals(store.world_mut(), module, &mut entities)?;
@@ -73,6 +73,7 @@ pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: Instance
     let module = module_of(store.opaque(), id)?.clone();
     let low = module.low();
     let resident = resident(store.opaque());
+    no_shared_memory(low, "reset")?;
     // What may fail comes before what changes.
     let mut memories = Vec::new();
     let mut with_image = Vec::new();
@@ -103,6 +104,17 @@ pub(crate) fn reset<T: 'static>(store: &mut StoreContextMut<'_, T>, id: Instance
     Ok(())
 }
 
+/// An error if an instance has a memory of its own that threads share: what is done with that only all of them together can know.
+pub(crate) fn no_shared_memory(module: &low::Module, what: &str) -> Result<()> {
+    let own = &module.memories()[module.imported_memories() as usize..];
+    if own.iter().any(|memory| memory.shared) {
+        return Err(Error::msg(format!(
+            "the instance has a shared memory of its own, so it cannot be {what}: import the memory instead"
+        )));
+    }
+    Ok(())
+}
+
 /// The module of an instance.
 pub(crate) fn module_of(store: StoreOpaque<'_>, id: InstanceId) -> Result<&Module> {
     match store.facts().instance(id) {
@@ -122,7 +134,11 @@ fn start_of<T: 'static>(
 }
 
 /// Checks what was given against what the module imports, and sorts it by kind.
-fn import(store: StoreOpaque<'_>, module: &Module, imports: &[Extern]) -> Result<Entities> {
+fn import<T: 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<Entities> {
     let expected = module.imports();
     if expected.len() != imports.len() {
         return Err(LinkError::ImportCount {
@@ -133,14 +149,19 @@ fn import(store: StoreOpaque<'_>, module: &Module, imports: &[Extern]) -> Result
     }
     let mut entities = Entities::default();
     for (import, given) in expected.zip(imports) {
-        let found = given.ty_in(store)?;
+        let found = given.ty_in(store.opaque())?;
         matching::check(&import, found)?;
+        let opaque = store.opaque();
         match given {
-            Extern::Func(func) => entities.functions.push(func.id_in(store)?),
-            Extern::Global(global) => entities.globals.push(global.id_in(store)?),
-            Extern::Table(table) => entities.tables.push(table.id_in(store)?),
-            Extern::Memory(memory) => entities.memories.push(memory.id_in(store)?),
-            Extern::Tag(tag) => entities.tags.push(tag.id_in(store)?),
+            Extern::Func(func) => entities.functions.push(func.id_in(opaque)?),
+            Extern::Global(global) => entities.globals.push(global.id_in(opaque)?),
+            Extern::Table(table) => entities.tables.push(table.id_in(opaque)?),
+            Extern::Memory(memory) => entities.memories.push(memory.id_in(opaque)?),
+            Extern::SharedMemory(memory) => {
+                let id = store.world_mut().add_memory(memory.linear());
+                entities.memories.push(id);
+            }
+            Extern::Tag(tag) => entities.tags.push(tag.id_in(opaque)?),
         }
     }
     Ok(entities)
@@ -183,7 +204,7 @@ fn add_memories<T: 'static>(
     let resident = resident(store.opaque());
     let types = module.low().memories();
     for (index, ty) in types.iter().enumerate().skip(entities.memories.len()) {
-        let ty = (*ty).into();
+        let ty = crate::types::MemoryType::from(*ty);
         let image = image_of(store.opaque(), module, index as u32, resident);
         let created = memory::create(store, ty, image).map_err(|error| match error
             .downcast::<vm_memory::MemoryError>(

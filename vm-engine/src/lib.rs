@@ -29,6 +29,7 @@ mod metering;
 mod module;
 mod module_limits;
 mod resumable;
+mod shared_memory;
 mod snapshot;
 mod snapshot_call;
 mod store;
@@ -71,6 +72,7 @@ pub use resumable::{
     TypedResumableCall, TypedResumableCallEpochDeadline, TypedResumableCallHostTrap,
     TypedResumableCallOutOfFuel,
 };
+pub use shared_memory::SharedMemory;
 pub use snapshot::Snapshot;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use strategy::Strategy;
@@ -85,7 +87,7 @@ pub use vm_interp::{
     CellProfile, CodeError, CodeSize, FuelCosts, FunctionProfile, Hotness,
     NATIVE_STACK_RESERVE_BYTES, UnknownOperator,
 };
-pub use vm_memory::{GrowError, Layout, MemoryError};
+pub use vm_memory::{GrowError, Layout, MemoryError, WaitResult};
 
 /// What a guest's call fails with that has thrown an exception which nobody has caught, and what a host function returns to throw
 /// one: see [`Store::throw`].

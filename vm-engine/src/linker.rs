@@ -343,7 +343,7 @@ pub(crate) fn realize<T: 'static>(
     store: &mut StoreContextMut<'_, T>,
 ) -> Extern {
     match item {
-        Definition::Extern(item) => *item,
+        Definition::Extern(item) => item.clone(),
         Definition::Host(func) => Extern::Func(func.link_to(store)),
     }
 }
@@ -351,7 +351,7 @@ pub(crate) fn realize<T: 'static>(
 impl<T: 'static> Clone for Definition<T> {
     fn clone(&self) -> Self {
         match self {
-            Definition::Extern(item) => Definition::Extern(*item),
+            Definition::Extern(item) => Definition::Extern(item.clone()),
             Definition::Host(func) => Definition::Host(func.clone()),
         }
     }

@@ -3,10 +3,11 @@
 use vm_memory::{GuardedMemory, Layout, LinearMemory, MemoryError, MemoryImage};
 
 use crate::config::Bounds;
-use crate::error::{LimitError, MemoryAccessError, Result};
+use crate::error::{Error, LimitError, MemoryAccessError, Result};
 use crate::handles::Memory;
 use crate::limits::memory_of;
 use crate::low::MemoryId;
+use crate::shared_memory;
 use crate::store::{
     AsContext, AsContextMut, StoreContext, StoreContextMut, StoreFacts, StoreOpaque,
 };
@@ -21,6 +22,11 @@ impl Memory {
     /// itself.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
         let mut store = store.as_context_mut();
+        if ty.is_shared() {
+            return Err(Error::msg(format!(
+                "a {ty} belongs to no store: it is made by SharedMemory::new"
+            )));
+        }
         let id = create(&mut store, ty, None)?.id;
         Ok(Memory::new_in(store.opaque(), id))
     }
@@ -139,11 +145,11 @@ impl Memory {
 
 /// The type that import matching sees: the minimum is the present size.
 pub(crate) fn present_type(memory: &LinearMemory) -> MemoryType {
-    vm_memory::MemoryType {
+    let ty = vm_memory::MemoryType {
         minimum: memory.pages(),
         ..*memory.ty()
-    }
-    .into()
+    };
+    MemoryType::of(ty, memory.shared().is_some())
 }
 
 pub(crate) fn bounds_of(memory: &LinearMemory) -> Bounds {
@@ -184,11 +190,25 @@ pub(crate) fn create<T: 'static>(
         memory,
         note,
         with_image,
-    } = make(store.opaque(), &low, image)?;
+    } = match ty.is_shared() {
+        true => shared(store.opaque(), &low)?,
+        false => make(store.opaque(), &low, image)?,
+    };
     Ok(Created {
         id: store.world_mut().add_memory(memory),
         note,
         with_image,
+    })
+}
+
+/// Makes a memory for a store's instance that threads share.
+fn shared(store: StoreOpaque<'_>, ty: &vm_memory::MemoryType) -> Result<Made> {
+    let layout = store.facts().guarded_layout();
+    let (memory, note) = shared_memory::make(store.engine(), layout, ty)?;
+    Ok(Made {
+        memory: LinearMemory::Shared(memory),
+        note,
+        with_image: false,
     })
 }
 

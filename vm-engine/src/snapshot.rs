@@ -119,6 +119,7 @@ impl Snapshot {
     pub(crate) fn of(store: StoreOpaque<'_>, id: InstanceId) -> Result<Snapshot> {
         let module = instantiate::module_of(store, id)?;
         let (low, world) = (module.low(), store.world());
+        instantiate::no_shared_memory(low, "written down")?;
         let own = |imported: u32, all: usize| imported..all as u32;
         let memories = own(low.imported_memories(), low.memories().len()).map(|index| {
             let memory = world.memory(world.instance_memory(id, index));

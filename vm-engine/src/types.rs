@@ -458,6 +458,22 @@ impl MemoryType {
         }
     }
 
+    /// A memory with 32-bit indices and pages of 64 KiB that threads share.
+    pub fn shared(minimum: u32, maximum: u32) -> MemoryType {
+        MemoryType {
+            shared: true,
+            ..MemoryType::new(minimum, Some(maximum))
+        }
+    }
+
+    /// A memory with 64-bit indices and pages of 64 KiB that threads share.
+    pub fn shared64(minimum: u64, maximum: u64) -> MemoryType {
+        MemoryType {
+            shared: true,
+            ..MemoryType::new64(minimum, Some(maximum))
+        }
+    }
+
     /// Pages at the start.
     pub fn minimum(&self) -> u64 {
         self.minimum
@@ -807,14 +823,14 @@ impl From<low::MemoryType> for MemoryType {
     }
 }
 
-impl From<vm_memory::MemoryType> for MemoryType {
-    fn from(ty: vm_memory::MemoryType) -> MemoryType {
+impl MemoryType {
+    pub(crate) fn of(ty: vm_memory::MemoryType, shared: bool) -> MemoryType {
         MemoryType {
             minimum: ty.minimum,
             maximum: ty.maximum,
             page_size_log2: ty.page_size_log2,
             memory64: ty.memory64,
-            shared: false,
+            shared,
         }
     }
 }

@@ -77,8 +77,7 @@ fn software_checks_are_what_was_asked_for() {
 #[test]
 fn proposals_that_are_not_implemented_cannot_be_switched_on() {
     type Switch = fn(&mut Config, bool) -> &mut Config;
-    let switches: [(&str, Switch); 3] = [
-        ("threads", Config::wasm_threads),
+    let switches: [(&str, Switch); 2] = [
         ("exceptions", Config::wasm_exceptions),
         ("gc", Config::wasm_gc),
     ];

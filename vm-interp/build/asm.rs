@@ -1,7 +1,9 @@
 //! What templates are written against: the operations of a machine, without its names.
 
+mod atomics;
 mod vectors;
 
+pub(crate) use atomics::AtomicAssembler;
 pub(crate) use vectors::VectorAssembler;
 
 /// An integer register by its role.
@@ -209,6 +211,7 @@ pub(crate) enum Exit {
     InvalidConversion,
     StackOverflow,
     OutOfFuel,
+    UnalignedAtomic,
     /// Someone has asked the run to end.
     Interrupt,
     /// A function could not be translated; the machine knows why.
@@ -237,7 +240,7 @@ pub(crate) enum Callee {
 }
 
 /// A machine's code, written as assembly text.
-pub(crate) trait Assembler: VectorAssembler {
+pub(crate) trait Assembler: VectorAssembler + AtomicAssembler {
     fn new_label(&mut self) -> Label;
     fn bind(&mut self, label: Label);
 

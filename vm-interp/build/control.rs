@@ -7,7 +7,7 @@ use crate::fixed::{Fixed, Returned, Wide};
 use crate::operators::extend;
 use crate::templates::{LOOP_HEAD, call_object, check_reference, table_function};
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
-use vm_translate::{Effect, Ty};
+use vm_translate::{AtomicKind, Effect, Ty};
 
 /// The offset of the stack's limit in a context.
 const STACK_LIMIT: i32 = 16;
@@ -86,6 +86,37 @@ fn memory_address(asm: &mut impl Assembler, width: u32) {
     asm.exit_if(Cond::GtU, Exit::MemoryOutOfBounds);
     asm.load(Width::W64, cell, Src::Mem(Mem::At(cell, 0)));
     asm.alu(Alu::Add, Width::W64, cell, Src::Reg(address));
+}
+
+/// Puts the slot of an atomic access into [`Reg::S1`], and answers where its bytes are, which are aligned: inside the memory, or
+/// where its guard finds out whether they are. Uses [`Reg::Address`].
+fn atomic_place(asm: &mut impl Assembler, width: u32, unchecked: bool) -> Mem {
+    let (slot, cell, end, address) = (Reg::S1, Reg::S0, Reg::S2, Reg::Address);
+    slot_address(asm, slot, 12);
+    asm.load(Width::W64, address, Src::Mem(Mem::At(slot, 0)));
+    let offset = Src::Mem(Mem::Operand(16));
+    asm.alu(Alu::Add, Width::W64, address, offset);
+    if !unchecked {
+        asm.compare(Width::W64, address, offset);
+        asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
+    }
+    // Memories begin at a multiple of 8.
+    if width > 1 {
+        asm.test_bits(address, width as u8 - 1);
+        asm.exit_if(Cond::Ne, Exit::UnalignedAtomic);
+    }
+    if unchecked {
+        return Mem::Guest(address);
+    }
+    asm.address_of(end, Mem::At(address, width as i32));
+    asm.compare(Width::W64, end, Src::Reg(address));
+    asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
+    asm.load(Width::W32, cell, Src::Mem(Mem::Operand(8)));
+    asm.load(Width::W64, cell, Src::Mem(Mem::ContextWord(cell)));
+    asm.compare(Width::W64, end, Src::Mem(Mem::At(cell, 8)));
+    asm.exit_if(Cond::GtU, Exit::MemoryOutOfBounds);
+    asm.alu(Alu::Add, Width::W64, address, Src::Mem(Mem::At(cell, 0)));
+    Mem::At(address, 0)
 }
 
 /// Copies [`Reg::Address`] words from [`Reg::S0`] on to [`Reg::S1`] on, the next ones of which are so many bytes further.
@@ -432,6 +463,29 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.load(Width::W64, value, Src::Mem(Mem::At(Reg::S0, 8)));
             asm.store_narrow(op.width(), Mem::At(Reg::S1, 0), value);
             asm.dispatch(24);
+        }
+        Fixed::Atomic {
+            kind,
+            width,
+            unchecked,
+        } => {
+            let place = atomic_place(asm, width, unchecked);
+            let operand = |n| Src::Mem(Mem::At(Reg::S1, 8 * n));
+            asm.atomic(kind, width, place, operand(1), operand(2));
+            if kind != AtomicKind::Store {
+                asm.store(Width::W64, Mem::At(Reg::S1, 0), Reg::S0);
+            }
+            asm.dispatch(24);
+        }
+        Fixed::Fence => {
+            asm.fence();
+            asm.dispatch(crate::operands::cell_bytes(0));
+        }
+        Fixed::Wait => {
+            slot_address(asm, Reg::S0, 16);
+            asm.call(Callee::Operand(8), &[Reg::Context, Reg::S0], &[20, 24, 28]);
+            check_status(asm);
+            asm.dispatch(32);
         }
         Fixed::Wide(wide) => {
             let slots = Reg::Address;

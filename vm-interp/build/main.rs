@@ -43,7 +43,7 @@ use vm_translate::shape::{ShapeKey, Symbol};
 use x86_64::{DISPATCH, X86_64, global};
 
 /// Trap codes by their numbers in `vm-trap`, which a test of the executor compares.
-const TRAPS: [(Exit, u32); 13] = [
+const TRAPS: [(Exit, u32); 14] = [
     (Exit::Unreachable, 1),
     (Exit::MemoryOutOfBounds, 2),
     (Exit::UndefinedElement, 4),
@@ -56,6 +56,7 @@ const TRAPS: [(Exit, u32); 13] = [
     (Exit::OutOfFuel, 11),
     (Exit::Interrupt, 12),
     (Exit::NullReference, 13),
+    (Exit::UnalignedAtomic, 14),
     (Exit::Host, 0x100),
 ];
 
@@ -226,6 +227,9 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
         for (n, fixed) in fixed.iter().enumerate() {
             let own = match fixed {
                 Fixed::Enter { touch: true, .. } => Part::Stack,
+                Fixed::Atomic {
+                    unchecked: true, ..
+                } => Part::Memory,
                 _ => Part::Plain,
             };
             if own == part {
@@ -303,11 +307,13 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
     );
     generated.push_str(
         "\n#[rustfmt::skip]\nfn fixed_number(fixed: Fixed) -> usize {\n    \
-         use {Fixed::*, fixed::{Returned::*, Wide::*}, vm_translate::{Op::*, StoreOp::*}};\n    \
+         use {Fixed::*, fixed::{Returned::*, Wide::*}, vm_translate::{AtomicKind, Op::*, StoreOp::*}};\n    \
          match fixed {\n",
     );
     for (n, fixed) in fixed.iter().enumerate() {
-        let _ = writeln!(generated, "        {fixed:?} => {n},");
+        // One of them is called like an operation of other handlers.
+        let fixed = format!("{fixed:?}").replace("kind: ", "kind: AtomicKind::");
+        let _ = writeln!(generated, "        {fixed} => {n},");
     }
     generated.push_str("        fixed => unreachable!(\"no handler for {fixed:?}\"),\n    }\n}\n");
     let write = |name: &str, bytes: &[u8]| {

@@ -12,6 +12,7 @@
 //! `rsp` stays where the entry trampoline put it: handlers push nothing. Below it stand the
 //! registers that the calling convention does not preserve, while a called function runs.
 
+mod atomics;
 mod length;
 mod vectors;
 
@@ -127,6 +128,15 @@ fn size(width: Width) -> &'static str {
     match width {
         Width::W32 => "dword ptr ",
         Width::W64 => "qword ptr ",
+    }
+}
+
+fn size_of_bytes(bytes: u32) -> &'static str {
+    match bytes {
+        1 => "byte ptr ",
+        2 => "word ptr ",
+        4 => size(Width::W32),
+        _ => size(Width::W64),
     }
 }
 

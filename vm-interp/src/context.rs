@@ -19,7 +19,7 @@ pub(crate) type Word = u64;
 pub(crate) struct Context {
     /// Where memory 0 starts; dangling if there is none.
     pub(crate) memory_base: *mut u8,
-    /// Bytes of memory 0 that are accessible.
+    /// Bytes of memory 0 that are accessible. If threads share it, 0: code for that goes by its cell, or relies on its guard.
     pub(crate) memory_len: u64,
     /// One past the last slot of the value stack that a frame may use.
     pub(crate) stack_limit: *mut Word,
@@ -85,12 +85,9 @@ impl ContextLayout {
     }
 }
 
-/// A memory as handlers see it that reach it by its index: where its bytes are now.
-#[repr(C)]
-pub(crate) struct MemoryCell {
-    pub(crate) base: *mut u8,
-    pub(crate) len: u64,
-}
+/// A memory as handlers see it that reach it by its index: where its bytes are now, the base first. That of a memory that
+/// threads share is the memory's own: its length may grow at any time.
+pub(crate) type MemoryCell = vm_memory::Extent;
 
 /// A table as handlers see it: where its elements are now. An element is 0 for null, for
 /// functions the address of a [`FuncObject`], for external references a number plus one.
@@ -201,6 +198,16 @@ pub(crate) const STATUS_HOST: u32 = 0x100;
 
 /// The run stops here, and goes on later with the same instruction.
 pub(crate) const STATUS_SUSPENDED: u32 = 0x101;
+
+/// Waits at a place in memory or wakes who does, on the slots from `slots` up, see
+/// [`vm_translate::ir::Root::Atomic`]. The offset is in two halves, the lower one first.
+pub(crate) type WaitFn = unsafe extern "C" fn(
+    context: *mut Context,
+    slots: *mut Word,
+    memory: u32,
+    offset_1: u32,
+    offset_2: u32,
+) -> u32;
 
 /// A rare operation on the slots from `slots` up, see [`vm_translate::ir::RuntimeOp`].
 pub(crate) type RuntimeFn =

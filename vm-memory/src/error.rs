@@ -206,6 +206,9 @@ pub enum InvalidMemoryType {
         /// The pages that the index type can address.
         limit: u64,
     },
+    /// A memory that threads share has no maximum.
+    #[error("a shared memory needs a maximum")]
+    SharedWithoutMaximum,
 }
 
 /// Why guard pages cannot check the bounds of a memory, whatever the host allows.

@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use crate::{
     BoundedMemory, GrowError, GuardedMemory, Layout, MemoryError, MemoryImage, MemoryType,
-    OutOfBounds, Pool,
+    OutOfBounds, Pool, SharedMemory,
 };
 
 /// A linear memory, bounds-checked by guard pages or by code.
+///
+/// Of a shared one no bytes are lent: what lends them finds none. Copies are made of it as of any other.
 ///
 /// Offsets and lengths of the host's accesses are in bytes and checked explicitly in both kinds; an
 /// access that is refused has changed nothing.
@@ -20,6 +22,8 @@ pub enum LinearMemory {
     Guarded(GuardedMemory),
     /// Bounds are checked by code.
     Bounded(BoundedMemory),
+    /// Threads share it; its bounds are checked either way.
+    Shared(SharedMemory),
 }
 
 impl LinearMemory {
@@ -58,7 +62,19 @@ impl LinearMemory {
 
     /// Whether guard pages check the bounds.
     pub fn is_guarded(&self) -> bool {
-        matches!(self, LinearMemory::Guarded(_))
+        match self {
+            LinearMemory::Guarded(_) => true,
+            LinearMemory::Bounded(_) => false,
+            LinearMemory::Shared(memory) => memory.layout().is_some(),
+        }
+    }
+
+    /// The memory, if threads share it.
+    pub fn shared(&self) -> Option<&SharedMemory> {
+        match self {
+            LinearMemory::Shared(memory) => Some(memory),
+            LinearMemory::Guarded(_) | LinearMemory::Bounded(_) => None,
+        }
     }
 
     /// Address of the first byte. Constant in a guarded memory; growth may move it in a bounded one.
@@ -66,6 +82,7 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => memory.base_ptr(),
             LinearMemory::Bounded(memory) => memory.base_ptr(),
+            LinearMemory::Shared(memory) => memory.base_ptr(),
         }
     }
 
@@ -78,6 +95,8 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => memory.byte_len(),
             LinearMemory::Bounded(memory) => memory.byte_len(),
+            // At most what is reserved.
+            LinearMemory::Shared(memory) => memory.byte_len() as usize,
         }
     }
 
@@ -86,6 +105,7 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => memory.pages(),
             LinearMemory::Bounded(memory) => memory.pages(),
+            LinearMemory::Shared(memory) => memory.pages(),
         }
     }
 
@@ -94,6 +114,7 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => memory.ty(),
             LinearMemory::Bounded(memory) => memory.ty(),
+            LinearMemory::Shared(memory) => memory.ty(),
         }
     }
 
@@ -102,6 +123,7 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => Some(memory.layout()),
             LinearMemory::Bounded(_) => None,
+            LinearMemory::Shared(memory) => memory.layout(),
         }
     }
 
@@ -111,6 +133,7 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => Some(memory.reservation()),
             LinearMemory::Bounded(_) => None,
+            LinearMemory::Shared(memory) => memory.reservation(),
         }
     }
 
@@ -124,31 +147,40 @@ impl LinearMemory {
         match self {
             LinearMemory::Guarded(memory) => memory.grow(delta),
             LinearMemory::Bounded(memory) => memory.grow(delta),
+            LinearMemory::Shared(memory) => memory.grow(delta),
         }
     }
 
-    /// All accessible bytes.
+    /// Bytes that can be lent.
+    fn lent(&self) -> usize {
+        match self {
+            LinearMemory::Shared(_) => 0,
+            LinearMemory::Guarded(_) | LinearMemory::Bounded(_) => self.len(),
+        }
+    }
+
+    /// All accessible bytes; of a shared memory, none.
     pub fn data(&self) -> &[u8] {
-        // SAFETY: both kinds guarantee `len` initialised (zeroed) readable bytes from a base that is
+        // SAFETY: both kinds that lend bytes guarantee `lent` initialised (zeroed) readable bytes from a base that is
         // not null, for as long as `self` is not changed; `len` is at most `isize::MAX` because an
         // allocation or a reservation contains it. Whoever writes through `base_ptr` must not do so
         // during this borrow.
-        unsafe { std::slice::from_raw_parts(self.base_ptr(), self.len()) }
+        unsafe { std::slice::from_raw_parts(self.base_ptr(), self.lent()) }
     }
 
-    /// All accessible bytes, to write to.
+    /// All accessible bytes, to write to; of a shared memory, none.
     pub fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `data`; the bytes are writable, and `&mut self` makes this borrow exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.base_ptr(), self.len()) }
+        unsafe { std::slice::from_raw_parts_mut(self.base_ptr(), self.lent()) }
     }
 
     /// The bytes `offset .. offset + len`.
     ///
     /// # Errors
     ///
-    /// The range is not inside the memory.
+    /// The range is not inside the memory, or threads share it.
     pub fn slice(&self, offset: u64, len: u64) -> Result<&[u8], OutOfBounds> {
-        let range = self.check(offset, len)?;
+        let range = check(offset, len, self.lent() as u64)?;
         Ok(&self.data()[range])
     }
 
@@ -156,9 +188,9 @@ impl LinearMemory {
     ///
     /// # Errors
     ///
-    /// The range is not inside the memory.
+    /// The range is not inside the memory, or threads share it.
     pub fn slice_mut(&mut self, offset: u64, len: u64) -> Result<&mut [u8], OutOfBounds> {
-        let range = self.check(offset, len)?;
+        let range = check(offset, len, self.lent() as u64)?;
         Ok(&mut self.data_mut()[range])
     }
 
@@ -168,6 +200,9 @@ impl LinearMemory {
     ///
     /// The range is not inside the memory; then `buffer` is unchanged.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), OutOfBounds> {
+        if let LinearMemory::Shared(memory) = self {
+            return memory.read(offset, buffer);
+        }
         buffer.copy_from_slice(self.slice(offset, buffer.len() as u64)?);
         Ok(())
     }
@@ -178,6 +213,9 @@ impl LinearMemory {
     ///
     /// The range is not inside the memory; then nothing was written.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        if let LinearMemory::Shared(memory) = self {
+            return memory.write(offset, bytes);
+        }
         self.slice_mut(offset, bytes.len() as u64)?
             .copy_from_slice(bytes);
         Ok(())
@@ -190,6 +228,9 @@ impl LinearMemory {
     /// The range is not inside the memory; then nothing was written. An empty range must not start
     /// past the end either, as in the specification.
     pub fn fill(&mut self, offset: u64, len: u64, byte: u8) -> Result<(), OutOfBounds> {
+        if let LinearMemory::Shared(memory) = self {
+            return memory.fill(offset, len, byte);
+        }
         self.slice_mut(offset, len)?.fill(byte);
         Ok(())
     }
@@ -201,20 +242,22 @@ impl LinearMemory {
     /// One of the ranges is not inside the memory; then nothing was written. An empty range must not
     /// start past the end either, as in the specification.
     pub fn copy_within(&mut self, dst: u64, src: u64, len: u64) -> Result<(), OutOfBounds> {
-        let src = self.check(src, len)?;
-        let dst = self.check(dst, len)?;
+        if let LinearMemory::Shared(memory) = self {
+            return memory.copy_within(dst, src, len);
+        }
+        let src = check(src, len, self.byte_len())?;
+        let dst = check(dst, len, self.byte_len())?;
         self.data_mut().copy_within(src, dst.start);
         Ok(())
     }
+}
 
-    /// The range `offset .. offset + len`, if it lies in the memory.
-    fn check(&self, offset: u64, len: u64) -> Result<Range<usize>, OutOfBounds> {
-        let size = self.byte_len();
-        match offset.checked_add(len) {
-            // Both ends are at most `size`, which came from a `usize`.
-            Some(end) if end <= size => Ok(offset as usize..end as usize),
-            _ => Err(OutOfBounds { offset, len, size }),
-        }
+/// The range `offset .. offset + len`, if it lies in a memory of this size.
+fn check(offset: u64, len: u64, size: u64) -> Result<Range<usize>, OutOfBounds> {
+    match offset.checked_add(len) {
+        // Both ends are at most `size`, which came from a `usize`.
+        Some(end) if end <= size => Ok(offset as usize..end as usize),
+        _ => Err(OutOfBounds { offset, len, size }),
     }
 }
 
@@ -230,7 +273,16 @@ pub fn copy(
     src_offset: u64,
     len: u64,
 ) -> Result<(), OutOfBounds> {
-    let bytes = src.slice(src_offset, len)?;
-    dst.slice_mut(dst_offset, len)?.copy_from_slice(bytes);
-    Ok(())
+    match (dst, src) {
+        (LinearMemory::Shared(dst), LinearMemory::Shared(src)) => {
+            src.copy_to(src_offset, dst, dst_offset, len)
+        }
+        (LinearMemory::Shared(dst), src) => dst.write(dst_offset, src.slice(src_offset, len)?),
+        (dst, LinearMemory::Shared(src)) => src.read(src_offset, dst.slice_mut(dst_offset, len)?),
+        (dst, src) => {
+            let bytes = src.slice(src_offset, len)?;
+            dst.slice_mut(dst_offset, len)?.copy_from_slice(bytes);
+            Ok(())
+        }
+    }
 }

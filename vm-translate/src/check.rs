@@ -1,5 +1,6 @@
 //! Checks that a translated function keeps what the IR promises.
 
+use crate::atomic::AtomicKind;
 use crate::ir::{
     Catch, Function, Inst, Label, LoopHead, Node, Place, Root, RuntimeOp, Slot, TrapSite,
 };
@@ -337,6 +338,14 @@ impl Checker<'_> {
             Root::MemoryStore { base, .. } => {
                 self.in_range(Place::Slot(base))?;
                 self.in_range(Place::Slot(base + 1))?;
+            }
+            Root::Atomic { op, base, .. } => {
+                let operands = match op.kind() {
+                    AtomicKind::Fence => 0,
+                    _ => 1 + op.params().len() as Slot,
+                };
+                (base..base + operands).try_for_each(|slot| self.in_range(Place::Slot(slot)))?;
+                live.0.clear();
             }
             Root::Runtime { op, base, imm } => {
                 if op == RuntimeOp::Throw {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
+use crate::atomic::AtomicKind;
 use crate::ir::{Catch, Function, Inst, Node, Place, Root};
 use crate::op::Ty;
 use crate::{Module, Point};
@@ -181,6 +182,24 @@ impl Listing<'_> {
             } => {
                 let value = base + 1;
                 write!(f, "{op} {memory} offset={offset} (s{base}), s{value}")
+            }
+            Root::Atomic {
+                op,
+                memory,
+                offset,
+                base,
+                unchecked,
+            } => {
+                if op.result().is_some() {
+                    write!(f, "s{base} = ")?;
+                }
+                write!(f, "{op}{}", if unchecked { ".unchecked" } else { "" })?;
+                if op.kind() == AtomicKind::Fence {
+                    return Ok(());
+                }
+                write!(f, " {memory} offset={offset} (s{base})")?;
+                let values = (base + 1..).zip(op.params());
+                (values.map(|(slot, _)| slot)).try_for_each(|slot| write!(f, ", s{slot}"))
             }
             Root::GlobalSet { global, kind } => {
                 write!(f, "global.set {global}, {}", trees.next(kind))

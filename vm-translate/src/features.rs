@@ -35,6 +35,7 @@ const IMPLEMENTED: &[(&str, WasmFeatures)] = &[
     ("memory64", WasmFeatures::MEMORY64),
     ("function-references", WasmFeatures::FUNCTION_REFERENCES),
     ("exceptions", WasmFeatures::EXCEPTIONS),
+    ("threads", WasmFeatures::THREADS),
 ];
 
 /// Proposals that are implemented but no part of the standard: they are off by default and can be turned on.
@@ -43,7 +44,6 @@ const OPTIONAL: &[(&str, WasmFeatures)] = &[("legacy-exceptions", WasmFeatures::
 /// Proposals that the validator knows but that are not implemented, those that others build on
 /// first.
 const UNIMPLEMENTED: &[(&str, WasmFeatures)] = &[
-    ("threads", WasmFeatures::THREADS),
     ("gc", WasmFeatures::GC),
     ("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     ("memory-control", WasmFeatures::MEMORY_CONTROL),

@@ -22,6 +22,7 @@
 use std::ops::Range;
 
 use crate::ValType;
+use crate::atomic::AtomicOp;
 use crate::op::{Op, StoreOp, Ty};
 use crate::shape::{Found, ShapeKey, Traps};
 use crate::site::Sites;
@@ -129,6 +130,21 @@ pub enum Root {
         offset: u64,
         /// The slot of the address.
         base: Slot,
+    },
+    /// An atomic instruction, on a memory of any kind. Its operands stand in the slots from `base` up; its result, if it
+    /// has one, replaces the first of them.
+    Atomic {
+        /// Which instruction.
+        op: AtomicOp,
+        /// The memory's index; 0 if it accesses none.
+        memory: u32,
+        /// Added to the address without wrapping.
+        offset: u64,
+        /// The slot of the address.
+        base: Slot,
+        /// Whether it relies on the memory's guard instead of comparing. Only of accesses of memory 0 with 32-bit
+        /// addresses.
+        unchecked: bool,
     },
     /// Sets a global. One tree.
     GlobalSet {
@@ -747,7 +763,8 @@ impl Root {
             | Root::CallIndirect { .. }
             | Root::CallRef { .. }
             | Root::MemoryLoad { .. }
-            | Root::MemoryStore { .. } => false,
+            | Root::MemoryStore { .. }
+            | Root::Atomic { .. } => false,
         }
     }
 
@@ -783,6 +800,7 @@ impl Root {
             Root::Copy { .. }
             | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
+            | Root::Atomic { .. }
             | Root::ConsumeFuel { .. }
             | Root::CheckEpoch
             | Root::EnterCall

@@ -1,6 +1,7 @@
 //! Validates WebAssembly and translates it to Palisade's register IR, with checked and unchecked
 //! forms of every memory access.
 
+mod atomic;
 mod check;
 mod display;
 mod error;
@@ -23,6 +24,7 @@ mod translate;
 mod types;
 mod validate;
 
+pub use atomic::{AtomicKind, AtomicOp};
 pub use check::{Broken, check};
 pub use error::Error;
 pub use features::{FeatureError, Features};

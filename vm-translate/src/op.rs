@@ -508,6 +508,14 @@ impl Op {
         Op::ALL.get(usize::from(number)).copied()
     }
 
+    /// Bytes of memory that it reads.
+    pub(crate) const fn bytes_read(self) -> u32 {
+        match self.effect() {
+            Effect::Load { width, .. } => width,
+            _ => 0,
+        }
+    }
+
     /// Whether evaluating it may trap.
     pub const fn may_trap(self) -> bool {
         matches!(self.effect(), Effect::Traps | Effect::Load { .. })

@@ -401,6 +401,7 @@ impl Symbol {
             | Root::ReturnCall { .. }
             | Root::MemoryLoad { .. }
             | Root::MemoryStore { .. }
+            | Root::Atomic { .. }
             | Root::ReturnCallImport { .. }
             | Root::ReturnCallIndirect { .. }
             | Root::ReturnCallRef { .. }

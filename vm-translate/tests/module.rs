@@ -210,7 +210,6 @@ fn errors_say_where() {
 #[test]
 fn errors_name_the_proposal_that_is_missing() {
     for (text, proposal) in [
-        ("(module (memory 1 1 shared))", "threads"),
         ("(module (tag))", "exceptions"),
         ("(module (type (struct)))", "gc"),
     ] {
@@ -249,6 +248,11 @@ fn proposals_can_be_turned_off() {
         ("(module (func (return_call 0)))", "tail-call"),
         ("(module (memory 1) (memory 1))", "multi-memory"),
         ("(module (memory i64 1))", "memory64"),
+        ("(module (memory 1 1 shared))", "threads"),
+        (
+            "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))",
+            "threads",
+        ),
         ("(module (table i64 1 funcref))", "memory64"),
         ("(module (memory 1 (pagesize 1)))", "custom-page-sizes"),
         (
@@ -315,11 +319,11 @@ fn proposals_that_the_validator_does_not_name_are_looked_for_on_demand() {
     }
     // An error that names one is not looked into.
     let bytes = wat::parse_str("(module (memory 1 1 shared) (tag) (func (result i32)))").unwrap();
-    let error = Module::new(bytes.clone(), &Features::default()).unwrap_err();
+    let mut features = Features::default();
+    features.set("threads", false).unwrap();
+    let error = Module::new(bytes.clone(), &features).unwrap_err();
     assert_eq!(error.missing_feature(), Some("threads"));
-    let named = error
-        .clone()
-        .with_missing_features(&bytes, &Features::default());
+    let named = error.clone().with_missing_features(&bytes, &features);
     assert_eq!(named, error);
 }
 

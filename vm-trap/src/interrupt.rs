@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use crate::{sys, thread};
 
@@ -22,6 +23,8 @@ pub struct Interrupt {
     pending: AtomicBool,
     /// The thread that runs, innermost. Locked while it is sent a signal, so it is alive then.
     running: Mutex<Option<Thread>>,
+    /// Wakes the run where it waits for other threads.
+    waker: Mutex<Option<Waker>>,
 }
 
 /// A thread in which a run is going on.
@@ -34,6 +37,7 @@ impl Interrupt {
         Interrupt {
             pending: AtomicBool::new(false),
             running: Mutex::new(None),
+            waker: Mutex::new(None),
         }
     }
 
@@ -51,6 +55,11 @@ impl Interrupt {
         // The signal comes after this, for whoever receives it.
         self.pending.store(true, Ordering::Release);
         sys::notify(thread);
+        drop(running);
+        let waker = self.waker();
+        if let Some(waker) = &*waker {
+            waker.wake_by_ref();
+        }
         true
     }
 
@@ -64,6 +73,16 @@ impl Interrupt {
     #[inline]
     pub fn pending(&self) -> &AtomicBool {
         &self.pending
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what a request wakes from now on: what the run waits by, if it waits in a way that a signal does not end. Answers what
+    /// it was before. Who waits looks for a [pending](Self::is_pending) request after this and before it waits; none comes between.
+    pub fn set_waker(&self, waker: Option<Waker>) -> Option<Waker> {
+        std::mem::replace(&mut *self.waker(), waker)
     }
 
     /// A run begins on this thread. Answers where the run goes on in which it is nested.

@@ -107,6 +107,12 @@ impl Clock for VirtualClock {
     }
 }
 
+impl Default for Clocks {
+    fn default() -> Clocks {
+        Clocks::new()
+    }
+}
+
 /// The clocks of one guest.
 pub(crate) struct Clocks {
     /// Where the host's monotonic clock starts. Only differences mean anything to a

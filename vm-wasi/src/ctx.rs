@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cap_std::fs::Dir;
 
@@ -16,12 +18,59 @@ use crate::random::Random;
 use crate::stream::{InputStream, OutputStream, Reader, Writer};
 use crate::strings::StringArray;
 use crate::table::{Access, Descriptor, Object, Table, Tree};
-use crate::waiter::Waiter;
+use crate::waiter::{Interest, Waiter};
 
 /// Everything that a guest can reach through WASI: its arguments, environment,
 /// streams and directories. Made by a [`WasiCtxBuilder`], kept in the data of a
 /// [`Store`](vm_engine::Store).
-pub struct WasiCtx {
+pub struct WasiCtx(Held);
+
+/// Whose it is.
+enum Held {
+    /// One guest's.
+    Own(Box<Ctx>),
+    /// Several threads' of one guest.
+    Shared(Arc<Mutex<Ctx>>),
+}
+
+impl WasiCtx {
+    /// The same as [`WasiCtxBuilder::new`].
+    pub fn builder() -> WasiCtxBuilder {
+        WasiCtxBuilder::new()
+    }
+
+    /// The same context once more, for another thread of the guest: what one does with a descriptor, the others see.
+    ///
+    /// Each call has the context to itself then. One that waits does not keep the others from it: it looks again and again, at most
+    /// every few milliseconds, whether it can go on.
+    pub fn share(&mut self) -> WasiCtx {
+        let shared = match std::mem::replace(&mut self.0, Held::Own(Box::default())) {
+            Held::Own(own) => Arc::new(Mutex::new(*own)),
+            Held::Shared(shared) => shared,
+        };
+        self.0 = Held::Shared(Arc::clone(&shared));
+        WasiCtx(Held::Shared(shared))
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.0, Held::Shared(_))
+    }
+
+    /// Does something with it.
+    pub(crate) fn with<R>(&mut self, action: impl FnOnce(&mut Ctx) -> R) -> R {
+        match &mut self.0 {
+            Held::Own(own) => action(own),
+            // A panic of an embedder's stream leaves it as good as it was.
+            Held::Shared(shared) => {
+                action(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+}
+
+/// The context itself.
+#[derive(Default)]
+pub(crate) struct Ctx {
     pub(crate) args: StringArray,
     pub(crate) env: StringArray,
     pub(crate) clocks: Clocks,
@@ -31,10 +80,26 @@ pub struct WasiCtx {
     ends_on_broken_pipe: bool,
 }
 
-impl WasiCtx {
-    /// The same as [`WasiCtxBuilder::new`].
-    pub fn builder() -> WasiCtxBuilder {
-        WasiCtxBuilder::new()
+impl Ctx {
+    /// Whether a call on a descriptor would have to wait: one that is none waits for nothing.
+    pub(crate) fn would_wait(&mut self, fd: u32, interest: Interest) -> bool {
+        let Ok(descriptor) = self.table.get(fd) else {
+            return false;
+        };
+        let waits = match &descriptor.object {
+            #[cfg(unix)]
+            Object::Host(_) => true,
+            Object::Input(_) | Object::Output(_) => true,
+            _ => false,
+        };
+        if !waits || descriptor.is_nonblocking() {
+            return false;
+        }
+        let interests = std::iter::once((fd, interest)).collect();
+        let found = self
+            .waiter
+            .ask(&mut self.table, &interests, Some(Duration::ZERO));
+        found.is_ok_and(|found| found.is_empty())
     }
 
     /// Whether a guest that could not write to a descriptor ends for that reason.
@@ -51,10 +116,11 @@ impl WasiCtx {
 
 impl std::fmt::Debug for WasiCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WasiCtx")
-            .field("args", &self.args)
-            .field("env", &self.env)
-            .finish_non_exhaustive()
+        let mut text = f.debug_struct("WasiCtx");
+        if let Held::Own(own) = &self.0 {
+            text.field("args", &own.args).field("env", &own.env);
+        }
+        text.finish_non_exhaustive()
     }
 }
 
@@ -319,6 +385,11 @@ impl WasiCtxBuilder {
     ///
     /// A string that can't be passed to a guest: see [`BuildError`].
     pub fn build(&mut self) -> Result<WasiCtx, BuildError> {
+        let own = Box::new(self.build_own()?);
+        Ok(WasiCtx(Held::Own(own)))
+    }
+
+    pub(crate) fn build_own(&mut self) -> Result<Ctx, BuildError> {
         let builder = std::mem::take(self);
 
         let mut args = StringArray::default();
@@ -353,7 +424,7 @@ impl WasiCtxBuilder {
                 .map_err(|_| BuildError::TooLarge("preopened directories and sockets"))?;
         }
 
-        Ok(WasiCtx {
+        Ok(Ctx {
             args,
             env,
             clocks: builder.clocks,
@@ -476,12 +547,12 @@ mod tests {
         let ctx = WasiCtxBuilder::new()
             .envs(&[("A", "1"), ("B", "2")])
             .env("A", "3")
-            .build()
+            .build_own()
             .unwrap();
         let mut bytes = vec![0; 64];
         let mut memory = crate::memory::GuestMemory::new(&mut bytes);
         ctx.env.get(&mut memory, 0, 8).unwrap();
-        assert_eq!(memory.slice(8, 8), Ok(&b"A=3\0B=2\0"[..]));
+        assert_eq!(memory.slice(8, 8).unwrap()[..], b"A=3\0B=2\0"[..]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use cap_fs_ext::OpenOptionsMaybeDirExt;
 use cap_std::fs::OpenOptions;
 
 use crate::abi::{FdFlags, FileStat, FstFlags, Version};
-use crate::ctx::WasiCtx;
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVec, IoVecs};
 use crate::stat;
@@ -15,7 +15,7 @@ use crate::table::{Descriptor, Object, OpenFile, Tree};
 
 /// `fd_read`.
 pub(crate) fn fd_read(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     vecs: IoVecs,
@@ -33,7 +33,7 @@ pub(crate) fn fd_read(
             file,
             regular: true,
         }) => transfer(memory, vecs, |memory, vec, _| {
-            until.retry(|| file.read(memory.io_slice_mut(vec)))
+            memory.read_into(vec, |bytes| until.retry(|| file.read(bytes)))
         })?,
         // A second read might wait, although the guest already has something to work with.
         Object::File(OpenFile { file, .. }) => {
@@ -42,7 +42,9 @@ pub(crate) fn fd_read(
         Object::MemoryFile(file) => {
             let start = file.position;
             let len = transfer(memory, vecs, |memory, vec, done| {
-                Ok(file.read_at(memory.io_slice_mut(vec), start.saturating_add(done)))
+                memory.read_into(vec, |bytes| {
+                    Ok(file.read_at(bytes, start.saturating_add(done)))
+                })
             })?;
             file.position = start.saturating_add(u64::from(len));
             len
@@ -54,7 +56,7 @@ pub(crate) fn fd_read(
 
 /// `fd_pread`.
 pub(crate) fn fd_pread(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     vecs: IoVecs,
@@ -67,12 +69,14 @@ pub(crate) fn fd_pread(
     let until = memory.until();
     let len = match &descriptor.object {
         Object::MemoryFile(file) => transfer(memory, vecs, |memory, vec, done| {
-            Ok(file.read_at(memory.io_slice_mut(vec), offset + done))
+            memory.read_into(vec, |bytes| Ok(file.read_at(bytes, offset + done)))
         })?,
         _ => {
             let file = descriptor.file(Errno::Spipe)?;
             transfer(memory, vecs, |memory, vec, done| {
-                until.retry(|| positioned::read(file, memory.io_slice_mut(vec), offset + done))
+                memory.read_into(vec, |bytes| {
+                    until.retry(|| positioned::read(file, bytes, offset + done))
+                })
             })?
         }
     };
@@ -81,7 +85,7 @@ pub(crate) fn fd_pread(
 
 /// `fd_write`.
 pub(crate) fn fd_write(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     vecs: IoVecs,
@@ -107,7 +111,7 @@ pub(crate) fn fd_write(
 
 /// `fd_pwrite`.
 pub(crate) fn fd_pwrite(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     vecs: IoVecs,
@@ -120,7 +124,8 @@ pub(crate) fn fd_pwrite(
     check_offset(offset, u64::from(u32::MAX))?;
     let until = memory.until();
     let len = transfer(memory, vecs, |memory, vec, done| {
-        until.retry(|| positioned::write(file, memory.io_slice(vec), offset + done))
+        let bytes = memory.io_slice(vec)?;
+        until.retry(|| positioned::write(file, &bytes, offset + done))
     })?;
     memory.write_u32(written, len)
 }
@@ -165,7 +170,7 @@ fn transfer<'m>(
             Err(_) if done > 0 => break,
             Err(errno) => return Err(errno),
         };
-        let wanted = memory.io_slice(&vec).len();
+        let wanted = vec.len();
         if wanted == 0 {
             continue;
         }
@@ -236,7 +241,7 @@ mod positioned {
 
 /// `fd_seek`.
 pub(crate) fn fd_seek(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     version: Version,
     fd: u32,
@@ -259,7 +264,7 @@ pub(crate) fn fd_seek(
 
 /// `fd_tell`.
 pub(crate) fn fd_tell(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     position: u32,
@@ -293,7 +298,7 @@ fn seekable(descriptor: &Descriptor) -> Result<&File, Errno> {
 
 /// `fd_close`. A preopened directory can be closed like any other. Of the
 /// host's standard streams the guest's number is closed: the host goes on using them.
-pub(crate) fn fd_close(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+pub(crate) fn fd_close(ctx: &mut Ctx, fd: u32) -> Result<(), Errno> {
     if let Object::Output(output) = &mut ctx.table.get_mut(fd)?.object {
         let flushed = output.flush();
         ctx.table.close(fd)?;
@@ -303,22 +308,22 @@ pub(crate) fn fd_close(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
 }
 
 /// `fd_renumber`.
-pub(crate) fn fd_renumber(ctx: &mut WasiCtx, from: u32, to: u32) -> Result<(), Errno> {
+pub(crate) fn fd_renumber(ctx: &mut Ctx, from: u32, to: u32) -> Result<(), Errno> {
     ctx.table.renumber(from, to)
 }
 
 /// `fd_sync`.
-pub(crate) fn fd_sync(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+pub(crate) fn fd_sync(ctx: &mut Ctx, fd: u32) -> Result<(), Errno> {
     sync(ctx, fd, File::sync_all)
 }
 
 /// `fd_datasync`.
-pub(crate) fn fd_datasync(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+pub(crate) fn fd_datasync(ctx: &mut Ctx, fd: u32) -> Result<(), Errno> {
     sync(ctx, fd, File::sync_data)
 }
 
 fn sync(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     fd: u32,
     how: impl FnOnce(&File) -> std::io::Result<()>,
 ) -> Result<(), Errno> {
@@ -345,7 +350,7 @@ fn sync(
 /// `fd_advise`: advice changes no result, so a host without the call, or
 /// without use for it, succeeds.
 pub(crate) fn fd_advise(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     fd: u32,
     offset: u64,
     len: u64,
@@ -366,7 +371,7 @@ pub(crate) fn fd_advise(
 }
 
 /// `fd_allocate`: all or nothing.
-pub(crate) fn fd_allocate(ctx: &mut WasiCtx, fd: u32, offset: u64, len: u64) -> Result<(), Errno> {
+pub(crate) fn fd_allocate(ctx: &mut Ctx, fd: u32, offset: u64, len: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Spipe)?;
     descriptor.to_write()?;
@@ -445,7 +450,7 @@ mod range {
 
 /// `fd_fdstat_get`.
 pub(crate) fn fd_fdstat_get(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     version: Version,
     fd: u32,
@@ -457,7 +462,7 @@ pub(crate) fn fd_fdstat_get(
 
 /// `fd_fdstat_set_flags`: of a file, `APPEND` and `NONBLOCK` can be changed, of a
 /// stream `NONBLOCK`; the others are fixed when it is opened, as on the host.
-pub(crate) fn fd_fdstat_set_flags(ctx: &mut WasiCtx, fd: u32, flags: u32) -> Result<(), Errno> {
+pub(crate) fn fd_fdstat_set_flags(ctx: &mut Ctx, fd: u32, flags: u32) -> Result<(), Errno> {
     let flags = FdFlags::from_guest(u16::try_from(flags).map_err(|_| Errno::Inval)?)?;
     let descriptor = ctx.table.get_mut(fd)?;
     let now = descriptor.flags();
@@ -501,14 +506,14 @@ pub(crate) fn set_host_flags(_file: &File, _flags: FdFlags) -> Result<(), Errno>
 
 /// `fd_fdstat_set_rights`: refused. Rights that could be given up would have to
 /// be asked for at every call, of programs that have been written for engines that ask for none.
-pub(crate) fn fd_fdstat_set_rights(ctx: &mut WasiCtx, fd: u32) -> Result<(), Errno> {
+pub(crate) fn fd_fdstat_set_rights(ctx: &mut Ctx, fd: u32) -> Result<(), Errno> {
     ctx.table.get(fd)?;
     Err(Errno::NotSup)
 }
 
 /// `fd_filestat_get`.
 pub(crate) fn fd_filestat_get(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     version: Version,
     fd: u32,
@@ -528,7 +533,7 @@ pub(crate) fn fd_filestat_get(
 }
 
 /// `fd_filestat_set_size`.
-pub(crate) fn fd_filestat_set_size(ctx: &mut WasiCtx, fd: u32, size: u64) -> Result<(), Errno> {
+pub(crate) fn fd_filestat_set_size(ctx: &mut Ctx, fd: u32, size: u64) -> Result<(), Errno> {
     let descriptor = ctx.table.get(fd)?;
     let file = descriptor.file(Errno::Inval)?;
     descriptor.to_write()?;
@@ -538,7 +543,7 @@ pub(crate) fn fd_filestat_set_size(ctx: &mut WasiCtx, fd: u32, size: u64) -> Res
 
 /// `fd_filestat_set_times`.
 pub(crate) fn fd_filestat_set_times(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     fd: u32,
     accessed: u64,
     modified: u64,
@@ -572,7 +577,7 @@ pub(crate) fn fd_filestat_set_times(
 
 /// `fd_prestat_get`. C libraries ask for 3, 4, … until one is `EBADF`.
 pub(crate) fn fd_prestat_get(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     result: u32,
@@ -586,7 +591,7 @@ pub(crate) fn fd_prestat_get(
 
 /// `fd_prestat_dir_name`.
 pub(crate) fn fd_prestat_dir_name(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     path: u32,

@@ -22,6 +22,7 @@ mod stat;
 mod stream;
 mod strings;
 mod table;
+mod threads;
 mod until;
 mod waiter;
 
@@ -30,6 +31,7 @@ pub use ctx::{BuildError, WasiCtx, WasiCtxBuilder};
 pub use linker::{BrokenPipe, I32Exit, add_to_linker};
 pub use memory_dir::{MemoryDir, MemoryDirError};
 pub use stream::{InputStream, OutputStream, Readiness};
+pub use threads::{WasiThreads, WasiThreadsConfig};
 
 /// The library whose [`Dir`](cap_std::fs::Dir) the builder takes.
 pub use cap_std;

@@ -1,18 +1,21 @@
 //! The functions as a guest imports them.
 
-use vm_engine::{Caller, Error, Linker};
+use std::time::Duration;
+
+use vm_engine::{Caller, Error, Extern, Linker};
 
 use crate::abi::Version;
-use crate::clocks::ClockId;
-use crate::ctx::WasiCtx;
+use crate::clocks::{ClockId, Start};
+use crate::ctx::{Ctx, WasiCtx};
 use crate::errno::Errno;
 use crate::fd;
 use crate::memory::{GuestMemory, IoVecs};
 use crate::path::{self, At, PathOpen, PathTimes};
-use crate::poll::{self, PollOneoff};
+use crate::poll::{self, PollOneoff, Polled};
 use crate::readdir;
 use crate::sock;
 use crate::until::Until;
+use crate::waiter::Interest;
 
 /// The guest called `proc_exit`: not a failure, but the end of its run.
 ///
@@ -98,7 +101,7 @@ fn define<T: 'static>(
         clock_time_get(id: u32, _precision: u64, result: u32)
             |ctx, memory| memory.write_u64(result, ctx.clocks.now(ClockId::from_guest(id)?)?);
         random_get(buffer: u32, len: u32)
-            |ctx, memory| ctx.random.fill(memory.slice_mut(buffer, len)?);
+            |ctx, memory| memory.fill(buffer, len, |bytes| ctx.random.fill(bytes));
 
         fd_fdstat_get(fd: u32, result: u32)
             |ctx, memory| fd::fd_fdstat_get(ctx, memory, version, fd, result);
@@ -112,8 +115,6 @@ fn define<T: 'static>(
             |ctx, memory| fd::fd_prestat_dir_name(ctx, memory, fd, path, len);
         fd_pwrite(fd: u32, vecs: u32, count: u32, offset: u64, written: u32)
             |ctx, memory| fd::fd_pwrite(ctx, memory, fd, IoVecs { ptr: vecs, count }, offset, written);
-        fd_read(fd: u32, vecs: u32, count: u32, read: u32)
-            |ctx, memory| fd::fd_read(ctx, memory, fd, IoVecs { ptr: vecs, count }, read);
         fd_readdir(fd: u32, buffer: u32, len: u32, cookie: u64, used: u32)
             |ctx, memory| readdir::fd_readdir(ctx, memory, fd, buffer, len, cookie, used);
         fd_seek(fd: u32, offset: i64, whence: u32, position: u32)
@@ -167,18 +168,71 @@ fn define<T: 'static>(
         path_unlink_file(fd: u32, path: u32, path_len: u32)
             |ctx, memory| path::path_unlink_file(ctx, memory, At { fd, path, path_len });
 
-        poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)
-            |ctx, memory| poll::poll_oneoff(ctx, memory, version, PollOneoff {
-                subscriptions, events, count, result,
-            });
+    }
 
-        sock_recv(fd: u32, vecs: u32, count: u32, flags: u32, len: u32, out: u32)
+    /// The same for functions that may wait for a descriptor, the first parameter: to be read, or to be written. Where
+    /// threads share the context, one that waits lets the others have it.
+    macro_rules! functions_that_wait {
+        ($($name:ident($fd:ident: u32 $(, $arg:ident: $ty:ty)*) to $interest:ident $call:expr;)*) => {$(
+            linker.func_wrap(
+                version.module(),
+                stringify!($name),
+                move |mut caller: Caller<'_, T>, $fd: u32 $(, $arg: $ty)*| {
+                    if let Err(errno) = wait_for(&mut caller, get, $fd, $interest) {
+                        return Ok(status(Err(errno)));
+                    }
+                    with_memory(stringify!($name), &mut caller, get, $call).map(status)
+                },
+            )?;
+        )*};
+    }
+
+    functions_that_wait! {
+        fd_read(fd: u32, vecs: u32, count: u32, read: u32) to READ
+            |ctx, memory| fd::fd_read(ctx, memory, fd, IoVecs { ptr: vecs, count }, read);
+        sock_recv(fd: u32, vecs: u32, count: u32, flags: u32, len: u32, out: u32) to READ
             |ctx, memory| {
                 sock::sock_recv(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len, out)
             };
-        sock_send(fd: u32, vecs: u32, count: u32, flags: u32, len: u32)
+        sock_send(fd: u32, vecs: u32, count: u32, flags: u32, len: u32) to WRITE
             |ctx, memory| sock::sock_send(ctx, memory, fd, IoVecs { ptr: vecs, count }, flags, len);
     }
+
+    linker.func_wrap(
+        version.module(),
+        "poll_oneoff",
+        move |mut caller: Caller<'_, T>,
+              subscriptions: u32,
+              events: u32,
+              count: u32,
+              result: u32| {
+            let args = PollOneoff {
+                subscriptions,
+                events,
+                count,
+                result,
+            };
+            let mut start = Start::default();
+            let mut naps = Naps::default();
+            loop {
+                let waits = !get(caller.data_mut()).is_shared();
+                let until = Until::interrupted(caller.interruption());
+                let mut left = None;
+                let polled = with_memory("poll_oneoff", &mut caller, get, |ctx, memory| {
+                    let polled = poll::poll_oneoff(ctx, memory, version, args, &mut start, waits)?;
+                    if let Polled::Nothing(time) = polled {
+                        left = Some(time);
+                    }
+                    Ok(())
+                })?;
+                match left {
+                    None => return Ok::<_, Error>(status(polled)),
+                    Some(_) if until.is_over() => return Ok(status(Err(Errno::Intr))),
+                    Some(time) => naps.sleep(time),
+                }
+            }
+        },
+    )?;
 
     /// The same for functions that take no pointer, and so need no memory.
     macro_rules! functions_without_memory {
@@ -187,8 +241,8 @@ fn define<T: 'static>(
                 version.module(),
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, $($arg: $ty),*| {
-                    let call: fn(&mut WasiCtx, ($($ty,)*)) -> Result<(), Errno> = $call;
-                    status(call(get(caller.data_mut()), ($($arg,)*)))
+                    let call: fn(&mut Ctx, ($($ty,)*)) -> Result<(), Errno> = $call;
+                    status(get(caller.data_mut()).with(|ctx| call(ctx, ($($arg,)*))))
                 },
             )?;
         )*};
@@ -229,8 +283,8 @@ fn define<T: 'static>(
     }
 
     if version == Version::Preview1 {
-        functions! {
-            sock_accept(fd: u32, flags: u32, result: u32)
+        functions_that_wait! {
+            sock_accept(fd: u32, flags: u32, result: u32) to READ
                 |ctx, memory| sock::sock_accept(ctx, memory, fd, flags, result);
         }
     }
@@ -240,11 +294,16 @@ fn define<T: 'static>(
         "fd_write",
         move |mut caller: Caller<'_, T>, fd: u32, vecs: u32, count: u32, written: u32| {
             let vecs = IoVecs { ptr: vecs, count };
+            if let Err(errno) = wait_for(&mut caller, get, fd, WRITE) {
+                return Ok(status(Err(errno)));
+            }
             let result = with_memory("fd_write", &mut caller, get, |ctx, memory| {
                 fd::fd_write(ctx, memory, fd, vecs, written)
             })?;
             match result {
-                Err(errno) if get(caller.data_mut()).ends(fd, errno) => Err(Error::new(BrokenPipe)),
+                Err(errno) if get(caller.data_mut()).with(|ctx| ctx.ends(fd, errno)) => {
+                    Err(Error::new(BrokenPipe))
+                }
                 result => Ok(status(result)),
             }
         },
@@ -262,18 +321,64 @@ fn with_memory<T: 'static>(
     function: &'static str,
     caller: &mut Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut WasiCtx,
-    call: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> Result<(), Errno>,
+    call: impl FnOnce(&mut Ctx, &mut GuestMemory<'_>) -> Result<(), Errno>,
 ) -> Result<Result<(), Errno>, Error> {
-    let memory = caller
-        .get_export("memory")
-        .and_then(vm_engine::Extern::into_memory)
-        .ok_or_else(|| Error::new(NoMemory { function }))?;
     let until = Until::interrupted(caller.interruption());
-    let (bytes, data) = memory.data_and_store_mut(caller);
-    Ok(call(
-        get(data),
-        &mut GuestMemory::new(bytes).wait_until(until),
-    ))
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => {
+            let (bytes, data) = memory.data_and_store_mut(caller);
+            let mut memory = GuestMemory::new(bytes).wait_until(until);
+            Ok(get(data).with(|ctx| call(ctx, &mut memory)))
+        }
+        Some(Extern::SharedMemory(memory)) => {
+            let mut memory = GuestMemory::shared(&memory).wait_until(until);
+            Ok(get(caller.data_mut()).with(|ctx| call(ctx, &mut memory)))
+        }
+        _ => Err(Error::new(NoMemory { function })),
+    }
+}
+
+const READ: Interest = Interest {
+    read: true,
+    write: false,
+};
+const WRITE: Interest = Interest {
+    read: false,
+    write: true,
+};
+
+/// If threads share the context, waits without it until a call on a descriptor would not wait with it.
+fn wait_for<T: 'static>(
+    caller: &mut Caller<'_, T>,
+    get: impl Fn(&mut T) -> &mut WasiCtx,
+    fd: u32,
+    interest: Interest,
+) -> Result<(), Errno> {
+    if !get(caller.data_mut()).is_shared() {
+        return Ok(());
+    }
+    let until = Until::interrupted(caller.interruption());
+    let mut naps = Naps::default();
+    while get(caller.data_mut()).with(|ctx| ctx.would_wait(fd, interest)) {
+        if until.is_over() {
+            return Err(Errno::Intr);
+        }
+        naps.sleep(None);
+    }
+    Ok(())
+}
+
+/// Sleeps of who has to look again: short ones first.
+#[derive(Default)]
+struct Naps(u32);
+
+impl Naps {
+    /// For so long, but not for longer than can be told from waiting.
+    fn sleep(&mut self, left: Option<Duration>) {
+        let most = Duration::from_micros(50 << self.0.min(6));
+        self.0 += 1;
+        std::thread::sleep(left.map_or(most, |left| left.min(most)));
+    }
 }
 
 fn status(result: Result<(), Errno>) -> u32 {

@@ -1,13 +1,18 @@
 //! The guest's memory as the calls see it: every access is checked.
 
+use std::borrow::Cow;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+
+use vm_engine::SharedMemory;
 
 use crate::errno::Errno;
 use crate::until::Until;
 
 /// The most that one call of the host reads into several elements of a list.
 const SCATTERED: usize = 1 << 16;
+/// The most of a shared memory that is copied at once.
+const COPIED: usize = 1 << 16;
 /// The most elements of a list that one call of the host writes.
 const GATHERED: usize = 16;
 
@@ -16,10 +21,18 @@ const GATHERED: usize = 16;
 /// Every pointer of the guest is a number until one of these methods has
 /// compared it with the length; outside is [`Errno::Fault`], as `EFAULT` of
 /// POSIX.
+///
+/// Of a memory that threads share, copies are made in place of what else is
+/// lent to the host.
 pub(crate) struct GuestMemory<'a> {
-    bytes: &'a mut [u8],
+    bytes: Bytes<'a>,
     /// How long its guest may wait.
     until: Until,
+}
+
+enum Bytes<'a> {
+    Lent(&'a mut [u8]),
+    Shared(&'a SharedMemory),
 }
 
 /// A scatter/gather list of the guest's.
@@ -36,8 +49,23 @@ pub(crate) struct IoVec(Range<usize>);
 impl<'a> GuestMemory<'a> {
     pub(crate) fn new(bytes: &'a mut [u8]) -> GuestMemory<'a> {
         GuestMemory {
-            bytes,
+            bytes: Bytes::Lent(bytes),
             until: Until::default(),
+        }
+    }
+
+    /// The same of a memory that threads share.
+    pub(crate) fn shared(memory: &'a SharedMemory) -> GuestMemory<'a> {
+        GuestMemory {
+            bytes: Bytes::Shared(memory),
+            until: Until::default(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.bytes {
+            Bytes::Lent(bytes) => bytes.len(),
+            Bytes::Shared(memory) => memory.data_size(),
         }
     }
 
@@ -57,7 +85,7 @@ impl<'a> GuestMemory<'a> {
         let start = usize::try_from(ptr).map_err(|_| Errno::Fault)?;
         let len = usize::try_from(len).map_err(|_| Errno::Fault)?;
         let end = start.checked_add(len).ok_or(Errno::Fault)?;
-        if end <= self.bytes.len() {
+        if end <= self.len() {
             Ok(start..end)
         } else {
             Err(Errno::Fault)
@@ -70,19 +98,53 @@ impl<'a> GuestMemory<'a> {
         self.range(ptr, len).map(drop)
     }
 
-    pub(crate) fn slice(&self, ptr: u32, len: u32) -> Result<&[u8], Errno> {
+    pub(crate) fn slice(&self, ptr: u32, len: u32) -> Result<Cow<'_, [u8]>, Errno> {
         let range = self.range(ptr, len)?;
-        Ok(&self.bytes[range])
+        match &self.bytes {
+            Bytes::Lent(bytes) => Ok(Cow::Borrowed(&bytes[range])),
+            Bytes::Shared(memory) => {
+                let mut copy = zeroes(range.len())?;
+                memory
+                    .read(range.start, &mut copy)
+                    .map_err(|_| Errno::Fault)?;
+                Ok(Cow::Owned(copy))
+            }
+        }
     }
 
-    pub(crate) fn slice_mut(&mut self, ptr: u32, len: u32) -> Result<&mut [u8], Errno> {
+    /// Has all of some bytes written by someone, piece by piece.
+    pub(crate) fn fill(
+        &mut self,
+        ptr: u32,
+        len: u32,
+        mut fill: impl FnMut(&mut [u8]) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let range = self.range(ptr, len)?;
-        Ok(&mut self.bytes[range])
+        match &mut self.bytes {
+            Bytes::Lent(bytes) => fill(&mut bytes[range]),
+            Bytes::Shared(memory) => {
+                let mut copy = zeroes(range.len().min(COPIED))?;
+                for at in range.clone().step_by(COPIED) {
+                    let piece = &mut copy[..COPIED.min(range.end - at)];
+                    fill(piece)?;
+                    memory.write(at, piece).map_err(|_| Errno::Fault)?;
+                }
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn read_array<const N: usize>(&self, ptr: u32) -> Result<[u8; N], Errno> {
         let len = u32::try_from(N).map_err(|_| Errno::Fault)?;
-        self.slice(ptr, len)?.try_into().map_err(|_| Errno::Fault)
+        let range = self.range(ptr, len)?;
+        let mut array = [0; N];
+        match &self.bytes {
+            Bytes::Lent(bytes) => array.copy_from_slice(&bytes[range]),
+            Bytes::Shared(memory) => memory
+                .read(range.start, &mut array)
+                .map_err(|_| Errno::Fault)?,
+        }
+        Ok(array)
     }
 
     #[cfg(test)]
@@ -92,8 +154,17 @@ impl<'a> GuestMemory<'a> {
 
     pub(crate) fn write(&mut self, ptr: u32, bytes: &[u8]) -> Result<(), Errno> {
         let len = u32::try_from(bytes.len()).map_err(|_| Errno::Fault)?;
-        self.slice_mut(ptr, len)?.copy_from_slice(bytes);
-        Ok(())
+        let range = self.range(ptr, len)?;
+        match &mut self.bytes {
+            Bytes::Lent(lent) => {
+                lent[range].copy_from_slice(bytes);
+                Ok(())
+            }
+            Bytes::Shared(memory) => {
+                let written = memory.write(range.start, bytes);
+                written.map_err(|_| Errno::Fault)
+            }
+        }
     }
 
     pub(crate) fn write_u32(&mut self, ptr: u32, value: u32) -> Result<(), Errno> {
@@ -106,8 +177,12 @@ impl<'a> GuestMemory<'a> {
 
     /// A path or a name. The bytes must be UTF-8 (`EILSEQ`) without a NUL
     /// (`EINVAL`), which no host accepts.
-    pub(crate) fn string(&self, ptr: u32, len: u32) -> Result<&str, Errno> {
-        let text = std::str::from_utf8(self.slice(ptr, len)?).map_err(|_| Errno::Ilseq)?;
+    pub(crate) fn string(&self, ptr: u32, len: u32) -> Result<Cow<'_, str>, Errno> {
+        let text = match self.slice(ptr, len)? {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+            Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+        };
+        let text = text.ok_or(Errno::Ilseq)?;
         if text.contains('\0') {
             return Err(Errno::Inval);
         }
@@ -141,16 +216,50 @@ impl<'a> GuestMemory<'a> {
         self.range(buffer, len).map(IoVec)
     }
 
-    /// The bytes of one element. Empty if the memory no longer holds it.
-    pub(crate) fn io_slice(&self, vec: &IoVec) -> &[u8] {
-        self.bytes.get(vec.0.clone()).unwrap_or_default()
+    /// The bytes of one element; of a shared memory, at most its first 64 KiB.
+    pub(crate) fn io_slice(&self, vec: &IoVec) -> io::Result<Cow<'_, [u8]>> {
+        match &self.bytes {
+            Bytes::Lent(bytes) => Ok(Cow::Borrowed(&bytes[vec.0.clone()])),
+            Bytes::Shared(memory) => {
+                let mut copy = vec![0; vec.0.len().min(COPIED)];
+                let read = memory.read(vec.0.start, &mut copy);
+                read.map_err(|_| io::ErrorKind::InvalidInput)?;
+                Ok(Cow::Owned(copy))
+            }
+        }
     }
 
-    /// The bytes of one element, to be written. Empty if the memory no longer
-    /// holds it.
-    pub(crate) fn io_slice_mut(&mut self, vec: &IoVec) -> &mut [u8] {
-        self.bytes.get_mut(vec.0.clone()).unwrap_or_default()
+    /// Reads once into an element; of a shared memory, at most 64 KiB.
+    pub(crate) fn read_into(
+        &mut self,
+        vec: &IoVec,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match &mut self.bytes {
+            Bytes::Lent(bytes) => read(&mut bytes[vec.0.clone()]),
+            Bytes::Shared(memory) => {
+                let mut copy = vec![0; vec.0.len().min(COPIED)];
+                let len = read(&mut copy)?.min(copy.len());
+                let written = memory.write(vec.0.start, &copy[..len]);
+                written.map_err(|_| io::ErrorKind::InvalidInput)?;
+                Ok(len)
+            }
+        }
     }
+}
+
+impl IoVec {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Bytes for a copy, if the host has so many.
+fn zeroes(len: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| Errno::NoMem)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 impl GuestMemory<'_> {
@@ -177,17 +286,17 @@ impl GuestMemory<'_> {
         let len = match &parts[..] {
             [] => 0,
             [one] => {
-                let slice = self.io_slice_mut(one);
-                read(slice)?.min(slice.len())
+                let len = one.len();
+                self.read_into(one, read)?.min(len)
             }
             several => {
                 let mut buffer = vec![0; total.min(SCATTERED)];
                 let len = read(&mut buffer)?.min(buffer.len());
                 let mut rest = &buffer[..len];
                 for part in several {
-                    let slice = self.io_slice_mut(part);
-                    let (now, later) = rest.split_at(rest.len().min(slice.len()));
-                    slice[..now.len()].copy_from_slice(now);
+                    let (now, later) = rest.split_at(rest.len().min(part.len()));
+                    let at = u32::try_from(part.0.start).map_err(|_| Errno::Fault)?;
+                    self.write(at, now)?;
                     rest = later;
                 }
                 len
@@ -206,23 +315,31 @@ impl GuestMemory<'_> {
         let mut done = 0u32;
         let mut index = 0;
         while index < vecs.count {
-            let mut parts: [IoSlice<'_>; GATHERED] = std::array::from_fn(|_| IoSlice::new(&[]));
+            let mut slices: [Cow<'_, [u8]>; GATHERED] =
+                std::array::from_fn(|_| Cow::Borrowed(&[][..]));
             let mut used = 0;
+            // What the guest wants to be written, and what is at hand of it.
             let mut wanted = 0;
-            while index < vecs.count && used < GATHERED {
-                let slice = self.io_slice(&self.io_vec(vecs, index)?);
+            let mut offered = 0;
+            while index < vecs.count && used < GATHERED && offered == wanted {
+                let vec = self.io_vec(vecs, index)?;
                 index += 1;
-                if !slice.is_empty() {
-                    wanted += slice.len();
-                    parts[used] = IoSlice::new(slice);
+                if vec.len() > 0 {
+                    wanted += vec.len();
+                    slices[used] = self.io_slice(&vec)?;
+                    offered += slices[used].len();
                     used += 1;
                 }
+            }
+            let mut parts: [IoSlice<'_>; GATHERED] = std::array::from_fn(|_| IoSlice::new(&[]));
+            for (part, slice) in parts.iter_mut().zip(&slices[..used]) {
+                *part = IoSlice::new(slice);
             }
             if used == 0 {
                 break;
             }
             let len = match write(&parts[..used]) {
-                Ok(len) => len.min(wanted),
+                Ok(len) => len.min(offered),
                 Err(_) if done > 0 => break,
                 Err(error) => return Err(error.into()),
             };
@@ -378,7 +495,7 @@ mod tests {
     fn text_is_utf_8_without_nul() {
         let mut bytes = *b"ab\0\xff";
         let memory = GuestMemory::new(&mut bytes);
-        assert_eq!(memory.string(0, 2), Ok("ab"));
+        assert_eq!(memory.string(0, 2).as_deref(), Ok("ab"));
         assert_eq!(memory.string(0, 3), Err(Errno::Inval));
         assert_eq!(memory.string(2, 2), Err(Errno::Ilseq));
         assert_eq!(memory.string(2, 3), Err(Errno::Fault));

@@ -10,7 +10,9 @@ use cap_fs_ext::{
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use crate::abi::{FdFlags, FstFlags, LookupFlags, OFlags, Rights, Version};
-use crate::ctx::WasiCtx;
+use std::borrow::Cow;
+
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::fd::set_host_flags;
 use crate::memory::GuestMemory;
@@ -33,13 +35,14 @@ pub(crate) struct PathOpen {
 
 /// `path_open`.
 pub(crate) fn path_open(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     args: &PathOpen,
 ) -> Result<(), Errno> {
     let parent = ctx.table.get(args.fd)?;
     let tree = parent.tree()?;
     let path = memory.string(args.path, args.path_len)?;
+    let path = &*path;
     let lookup = LookupFlags::from_guest(args.lookup)?;
     let oflags = OFlags::from_guest(u16::try_from(args.oflags).map_err(|_| Errno::Inval)?)?;
     let flags = FdFlags::from_guest(u16::try_from(args.fdflags).map_err(|_| Errno::Inval)?)?;
@@ -177,7 +180,7 @@ fn without_slashes(path: &str) -> &str {
 
 /// `path_filestat_get`.
 pub(crate) fn path_filestat_get(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     version: Version,
     lookup: u32,
@@ -185,6 +188,7 @@ pub(crate) fn path_filestat_get(
     result: u32,
 ) -> Result<(), Errno> {
     let (tree, path) = at.resolve_in_tree(ctx, memory)?;
+    let path = &*path;
     let lookup = LookupFlags::from_guest(lookup)?;
     let dir = match tree {
         Tree::Host(dir) => dir,
@@ -220,13 +224,14 @@ pub(crate) struct PathTimes {
 
 /// `path_filestat_set_times`.
 pub(crate) fn path_filestat_set_times(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     args: &PathTimes,
 ) -> Result<(), Errno> {
     let dir = ctx.table.get(args.fd)?.dir()?;
     let lookup = LookupFlags::from_guest(args.lookup)?;
     let path = memory.string(args.path, args.path_len)?;
+    let path = &*path;
     let flags = FstFlags::from_guest(u16::try_from(args.flags).map_err(|_| Errno::Inval)?)?;
     let (accessed, modified) = stat::times(args.accessed, args.modified, flags)?;
     if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
@@ -238,32 +243,35 @@ pub(crate) fn path_filestat_set_times(
 
 /// `path_create_directory`.
 pub(crate) fn path_create_directory(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
+    let path = &*path;
     Ok(dir.create_dir(path)?)
 }
 
 /// `path_remove_directory`.
 pub(crate) fn path_remove_directory(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
+    let path = &*path;
     // That it is a directory is a matter of course. (cap-std would remove `.` in it, which is an error.)
     Ok(dir.remove_dir(without_slashes(path))?)
 }
 
 /// `path_unlink_file`.
 pub(crate) fn path_unlink_file(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     at: At,
 ) -> Result<(), Errno> {
     let (dir, path) = at.resolve(ctx, memory)?;
+    let path = &*path;
     Ok(dir.remove_file_or_symlink(path)?)
 }
 
@@ -278,18 +286,18 @@ pub(crate) struct At {
 impl At {
     fn resolve<'a>(
         &self,
-        ctx: &'a WasiCtx,
+        ctx: &'a Ctx,
         memory: &'a GuestMemory<'_>,
-    ) -> Result<(&'a Dir, &'a str), Errno> {
+    ) -> Result<(&'a Dir, Cow<'a, str>), Errno> {
         let dir = ctx.table.get(self.fd)?.dir()?;
         Ok((dir, memory.string(self.path, self.path_len)?))
     }
 
     fn resolve_in_tree<'a>(
         &self,
-        ctx: &'a WasiCtx,
+        ctx: &'a Ctx,
         memory: &'a GuestMemory<'_>,
-    ) -> Result<(&'a Tree, &'a str), Errno> {
+    ) -> Result<(&'a Tree, Cow<'a, str>), Errno> {
         let tree = ctx.table.get(self.fd)?.tree()?;
         Ok((tree, memory.string(self.path, self.path_len)?))
     }
@@ -297,13 +305,15 @@ impl At {
 
 /// `path_rename`.
 pub(crate) fn path_rename(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     from: At,
     to: At,
 ) -> Result<(), Errno> {
     let (from_dir, from) = from.resolve(ctx, memory)?;
+    let from = &*from;
     let (to_dir, to) = to.resolve(ctx, memory)?;
+    let to = &*to;
     if is_called_directory(from) || is_called_directory(to) {
         let name = without_slashes(from);
         if !from_dir.symlink_metadata(name)?.is_dir() {
@@ -316,7 +326,7 @@ pub(crate) fn path_rename(
 /// `path_link`. A link to what a symbolic link points at is not supported:
 /// following happens on the host, out of cap-std's sight.
 pub(crate) fn path_link(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     lookup: u32,
     from: At,
@@ -326,28 +336,32 @@ pub(crate) fn path_link(
         return Err(Errno::Inval);
     }
     let (from_dir, from) = from.resolve(ctx, memory)?;
+    let from = &*from;
     let (to_dir, to) = to.resolve(ctx, memory)?;
+    let to = &*to;
     Ok(from_dir.hard_link(from, to_dir, to)?)
 }
 
 /// `path_symlink`. An absolute target is refused: it would mean one file to
 /// the guest and another to the host.
 pub(crate) fn path_symlink(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     target: u32,
     target_len: u32,
     link: At,
 ) -> Result<(), Errno> {
     let target = memory.string(target, target_len)?;
+    let target = &*target;
     let (dir, link) = link.resolve(ctx, memory)?;
+    let link = &*link;
     Ok(DirExt::symlink(dir, target, link)?)
 }
 
 /// `path_readlink`: as much of the target as the buffer holds, without an end
 /// mark.
 pub(crate) fn path_readlink(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     link: At,
     buffer: u32,
@@ -356,6 +370,7 @@ pub(crate) fn path_readlink(
 ) -> Result<(), Errno> {
     memory.check(used, 4)?;
     let (tree, path) = link.resolve_in_tree(ctx, memory)?;
+    let path = &*path;
     let dir = match tree {
         Tree::Host(dir) => dir,
         // There are no links in memory.
@@ -363,8 +378,9 @@ pub(crate) fn path_readlink(
     };
     let target = dir.read_link(path)?.into_os_string();
     let target = target.into_string().map_err(|_| Errno::Ilseq)?;
-    let out = memory.slice_mut(buffer, buffer_len)?;
-    let len = target.len().min(out.len());
-    out[..len].copy_from_slice(&target.as_bytes()[..len]);
+    let room = usize::try_from(buffer_len).map_err(|_| Errno::Overflow)?;
+    let len = target.len().min(room);
+    memory.check(buffer, buffer_len)?;
+    memory.write(buffer, &target.as_bytes()[..len])?;
     memory.write_u32(used, u32::try_from(len).map_err(|_| Errno::Overflow)?)
 }

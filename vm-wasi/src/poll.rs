@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::abi::{EVENT_SIZE, Event, SubclockFlags, Subscription, SubscriptionKind, Version};
 use crate::clocks::{ClockId, Start, Timer};
-use crate::ctx::WasiCtx;
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::memory::GuestMemory;
 use crate::stream::Readiness;
@@ -21,16 +21,28 @@ pub(crate) struct PollOneoff {
     pub(crate) result: u32,
 }
 
-/// `poll_oneoff`: waits until at least one subscription has something to say.
+/// What has come of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Polled {
+    /// Something has happened, and the guest has been told.
+    Something,
+    /// Nothing yet, and for so long nothing will but by descriptors.
+    Nothing(Option<Duration>),
+}
+
+/// `poll_oneoff`: waits until at least one subscription has something to say. If it is not to wait, it may have to be asked again, with
+/// the same `start`, which is the default at first.
 ///
 /// Every descriptor that the host or the embedder can be asked about is asked. What is allocated grows with the
 /// number of open descriptors, not with that of subscriptions, which is the guest's to choose.
 pub(crate) fn poll_oneoff(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     version: Version,
     args: PollOneoff,
-) -> Result<(), Errno> {
+    start: &mut Start,
+    waits: bool,
+) -> Result<Polled, Errno> {
     let PollOneoff {
         subscriptions,
         events,
@@ -50,17 +62,20 @@ pub(crate) fn poll_oneoff(
         at: subscriptions,
         count,
     };
-    let mut start = Start::default();
-    let found = list.wait(ctx, memory, &mut start)?;
+    let found = match list.wait(ctx, memory, start, waits)? {
+        Ok(found) => found,
+        Err(left) => return Ok(Polled::Nothing(left)),
+    };
     let mut happened = 0;
     for index in 0..count {
         let subscription = list.get(memory, index)?;
-        if let Some(event) = event(ctx, &subscription, &mut start, &found) {
+        if let Some(event) = event(ctx, &subscription, start, &found) {
             memory.write(events + happened * EVENT_SIZE, &event.encode())?;
             happened += 1;
         }
     }
-    memory.write_u32(result, happened)
+    memory.write_u32(result, happened)?;
+    Ok(Polled::Something)
 }
 
 /// The subscriptions of one call, in guest memory, all in range.
@@ -77,38 +92,43 @@ impl List {
         let at = self.at.wrapping_add(index.wrapping_mul(size));
         memory
             .slice(at, size)
-            .map(|bytes| Subscription::decode(bytes, self.version))
+            .map(|bytes| Subscription::decode(&bytes, self.version))
     }
 
-    /// Waits until there is something to say, and returns which descriptors are ready.
+    /// Waits until there is something to say, and returns which descriptors are ready. If it is not to wait, and there is nothing, how long
+    /// until there is if no descriptor gets ready before.
     fn wait(
         self,
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         memory: &GuestMemory<'_>,
         start: &mut Start,
-    ) -> Result<BTreeMap<u32, Found>, Errno> {
+        waits: bool,
+    ) -> Result<Result<BTreeMap<u32, Found>, Option<Duration>>, Errno> {
         loop {
             let plan = self.plan(ctx, memory, start)?;
             let mut ask = |timeout| ctx.waiter.ask(&mut ctx.table, &plan.interests, timeout);
             let found = ask(Some(Duration::ZERO))?;
             if plan.is_over || !found.is_empty() {
-                return Ok(found);
+                return Ok(Ok(found));
             }
             if memory.until().is_over() {
                 return Err(Errno::Intr);
             }
             // Only now does time pass for a clock that has none of its own.
             let timeout = plan.next.map(|(timer, left)| ctx.clocks.wait(&timer, left));
+            if !waits {
+                return Ok(Err(timeout));
+            }
             let found = ctx.waiter.ask(&mut ctx.table, &plan.interests, timeout)?;
             if !found.is_empty() {
-                return Ok(found);
+                return Ok(Ok(found));
             }
         }
     }
 
     fn plan(
         self,
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         memory: &GuestMemory<'_>,
         start: &mut Start,
     ) -> Result<Plan, Errno> {
@@ -156,7 +176,7 @@ struct Plan {
 
 /// A subscription's timer, and how long it has to go.
 fn clock(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     start: &mut Start,
     id: u32,
     timeout: u64,
@@ -170,7 +190,7 @@ fn clock(
 
 /// What is to be said about a subscription, if anything is. Mistakes in one are events, too.
 fn event(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     subscription: &Subscription,
     start: &mut Start,
     found: &BTreeMap<u32, Found>,

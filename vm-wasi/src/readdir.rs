@@ -5,7 +5,7 @@ use std::io;
 use cap_std::fs::Dir;
 
 use crate::abi::{DirEntHead, FileType};
-use crate::ctx::WasiCtx;
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::memory::GuestMemory;
 use crate::memory_dir::Node;
@@ -99,7 +99,7 @@ fn inode_and_type(entry: &cap_std::fs::DirEntry) -> io::Result<(u64, FileType)> 
 /// is cut off where the buffer ends. A buffer that was not filled says that
 /// the directory has no more.
 pub(crate) fn fd_readdir(
-    ctx: &mut WasiCtx,
+    ctx: &mut Ctx,
     memory: &mut GuestMemory<'_>,
     fd: u32,
     buffer: u32,
@@ -121,7 +121,8 @@ pub(crate) fn fd_readdir(
     };
 
     let first = usize::try_from(cookie).unwrap_or(usize::MAX);
-    let mut out = memory.slice_mut(buffer, buffer_len)?;
+    let mut text = Vec::new();
+    let room = usize::try_from(buffer_len).map_err(|_| Errno::Overflow)?;
     // The cookie of an entry is the position of the one behind it.
     for (next, entry) in (1..).zip(&listing.entries).skip(first) {
         let head = DirEntHead {
@@ -130,16 +131,16 @@ pub(crate) fn fd_readdir(
             name_len: u32::try_from(entry.name.len()).map_err(|_| Errno::Overflow)?,
             file_type: entry.file_type,
         };
-        for part in [&head.encode()[..], entry.name.as_bytes()] {
-            let len = part.len().min(out.len());
-            let (filled, rest) = out.split_at_mut(len);
-            filled.copy_from_slice(&part[..len]);
-            out = rest;
-        }
-        if out.is_empty() {
+        text.extend(head.encode());
+        text.extend(entry.name.as_bytes());
+        if text.len() >= room {
+            text.truncate(room);
             break;
         }
     }
-    let left = u32::try_from(out.len()).map_err(|_| Errno::Overflow)?;
-    memory.write_u32(used, buffer_len.saturating_sub(left))
+    memory.write(buffer, &text)?;
+    memory.write_u32(
+        used,
+        u32::try_from(text.len()).map_err(|_| Errno::Overflow)?,
+    )
 }

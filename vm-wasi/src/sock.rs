@@ -1,6 +1,6 @@
 //! Sockets that the guest was given: `sock_*`.
 
-use crate::ctx::WasiCtx;
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVecs};
 
@@ -13,7 +13,7 @@ pub(crate) use unix::{sock_accept, sock_recv, sock_send, sock_shutdown};
 mod unix {
     use rustix::net::Shutdown;
 
-    use super::{Errno, GuestMemory, IoVecs, WasiCtx};
+    use super::{Ctx, Errno, GuestMemory, IoVecs};
     use crate::abi::{FdFlags, RiFlags, SdFlags};
     use crate::fd::{Way, check_transfer};
     use crate::host::HostStream;
@@ -21,7 +21,7 @@ mod unix {
 
     /// `sock_accept`.
     pub(crate) fn sock_accept(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         memory: &mut GuestMemory<'_>,
         fd: u32,
         flags: u32,
@@ -45,7 +45,7 @@ mod unix {
 
     /// `sock_recv`.
     pub(crate) fn sock_recv(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         memory: &mut GuestMemory<'_>,
         fd: u32,
         vecs: IoVecs,
@@ -65,7 +65,7 @@ mod unix {
 
     /// `sock_send`. There are no flags.
     pub(crate) fn sock_send(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         memory: &mut GuestMemory<'_>,
         fd: u32,
         vecs: IoVecs,
@@ -82,7 +82,7 @@ mod unix {
     }
 
     /// `sock_shutdown`.
-    pub(crate) fn sock_shutdown(ctx: &mut WasiCtx, fd: u32, how: u32) -> Result<(), Errno> {
+    pub(crate) fn sock_shutdown(ctx: &mut Ctx, fd: u32, how: u32) -> Result<(), Errno> {
         let socket = socket(&ctx.table, fd)?;
         let how = SdFlags::from_guest(u8::try_from(how).map_err(|_| Errno::Inval)?)?;
         let how = match (how.contains(SdFlags::RD), how.contains(SdFlags::WR)) {
@@ -114,10 +114,10 @@ mod unix {
 /// No guest can be given a socket.
 #[cfg(not(unix))]
 mod elsewhere {
-    use super::{Errno, GuestMemory, IoVecs, WasiCtx};
+    use super::{Ctx, Errno, GuestMemory, IoVecs};
 
     pub(crate) fn sock_accept(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         _: &mut GuestMemory<'_>,
         fd: u32,
         _: u32,
@@ -127,7 +127,7 @@ mod elsewhere {
     }
 
     pub(crate) fn sock_recv(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         _: &mut GuestMemory<'_>,
         fd: u32,
         _: IoVecs,
@@ -139,7 +139,7 @@ mod elsewhere {
     }
 
     pub(crate) fn sock_send(
-        ctx: &mut WasiCtx,
+        ctx: &mut Ctx,
         _: &mut GuestMemory<'_>,
         fd: u32,
         _: IoVecs,
@@ -149,7 +149,7 @@ mod elsewhere {
         sock_shutdown(ctx, fd, 0)
     }
 
-    pub(crate) fn sock_shutdown(ctx: &mut WasiCtx, fd: u32, _: u32) -> Result<(), Errno> {
+    pub(crate) fn sock_shutdown(ctx: &mut Ctx, fd: u32, _: u32) -> Result<(), Errno> {
         ctx.table.get(fd)?;
         Err(Errno::NotSock)
     }

@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(memory.read_u32(8), Ok(20));
         assert_eq!(memory.read_u32(12), Ok(25));
         assert_eq!(memory.read_u32(16), Ok(26));
-        assert_eq!(memory.slice(20, 11), Ok(&b"prog\0\0x=1\0\xff"[..]));
+        assert_eq!(memory.slice(20, 11).unwrap()[..], b"prog\0\0x=1\0\xff"[..]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Modules made fit for comparison: with everything exported, with canonical NaNs, without fused multiplications.
+//! Modules made fit for comparison: with everything exported, with canonical NaNs, without fused multiplications, without long waits.
 
 mod exports;
 mod nans;
 mod unfused;
+mod waits;
 
 use anyhow::{Result, anyhow};
 use wasm_encoder::reencode::{self, Reencode};
@@ -12,6 +13,7 @@ use wasmparser::{FunctionBody, Parser, Payload};
 pub use exports::export_all;
 pub use nans::canonical_nans;
 pub use unfused::unfused;
+pub use waits::short_waits;
 
 /// How many parameters each function has that the module defines.
 fn parameters(wasm: &[u8]) -> Result<Vec<u32>> {

@@ -5,6 +5,7 @@ use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices,
 
 use crate::compare::{self, Case};
 use crate::counts::Counts;
+use crate::rewrite;
 use crate::targets::Finding;
 use crate::vm::{MEMORY_LIMIT, TABLE_LIMIT};
 
@@ -36,7 +37,11 @@ pub fn check(case: &Case, counts: &mut Counts) -> Result<(), Finding> {
 fn case(u: &mut Unstructured<'_>) -> Result<Case> {
     let seed = u.arbitrary()?;
     let config = config(u)?;
-    let wasm = Module::new(config, u)?.to_bytes();
+    let may_wait = config.threads_enabled;
+    let mut wasm = Module::new(config, u)?.to_bytes();
+    if may_wait {
+        wasm = rewrite::short_waits(&wasm).map_err(|_| arbitrary::Error::IncorrectFormat)?;
+    }
     Ok(Case { wasm, seed })
 }
 
@@ -71,7 +76,7 @@ pub fn config(u: &mut Unstructured<'_>) -> Result<Config> {
         custom_page_sizes_enabled: u.ratio(1, 4)?,
         exceptions_enabled: false,
         gc_enabled: false,
-        threads_enabled: false,
+        threads_enabled: u.ratio(1, 4)?,
         compact_imports_enabled: false,
         export_everything: true,
         // Straight lines, in some: what stands behind a branch is seldom reached.

@@ -26,6 +26,9 @@ pub(super) fn instruction(line: &str) -> usize {
     if name.starts_with('.') {
         return 0;
     }
+    if name == "lock" {
+        return 1 + instruction(rest);
+    }
     let operands: Vec<Operand<'_>> = match rest {
         "" => Vec::new(),
         rest => rest.split(", ").map(operand).collect(),
@@ -35,6 +38,7 @@ pub(super) fn instruction(line: &str) -> usize {
         (_, [Operand::Label(label)]) => jump(label, 6),
         ("cdq" | "ret", []) => 1,
         ("cqo", []) => 2,
+        ("mfence", []) => 3,
         ("push" | "pop", [Operand::Int(reg)]) => 1 + usize::from(is_high(reg)),
         ("mov", [Operand::Int(reg), Operand::Immediate(value)]) => {
             let rex = usize::from(is_wide(reg) || is_high(reg));
@@ -127,10 +131,10 @@ fn memory_is_wide(name: &str, operands: &[Operand<'_>]) -> bool {
 }
 
 fn opcode(name: &str) -> usize {
-    const ONE: [&str; 26] = [
+    const ONE: [&str; 27] = [
         "mov", "add", "sub", "adc", "sbb", "and", "or", "xor", "cmp", "test", "lea", "movsxd",
         "shl", "shr", "sar", "rol", "ror", "neg", "not", "mul", "div", "idiv", "jmp", "call",
-        "inc", "dec",
+        "inc", "dec", "xchg",
     ];
     // Those that came with SSSE3 and SSE4.1 and are used here.
     const THREE: [&str; 6] = ["round", "pmovsx", "pmovzx", "phadd", "pabs", "pblend"];

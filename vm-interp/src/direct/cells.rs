@@ -2,7 +2,7 @@
 
 use vm_translate::ir::{FRAME_HEADER, Label, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::shape::{ShapeKey, Symbol};
-use vm_translate::{Op, Sites};
+use vm_translate::{AtomicKind, Op, Sites};
 
 use super::fixed::{Fixed, Wide};
 use super::operands::operand_bytes;
@@ -11,7 +11,7 @@ use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
 use crate::handlers::{HandlerTable, SavedRegisters};
-use crate::machine::RUNTIME;
+use crate::machine::{RUNTIME, wait_function};
 use crate::profile::CellProfile;
 
 /// What encoding needs to know of the module.
@@ -292,6 +292,32 @@ impl Writer<'_> {
                 self.put_slot(base);
                 self.put(offset);
             }
+            Root::Atomic {
+                op,
+                memory,
+                offset,
+                base,
+                unchecked,
+            } => match op.kind() {
+                AtomicKind::Fence => self.fixed(Fixed::Fence),
+                AtomicKind::Notify | AtomicKind::Wait => {
+                    self.fixed(Fixed::Wait);
+                    self.put(wait_function(op) as usize as u64);
+                    self.put_slot(base);
+                    self.put32(memory);
+                    self.put(offset);
+                }
+                kind => {
+                    self.fixed(Fixed::Atomic {
+                        kind,
+                        width: op.width(),
+                        unchecked,
+                    });
+                    self.put32(self.around.layout.memory(memory));
+                    self.put_slot(base);
+                    self.put(offset);
+                }
+            },
             Root::ReturnCall { func, base, args } => {
                 self.restore_floats();
                 self.fixed(Fixed::ReturnCall {

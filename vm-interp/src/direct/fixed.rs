@@ -3,7 +3,7 @@
 //! They come first in the list of handlers, in the order of [`Fixed::all`]. The generator and the
 //! encoder share this file.
 
-use vm_translate::{Effect, Op, StoreOp};
+use vm_translate::{AtomicKind, Effect, Op, StoreOp};
 
 use crate::shapes::REGISTERS;
 
@@ -72,6 +72,20 @@ pub(crate) enum Fixed {
     /// Stores by a memory's cell. Operands: the memory's place in the context (4), the slot of
     /// the address, which the value follows (4), the offset (8).
     MemoryStore(StoreOp),
+    /// An atomic access of so many bytes. Operands: the memory's place in the context (4), the slot of the address, which
+    /// the other operands follow and the result replaces (4), the offset (8).
+    Atomic {
+        /// What it does.
+        kind: AtomicKind,
+        /// Bytes accessed.
+        width: u32,
+        /// Whether it is one of memory 0 that relies on the guard; else it goes by the memory's cell.
+        unchecked: bool,
+    },
+    /// Orders accesses before and after.
+    Fence,
+    /// Calls a [`crate::context::WaitFn`]. Operands: the function (8), the slots (4), the memory (4), the offset (8).
+    Wait,
     /// 128-bit arithmetic on the 64-bit words of the slots from the operand (4) up.
     Wide(Wide),
     /// Enters a function. Operands: the frame's bytes (4), where registers are saved (4), the
@@ -193,6 +207,8 @@ impl Fixed {
             Fixed::Runtime,
             Fixed::Evaluate,
             Fixed::Adapter,
+            Fixed::Fence,
+            Fixed::Wait,
         ];
         let checked = |op: &Op| {
             let load = matches!(
@@ -209,6 +225,17 @@ impl Fixed {
         let stores = StoreOp::ALL.iter().copied();
         let stores = stores.filter(|op| !op.unchecked());
         all.extend(stores.map(Fixed::MemoryStore));
+        for kind in AtomicKind::ACCESSES {
+            for width in [1, 2, 4, 8] {
+                for unchecked in [false, true] {
+                    all.push(Fixed::Atomic {
+                        kind,
+                        width,
+                        unchecked,
+                    });
+                }
+            }
+        }
         all.extend([Wide::Add, Wide::Sub, Wide::MulS, Wide::MulU].map(Fixed::Wide));
         for touch in [false, true] {
             for zero in [false, true] {

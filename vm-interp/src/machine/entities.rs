@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use vm_memory::{GrowError, LinearMemory, OutOfBounds, WordTable};
+use vm_memory::{GrowError, LinearMemory, OutOfBounds, SharedMemory, WordTable};
 use vm_translate::{GlobalType, HeapType, RefType, RegisteredType, TableType, TypeId, ValType};
 use vm_trap::{Region, RegionClass};
 
@@ -28,6 +28,10 @@ pub(crate) struct Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        if self.linear.shared().is_some() {
+            // It is the memory's own.
+            return;
+        }
         // SAFETY: boxed in `new`, freed only here, with the machine and all who point to it.
         drop(unsafe { Box::from_raw(self.cell.as_ptr()) });
     }
@@ -35,15 +39,21 @@ impl Drop for Memory {
 
 impl Memory {
     fn new(linear: LinearMemory) -> Memory {
-        let cell = MemoryCell {
-            base: linear.base_ptr(),
-            len: linear.byte_len(),
+        let cell = match linear.shared() {
+            Some(shared) => NonNull::from(shared.extent()),
+            None => {
+                let cell = MemoryCell {
+                    base: linear.base_ptr(),
+                    len: linear.byte_len().into(),
+                };
+                // SAFETY: a box is never null.
+                unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(cell))) }
+            }
         };
         Memory {
             linear,
             users: Vec::new(),
-            // SAFETY: a box is never null.
-            cell: unsafe { NonNull::new_unchecked(Box::into_raw(Box::new(cell))) },
+            cell,
         }
     }
 
@@ -60,7 +70,9 @@ impl Memory {
     /// Adds pages, and tells the instances.
     pub(crate) fn grow(&mut self, delta: u64) -> Result<u64, GrowError> {
         let before = self.linear.grow(delta)?;
-        self.tell();
+        if self.linear.shared().is_none() {
+            self.tell();
+        }
         Ok(before)
     }
 
@@ -78,7 +90,7 @@ impl Memory {
         unsafe {
             *self.cell.as_ptr() = MemoryCell {
                 base: self.linear.base_ptr(),
-                len: self.linear.byte_len(),
+                len: self.linear.byte_len().into(),
             };
         }
         self.publish(0);
@@ -86,13 +98,17 @@ impl Memory {
 
     /// Writes base and length to the contexts of the users from number `first` on.
     fn publish(&self, first: usize) {
+        let len = match self.linear.shared() {
+            Some(_) => 0,
+            None => self.linear.byte_len(),
+        };
         for context in &self.users[first..] {
             let context = context.as_ptr();
             // SAFETY: contexts live as long as the machine, and are only accessed through raw
             // pointers, by whoever has the machine exclusively.
             unsafe {
                 (*context).memory_base = self.linear.base_ptr();
-                (*context).memory_len = self.linear.byte_len();
+                (*context).memory_len = len;
             }
         }
     }
@@ -266,12 +282,18 @@ impl Drop for Global {
 }
 
 impl World {
-    /// Adds a memory. From now on only the machine grows it.
+    /// Adds a memory. From now on only the machine grows it, unless threads share it. One of those is added once:
+    /// the next time, the answer is the same.
     ///
     /// # Panics
     ///
     /// If the machine has 2³² memories already.
     pub fn add_memory(&mut self, memory: LinearMemory) -> MemoryId {
+        if let Some(shared) = memory.shared()
+            && let Some(known) = self.shared_memory(shared)
+        {
+            return known;
+        }
         let id = next_id(self.memories.len());
         if let Some(range) = memory.reservation() {
             let class = RegionClass::Memory;
@@ -281,6 +303,17 @@ impl World {
         }
         self.memories.push(Memory::new(memory));
         MemoryId(id)
+    }
+
+    fn shared_memory(&self, memory: &SharedMemory) -> Option<MemoryId> {
+        let same = |known: &Memory| {
+            known
+                .linear
+                .shared()
+                .is_some_and(|known| known.same(memory))
+        };
+        let at = self.memories.iter().position(same)?;
+        Some(MemoryId(at as u32))
     }
 
     /// Puts a memory of the same type, with at least its guard if it has one, in another's place.

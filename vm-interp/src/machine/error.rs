@@ -133,8 +133,10 @@ pub enum InstantiateError {
         /// What is different.
         message: String,
     },
-    /// A memory that cannot take the place of an instance's own: of another type, or with a smaller guard.
-    #[error("own memory {index}: the new one is of another type, or its guard is smaller")]
+    /// A memory that cannot take the place of an instance's own: of another type, with a smaller guard, or where threads share one of the two.
+    #[error(
+        "own memory {index}: the new one is of another type, its guard is smaller, or threads share one of the two"
+    )]
     Replacement {
         /// Which of the instance's own.
         index: usize,

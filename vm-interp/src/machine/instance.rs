@@ -211,7 +211,8 @@ impl World {
         let guard = |memory: &LinearMemory| memory.layout().map(|layout| layout.guard_bytes());
         for (index, (old, new)) in own.iter().zip(&memories).enumerate() {
             let old = &self.memories[old.index()].linear;
-            if old.ty() != new.ty() || guard(old) > guard(new) {
+            let shared = old.shared().is_some() || new.shared().is_some();
+            if old.ty() != new.ty() || guard(old) > guard(new) || shared {
                 return Err(InstantiateError::Replacement { index });
             }
         }
@@ -565,6 +566,11 @@ fn table_matches(ty: &TableType, size: u64, expected: &TableType) -> Result<(), 
 
 fn memory_matches(memory: &LinearMemory, expected: &MemoryType) -> Result<(), String> {
     let ty = memory.ty();
+    match (memory.shared().is_some(), expected.shared) {
+        (true, false) => return Err("it is shared, expected one that is not".to_owned()),
+        (false, true) => return Err("it is not shared, expected one that is".to_owned()),
+        _ => {}
+    }
     if ty.memory64 != expected.memory64 {
         return Err("its indices have another width".to_owned());
     }

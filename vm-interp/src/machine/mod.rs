@@ -29,6 +29,7 @@ mod metering;
 mod runtime;
 mod suspend;
 mod unwind;
+mod waits;
 
 use std::any::Any;
 use std::fmt;
@@ -64,6 +65,7 @@ pub use suspend::{Stop, Suspended, Suspension};
 pub(crate) use call::fail;
 pub(crate) use metering::{epoch_deadline, is_epoch_over};
 pub(crate) use runtime::RUNTIME;
+pub(crate) use waits::wait_function;
 
 /// How a machine runs guest code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

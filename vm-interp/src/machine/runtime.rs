@@ -101,17 +101,17 @@ fn status(result: Result<(), TrapCode>) -> u32 {
 }
 
 /// What an operation acts on.
-struct Scope<'a> {
-    world: &'a mut World,
+pub(super) struct Scope<'a> {
+    pub(super) world: &'a mut World,
     /// The number of the instance that executes it.
-    instance: usize,
+    pub(super) instance: usize,
 }
 
 impl Scope<'_> {
     /// # Safety
     ///
     /// As for [`RUNTIME`]; no other reference to the world is in use as long as this is.
-    unsafe fn new<'a>(context: *mut Context) -> Scope<'a> {
+    pub(super) unsafe fn new<'a>(context: *mut Context) -> Scope<'a> {
         // SAFETY: contexts live as long as the machine, and the run's world is lent to what
         // the executor calls.
         unsafe {
@@ -134,7 +134,7 @@ impl Scope<'_> {
         self.instance().tags[tag as usize]
     }
 
-    fn memory_id(&self, memory: u32) -> MemoryId {
+    pub(super) fn memory_id(&self, memory: u32) -> MemoryId {
         self.instance().memories[memory as usize]
     }
 
@@ -158,7 +158,7 @@ impl Scope<'_> {
 /// # Safety
 ///
 /// As for [`RUNTIME`]; the operation has at least `n + 1` operands or results.
-unsafe fn operand(slots: *mut Word, n: usize) -> Word {
+pub(super) unsafe fn operand(slots: *mut Word, n: usize) -> Word {
     debug_assert!(n < MAX_OPERANDS);
     // SAFETY: the caller's promise; the value stack is initialised.
     unsafe { slots.add(n).read() }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use vm_translate::ir::{FRAME_HEADER, Inst, Label, Node, Place, Root};
-use vm_translate::{Function, Op, PointKind, Sites, StoreOp, Ty};
+use vm_translate::{AtomicKind, Function, Op, PointKind, Sites, StoreOp, Ty};
 
 use crate::context::ContextLayout;
 use crate::handlers::HandlerTable;
@@ -33,6 +33,9 @@ pub(super) trait Links {
 
     /// The number of a type of the module.
     fn type_number(&self, ty: u32) -> u32;
+
+    /// Whether threads share a memory of the module.
+    fn is_shared(&self, memory: u32) -> bool;
 
     /// Where the context's pointers are.
     fn layout(&self) -> &ContextLayout;
@@ -229,13 +232,17 @@ impl<'a> Encoder<'a> {
                 base,
             } => {
                 let at = self.links.layout().memory(memory);
+                let token = match self.links.is_shared(memory) {
+                    true => Token::SharedLoad,
+                    false => Token::MemoryLoad,
+                };
                 if op == Op::V128Load {
                     // The upper half first: if it is inside, so is the lower one.
                     self.token(Token::Copy, &[base + 1, base]);
-                    self.memory_load(Op::I64Load, base + 1, at, offset.saturating_add(8));
-                    self.memory_load(Op::I64Load, base, at, offset);
+                    self.memory_load(token, Op::I64Load, base + 1, at, offset.saturating_add(8));
+                    self.memory_load(token, Op::I64Load, base, at, offset);
                 } else {
-                    self.memory_load(op, base, at, offset);
+                    self.memory_load(token, op, base, at, offset);
                 }
             }
             Root::MemoryStore {
@@ -245,16 +252,50 @@ impl<'a> Encoder<'a> {
                 base,
             } => {
                 let at = self.links.layout().memory(memory);
+                let token = match self.links.is_shared(memory) {
+                    true => Token::SharedStore,
+                    false => Token::MemoryStore,
+                };
                 if op == StoreOp::V128Store {
                     let address = self.scratch(0);
                     self.token(Token::Copy, &[address, base]);
                     self.token(Token::Copy, &[address + 1, base + 2]);
-                    self.memory_store(StoreOp::I64Store, address, at, offset.saturating_add(8));
-                    self.memory_store(StoreOp::I64Store, base, at, offset);
+                    self.memory_store(
+                        token,
+                        StoreOp::I64Store,
+                        address,
+                        at,
+                        offset.saturating_add(8),
+                    );
+                    self.memory_store(token, StoreOp::I64Store, base, at, offset);
                 } else {
-                    self.memory_store(op, base, at, offset);
+                    self.memory_store(token, op, base, at, offset);
                 }
             }
+            Root::Atomic {
+                op,
+                memory,
+                offset,
+                base,
+                unchecked: _,
+            } => match op.kind() {
+                AtomicKind::Fence => self.token(Token::Fence, &[]),
+                AtomicKind::Notify | AtomicKind::Wait => self.token(
+                    Token::Wait,
+                    &[
+                        base,
+                        op as u32,
+                        memory,
+                        offset as u32,
+                        (offset >> 32) as u32,
+                    ],
+                ),
+                _ => {
+                    let [offset_1, offset_2] = wide::words(offset);
+                    let at = self.links.layout().memory(memory);
+                    self.token(Token::Atomic, &[base, op as u32, at, offset_1, offset_2]);
+                }
+            },
             Root::ReturnCall { func, base, args } => {
                 let [cell_1, cell_2] = wide::words(self.links.cell(func));
                 let first = base + FRAME_HEADER;
@@ -285,20 +326,14 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    fn memory_load(&mut self, op: Op, base: u32, at: u32, offset: u64) {
+    fn memory_load(&mut self, token: Token, op: Op, base: u32, at: u32, offset: u64) {
         let [offset_1, offset_2] = wide::words(offset);
-        self.token(
-            Token::MemoryLoad,
-            &[base, at, op as u32, offset_1, offset_2],
-        );
+        self.token(token, &[base, at, op as u32, offset_1, offset_2]);
     }
 
-    fn memory_store(&mut self, op: StoreOp, base: u32, at: u32, offset: u64) {
+    fn memory_store(&mut self, token: Token, op: StoreOp, base: u32, at: u32, offset: u64) {
         let [offset_1, offset_2] = wide::words(offset);
-        self.token(
-            Token::MemoryStore,
-            &[base, at, op as u32, offset_1, offset_2],
-        );
+        self.token(token, &[base, at, op as u32, offset_1, offset_2]);
     }
 
     fn slot(&self, place: Place) -> Result<u32, CodeError> {

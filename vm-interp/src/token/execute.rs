@@ -8,13 +8,14 @@
 //! Values have the types that validation gave them: references are null or those of the machine.
 //! Contexts, and what they point to, live as long as the machine, which lives as long as the run.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering, fence};
 
-use vm_translate::Op;
 use vm_translate::ir::{FRAME_HEADER, TAIL_ADAPTER};
+use vm_translate::{AtomicOp, Op};
 use vm_trap::TrapCode;
 
 use super::access;
+use super::atomic;
 use super::encode::HEADER;
 use super::tokens::{Token, with_tokens};
 use super::wide;
@@ -590,6 +591,53 @@ macro_rules! define_run {
                             if let Err(code) = stored {
                                 trap!(code);
                             }
+                            next!(6);
+                        }
+                        Token::SharedLoad => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            let cell = cell.cast::<*const MemoryCell>().read();
+                            let offset = wide::read(ip.add(4));
+                            match access::load_shared(cell, word!(3), slot!(1), offset) {
+                                Ok(value) => slot!(1) = value,
+                                Err(code) => trap!(code),
+                            }
+                            next!(6);
+                        }
+                        Token::SharedStore => {
+                            let cell = context.byte_add(word!(2) as usize);
+                            let cell = cell.cast::<*const MemoryCell>().read();
+                            let offset = wide::read(ip.add(4));
+                            let value = *fp.add(word!(1) as usize + 1);
+                            let stored =
+                                access::store_shared(cell, word!(3), slot!(1), offset, value);
+                            if let Err(code) = stored {
+                                trap!(code);
+                            }
+                            next!(6);
+                        }
+                        Token::Atomic => {
+                            let cell = context.byte_add(word!(3) as usize);
+                            let cell = cell.cast::<*const MemoryCell>().read();
+                            let slots = fp.add(word!(1) as usize);
+                            let offset = wide::read(ip.add(4));
+                            if let Err(code) = atomic::access(cell, word!(2), slots, offset) {
+                                trap!(code);
+                            }
+                            next!(6);
+                        }
+                        Token::Fence => {
+                            fence(Ordering::SeqCst);
+                            next!(1);
+                        }
+                        Token::Wait => {
+                            let op = AtomicOp::ALL[word!(2) as usize];
+                            let slots = fp.add(word!(1) as usize);
+                            let wait = machine::wait_function(op);
+                            let status = wait(context, slots, word!(3), word!(4), word!(5));
+                            if status != 0 {
+                                exit!(status);
+                            }
+                            reload!();
                             next!(6);
                         }
                         Token::Runtime => {

@@ -1,6 +1,7 @@
 //! The token executor: a loop in Rust over compact code. The reference for what the IR means.
 
 mod access;
+mod atomic;
 mod encode;
 mod execute;
 mod tokens;
@@ -293,6 +294,10 @@ impl Links for TokenCode {
 
     fn type_number(&self, ty: u32) -> u32 {
         self.types[ty as usize]
+    }
+
+    fn is_shared(&self, memory: u32) -> bool {
+        self.module.memories()[memory as usize].shared
     }
 
     fn layout(&self) -> &ContextLayout {

@@ -303,6 +303,16 @@ macro_rules! define_tokens {
             MemoryLoad,
             /// Slot of the address, offset of the memory in the context, store, offset (two words).
             MemoryStore,
+            /// As [`Token::MemoryLoad`], from a memory that threads share.
+            SharedLoad,
+            /// As [`Token::MemoryStore`], to a memory that threads share.
+            SharedStore,
+            /// Slot of the operands and of the result, instruction, offset of the memory in the context, offset (two words).
+            Atomic,
+            /// Nothing.
+            Fence,
+            /// Slot of the operands and of the result, instruction, memory, offset: its lower and its upper half.
+            Wait,
             /// Slot of the operands, operation, immediates.
             Runtime,
             /// Destination, source.
@@ -368,7 +378,9 @@ macro_rules! define_tokens {
             "BrAndImm", "BrNand", "BrNandImm", "BrTable", "Return", "Call", "CallImport",
             "CallIndirect", "ReturnCall", "ReturnCallImport", "ReturnCallIndirect", "CallRef",
             "ReturnCallRef", "NullReference",
-            "ReturnAdapter", "MemoryLoad", "MemoryStore", "Runtime", "Copy", "Const",
+            "ReturnAdapter", "MemoryLoad", "MemoryStore", "SharedLoad",
+            "SharedStore", "Atomic",
+            "Fence", "Wait", "Runtime", "Copy", "Const",
             "ConstSigned", "Const64", "GlobalGet", "GlobalSet", "Select", "CopyVector",
             "CopySlots", "ConsumeFuel", "CheckEpoch", "EnterCall", "LeaveCall", "GlobalGetVector", "GlobalSetVector", "V128Load", "V128LoadAt", "V128Store",
             "V128StoreAt", "Vector",

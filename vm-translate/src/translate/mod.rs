@@ -24,6 +24,7 @@
 //! | `idiom` | bodies that a few operators can stand for |
 //! | `vectors` | those on vectors |
 
+mod atomics;
 mod baseline;
 mod calls;
 mod code;

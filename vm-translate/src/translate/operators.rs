@@ -2,6 +2,7 @@
 
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
+use crate::atomic::atomic;
 use crate::ir::{Node, Place, Root, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Effect, Error};
@@ -187,6 +188,8 @@ impl Translator<'_> {
                     self.store_to(op, memory(memarg), memarg.offset);
                 } else if let Some(op) = numeric(operator) {
                     self.numeric(op);
+                } else if let Some((op, access)) = atomic(operator) {
+                    self.atomic(op, access);
                 } else if !self.vector(operator) {
                     // Validation lets no instruction of a proposal through that is off, and
                     // those that can be on are all above.
@@ -201,7 +204,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
-        if !is_direct(self.module, memory) {
+        if !self.is_direct(memory, offset, op.width()) {
             return self.memory_store(op, memory, offset);
         }
         let op = self.unchecked.store(op, offset);
@@ -209,7 +212,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
-        if !is_direct(self.module, memory) {
+        if !self.is_direct(memory, offset, op.bytes_read()) {
             return self.memory_load(op, memory, offset, 0);
         }
         self.apply(self.unchecked.load(op, offset), offset);
@@ -217,10 +220,14 @@ impl Translator<'_> {
 
     /// A load whose address stands below the entry at the top, which may not trap.
     pub(super) fn load_below_top(&mut self, op: Op, memory: u32, offset: u64) {
-        if !is_direct(self.module, memory) {
+        if !self.is_direct(memory, offset, op.bytes_read()) {
             return self.memory_load(op, memory, offset, 1);
         }
         self.apply_below_top(self.unchecked.load(op, offset), offset);
+    }
+
+    fn is_direct(&self, memory: u32, offset: u64, width: u32) -> bool {
+        is_direct(self.module, self.unchecked, memory, offset, width)
     }
 
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {
@@ -292,7 +299,7 @@ impl Translator<'_> {
 pub(super) struct Unchecked<'a>(pub(super) Option<&'a dyn Fn(u64, u32) -> bool>);
 
 impl Unchecked<'_> {
-    fn is(self, offset: u64, width: u32) -> bool {
+    pub(super) fn is(self, offset: u64, width: u32) -> bool {
         self.0.is_some_and(|unchecked| unchecked(offset, width))
     }
 

@@ -6,6 +6,8 @@ use crate::Module;
 use crate::ir::RuntimeOp;
 use crate::op::Ty;
 
+use super::operators::Unchecked;
+
 /// A rare operation as an instruction asks for it: its operands are at the top of the stack, its results replace
 /// them.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +104,15 @@ pub(super) fn index_type(module: &Module, table: u32) -> Ty {
     }
 }
 
-/// Whether accesses of a memory need no memory's cell: those of memory 0 with 32-bit addresses.
-pub(super) fn is_direct(module: &Module, memory: u32) -> bool {
-    memory == 0 && !module.memories()[0].memory64
+/// Whether an access of so many bytes needs no memory's cell: those of memory 0 with 32-bit addresses. If threads share that, its
+/// length can change at any time and is in its cell alone, so that only those need none that need no check.
+pub(super) fn is_direct(
+    module: &Module,
+    unchecked: Unchecked<'_>,
+    memory: u32,
+    offset: u64,
+    width: u32,
+) -> bool {
+    let ty = &module.memories()[memory as usize];
+    memory == 0 && !ty.memory64 && (!ty.shared || unchecked.is(offset, width))
 }

@@ -3,7 +3,7 @@
 
 use super::{Outcome, State, Trap, Value, numeric};
 use vm_translate::ir::{FRAME_HEADER, Inst, Node, Place, Root, RuntimeOp, Slot};
-use vm_translate::{Effect, Function, Module, Registers, Ty};
+use vm_translate::{AtomicKind, Effect, Function, Module, Registers, Ty};
 
 /// The slot of the header where this executor keeps the head of a loop: as good as any other.
 const LOOP_HEAD: usize = 2;
@@ -432,6 +432,34 @@ impl Eval<'_> {
                 let value = self.get(at + 1, op.value());
                 let width = op.width();
                 self.state.store(memory, address, offset, width, value)?;
+                Flow::Next
+            }
+            Root::Atomic {
+                op,
+                memory,
+                offset,
+                base,
+                unchecked,
+            } => {
+                let direct = memory == 0 && !self.state.memory64[0];
+                assert!(!unchecked || direct && op.kind().is_access());
+                let at = frame + base as usize;
+                let address = match op.kind() {
+                    AtomicKind::Fence => 0,
+                    _ => clean(
+                        self.get(at, self.address_type(memory)),
+                        self.address_type(memory),
+                    ),
+                };
+                let operands: Vec<Value> = (at + 1..)
+                    .zip(op.params())
+                    .map(|(slot, ty)| clean(self.get(slot, *ty), *ty))
+                    .collect();
+                let value = self.state.atomic(op, memory, address, offset, &operands)?;
+                if let Some(ty) = op.result() {
+                    self.put(at, ty, value);
+                }
+                self.spoil_temps();
                 Flow::Next
             }
             Root::ReturnCall { func, base, args } | Root::ReturnCallImport { func, base, args } => {

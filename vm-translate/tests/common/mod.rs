@@ -11,6 +11,8 @@ pub mod oracle;
 pub mod programs;
 pub mod shapes;
 
+use vm_translate::{AtomicKind, AtomicOp};
+
 /// Why a run ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
@@ -24,6 +26,8 @@ pub enum Trap {
     NullReference,
     BadSignature,
     OutOfFuel,
+    UnalignedAtomic,
+    ExpectedSharedMemory,
 }
 
 /// The value of a constant expression over numbers and functions.
@@ -171,6 +175,37 @@ impl State {
             return Err(Trap::MemoryOutOfBounds);
         }
         Ok(start as usize..end as usize)
+    }
+
+    /// An atomic instruction of the only thread, on a memory that is not shared, with the operands behind the address. Its
+    /// result is of no meaning if the instruction has none.
+    pub fn atomic(
+        &mut self,
+        op: AtomicOp,
+        memory: u32,
+        address: Value,
+        offset: u64,
+        operands: &[Value],
+    ) -> Result<Value, Trap> {
+        let width = op.width();
+        match op.kind() {
+            AtomicKind::Fence => return Ok(0),
+            AtomicKind::Wait => return Err(Trap::ExpectedSharedMemory),
+            _ => {}
+        }
+        let at = address + Value::from(offset);
+        // What lies beyond all addresses is outside whatever its alignment.
+        if at <= u64::MAX.into() && !at.is_multiple_of(width.into()) {
+            return Err(Trap::UnalignedAtomic);
+        }
+        let found = self.load(memory, address, offset, width)?;
+        if op.kind() == AtomicKind::Notify {
+            return Ok(0);
+        }
+        let operand = |n: usize| operands.get(n).map_or(0, |value| *value as u64);
+        let new = numeric::atomic(op, found as u64, [operand(0), operand(1)]);
+        self.store(memory, address, offset, width, new.into())?;
+        Ok(found)
     }
 
     pub fn size(&self, memory: u32) -> Value {

@@ -351,3 +351,34 @@ pub fn extend(op: Op, value: Value) -> Value {
         _ => bits,
     })
 }
+
+/// The bytes that an atomic access leaves, as a number. By the instruction's name, so that nothing is believed of what else is
+/// known of it.
+pub fn atomic(op: vm_translate::AtomicOp, found: u64, [value, replacement]: [u64; 2]) -> u64 {
+    let name = op.name();
+    let bits = ["8", "16", "32"].into_iter().find(|bits| {
+        let narrow = ["load", "store", "rmw"];
+        (narrow.iter()).any(|what| name.contains(&format!("{what}{bits}")))
+    });
+    let bits = match bits {
+        Some(bits) => bits.parse::<u32>().unwrap(),
+        None if name.starts_with("i32") => 32,
+        None => 64,
+    };
+    let low = |value: u64| (u128::from(value) % (1_u128 << bits)) as u64;
+    let action = name.trim_end_matches("_u").rsplit('.').next().unwrap();
+    low(
+        match action.trim_end_matches(|c: char| c.is_ascii_digit()) {
+            "load" => found,
+            "store" | "xchg" => value,
+            "add" => found.wrapping_add(value),
+            "sub" => found.wrapping_sub(value),
+            "and" => found & value,
+            "or" => found | value,
+            "xor" => found ^ value,
+            "cmpxchg" if low(value) == found => replacement,
+            "cmpxchg" => found,
+            other => panic!("{other} of {name} is not an access"),
+        },
+    )
+}

@@ -3,7 +3,7 @@
 
 use super::{Outcome, State, Trap, Value, numeric};
 use std::collections::HashMap;
-use vm_translate::{Effect, FuelCosts, Module, Op, StoreOp};
+use vm_translate::{AtomicOp, Effect, FuelCosts, Module, Op, StoreOp};
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
 
 pub struct Oracle<'a> {
@@ -38,6 +38,8 @@ enum Step<'a> {
     LoadLane(Op, MemArg, u32, u8),
     /// A store of the lane of a vector, of so many bytes.
     StoreLane(MemArg, u32, u8),
+    /// With the place that it accesses, if it does.
+    Atomic(AtomicOp, Option<MemArg>),
     Other(Operator<'a>),
 }
 
@@ -63,6 +65,7 @@ const RELAXED: &[(&str, Op)] = &[
 struct Names {
     ops: HashMap<String, Op>,
     stores: HashMap<String, StoreOp>,
+    atomics: HashMap<String, AtomicOp>,
 }
 
 impl Names {
@@ -72,6 +75,7 @@ impl Names {
         Names {
             ops: Op::ALL.iter().map(of_op).chain(relaxed).collect(),
             stores: (StoreOp::ALL.iter().map(|op| (format!("{op:?}"), *op))).collect(),
+            atomics: (AtomicOp::ALL.iter().map(|op| (format!("{op:?}"), *op))).collect(),
         }
     }
 
@@ -128,6 +132,9 @@ impl Names {
         };
         if let Some(store) = self.stores.get(name) {
             return Step::Store(access(&operator), store.width());
+        }
+        if let Some(op) = self.atomics.get(name) {
+            return Step::Atomic(*op, atomic_access(&operator));
         }
         match self.ops.get(name) {
             // Their operands are not those of the instruction of that name.
@@ -429,6 +436,18 @@ impl Oracle<'_> {
                 let value = vector >> (8 * width * u32::from(lane));
                 return self.store(memarg, width, value, stack);
             }
+            Step::Atomic(op, memarg) => {
+                let operands = stack.split_off(stack.len() - op.params().len());
+                let (index, address, offset) = match memarg {
+                    Some(memarg) => (memory(memarg), stack.pop().unwrap(), memarg.offset),
+                    None => (0, 0, 0),
+                };
+                let value = (self.state).atomic(op, index, address, offset, &operands)?;
+                match op.result() {
+                    Some(_) => value,
+                    None => return Ok(()),
+                }
+            }
             Step::Other(_) => panic!("it does more than that"),
         };
         stack.push(value);
@@ -567,5 +586,34 @@ fn memory(memarg: MemArg) -> u32 {
     match memarg.target {
         MemArgTarget::Memory(index) => index,
         MemArgTarget::Array(_) => panic!("there are no arrays"),
+    }
+}
+
+/// Where an atomic instruction accesses memory, if it does.
+fn atomic_access(operator: &Operator<'_>) -> Option<MemArg> {
+    macro_rules! find {
+        ($($name:ident)*) => {
+            match operator {
+                $(Operator::$name { memarg } => Some(*memarg),)*
+                _ => None,
+            }
+        };
+    }
+    find! {
+        MemoryAtomicNotify MemoryAtomicWait32 MemoryAtomicWait64 I32AtomicLoad I32AtomicLoad8U
+        I32AtomicLoad16U I32AtomicStore I32AtomicStore8 I32AtomicStore16 I32AtomicRmwAdd
+        I32AtomicRmw8AddU I32AtomicRmw16AddU I32AtomicRmwSub I32AtomicRmw8SubU
+        I32AtomicRmw16SubU I32AtomicRmwAnd I32AtomicRmw8AndU I32AtomicRmw16AndU I32AtomicRmwOr
+        I32AtomicRmw8OrU I32AtomicRmw16OrU I32AtomicRmwXor I32AtomicRmw8XorU I32AtomicRmw16XorU
+        I32AtomicRmwXchg I32AtomicRmw8XchgU I32AtomicRmw16XchgU I32AtomicRmwCmpxchg
+        I32AtomicRmw8CmpxchgU I32AtomicRmw16CmpxchgU I64AtomicLoad I64AtomicLoad8U
+        I64AtomicLoad16U I64AtomicLoad32U I64AtomicStore I64AtomicStore8 I64AtomicStore16
+        I64AtomicStore32 I64AtomicRmwAdd I64AtomicRmw8AddU I64AtomicRmw16AddU I64AtomicRmw32AddU
+        I64AtomicRmwSub I64AtomicRmw8SubU I64AtomicRmw16SubU I64AtomicRmw32SubU I64AtomicRmwAnd
+        I64AtomicRmw8AndU I64AtomicRmw16AndU I64AtomicRmw32AndU I64AtomicRmwOr I64AtomicRmw8OrU
+        I64AtomicRmw16OrU I64AtomicRmw32OrU I64AtomicRmwXor I64AtomicRmw8XorU I64AtomicRmw16XorU
+        I64AtomicRmw32XorU I64AtomicRmwXchg I64AtomicRmw8XchgU I64AtomicRmw16XchgU
+        I64AtomicRmw32XchgU I64AtomicRmwCmpxchg I64AtomicRmw8CmpxchgU I64AtomicRmw16CmpxchgU
+        I64AtomicRmw32CmpxchgU
     }
 }

@@ -11,14 +11,19 @@ mod streams;
 mod tree;
 mod unstable;
 
+use std::borrow::Cow;
+
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::abi::{OFlags, Rights, Version};
+use crate::clocks::Start;
+use crate::ctx::Ctx;
 use crate::errno::Errno;
 use crate::memory::{GuestMemory, IoVecs};
 use crate::path::{At, PathOpen};
-use crate::{WasiCtx, WasiCtxBuilder, fd, path, readdir};
+use crate::poll::PollOneoff;
+use crate::{WasiCtxBuilder, fd, path, readdir};
 
 /// The descriptor of the preopened directory.
 const ROOT: u32 = 3;
@@ -61,7 +66,7 @@ fn vecs(ptr: u32, count: u32) -> IoVecs {
 
 /// A guest with one preopened directory, which is gone with it.
 struct Guest {
-    ctx: WasiCtx,
+    ctx: Ctx,
     bytes: Vec<u8>,
     host: tempfile::TempDir,
 }
@@ -75,14 +80,14 @@ impl Guest {
         let host = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(host.path(), ambient_authority()).unwrap();
         Guest {
-            ctx: builder.preopened_dir(dir, "/").build().unwrap(),
+            ctx: builder.preopened_dir(dir, "/").build_own().unwrap(),
             bytes: vec![0; SIZE as usize],
             host,
         }
     }
 
     /// Runs one call.
-    fn call<T>(&mut self, call: impl FnOnce(&mut WasiCtx, &mut GuestMemory<'_>) -> T) -> T {
+    fn call<T>(&mut self, call: impl FnOnce(&mut Ctx, &mut GuestMemory<'_>) -> T) -> T {
         call(&mut self.ctx, &mut GuestMemory::new(&mut self.bytes))
     }
 
@@ -92,7 +97,7 @@ impl Guest {
     }
 
     fn get(&mut self, at: u32, len: u32) -> Vec<u8> {
-        self.call(|_, memory| memory.slice(at, len).map(<[u8]>::to_vec))
+        self.call(|_, memory| memory.slice(at, len).map(Cow::into_owned))
             .unwrap()
     }
 
@@ -197,4 +202,14 @@ impl Guest {
             }
         }
     }
+}
+
+/// `poll_oneoff` that waits.
+fn poll_oneoff(
+    ctx: &mut Ctx,
+    memory: &mut GuestMemory<'_>,
+    version: Version,
+    args: PollOneoff,
+) -> Result<(), Errno> {
+    crate::poll::poll_oneoff(ctx, memory, version, args, &mut Start::default(), true).map(drop)
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{DATA, Guest, NONE, READ, READ_WRITE, RESULT, SIZE, VEC, with};
+use super::{DATA, Guest, NONE, READ, READ_WRITE, RESULT, SIZE, VEC, poll_oneoff, with};
 use crate::abi::{EVENT_SIZE, OFlags, Rights, SUBSCRIPTION_SIZE, Version};
 use crate::errno::Errno;
 use crate::pipe::{self, MemoryInputPipe, MemoryOutputPipe};
-use crate::poll::{self, PollOneoff};
+use crate::poll::PollOneoff;
 use crate::{ClockId, VirtualClock};
 
 pub(super) const HOUR: u64 = 3_600_000_000_000;
@@ -39,7 +39,7 @@ pub(super) fn poll(
     guest.put(DATA, &subscriptions.concat());
     let events = DATA + count * SUBSCRIPTION_SIZE;
     guest.call(|ctx, memory| {
-        poll::poll_oneoff(
+        poll_oneoff(
             ctx,
             memory,
             Version::Preview1,
@@ -152,7 +152,7 @@ fn lists_out_of_memory_are_faults() {
                 count,
                 result,
             };
-            poll::poll_oneoff(ctx, memory, Version::Preview1, args)
+            poll_oneoff(ctx, memory, Version::Preview1, args)
         })
     };
     assert_eq!(call(DATA, DATA, 0, RESULT), Err(Errno::Inval));

@@ -11,7 +11,7 @@ impl Guest {
     fn path(
         &mut self,
         call: impl FnOnce(
-            &mut crate::WasiCtx,
+            &mut crate::ctx::Ctx,
             &mut crate::memory::GuestMemory<'_>,
             At,
         ) -> Result<(), Errno>,

@@ -1,8 +1,8 @@
 //! The older version, where it differs.
 
-use super::{DATA, Guest, READ_WRITE, RESULT, ROOT, VEC};
+use super::{DATA, Guest, READ_WRITE, RESULT, ROOT, VEC, poll_oneoff};
 use crate::abi::{OFlags, Version};
-use crate::poll::{self, PollOneoff};
+use crate::poll::PollOneoff;
 use crate::{fd, path};
 
 #[test]
@@ -88,7 +88,7 @@ fn subscriptions_are_longer() {
         result: RESULT,
     };
     guest
-        .call(|ctx, memory| poll::poll_oneoff(ctx, memory, Version::Unstable, args))
+        .call(|ctx, memory| poll_oneoff(ctx, memory, Version::Unstable, args))
         .unwrap();
     assert_eq!(guest.result(), 3);
     let mut event = |index: u32| {
@@ -106,8 +106,7 @@ fn subscriptions_are_longer() {
         count: 1,
         result: RESULT,
     };
-    let mut call =
-        |version| guest.call(|ctx, memory| poll::poll_oneoff(ctx, memory, version, at_end));
+    let mut call = |version| guest.call(|ctx, memory| poll_oneoff(ctx, memory, version, at_end));
     assert_eq!(call(Version::Preview1), Ok(()));
     assert_eq!(call(Version::Unstable), Err(crate::errno::Errno::Fault));
 }

@@ -168,12 +168,6 @@ impl Needs {
     }
 
     fn module(&mut self, offset: usize, module: Vec<u8>) {
-        // The test environment has one memory that is shared.
-        let shared =
-            |(module, name): (String, String)| module == "spectest" && name == "shared_memory";
-        if imports(&module).into_iter().any(shared) {
-            self.proposals.insert("threads");
-        }
         let missing = missing_features(&module, &self.features);
         if !missing.is_empty() {
             self.proposals.extend(missing);
@@ -239,8 +233,8 @@ mod tests {
     #[test]
     fn every_missing_proposal_of_a_module_is_named() {
         assert_eq!(
-            needs("(module (memory 1 1 shared) (type (struct)))"),
-            ["gc", "threads"]
+            needs("(module (type $f (func)) (type (cont $f)) (type (struct)))"),
+            ["gc", "stack-switching"]
         );
     }
 

@@ -5,8 +5,8 @@
 
 use anyhow::Result;
 use vm_engine::{
-    Extern, Global, GlobalType, Linker, Memory, MemoryType, Mutability, Ref, RefType, Store, Table,
-    TableType, Val, ValType,
+    Extern, Global, GlobalType, Linker, Memory, MemoryType, Mutability, Ref, RefType, SharedMemory,
+    Store, Table, TableType, Val, ValType,
 };
 
 /// Defines the module `spectest` in `linker`. The functions print nothing, since the runner's output
@@ -47,5 +47,13 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
 
     let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
     linker.define(&mut *store, "spectest", "memory", Extern::from(memory))?;
+
+    let shared = SharedMemory::new(store.engine(), MemoryType::shared(1, 2))?;
+    linker.define(
+        &mut *store,
+        "spectest",
+        "shared_memory",
+        Extern::from(shared),
+    )?;
     Ok(())
 }

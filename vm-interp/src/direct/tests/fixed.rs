@@ -13,6 +13,7 @@ use vm_trap::TrapCode;
 use super::super::fixed::{Fixed, Returned, Wide};
 use super::super::fixed_handler;
 use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
+use super::atomics;
 use super::values::{INTS, Random};
 use super::world::*;
 use crate::semantics;
@@ -459,6 +460,8 @@ fn every_fixed_handler_is_tested() {
             }
             Fixed::MemoryLoad(op) => memory_load(&mut world, op),
             Fixed::MemoryStore(op) => memory_store(&mut world, &mut random, op),
+            Fixed::Atomic { .. } => atomics::check(&mut world, &mut random, fixed),
+            Fixed::Fence => atomics::fence(&mut world),
             Fixed::Wide(operation) => wide(&mut world, &mut random, operation),
             Fixed::Br => branch(&mut world),
             Fixed::EnterLoop => enter_loop(&mut world),
@@ -488,6 +491,7 @@ fn every_fixed_handler_is_tested() {
             | Fixed::CallImport
             | Fixed::Restore
             | Fixed::Runtime
+            | Fixed::Wait
             | Fixed::Adapter
             | Fixed::ReturnCall { .. }
             | Fixed::ReturnCallImport { .. }

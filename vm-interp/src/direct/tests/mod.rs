@@ -10,6 +10,7 @@
 //! Each handler runs in a program of its own: registers are loaded from slots, the cell under test runs,
 //! registers are stored back.
 
+mod atomics;
 mod case;
 mod fixed;
 mod operators;

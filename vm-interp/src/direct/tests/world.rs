@@ -104,7 +104,7 @@ impl World {
         context[TABLE_AT as usize / 8] = &raw const table.0 as u64;
         let cell = Box::new(MemoryCell {
             base: memory.as_mut_ptr(),
-            len: MEMORY as u64,
+            len: (MEMORY as u64).into(),
         });
         context[MEMORY_AT as usize / 8] = &raw const *cell as u64;
         World {

@@ -144,7 +144,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     /// Puts so many operands into adjacent slots and takes them off the stack. Returns the first slot.
-    fn slot_operands(&mut self, operands: usize) -> Slot {
+    pub(super) fn slot_operands(&mut self, operands: usize) -> Slot {
         let first = self.stack.len() - operands;
         let base = self.next_home(first);
         self.copy_down(first, base);

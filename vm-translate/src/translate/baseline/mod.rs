@@ -19,11 +19,13 @@
 //! | `control` | blocks, branches, returns |
 //! | `moves` | many values at once |
 //! | `calls` | calls and rare operations |
+//! | `atomics` | atomic instructions |
 //! | `vectors` | instructions on vectors |
 //! | `sites` | where runs can stop and go on later |
 //! | `exceptions` | throwing and catching |
 //! | `listed` | the code as IR |
 
+mod atomics;
 mod calls;
 mod control;
 mod exceptions;
@@ -39,6 +41,7 @@ use std::collections::HashMap;
 
 use wasmparser::Operator;
 
+use crate::atomic::atomic;
 use crate::ir::{FRAME_HEADER, Handlers, Label, Root, RuntimeOp, Slot};
 use crate::op::{Op, StoreOp, Ty};
 use crate::{Error, Module, PointKind};
@@ -445,6 +448,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
             self.load(op, memory(memarg), memarg.offset);
         } else if let Some((op, memarg)) = operators::store(operator) {
             self.store(op, memory(memarg), memarg.offset);
+        } else if let Some((op, access)) = atomic(operator) {
+            self.atomic(op, access);
         } else if !self.vector(operator) {
             return Outcome::Unsupported;
         }
@@ -452,14 +457,16 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     fn load(&mut self, op: Op, memory: u32, offset: u64) {
-        if !is_direct(self.module, memory) {
+        let width = op.bytes_read();
+        if !is_direct(self.module, self.unchecked, memory, offset, width) {
             return self.memory_load(op, memory, offset);
         }
         self.apply(self.unchecked.load(op, offset), offset);
     }
 
     fn store(&mut self, op: StoreOp, memory: u32, offset: u64) {
-        if !is_direct(self.module, memory) {
+        let width = op.width();
+        if !is_direct(self.module, self.unchecked, memory, offset, width) {
             return self.memory_store(op, memory, offset);
         }
         let op = self.unchecked.store(op, offset);

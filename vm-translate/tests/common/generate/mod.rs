@@ -7,11 +7,13 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `atomics` | atomic instructions |
 //! | `operators` | the instructions that compute a value from operands |
 //! | `values` | trees of them, loads and stores |
 //! | `control` | calls, blocks and branches |
 //! | `references` | references to functions |
 
+mod atomics;
 mod control;
 mod operators;
 mod references;

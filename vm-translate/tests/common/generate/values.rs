@@ -94,6 +94,9 @@ impl Generator {
                 let global = GLOBALS.iter().position(|global| *global == ty).unwrap();
                 self.push(ty, &format!("global.get {global}"));
             }
+            4 if self.random.chance(20) && matches!(ty, "i32" | "i64") => {
+                self.atomic(ty, depth - 1);
+            }
             4 => self.load(ty, depth - 1),
             5 => {
                 self.value(ty, depth - 1);
@@ -204,6 +207,9 @@ impl Generator {
     }
 
     pub(super) fn store(&mut self) {
+        if self.random.chance(10) {
+            return self.atomic_store();
+        }
         let ty = self.ty();
         let memory = self.address(2);
         self.value(ty, 3);
@@ -221,7 +227,7 @@ impl Generator {
     }
 
     /// Pushes an address, and answers of which memory. Most are inside it.
-    fn address(&mut self, depth: usize) -> usize {
+    pub(super) fn address(&mut self, depth: usize) -> usize {
         self.value("i32", depth);
         if !self.random.chance(self.wild) {
             self.line("i32.const 0xff i32.and");
@@ -236,7 +242,7 @@ impl Generator {
         memory
     }
 
-    fn offset(&mut self) -> usize {
+    pub(super) fn offset(&mut self) -> usize {
         // With the last one only some addresses are inside.
         match self.random.below(60) {
             0 => 65_530,
