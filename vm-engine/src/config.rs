@@ -44,6 +44,16 @@ pub enum Bounds {
     Software,
 }
 
+impl Bounds {
+    /// Those of a memory.
+    pub(crate) fn of(memory: &vm_memory::LinearMemory) -> Bounds {
+        match memory.is_guarded() {
+            true => Bounds::Guarded,
+            false => Bounds::Software,
+        }
+    }
+}
+
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

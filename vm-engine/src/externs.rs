@@ -3,11 +3,10 @@
 use crate::error::{Result, WrongStore};
 use crate::handles::{Func, Global, Memory, Table, Tag};
 use crate::low::{ExternKind, InstanceId};
-use crate::memory;
 use crate::shared_memory::SharedMemory;
 use crate::store::{AsContext, StoreOpaque, StoreOpaqueMut};
 use crate::table;
-use crate::types::{ExternType, FuncType};
+use crate::types::{ExternType, FuncType, MemoryType};
 
 /// Something that can be imported or exported.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ impl Extern {
             }
             Extern::Table(table) => table::present_type(store, table.id_in(store)?).into(),
             Extern::Memory(memory) => {
-                memory::present_type(store.world().memory(memory.id_in(store)?)).into()
+                MemoryType::present(store.world().memory(memory.id_in(store)?)).into()
             }
             Extern::Tag(tag) => tag.ty_in(store)?.into(),
             Extern::SharedMemory(memory) => memory.ty().into(),

@@ -100,7 +100,7 @@ handles! {
 
     /// An exception: a tag and values.
     ///
-    /// The host has hold of it until the host function ends in which it got it, or the [`RootScope`](crate::RootScope), if it got it in one; else until
+    /// The host has hold of it until the host function ends in which it got it, or the `RootScope`, if it got it in one; else until
     /// the store is dropped. Later it is an error to use it, though guests may still have the exception.
     ExnRef ExnId;
 }

@@ -33,7 +33,7 @@ impl Memory {
 
     /// Its type; the minimum is its present size.
     pub fn ty(&self, store: impl AsContext) -> MemoryType {
-        present_type(self.get(store.as_context().opaque()))
+        MemoryType::present(self.get(store.as_context().opaque()))
     }
 
     /// All bytes.
@@ -107,7 +107,7 @@ impl Memory {
 
     /// How accesses of guests to it may be checked: [`Bounds::Guarded`] if it has guard pages.
     pub fn bounds(&self, store: impl AsContext) -> Bounds {
-        bounds_of(self.get(store.as_context().opaque()))
+        Bounds::of(self.get(store.as_context().opaque()))
     }
 
     /// Adds `delta` zeroed pages, and returns how many there were before.
@@ -140,23 +140,6 @@ impl Memory {
 
     fn get<'a>(&self, store: StoreOpaque<'a>) -> &'a LinearMemory {
         store.world().memory(self.id_or_panic(store))
-    }
-}
-
-/// The type that import matching sees: the minimum is the present size.
-pub(crate) fn present_type(memory: &LinearMemory) -> MemoryType {
-    let ty = vm_memory::MemoryType {
-        minimum: memory.pages(),
-        ..*memory.ty()
-    };
-    MemoryType::of(ty, memory.shared().is_some())
-}
-
-pub(crate) fn bounds_of(memory: &LinearMemory) -> Bounds {
-    if memory.is_guarded() {
-        Bounds::Guarded
-    } else {
-        Bounds::Software
     }
 }
 

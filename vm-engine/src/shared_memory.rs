@@ -8,7 +8,6 @@ use vm_memory::{AtomicError, Layout, LinearMemory, MemoryError, WaitResult};
 use crate::config::Bounds;
 use crate::engine::Engine;
 use crate::error::{MemoryAccessError, Result};
-use crate::memory::{bounds_of, present_type};
 use crate::types::MemoryType;
 use crate::{Error, Trap};
 
@@ -72,7 +71,7 @@ impl SharedMemory {
 
     /// Its type; the minimum is its present size.
     pub fn ty(&self) -> MemoryType {
-        present_type(&self.linear())
+        MemoryType::present(&self.linear())
     }
 
     /// Its size in pages.
@@ -92,7 +91,7 @@ impl SharedMemory {
 
     /// How accesses of guests to it may be checked: [`Bounds::Guarded`] if it has guard pages.
     pub fn bounds(&self) -> Bounds {
-        bounds_of(&self.linear())
+        Bounds::of(&self.linear())
     }
 
     /// All bytes that there are now. Guests may change them at any time: who reads or writes one has to show that it is no data race.

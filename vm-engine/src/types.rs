@@ -824,6 +824,15 @@ impl From<low::MemoryType> for MemoryType {
 }
 
 impl MemoryType {
+    /// That of a memory as matching of imports sees it: the minimum is the present size.
+    pub(crate) fn present(memory: &vm_memory::LinearMemory) -> MemoryType {
+        let ty = vm_memory::MemoryType {
+            minimum: memory.pages(),
+            ..*memory.ty()
+        };
+        MemoryType::of(ty, memory.shared().is_some())
+    }
+
     pub(crate) fn of(ty: vm_memory::MemoryType, shared: bool) -> MemoryType {
         MemoryType {
             minimum: ty.minimum,
