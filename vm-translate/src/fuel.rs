@@ -194,6 +194,9 @@ mod tests {
             "End",
             "Return",
             "Drop",
+            "Catch",
+            "Delegate",
+            "CatchAll",
         ];
         assert_eq!(free, expected);
         assert!(costs.operators().all(|(_, cost)| cost <= 1));

@@ -3,11 +3,13 @@
 //! The validator says it, which walks through the bodies in question once more. So it depends on no translation, and whoever
 //! gets a frame from elsewhere can compare it with what the function must have there.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
+use wasmparser::types::CoreTypeId;
 use wasmparser::{
-    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, ValidPayload,
-    Validator, ValidatorResources,
+    FuncValidator, FuncValidatorAllocations, FunctionBody, HeapType, Operator, Parser, Payload,
+    RefType, UnpackedIndex, ValidPayload, Validator, ValidatorResources, WasmModuleResources,
 };
 
 use crate::{Error, Module, Point, PointKind, RegisteredType, ValType};
@@ -87,6 +89,7 @@ impl Module {
                     func: index,
                     validator: func.into_validator(allocations),
                     wanted,
+                    indices: OnceCell::new(),
                     found: &mut found,
                 };
                 walk.body(&body)?;
@@ -105,6 +108,8 @@ struct Walk<'a> {
     func: u32,
     validator: FuncValidator<ValidatorResources>,
     wanted: HashMap<Point, usize>,
+    /// What the validator calls the module's types, once that has been asked.
+    indices: OnceCell<HashMap<CoreTypeId, u32>>,
     found: &'a mut FrameTypes,
 }
 
@@ -156,7 +161,33 @@ impl Walk<'_> {
     }
 
     fn known(&self, ty: Option<wasmparser::ValType>) -> Option<ValType> {
-        ValType::from_wasm(ty?, self.module.space())
+        let mut ty = ty?;
+        if let wasmparser::ValType::Ref(reference) = ty
+            && let HeapType::Concrete(UnpackedIndex::Id(id)) = reference.heap_type()
+        {
+            let index = UnpackedIndex::Module(self.index_of(id)?);
+            let heap = HeapType::Concrete(index);
+            ty = wasmparser::ValType::Ref(RefType::new(reference.is_nullable(), heap)?);
+        }
+        ValType::from_wasm(ty, self.module.space())
+    }
+
+    /// The index of a type that the module has defined, or of one that is the same.
+    fn index_of(&self, id: CoreTypeId) -> Option<u32> {
+        let indices = self.indices.get_or_init(|| {
+            let all = 0..self.module.types().len() as u32;
+            let with_id = all.filter_map(|index| {
+                let mut heap = HeapType::Concrete(UnpackedIndex::Module(index));
+                // It replaces the index by what it goes by.
+                (self.validator.resources().check_heap_type(&mut heap, 0)).ok()?;
+                match heap {
+                    HeapType::Concrete(UnpackedIndex::Id(id)) => Some((id, index)),
+                    _ => None,
+                }
+            });
+            with_id.collect()
+        });
+        indices.get(&id).copied()
     }
 
     /// Notes what is on the operand stack without the `taken` values at its top, if somebody wants to know.
@@ -189,7 +220,8 @@ mod tests {
     fn it_says_what_is_on_the_stack() {
         let text = r#"(module
             (func $f (param i32 f64) (result i64) (i64.const 0))
-            (func (param v128) (local funcref)
+            (type $g (func (param (ref null $g))))
+            (func (param v128) (local funcref (ref null $g) exnref)
                 (drop (i64.add (i64.const 1) (call $f (i32.const 2) (f64.const 3))))
                 (loop (br 0))
                 (drop (i64.const 0))))"#;
@@ -210,7 +242,10 @@ mod tests {
         ];
         let points = points.map(|(offset, kind, height)| (1, Point { offset, kind }, height));
         let types = module.frame_types(points).unwrap();
-        assert_eq!(types.locals(1).unwrap(), [ValType::V128, ValType::FUNCREF]);
+        let own = *module.types()[0].params().first().unwrap();
+        assert!(matches!(own, ValType::Ref(ty) if ty.nullable), "{own}");
+        let locals = [ValType::V128, ValType::FUNCREF, own, ValType::EXNREF];
+        assert_eq!(types.locals(1).unwrap(), locals);
         assert_eq!(types.locals(0), None);
         let operands = |n: usize| types.operands(1, points[n].1);
         assert_eq!(operands(0).unwrap(), [ValType::I64]);

@@ -210,7 +210,10 @@ fn errors_say_where() {
 #[test]
 fn errors_name_the_proposal_that_is_missing() {
     for (text, proposal) in [
-        ("(module (tag))", "exceptions"),
+        (
+            "(module (type $f (func)) (type (cont $f)))",
+            "stack-switching",
+        ),
         ("(module (type (struct)))", "gc"),
     ] {
         let bytes = wat::parse_str(text).unwrap();
