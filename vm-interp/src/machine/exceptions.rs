@@ -148,6 +148,8 @@ pub(crate) struct Exceptions {
     /// When to look next: so many entries are in use, or so many bytes.
     look: (usize, usize),
     bytes: Arc<AtomicUsize>,
+    /// How many bytes were left when it was last looked while no run was going on.
+    left: usize,
     /// The exception that is on its way.
     thrown: Option<Exception>,
     /// Those that the host has hold of, by ascending numbers.
@@ -168,6 +170,7 @@ impl Default for Exceptions {
             free: Vec::new(),
             look: (FEWEST, MAX_BYTES / 2),
             bytes: Arc::default(),
+            left: 0,
             thrown: None,
             held: Mutex::default(),
             in_use: false,
@@ -443,9 +446,15 @@ impl World {
         }
     }
 
-    /// No run is going on any more: nobody has been lent anything.
+    /// No run is going on any more: nobody has been lent anything, and no frame refers to an exception. What frames have left
+    /// behind on the stack could be taken for references by the next ones', so it is looked now if there is much to get.
     pub(super) fn runs_have_ended(&mut self) {
         self.exceptions.blind = false;
+        let bytes = self.exceptions.bytes.load(Ordering::Relaxed);
+        if bytes >= MAX_BYTES / 2 && bytes >= self.exceptions.left + MAX_BYTES / 16 {
+            self.sweep_exceptions(self.stack.base());
+            self.exceptions.left = self.exceptions.bytes.load(Ordering::Relaxed);
+        }
     }
 
     /// A host function is lent these slots. Answers what is to be given back; nothing if there are no exceptions anyway.
