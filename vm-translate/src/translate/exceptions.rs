@@ -217,6 +217,15 @@ impl Translator<'_> {
         self.end();
     }
 
+    /// Whether something is on the operand stack that WebAssembly does not know of there: an exception that has been caught.
+    pub(super) fn has_caught(&self) -> bool {
+        let catches = |kind| matches!(kind, Kind::Try { catches: true, .. });
+        // The older instructions are off but for those who ask for them.
+        let features = self.module.wasm_features();
+        features.contains(wasmparser::WasmFeatures::LEGACY_EXCEPTIONS)
+            && self.frames.iter().any(|frame| catches(frame.kind))
+    }
+
     /// Translates `rethrow`.
     pub(super) fn rethrow(&mut self, depth: u32) {
         let caught = self.frames[self.target(depth)].height;

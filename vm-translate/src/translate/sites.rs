@@ -36,6 +36,9 @@ impl Translator<'_> {
     }
 
     fn note(&mut self, kind: PointKind, inst: usize) {
+        if self.has_caught() {
+            return;
+        }
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, inst as u32, height);
         site.head = self.head();

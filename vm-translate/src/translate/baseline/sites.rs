@@ -46,6 +46,9 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     fn note(&mut self, kind: PointKind, call: Option<&Root>) {
+        if self.has_caught() {
+            return;
+        }
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, self.sink.position(), height);
         if let Some(root) = call {
