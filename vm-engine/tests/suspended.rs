@@ -324,7 +324,7 @@ const ASKS: &str = r#"(module
     (local.set 1 (call $ask (local.get 0)))
     (i64.extend_i32_s (call_indirect (type $t) (local.get 1) (i32.const 0)))
     (i64.extend_i32_s (call_indirect (type $t) (local.get 1) (i32.const 1)))
-    (i64.extend_i32_s (call_indirect (type $t) (local.get 0) (i32.const 2)))
+    (i64.extend_i32_s (call_ref $t (local.get 0) (ref.func $indirect)))
     (i64.extend_i32_s (call $tail (local.get 1)))
     (i64.trunc_f64_s (call $deep (i32.const 3) (f64.const 0.5)))
     (i64.add) (i64.mul) (i64.xor) (i64.sub) (i64.add))
