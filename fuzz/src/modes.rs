@@ -179,12 +179,15 @@ impl Guest {
         match instance {
             Ok(instance) => {
                 let exports = instance.exports(&mut store);
-                let exports = exports.map(|export| export.into_extern()).collect();
-                let owns_all = module.imports().all(|import| match import.ty() {
-                    ExternType::Func(_) | ExternType::Tag(_) => true,
-                    ExternType::Global(ty) => ty.mutability() == Mutability::Const,
-                    ExternType::Table(_) | ExternType::Memory(_) => false,
-                });
+                let exports: Vec<Extern> = exports.map(|export| export.into_extern()).collect();
+                // A memory of its own that threads share is not its alone.
+                let shared = |export: &Extern| matches!(export, Extern::SharedMemory(_));
+                let owns_all = !exports.iter().any(shared)
+                    && module.imports().all(|import| match import.ty() {
+                        ExternType::Func(_) | ExternType::Tag(_) => true,
+                        ExternType::Global(ty) => ty.mutability() == Mutability::Const,
+                        ExternType::Table(_) | ExternType::Memory(_) => false,
+                    });
                 Ok(Guest {
                     store,
                     instance,

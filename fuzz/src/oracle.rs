@@ -293,6 +293,7 @@ fn stop(error: &wasmtime::Error) -> Stop {
         Theirs::IntegerDivisionByZero => Trap::IntegerDivideByZero,
         Theirs::IntegerOverflow => Trap::IntegerOverflow,
         Theirs::BadConversionToInteger => Trap::InvalidConversionToInteger,
+        Theirs::NullReference => Trap::NullReference,
         Theirs::HeapMisaligned => Trap::UnalignedAtomic,
         Theirs::AtomicWaitNonSharedMemory => Trap::ExpectedSharedMemory,
         other => return Stop::Refused(format!("{other:?}")),

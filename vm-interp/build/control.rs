@@ -96,11 +96,7 @@ fn atomic_place(asm: &mut impl Assembler, width: u32, unchecked: bool) -> Mem {
     asm.load(Width::W64, address, Src::Mem(Mem::At(slot, 0)));
     let offset = Src::Mem(Mem::Operand(16));
     asm.alu(Alu::Add, Width::W64, address, offset);
-    if !unchecked {
-        asm.compare(Width::W64, address, offset);
-        asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
-    }
-    // Memories begin at a multiple of 8.
+    // Memories begin at a multiple of 8, and a sum that wraps around has the low bits of one that does not.
     if width > 1 {
         asm.test_bits(address, width as u8 - 1);
         asm.exit_if(Cond::Ne, Exit::UnalignedAtomic);
@@ -108,6 +104,8 @@ fn atomic_place(asm: &mut impl Assembler, width: u32, unchecked: bool) -> Mem {
     if unchecked {
         return Mem::Guest(address);
     }
+    asm.compare(Width::W64, address, offset);
+    asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
     asm.address_of(end, Mem::At(address, width as i32));
     asm.compare(Width::W64, end, Src::Reg(address));
     asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);

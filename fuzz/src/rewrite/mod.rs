@@ -8,7 +8,7 @@ mod waits;
 use anyhow::{Result, anyhow};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{Function, ValType};
-use wasmparser::{FunctionBody, Parser, Payload};
+use wasmparser::{CompositeInnerType, FunctionBody, Parser, Payload};
 
 pub use exports::export_all;
 pub use nans::canonical_nans;
@@ -21,8 +21,14 @@ fn parameters(wasm: &[u8]) -> Result<Vec<u32>> {
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
             Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    types.push(ty?.params().len() as u32);
+                for group in section {
+                    for ty in group?.into_types() {
+                        let params = match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => ty.params().len(),
+                            _ => 0,
+                        };
+                        types.push(params as u32);
+                    }
                 }
             }
             Payload::FunctionSection(section) => {

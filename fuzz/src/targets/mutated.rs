@@ -143,11 +143,13 @@ fn load(
     Ok(loaded.map_err(|error| error.to_string()))
 }
 
-/// What Palisade's modules may use.
+/// What Palisade's modules may use if nothing is switched on.
 fn features() -> WasmFeatures {
     static FEATURES: OnceLock<WasmFeatures> = OnceLock::new();
     *FEATURES.get_or_init(|| {
-        let names = Features::names().map(|name| name.to_uppercase().replace('-', "_"));
+        let own = Features::default();
+        let names = Features::names().filter(|name| own.get(name) == Some(true));
+        let names = names.map(|name| name.to_uppercase().replace('-', "_"));
         let flags = names
             .map(|name| WasmFeatures::from_name(&name).expect("the validator's names are ours"));
         flags.fold(WasmFeatures::MVP, |all, flag| all | flag)

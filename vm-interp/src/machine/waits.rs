@@ -37,10 +37,18 @@ fn trap(code: TrapCode) -> u32 {
     code.as_u8().into()
 }
 
-/// Where an instruction waits or wakes: the index in a slot and the offset, without wrapping.
-fn address(index: Word, [low, high]: [u32; 2]) -> Result<u64, TrapCode> {
+/// Where an instruction waits or wakes that looks at so many bytes: the index in a slot and the offset, without wrapping.
+fn address(index: Word, [low, high]: [u32; 2], width: u64) -> Result<u64, TrapCode> {
     let offset = u64::from(low) | u64::from(high) << 32;
-    index.checked_add(offset).ok_or(TrapCode::MemoryOutOfBounds)
+    // A sum that wraps around has the low bits of one that does not.
+    let address = index.wrapping_add(offset);
+    if !address.is_multiple_of(width) {
+        return Err(TrapCode::UnalignedAtomic);
+    }
+    match address < offset {
+        true => Err(TrapCode::MemoryOutOfBounds),
+        false => Ok(address),
+    }
 }
 
 fn code(error: AtomicError) -> TrapCode {
@@ -62,11 +70,10 @@ unsafe extern "C" fn notify(
         let (index, count) = (operand(slots, 0), operand(slots, 1) as u32);
         let scope = Scope::new(context);
         let linear = &scope.world.memories[scope.memory_id(memory).index()].linear;
-        let woken = address(index, [offset_1, offset_2]).and_then(|address| {
+        let woken = address(index, [offset_1, offset_2], 4).and_then(|address| {
             match linear.shared() {
                 Some(memory) => memory.atomic_notify(address, count).map_err(code),
                 // Nobody waits at a memory that is not shared.
-                None if !address.is_multiple_of(4) => Err(TrapCode::UnalignedAtomic),
                 None => match range(address, 4, linear.byte_len()) {
                     Some(_) => Ok(0),
                     None => Err(TrapCode::MemoryOutOfBounds),
@@ -132,7 +139,11 @@ unsafe fn wait(
         };
         // A negative one is none.
         let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
-        let result = match address(index, offset) {
+        let width = match expected {
+            Expected::U32(_) => 4,
+            Expected::U64(_) => 8,
+        };
+        let result = match address(index, offset, width) {
             Ok(address) => wait_at(context, &shared, address, expected, timeout),
             Err(code) => Err(trap(code)),
         };

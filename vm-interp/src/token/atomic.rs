@@ -24,10 +24,13 @@ pub(super) unsafe fn access(
     let (kind, width) = (op.kind(), op.width());
     // SAFETY: the caller's promise: an instruction has as many slots as operands.
     unsafe {
-        let start = slots.read().checked_add(offset);
-        let start = start.ok_or(TrapCode::MemoryOutOfBounds)?;
+        // A sum that wraps around has the low bits of one that does not.
+        let start = slots.read().wrapping_add(offset);
         if !start.is_multiple_of(width.into()) {
             return Err(TrapCode::UnalignedAtomic);
+        }
+        if start < offset {
+            return Err(TrapCode::MemoryOutOfBounds);
         }
         let place = place(cell, start, 0, width)?;
         let mut operands = [0; 2];

@@ -194,8 +194,7 @@ impl State {
             _ => {}
         }
         let at = address + Value::from(offset);
-        // What lies beyond all addresses is outside whatever its alignment.
-        if at <= u64::MAX.into() && !at.is_multiple_of(width.into()) {
+        if !at.is_multiple_of(width.into()) {
             return Err(Trap::UnalignedAtomic);
         }
         let found = self.load(memory, address, offset, width)?;
