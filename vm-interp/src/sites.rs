@@ -34,6 +34,7 @@ impl FrameSites {
     }
 
     /// Those of a function that has all its locals in slots and changes no register.
+    #[cfg(palisade_direct)]
     pub(crate) fn without_registers(sites: Sites, frame_slots: Slot) -> FrameSites {
         FrameSites {
             sites: sites.into_kept(),
