@@ -77,6 +77,15 @@ fn memory_address(asm: &mut impl Assembler, width: u32) {
     // The sum is below its part if it has wrapped around.
     asm.compare(Width::W64, address, offset);
     asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
+    check_end(asm, cell, end, width);
+    asm.load(Width::W64, cell, Src::Mem(Mem::At(cell, 0)));
+    asm.alu(Alu::Add, Width::W64, cell, Src::Reg(address));
+}
+
+/// Checks that so many bytes from [`Reg::Address`] on are inside the memory whose place in the context is the first operand.
+/// Its cell goes into a register, `end` is another.
+fn check_end(asm: &mut impl Assembler, cell: Reg, end: Reg, width: u32) {
+    let address = Reg::Address;
     asm.address_of(end, Mem::At(address, width as i32));
     asm.compare(Width::W64, end, Src::Reg(address));
     asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
@@ -84,8 +93,6 @@ fn memory_address(asm: &mut impl Assembler, width: u32) {
     asm.load(Width::W64, cell, Src::Mem(Mem::ContextWord(cell)));
     asm.compare(Width::W64, end, Src::Mem(Mem::At(cell, 8)));
     asm.exit_if(Cond::GtU, Exit::MemoryOutOfBounds);
-    asm.load(Width::W64, cell, Src::Mem(Mem::At(cell, 0)));
-    asm.alu(Alu::Add, Width::W64, cell, Src::Reg(address));
 }
 
 /// Puts the slot of an atomic access into [`Reg::S1`], and answers where its bytes are, which are aligned: inside the memory, or
@@ -106,13 +113,7 @@ fn atomic_place(asm: &mut impl Assembler, width: u32, unchecked: bool) -> Mem {
     }
     asm.compare(Width::W64, address, offset);
     asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
-    asm.address_of(end, Mem::At(address, width as i32));
-    asm.compare(Width::W64, end, Src::Reg(address));
-    asm.exit_if(Cond::LtU, Exit::MemoryOutOfBounds);
-    asm.load(Width::W32, cell, Src::Mem(Mem::Operand(8)));
-    asm.load(Width::W64, cell, Src::Mem(Mem::ContextWord(cell)));
-    asm.compare(Width::W64, end, Src::Mem(Mem::At(cell, 8)));
-    asm.exit_if(Cond::GtU, Exit::MemoryOutOfBounds);
+    check_end(asm, cell, end, width);
     asm.alu(Alu::Add, Width::W64, address, Src::Mem(Mem::At(cell, 0)));
     Mem::At(address, 0)
 }

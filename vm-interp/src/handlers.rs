@@ -1,7 +1,9 @@
 //! Where the code of a function catches exceptions, by the places of its cells or tokens, and what unwinding has to know of
 //! a frame besides.
 
-use vm_translate::ir::{Catch, Handlers, Label, Place, Slot};
+use vm_translate::ir::{Catch, Handlers, Label, Place};
+
+use crate::registers::SavedRegisters;
 
 /// The clauses around each place in a function's code. Places are byte offsets.
 #[derive(Debug)]
@@ -111,17 +113,6 @@ pub(crate) struct FrameCode<'a> {
     pub(crate) slots: u32,
     pub(crate) saved: SavedRegisters,
     pub(crate) handlers: Option<&'a HandlerTable>,
-}
-
-/// Where a frame has the values that its caller had in registers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SavedRegisters {
-    /// The first slot: integers, then floats.
-    pub(crate) first: Slot,
-    /// How many integer registers, from the first on.
-    pub(crate) ints: u8,
-    /// How many float registers, from the first on.
-    pub(crate) floats: u8,
 }
 
 impl<'a> FrameCode<'a> {

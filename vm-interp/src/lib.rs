@@ -11,6 +11,7 @@ mod handlers;
 mod machine;
 mod options;
 mod profile;
+mod registers;
 pub mod semantics;
 pub mod shapes;
 mod sites;

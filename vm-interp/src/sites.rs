@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use vm_translate::ir::{Pin, Slot};
 use vm_translate::{Function, Point, PointKind, Site, Sites};
 
+use crate::registers::SavedRegisters;
+
 /// What is to be known of a function's frames.
 #[derive(Debug)]
 pub(crate) struct FrameSites {
@@ -14,10 +16,8 @@ pub(crate) struct FrameSites {
     pub(crate) frame_slots: Slot,
     /// Locals that live in registers.
     pub(crate) pins: Box<[Pin]>,
-    /// The first slot where registers are saved: so many integers, and then so many floats.
-    pub(crate) saves: Slot,
-    pub(crate) saved_ints: u8,
-    pub(crate) saved_floats: u8,
+    /// Where it saves its caller's.
+    pub(crate) saved: SavedRegisters,
 }
 
 impl FrameSites {
@@ -27,9 +27,7 @@ impl FrameSites {
             sites: sites.into_kept(),
             frame_slots,
             pins: function.pins().into(),
-            saves: function.saves().start,
-            saved_ints: function.saved_ints(),
-            saved_floats: function.saved_floats(),
+            saved: SavedRegisters::of(function),
         }
     }
 
@@ -40,9 +38,7 @@ impl FrameSites {
             sites: sites.into_kept(),
             frame_slots,
             pins: Box::default(),
-            saves: 0,
-            saved_ints: 0,
-            saved_floats: 0,
+            saved: SavedRegisters::default(),
         }
     }
 

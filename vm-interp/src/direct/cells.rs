@@ -10,9 +10,10 @@ use super::simple::Simple;
 use super::words::Words;
 use super::{fixed_handler, shapes};
 use crate::context::ContextLayout;
-use crate::handlers::{HandlerTable, SavedRegisters};
+use crate::handlers::HandlerTable;
 use crate::machine::{RUNTIME, wait_function};
 use crate::profile::CellProfile;
+use crate::registers::SavedRegisters;
 
 /// What encoding needs to know of the module.
 pub(super) struct Surroundings<'a> {

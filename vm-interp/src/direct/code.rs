@@ -19,9 +19,10 @@ use super::tiers::Continuation;
 use crate::budget::Budget;
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
-use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
+use crate::handlers::{FrameCode, HandlerTable};
 use crate::options::{CodeError, CodeOptions};
 use crate::profile::FunctionProfile;
+use crate::registers::SavedRegisters;
 use crate::sites::FrameSites;
 
 /// A module's code for the direct executor.

@@ -15,8 +15,9 @@ use super::fixed::Fixed;
 use super::frames::sets_result;
 use super::shapes;
 use super::tiers::pinned_slot;
-use crate::handlers::{HandlerTable, SavedRegisters};
+use crate::handlers::HandlerTable;
 use crate::profile::CellProfile;
+use crate::registers::SavedRegisters;
 
 /// What besides the function's own cells is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -242,11 +243,7 @@ impl Encoder<'_> {
         let position = |inst: u32| starts.get(inst as usize).copied().unwrap_or(end);
         let target = |label: Label| position(function.labels()[label as usize]);
         out.handlers = HandlerTable::new(function.handlers(), position, target);
-        out.saved = SavedRegisters {
-            first: function.saves().start,
-            ints: function.saved_ints(),
-            floats: function.saved_floats(),
-        };
+        out.saved = SavedRegisters::of(function);
     }
 
     fn fill_branches(&mut self) {

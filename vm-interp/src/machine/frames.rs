@@ -22,11 +22,12 @@ use vm_translate::{FrameTypes, Point, RegisteredType, Site, SiteValue, ValType};
 
 use crate::code::Code;
 use crate::context::{
-    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_LOOP, FRAME_RETURN, INT_REGISTERS, REGISTERS, Word,
+    Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_LOOP, FRAME_RETURN, REGISTERS, Word,
 };
 use crate::machine::suspend::Suspended;
 use crate::machine::{EntityError, Function, World};
 use crate::options::CodeError;
+use crate::registers;
 use crate::sites::FrameSites;
 use crate::value::{FuncId, InstanceId, Raw, Val};
 
@@ -142,7 +143,7 @@ impl World {
         let slot = |slot: Slot| slots.get(slot as usize).copied();
         let value = |ty: &ValType, place: Place| {
             let words = match place {
-                Place::Int(_) | Place::Float(_) => [found.registers[register(place)?], 0],
+                Place::Int(_) | Place::Float(_) => [found.registers[registers::number(place)?], 0],
                 Place::Slot(at) => [slot(at)?, 0],
                 Place::Vector(at) => [slot(at)?, slot(at + 1)?],
             };
@@ -290,16 +291,6 @@ fn mismatch(frame: usize, what: &'static str) -> FramesError {
     FramesError::Mismatch { frame, what }
 }
 
-/// The number of a register among all that are kept when a run stops.
-fn register(place: Place) -> Option<usize> {
-    let number = match place {
-        Place::Int(n) => usize::from(n),
-        Place::Float(n) => INT_REGISTERS + usize::from(n),
-        Place::Slot(_) | Place::Vector(_) => return None,
-    };
-    (number < REGISTERS).then_some(number)
-}
-
 /// The frames of a run that has stopped, innermost first, if all are of the instance with this context.
 fn walk<'a>(
     code: &'a Code,
@@ -351,12 +342,8 @@ fn walk<'a>(
             registers,
         });
         // What its caller has had in the registers.
-        let saves = at + sites.saves as usize..;
-        let (ints, floats) = registers.split_at_mut(INT_REGISTERS);
-        let ints = ints.iter_mut().take(sites.saved_ints.into());
-        let floats = floats.iter_mut().take(sites.saved_floats.into());
-        for (register, saved) in ints.chain(floats).zip(saves) {
-            *register = word(saved);
+        for (register, slot) in sites.saved.slots() {
+            registers[register] = word(at + slot as usize);
         }
         ip = std::ptr::with_exposed_provenance(word(at + FRAME_RETURN) as usize);
         frame = word(at + FRAME_CALLER) as usize;
@@ -509,18 +496,14 @@ impl Maker<'_> {
         }
 
         // As its entry would do it: callers get back what they have in registers.
-        let (ints, floats) = (
-            usize::from(sites.saved_ints),
-            usize::from(sites.saved_floats),
-        );
-        let saves = &mut slots[sites.saves as usize..][..ints + floats];
-        saves[..ints].copy_from_slice(&self.registers[..ints]);
-        saves[ints..].copy_from_slice(&self.registers[INT_REGISTERS..][..floats]);
+        for (register, slot) in sites.saved.slots() {
+            slots[slot as usize] = self.registers[register];
+        }
 
         let wrong = |_: EntityError| Unmade::What("a value is not of the type that it has there");
         for ((ty, value), place) in locals.iter().zip(&frame.locals).zip(&known.places) {
             let [low, high] = world.words(*ty, value).map_err(wrong)?;
-            match (*place, register(*place)) {
+            match (*place, registers::number(*place)) {
                 (_, Some(register)) => self.registers[register] = low,
                 (Place::Slot(slot) | Place::Vector(slot), None) => {
                     slots[slot as usize] = low;

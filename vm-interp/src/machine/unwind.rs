@@ -12,10 +12,7 @@ use crate::executor::Back;
 use crate::handlers::{Clause, FrameCode};
 use crate::machine::exceptions::Exception;
 use crate::machine::{Pending, World};
-use crate::shapes;
-
-/// How many of the registers for values are integers: they come first.
-const INTS: usize = (shapes::REGISTERS.pinned_ints + shapes::REGISTERS.temp_ints) as usize;
+use crate::registers;
 
 impl World {
     /// Whether a run that has just ended with this status goes on where the runtime says now, because it has thrown an exception and
@@ -159,8 +156,11 @@ impl World {
                     to.copy_from_nonoverlapping(words.as_ptr(), words.len());
                 }
             }
-            Place::Int(n) => registers[usize::from(n)] = words[0],
-            Place::Float(n) => registers[INTS + usize::from(n)] = words[0],
+            Place::Int(_) | Place::Float(_) => {
+                if let Some(register) = registers::number(place) {
+                    registers[register] = words[0];
+                }
+            }
         };
         if let Some(place) = clause.values {
             put(place, exception.words());
@@ -183,13 +183,8 @@ unsafe fn restore_registers(
     frame: *mut Word,
     registers: &mut [Word; REGISTERS],
 ) {
-    let saved = found.saved;
-    let (ints, floats) = (usize::from(saved.ints), usize::from(saved.floats));
-    // SAFETY: the caller's promise: the function has saved so many registers as it was entered.
-    let words = unsafe {
-        let first = frame.add(saved.first as usize);
-        std::slice::from_raw_parts(first, ints + floats)
-    };
-    registers[..ints].copy_from_slice(&words[..ints]);
-    registers[INTS..INTS + floats].copy_from_slice(&words[ints..]);
+    for (register, slot) in found.saved.slots() {
+        // SAFETY: the caller's promise: the function has saved so many registers as it was entered.
+        registers[register] = unsafe { frame.add(slot as usize).read() };
+    }
 }

@@ -139,11 +139,7 @@ unsafe fn wait(
         };
         // A negative one is none.
         let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
-        let width = match expected {
-            Expected::U32(_) => 4,
-            Expected::U64(_) => 8,
-        };
-        let result = match address(index, offset, width) {
+        let result = match address(index, offset, expected.width().into()) {
             Ok(address) => wait_at(context, &shared, address, expected, timeout),
             Err(code) => Err(trap(code)),
         };

@@ -43,10 +43,7 @@ pub(super) unsafe fn load(
     index: Word,
     offset: u64,
 ) -> Result<Word, TrapCode> {
-    let op = Op::ALL[op as usize];
-    let Effect::Load { width, .. } = op.effect() else {
-        unreachable!("the encoder writes loads only: {op}")
-    };
+    let (op, width) = load_of(op);
     let mut bytes = [0; 8];
     // SAFETY: the caller's promise; a load reads at most 8 bytes.
     unsafe {
@@ -89,10 +86,7 @@ pub(super) unsafe fn load_shared(
     index: Word,
     offset: u64,
 ) -> Result<Word, TrapCode> {
-    let op = Op::ALL[op as usize];
-    let Effect::Load { width, .. } = op.effect() else {
-        unreachable!("the encoder writes loads only: {op}")
-    };
+    let (op, width) = load_of(op);
     // SAFETY: the caller's promise. Whoever else accesses the bytes at this time does so atomically too: all that this executor
     // and hosts do with a shared memory is atomic.
     let bits = unsafe {
@@ -155,6 +149,15 @@ pub(super) unsafe fn store_shared(
         }
     }
     Ok(())
+}
+
+/// The load of this number, and how many bytes it reads.
+fn load_of(op: u32) -> (Op, u32) {
+    let op = Op::ALL[op as usize];
+    let Effect::Load { width, .. } = op.effect() else {
+        unreachable!("the encoder writes loads only: {op}")
+    };
+    (op, width)
 }
 
 fn aligned(at: *const u8, width: u32) -> bool {

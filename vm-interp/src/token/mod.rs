@@ -18,8 +18,9 @@ use vm_translate::{Function, Module, PlainShapes, TranslateAllocations, Translat
 use crate::budget::Budget;
 use crate::context::{Context, ContextLayout, FuncObject, Runtime, Word};
 use crate::executor::{Back, Executor, ExecutorCode};
-use crate::handlers::{FrameCode, HandlerTable, SavedRegisters};
+use crate::handlers::{FrameCode, HandlerTable};
 use crate::options::{CodeError, CodeOptions, Threading};
+use crate::registers::SavedRegisters;
 use crate::sites::FrameSites;
 use encode::{Encoded, Links, encode};
 

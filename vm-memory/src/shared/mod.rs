@@ -116,7 +116,8 @@ pub enum Expected {
 }
 
 impl Expected {
-    const fn width(self) -> u32 {
+    /// Bytes of it.
+    pub const fn width(self) -> u32 {
         match self {
             Expected::U32(_) => 4,
             Expected::U64(_) => 8,
