@@ -92,13 +92,13 @@ impl Handlers {
     }
 
     /// A region begins, inside of another.
-    pub(crate) fn open(&mut self, position: u32, catches: Vec<Catch>, around: Region) -> Region {
-        let region = Some(self.regions());
+    pub(crate) fn open(&mut self, position: u32, catches: Vec<Catch>, around: Region) -> u32 {
+        let region = self.regions();
         self.regions.push(Clauses {
             catches,
             next: around,
         });
-        self.changes.push((position, region));
+        self.changes.push((position, Some(region)));
         region
     }
 

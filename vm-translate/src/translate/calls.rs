@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use crate::ir::{FRAME_HEADER, Place, Root, Slot, TAIL_ADAPTER};
-use crate::op::{Op, StoreOp, Ty};
+use crate::op::{Op, StoreOp};
 use crate::{FuncType, PointKind, ValType};
 
 use super::Translator;
 use super::control::in_slots;
 use super::expr::Effects;
-use super::runtime::{CLAMP_INDEX, Operation, index_type, table_function};
+use super::runtime::{Operation, before_indirect};
 
 /// The effects of trees that give something else after a call than before, or would have to trap before it.
 pub(super) const CHANGED_BY_CALLS: Effects = Effects::TRAPS.and(Effects::GLOBAL).and(Effects::TEMP);
@@ -30,8 +30,7 @@ impl Translator<'_> {
 
     /// Translates `call_indirect`.
     pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
-        self.clamp_index(table);
-        if self.find_function(table, ty) {
+        if self.before_indirect(table, ty) {
             return self.call_ref(ty);
         }
         self.call_by_top(ty, |base| Root::CallIndirect { table, ty, base });
@@ -54,21 +53,13 @@ impl Translator<'_> {
         self.push_results(ty, 1, base);
     }
 
-    /// Replaces the index of a table at the top of the stack by a reference to the function there, if [`table_function`] says
-    /// so. Answers whether it has.
-    fn find_function(&mut self, table: u32, ty: u32) -> bool {
-        let operation = table_function(self.module, table, ty);
-        if let Some(operation) = &operation {
-            self.runtime(operation);
+    /// Readies the index of a table at the top of the stack, see [`before_indirect`]. Answers whether it is a reference now.
+    fn before_indirect(&mut self, table: u32, ty: u32) -> bool {
+        let (operations, is_reference) = before_indirect(self.module, table, ty);
+        for operation in operations {
+            self.runtime(&operation);
         }
-        operation.is_some()
-    }
-
-    /// Makes the index of a table at the top of the stack one of 32 bits.
-    fn clamp_index(&mut self, table: u32) {
-        if index_type(self.module, table) == Ty::I64 {
-            self.runtime(&CLAMP_INDEX);
-        }
+        is_reference
     }
 
     /// Translates `return_call`.
@@ -88,8 +79,7 @@ impl Translator<'_> {
 
     /// Translates `return_call_indirect`.
     pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
-        self.clamp_index(table);
-        if self.find_function(table, ty) {
+        if self.before_indirect(table, ty) {
             return self.return_call_ref(ty);
         }
         self.return_call_by_top(ty, ValType::I32, |base, args| Root::ReturnCallIndirect {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ir::{FRAME_HEADER, Label, Node, Place, Region, Root, Slot};
+use crate::ir::{FRAME_HEADER, Label, Node, Place, Root, Slot};
 use crate::op::{Op, Ty};
 use crate::types::ir_type;
 use crate::{Error, FuelCosts, Module, ValType};
@@ -62,11 +62,8 @@ pub(super) enum Kind {
     },
     /// With the label of its else branch.
     If(Label),
-    /// With its region, and whether it is in one of its clauses.
-    Try {
-        region: Region,
-        catches: bool,
-    },
+    /// With the number of its region.
+    Try(u32),
 }
 
 impl Frame {
@@ -201,13 +198,16 @@ impl<'a> Translator<'a> {
                 Kind::Loop { start, kept } => kept.then_some(start),
                 _ => self.head(),
             },
-            regions: Regions::within(self.region()),
+            regions: self.regions().within(),
         });
     }
 
-    /// The region that is being translated.
-    fn region(&self) -> Region {
-        self.frames.last().and_then(|frame| frame.regions.inside)
+    /// Those of the innermost block.
+    pub(super) fn regions(&self) -> Regions {
+        self.frames
+            .last()
+            .map(|frame| frame.regions)
+            .unwrap_or_default()
     }
 
     /// Where a branch to a block leaves its operands.
@@ -215,7 +215,7 @@ impl<'a> Translator<'a> {
         let operands = self.operands(frame);
         let frame = &self.frames[frame];
         let single = match frame.kind {
-            Kind::Function | Kind::Block | Kind::If(_) | Kind::Try { .. } => frame.place,
+            Kind::Function | Kind::Block | Kind::If(_) | Kind::Try(_) => frame.place,
             Kind::Loop { .. } => None,
         };
         in_slots(frame.base, operands).map(move |place| single.unwrap_or(place))
@@ -268,7 +268,7 @@ impl<'a> Translator<'a> {
             Kind::If(_) => true,
             Kind::Function | Kind::Block => frame.label.is_some(),
             // In a clause there is an exception below the results.
-            Kind::Try { catches, .. } => frame.label.is_some() || catches && reachable,
+            Kind::Try(_) => frame.label.is_some() || !frame.regions.is_open() && reachable,
         };
         if reachable && (joins || frame.kind == Kind::Function) {
             self.move_operands(top);
@@ -279,7 +279,9 @@ impl<'a> Translator<'a> {
         if let Kind::If(label) = frame.kind {
             self.out.bind(label);
         }
-        self.close_region(top);
+        let here = self.out.insts.len() as u32;
+        let regions = &mut self.frames[top].regions;
+        regions.close(&mut self.out.handlers, here);
         self.frames.pop();
         if joins {
             self.arrive(&frame, frame.place, self.results(frame.ty));

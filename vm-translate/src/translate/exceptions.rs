@@ -12,7 +12,7 @@
 use wasmparser::{Catch as Clause, TryTable};
 
 use crate::ValType;
-use crate::ir::{Catch, Place, Region, Root, RuntimeOp};
+use crate::ir::{Catch, Handlers, Label, Place, Region, Root, RuntimeOp, Slot};
 
 use super::Translator;
 use super::control::Kind;
@@ -44,13 +44,59 @@ pub(super) struct Regions {
     pub(super) around: Region,
     /// That inside of it: another one if it catches exceptions.
     pub(super) inside: Region,
+    /// Whether it is inside of a clause of a `try`, or is in one of its own: then something is on the operand stack that WebAssembly does
+    /// not know of there, an exception that has been caught.
+    pub(super) has_caught: bool,
 }
 
 impl Regions {
-    /// Those of a block that catches nothing.
-    pub(super) fn within(around: Region) -> Regions {
-        let inside = around;
-        Regions { around, inside }
+    /// Those of a block inside that catches nothing.
+    pub(super) fn within(self) -> Regions {
+        Regions {
+            around: self.inside,
+            ..self
+        }
+    }
+
+    /// A region of the block's own begins. Answers its number.
+    pub(super) fn open(
+        &mut self,
+        handlers: &mut Handlers,
+        position: u32,
+        catches: Vec<Catch>,
+    ) -> u32 {
+        let region = handlers.open(position, catches, self.around);
+        self.inside = Some(region);
+        region
+    }
+
+    /// Whether the block has a region of its own that has not ended.
+    pub(super) fn is_open(self) -> bool {
+        self.inside != self.around
+    }
+
+    /// The block's own region ends, if it is open.
+    pub(super) fn close(&mut self, handlers: &mut Handlers, position: u32) {
+        if self.is_open() {
+            handlers.close(position, self.around);
+            self.inside = self.around;
+        }
+    }
+
+    /// A clause of a `try` begins.
+    pub(super) fn catch(&mut self, handlers: &mut Handlers, position: u32) {
+        self.close(handlers, position);
+        self.has_caught = true;
+    }
+}
+
+/// A clause of a `try`, with this label, for exceptions with a tag or for all: one goes to a slot, its values to those behind.
+pub(super) fn caught(tag: Option<u32>, params: &[ValType], label: Label, base: Slot) -> Catch {
+    Catch {
+        tag,
+        label,
+        values: params.first().map(|ty| Place::in_slots(base + 1, ty.ty())),
+        exception: Some(Place::Slot(base)),
     }
 }
 
@@ -129,23 +175,12 @@ impl Translator<'_> {
         }
     }
 
-    /// A region begins, with the block that has just begun.
-    fn open_region(&mut self, catches: Vec<Catch>) {
+    /// A region begins, with the block that has just begun. Answers its number.
+    fn open_region(&mut self, catches: Vec<Catch>) -> u32 {
         let top = self.frames.len() - 1;
-        let around = self.frames[top].regions.around;
         let here = self.out.insts.len() as u32;
-        let inside = self.out.handlers.open(here, catches, around);
-        self.frames[top].regions.inside = inside;
-    }
-
-    /// The region of a block ends, if it has one of its own.
-    pub(super) fn close_region(&mut self, frame: usize) {
-        let Regions { around, inside } = self.frames[frame].regions;
-        if inside != around {
-            let here = self.out.insts.len() as u32;
-            self.out.handlers.close(here, around);
-            self.frames[frame].regions.inside = around;
-        }
+        let regions = &mut self.frames[top].regions;
+        regions.open(&mut self.out.handlers, here, catches)
     }
 
     // The older proposal.
@@ -153,12 +188,9 @@ impl Translator<'_> {
     /// Translates `try`.
     pub(super) fn try_(&mut self, ty: wasmparser::BlockType) {
         self.block(ty);
-        self.open_region(Vec::new());
+        let region = self.open_region(Vec::new());
         let top = self.frames.len() - 1;
-        self.frames[top].kind = Kind::Try {
-            region: self.frames[top].regions.inside,
-            catches: false,
-        };
+        self.frames[top].kind = Kind::Try(region);
     }
 
     /// Translates `catch`, and `catch_all` if there is no tag.
@@ -171,7 +203,9 @@ impl Translator<'_> {
         }
         let label = self.out.labels.new_label();
         self.out.bind(label);
-        self.close_region(top);
+        let here = self.out.insts.len() as u32;
+        let regions = &mut self.frames[top].regions;
+        regions.catch(&mut self.out.handlers, here);
         let frame = self.frames[top];
         let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         let base = frame.base;
@@ -181,49 +215,21 @@ impl Translator<'_> {
         self.settle(self.stack.len());
         let slots: u32 = params.iter().map(|ty| ty.slots()).sum();
         self.out.slots = self.out.slots.max(base + 1 + slots);
-        if let Kind::Try {
-            region: Some(region),
-            ..
-        } = frame.kind
-        {
-            let values = params.first().map(|ty| Place::in_slots(base + 1, ty.ty()));
-            let exception = Some(Place::Slot(base));
-            let catch = Catch {
-                tag,
-                label,
-                values,
-                exception,
-            };
+        if let Kind::Try(region) = frame.kind {
+            let catch = caught(tag, params, label, base);
             self.out.handlers.add(region, catch);
-            self.frames[top].kind = Kind::Try {
-                region: Some(region),
-                catches: true,
-            };
         }
     }
 
     /// Translates `delegate`.
     pub(super) fn delegate(&mut self, depth: u32) {
         let top = self.frames.len() - 1;
-        if let Kind::Try {
-            region: Some(region),
-            ..
-        } = self.frames[top].kind
-        {
+        if let Kind::Try(region) = self.frames[top].kind {
             // The block itself does not count.
             let to = self.frames[top - 1 - depth as usize].regions.inside;
             self.out.handlers.delegate(region, to);
         }
         self.end();
-    }
-
-    /// Whether something is on the operand stack that WebAssembly does not know of there: an exception that has been caught.
-    pub(super) fn has_caught(&self) -> bool {
-        let catches = |kind| matches!(kind, Kind::Try { catches: true, .. });
-        // The older instructions are off but for those who ask for them.
-        let features = self.module.wasm_features();
-        features.contains(wasmparser::WasmFeatures::LEGACY_EXCEPTIONS)
-            && self.frames.iter().any(|frame| catches(frame.kind))
     }
 
     /// Translates `rethrow`.

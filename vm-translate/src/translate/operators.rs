@@ -11,6 +11,7 @@ use super::Translator;
 use super::code::{Code, Kind, Step};
 use super::expr::{Effects, Facts, Term};
 use super::runtime::{is_direct, operation};
+use super::vectors::Vectors as _;
 
 impl Translator<'_> {
     /// Translates the next instruction. Answers no after the last one.

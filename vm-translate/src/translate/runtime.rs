@@ -20,7 +20,7 @@ pub(super) struct Operation {
 }
 
 /// Of a 64-bit index of a table the 32-bit one that is as good.
-pub(super) const CLAMP_INDEX: Operation = Operation {
+const CLAMP_INDEX: Operation = Operation {
     op: RuntimeOp::ClampIndex,
     imm: [0, 0],
     operands: 1,
@@ -29,7 +29,7 @@ pub(super) const CLAMP_INDEX: Operation = Operation {
 
 /// The operation that gives, for the index of a table, a reference to the function there that is to be called as one of a type, if
 /// functions of other types may be: whether they may is more than a comparison.
-pub(super) fn table_function(module: &Module, table: u32, ty: u32) -> Option<Operation> {
+fn table_function(module: &Module, table: u32, ty: u32) -> Option<Operation> {
     let has_subtypes = !module.types()[ty as usize].is_final();
     has_subtypes.then_some(Operation {
         op: RuntimeOp::TableFunction,
@@ -37,6 +37,18 @@ pub(super) fn table_function(module: &Module, table: u32, ty: u32) -> Option<Ope
         operands: 1,
         results: &[Ty::I64],
     })
+}
+
+/// What is to be done with the index of a table before a function of a type is called by it, one after the other; and whether that
+/// leaves a reference to the function.
+pub(super) fn before_indirect(
+    module: &Module,
+    table: u32,
+    ty: u32,
+) -> (impl Iterator<Item = Operation> + use<>, bool) {
+    let clamp = (index_type(module, table) == Ty::I64).then_some(CLAMP_INDEX);
+    let find = table_function(module, table, ty);
+    (clamp.into_iter().chain(find), find.is_some())
 }
 
 /// The operation that an instruction is, if it is one.
@@ -97,7 +109,7 @@ pub(super) fn operation(module: &Module, operator: &Operator<'_>) -> Option<Oper
 }
 
 /// The type of a table's indices.
-pub(super) fn index_type(module: &Module, table: u32) -> Ty {
+fn index_type(module: &Module, table: u32) -> Ty {
     match module.tables()[table as usize].table64 {
         true => Ty::I64,
         false => Ty::I32,

@@ -36,7 +36,8 @@ impl Translator<'_> {
     }
 
     fn note(&mut self, kind: PointKind, inst: usize) {
-        if self.has_caught() {
+        // What WebAssembly has on the operand stack is not all of it.
+        if self.regions().has_caught {
             return;
         }
         let (height, offset) = (self.stack.len(), self.offset);

@@ -15,133 +15,144 @@ use super::Translator;
 use super::expr::Effects;
 use super::operators::memory;
 
-/// An instruction on vectors, made of what there is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Vector {
-    /// A constant.
-    Const([u8; 16]),
-    /// Lanes of two vectors, chosen by this constant.
-    Shuffle([u8; 16]),
-    /// A load of a whole vector.
-    Load(MemArg),
-    /// A load of a number, of which an operator makes a vector.
-    LoadInto(Op, Op, MemArg),
-    /// A load of the lower half of a vector, whose lanes an operator extends.
-    LoadHalf(Op, MemArg),
-    /// A load of a number into a lane of the vector at the top of the stack, by an operator.
-    LoadLane(Op, Op, MemArg, u8),
-    /// A store of a whole vector.
-    Store(MemArg),
-    /// A store of a lane, which an operator takes.
-    StoreLane(Op, StoreOp, MemArg, u8),
-    /// An operator without immediates.
-    Operator(Op),
-    /// An operator on a lane.
-    Lane(Op, u8),
-}
+/// What a tier has for instructions on vectors.
+pub(super) trait Vectors {
+    /// Half of a vector, as an integer constant.
+    fn half(&mut self, bits: u64);
 
-impl Vector {
-    /// What an instruction is, if it is one on vectors.
-    pub(super) fn of(operator: &Operator<'_>) -> Option<Vector> {
-        let (load_half, load_into) = (Vector::LoadHalf, Vector::LoadInto);
-        let (load_lane, store_lane) = (Vector::LoadLane, Vector::StoreLane);
-        Some(match *operator {
-            Operator::V128Const { value } => Vector::Const(*value.bytes()),
-            Operator::I8x16Shuffle { lanes } => Vector::Shuffle(lanes),
+    /// Applies an operator with an immediate: what it takes is on the stack.
+    fn apply_with(&mut self, op: Op, immediate: u64);
 
-            Operator::V128Load { memarg } => Vector::Load(memarg),
-            Operator::V128Load8x8S { memarg } => load_half(Op::I16x8ExtendLowI8x16S, memarg),
-            Operator::V128Load8x8U { memarg } => load_half(Op::I16x8ExtendLowI8x16U, memarg),
-            Operator::V128Load16x4S { memarg } => load_half(Op::I32x4ExtendLowI16x8S, memarg),
-            Operator::V128Load16x4U { memarg } => load_half(Op::I32x4ExtendLowI16x8U, memarg),
-            Operator::V128Load32x2S { memarg } => load_half(Op::I64x2ExtendLowI32x4S, memarg),
-            Operator::V128Load32x2U { memarg } => load_half(Op::I64x2ExtendLowI32x4U, memarg),
-            Operator::V128Load8Splat { memarg } => load_into(Op::I32Load8U, Op::I8x16Splat, memarg),
+    /// Applies an operator without one.
+    fn apply_plain(&mut self, op: Op);
+
+    fn load_from(&mut self, op: Op, memarg: MemArg);
+
+    fn store_in(&mut self, op: StoreOp, memarg: MemArg);
+
+    /// A load of a number into a lane of the vector at the top of the stack, which an operator replaces.
+    fn load_lane(&mut self, load: Op, replace: Op, memarg: MemArg, lane: u8);
+
+    /// Translates an instruction on vectors; answers whether it is one.
+    fn vector(&mut self, operator: &Operator<'_>) -> bool {
+        match *operator {
+            Operator::V128Const { value } => self.vector_constant(*value.bytes()),
+            Operator::I8x16Shuffle { lanes } => {
+                self.vector_constant(lanes);
+                self.apply_with(Op::I8x16Shuffle, 0);
+            }
+
+            Operator::V128Load { memarg } => self.load_from(Op::V128Load, memarg),
+            Operator::V128Load8x8S { memarg } => {
+                self.load_half(Op::I16x8ExtendLowI8x16S, memarg);
+            }
+            Operator::V128Load8x8U { memarg } => {
+                self.load_half(Op::I16x8ExtendLowI8x16U, memarg);
+            }
+            Operator::V128Load16x4S { memarg } => {
+                self.load_half(Op::I32x4ExtendLowI16x8S, memarg);
+            }
+            Operator::V128Load16x4U { memarg } => {
+                self.load_half(Op::I32x4ExtendLowI16x8U, memarg);
+            }
+            Operator::V128Load32x2S { memarg } => {
+                self.load_half(Op::I64x2ExtendLowI32x4S, memarg);
+            }
+            Operator::V128Load32x2U { memarg } => {
+                self.load_half(Op::I64x2ExtendLowI32x4U, memarg);
+            }
+            Operator::V128Load8Splat { memarg } => {
+                self.load_into(Op::I32Load8U, Op::I8x16Splat, memarg);
+            }
             Operator::V128Load16Splat { memarg } => {
-                load_into(Op::I32Load16U, Op::I16x8Splat, memarg)
+                self.load_into(Op::I32Load16U, Op::I16x8Splat, memarg);
             }
-            Operator::V128Load32Splat { memarg } => load_into(Op::I32Load, Op::I32x4Splat, memarg),
-            Operator::V128Load64Splat { memarg } => load_into(Op::I64Load, Op::I64x2Splat, memarg),
+            Operator::V128Load32Splat { memarg } => {
+                self.load_into(Op::I32Load, Op::I32x4Splat, memarg);
+            }
+            Operator::V128Load64Splat { memarg } => {
+                self.load_into(Op::I64Load, Op::I64x2Splat, memarg);
+            }
             Operator::V128Load32Zero { memarg } => {
-                load_into(Op::I64Load32U, Op::V128FromI64, memarg)
+                self.load_into(Op::I64Load32U, Op::V128FromI64, memarg);
             }
-            Operator::V128Load64Zero { memarg } => load_into(Op::I64Load, Op::V128FromI64, memarg),
+            Operator::V128Load64Zero { memarg } => {
+                self.load_into(Op::I64Load, Op::V128FromI64, memarg);
+            }
             Operator::V128Load8Lane { memarg, lane } => {
-                load_lane(Op::I32Load8U, Op::I8x16ReplaceLane, memarg, lane)
+                self.load_lane(Op::I32Load8U, Op::I8x16ReplaceLane, memarg, lane);
             }
             Operator::V128Load16Lane { memarg, lane } => {
-                load_lane(Op::I32Load16U, Op::I16x8ReplaceLane, memarg, lane)
+                self.load_lane(Op::I32Load16U, Op::I16x8ReplaceLane, memarg, lane);
             }
             Operator::V128Load32Lane { memarg, lane } => {
-                load_lane(Op::I32Load, Op::I32x4ReplaceLane, memarg, lane)
+                self.load_lane(Op::I32Load, Op::I32x4ReplaceLane, memarg, lane);
             }
             Operator::V128Load64Lane { memarg, lane } => {
-                load_lane(Op::I64Load, Op::I64x2ReplaceLane, memarg, lane)
+                self.load_lane(Op::I64Load, Op::I64x2ReplaceLane, memarg, lane);
             }
-
-            Operator::V128Store { memarg } => Vector::Store(memarg),
+            Operator::V128Store { memarg } => self.store_in(StoreOp::V128Store, memarg),
             Operator::V128Store8Lane { memarg, lane } => {
-                store_lane(Op::I8x16ExtractLaneU, StoreOp::I32Store8, memarg, lane)
+                self.apply_with(Op::I8x16ExtractLaneU, lane.into());
+                self.store_in(StoreOp::I32Store8, memarg);
             }
             Operator::V128Store16Lane { memarg, lane } => {
-                store_lane(Op::I16x8ExtractLaneU, StoreOp::I32Store16, memarg, lane)
+                self.apply_with(Op::I16x8ExtractLaneU, lane.into());
+                self.store_in(StoreOp::I32Store16, memarg);
             }
             Operator::V128Store32Lane { memarg, lane } => {
-                store_lane(Op::I32x4ExtractLane, StoreOp::I32Store, memarg, lane)
+                self.apply_with(Op::I32x4ExtractLane, lane.into());
+                self.store_in(StoreOp::I32Store, memarg);
             }
             Operator::V128Store64Lane { memarg, lane } => {
-                store_lane(Op::I64x2ExtractLane, StoreOp::I64Store, memarg, lane)
+                self.apply_with(Op::I64x2ExtractLane, lane.into());
+                self.store_in(StoreOp::I64Store, memarg);
             }
 
-            _ => match (operator_of(operator), lane(operator)) {
-                (Some(op), _) => Vector::Operator(op),
-                (None, Some((op, lane))) => Vector::Lane(op, lane),
-                (None, None) => return None,
-            },
-        })
-    }
-}
-
-/// The two halves of a vector, as constants.
-pub(super) fn halves(bytes: [u8; 16]) -> [u64; 2] {
-    let bits = u128::from_le_bytes(bytes);
-    [bits as u64, (bits >> 64) as u64]
-}
-
-impl Translator<'_> {
-    /// Translates an instruction on vectors; answers whether it is one.
-    pub(super) fn vector(&mut self, operator: &Operator<'_>) -> bool {
-        let Some(vector) = Vector::of(operator) else {
-            return false;
-        };
-        match vector {
-            Vector::Const(bytes) => self.vector_constant(bytes),
-            Vector::Shuffle(lanes) => {
-                self.vector_constant(lanes);
-                self.apply(Op::I8x16Shuffle, 0);
+            _ => {
+                if let Some(op) = operator_of(operator) {
+                    self.apply_plain(op);
+                } else if let Some((op, lane)) = lane(operator) {
+                    self.apply_with(op, lane.into());
+                } else {
+                    return false;
+                }
             }
-            Vector::Load(memarg) => self.load(Op::V128Load, memory(memarg), memarg.offset),
-            Vector::LoadInto(load, op, memarg) => self.load_into(load, op, memarg),
-            Vector::LoadHalf(extend, memarg) => {
-                self.load_into(Op::I64Load, Op::V128FromI64, memarg);
-                self.apply(extend, 0);
-            }
-            Vector::LoadLane(load, op, memarg, lane) => self.load_lane(load, op, memarg, lane),
-            Vector::Store(memarg) => {
-                self.store_to(StoreOp::V128Store, memory(memarg), memarg.offset);
-            }
-            Vector::StoreLane(op, store, memarg, lane) => {
-                self.apply(op, lane.into());
-                self.store_to(store, memory(memarg), memarg.offset);
-            }
-            Vector::Operator(op) => self.vector_operator(op),
-            Vector::Lane(op, lane) => self.apply(op, lane.into()),
         }
         true
     }
 
-    /// Applies an operator; what is computed goes to its right, so that half as many shapes do.
-    fn vector_operator(&mut self, op: Op) {
+    fn vector_constant(&mut self, bytes: [u8; 16]) {
+        let bits = u128::from_le_bytes(bytes);
+        self.half(bits as u64);
+        self.half((bits >> 64) as u64);
+        self.apply_with(Op::V128Const, 0);
+    }
+
+    /// A load of a number, of which an operator makes a vector.
+    fn load_into(&mut self, load: Op, op: Op, memarg: MemArg) {
+        self.load_from(load, memarg);
+        self.apply_with(op, 0);
+    }
+
+    /// A load of the lower half of a vector, whose lanes an operator extends.
+    fn load_half(&mut self, extend: Op, memarg: MemArg) {
+        self.load_into(Op::I64Load, Op::V128FromI64, memarg);
+        self.apply_with(extend, 0);
+    }
+}
+
+impl Vectors for Translator<'_> {
+    fn half(&mut self, bits: u64) {
+        self.constant(Ty::I64, bits);
+    }
+
+    fn apply_with(&mut self, op: Op, immediate: u64) {
+        self.apply(op, immediate);
+    }
+
+    /// What is computed goes to its right, so that half as many shapes do.
+    fn apply_plain(&mut self, op: Op) {
         let tree = |n: usize| self.stack.is_tree(self.stack.len() - n);
         match op.mirrored() {
             Some(mirrored) if tree(2) && !tree(1) => self.apply_ordered(mirrored, 0, &[1, 0]),
@@ -150,16 +161,12 @@ impl Translator<'_> {
         self.canonicalize(op);
     }
 
-    fn vector_constant(&mut self, bytes: [u8; 16]) {
-        for half in halves(bytes) {
-            self.constant(Ty::I64, half);
-        }
-        self.apply(Op::V128Const, 0);
+    fn load_from(&mut self, op: Op, memarg: MemArg) {
+        self.load(op, memory(memarg), memarg.offset);
     }
 
-    fn load_into(&mut self, load: Op, op: Op, memarg: MemArg) {
-        self.load(load, memory(memarg), memarg.offset);
-        self.apply(op, 0);
+    fn store_in(&mut self, op: StoreOp, memarg: MemArg) {
+        self.store_to(op, memory(memarg), memarg.offset);
     }
 
     fn load_lane(&mut self, load: Op, replace: Op, memarg: MemArg, lane: u8) {

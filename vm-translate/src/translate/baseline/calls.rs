@@ -2,9 +2,9 @@
 
 use crate::FuncType;
 use crate::ir::{FRAME_HEADER, Root, Slot, TAIL_ADAPTER};
-use crate::op::{Op, StoreOp, Ty};
+use crate::op::{Op, StoreOp};
 
-use super::super::runtime::{CLAMP_INDEX, Operation, index_type, table_function};
+use super::super::runtime::{Operation, before_indirect};
 use super::Baseline;
 use super::sink::BaselineSink;
 use super::values::{Entry, Value};
@@ -27,8 +27,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     /// Translates `call_indirect`.
     pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
-        self.clamp_index(table);
-        if self.find_function(table, ty) {
+        if self.before_indirect(table, ty) {
             return self.call_ref(ty);
         }
         self.call_by_top(ty, |base| Root::CallIndirect { table, ty, base });
@@ -50,21 +49,13 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.push_slots(base + FRAME_HEADER, ty.results());
     }
 
-    /// Makes the index of a table at the top of the stack one of 32 bits.
-    fn clamp_index(&mut self, table: u32) {
-        if index_type(self.module, table) == Ty::I64 {
-            self.runtime(&CLAMP_INDEX);
+    /// Readies the index of a table at the top of the stack, see [`before_indirect`]. Answers whether it is a reference now.
+    fn before_indirect(&mut self, table: u32, ty: u32) -> bool {
+        let (operations, is_reference) = before_indirect(self.module, table, ty);
+        for operation in operations {
+            self.runtime(&operation);
         }
-    }
-
-    /// Replaces the index of a table at the top of the stack by a reference to the function there, if [`table_function`] says
-    /// so. Answers whether it has.
-    fn find_function(&mut self, table: u32, ty: u32) -> bool {
-        let operation = table_function(self.module, table, ty);
-        if let Some(operation) = &operation {
-            self.runtime(operation);
-        }
-        operation.is_some()
+        is_reference
     }
 
     /// Translates `return_call`.
@@ -83,8 +74,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     /// Translates `return_call_indirect`.
     pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
-        self.clamp_index(table);
-        if self.find_function(table, ty) {
+        if self.before_indirect(table, ty) {
             return self.return_call_ref(ty);
         }
         self.return_call_by_top(ty, |base, args| Root::ReturnCallIndirect {

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use wasmparser::{BlockType, BrTable};
 
-use crate::ir::{FRAME_HEADER, Label, Node, Region, Root, Slot};
+use crate::ir::{FRAME_HEADER, Label, Node, Root, Slot};
 use crate::op::{Op, Ty};
 use crate::{Error, ValType};
 
@@ -39,11 +39,8 @@ pub(super) enum Block {
     Loop(u32),
     /// With the label of its else branch.
     If(Label),
-    /// With its region, and whether it is in one of its clauses.
-    Try {
-        region: Region,
-        catches: bool,
-    },
+    /// With the number of its region.
+    Try(u32),
 }
 
 /// The condition of a branch.
@@ -82,7 +79,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             height,
             base,
             label: None,
-            regions: Regions::within(self.region()),
+            regions: self.regions().within(),
         });
     }
 
@@ -156,7 +153,7 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
             Block::If(_) => true,
             Block::Function | Block::Plain => frame.label.is_some(),
             // In a clause there is an exception below the results.
-            Block::Try { catches, .. } => frame.label.is_some() || catches && reachable,
+            Block::Try(_) => frame.label.is_some() || !frame.regions.is_open() && reachable,
         };
         let is_function = frame.kind == Block::Function;
         if reachable && (joins || is_function) {
@@ -168,7 +165,8 @@ impl<'a, K: BaselineSink> Baseline<'a, K> {
         if let Block::If(label) = frame.kind {
             self.bind(label);
         }
-        self.close_region(top);
+        let regions = &mut self.frames[top].regions;
+        regions.close(&mut self.handlers, self.sink.position());
         self.frames.pop();
         if is_function {
             if reachable || joins {

@@ -5,10 +5,10 @@
 use wasmparser::{BlockType, TryTable};
 
 use crate::ValType;
-use crate::ir::{Catch, Place, Region, Root, RuntimeOp, Slot};
+use crate::ir::{Catch, Root, RuntimeOp, Slot};
 
 use super::super::control::in_slots;
-use super::super::exceptions::{Regions, label, places, wanted};
+use super::super::exceptions::{Regions, caught, label, places, wanted};
 use super::Baseline;
 use super::control::Block;
 use super::sink::BaselineSink;
@@ -23,14 +23,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     /// Throws by so many operands.
     pub(super) fn leave_by(&mut self, op: RuntimeOp, operands: usize, immediate: u32) {
-        let first = self.stack.len() - operands;
-        let base = self.next_home(first);
-        let slots: Slot = self.stack[first..]
-            .iter()
-            .map(|entry| entry.ty.slots())
-            .sum();
-        self.copy_down(first, base);
-        self.truncate(first);
+        let slots = self.width(self.stack.len() - operands..self.stack.len());
+        let base = self.slot_operands(operands);
         self.slots = self.slots.max(base + slots.max(1));
         let imm = [immediate, 0];
         self.plain(Root::Runtime { op, base, imm });
@@ -61,26 +55,20 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.open_region(catches);
     }
 
-    /// The region that is being translated.
-    pub(super) fn region(&self) -> Region {
-        self.frames.last().and_then(|frame| frame.regions.inside)
+    /// Those of the innermost block.
+    pub(super) fn regions(&self) -> Regions {
+        self.frames
+            .last()
+            .map(|frame| frame.regions)
+            .unwrap_or_default()
     }
 
-    fn open_region(&mut self, catches: Vec<Catch>) {
+    /// A region begins, with the block that has just begun. Answers its number.
+    fn open_region(&mut self, catches: Vec<Catch>) -> u32 {
         let top = self.frames.len() - 1;
-        let around = self.frames[top].regions.around;
         let position = self.sink.position();
-        let inside = self.handlers.open(position, catches, around);
-        self.frames[top].regions.inside = inside;
-    }
-
-    /// The region of a block ends, if it has one of its own.
-    pub(super) fn close_region(&mut self, frame: usize) {
-        let Regions { around, inside } = self.frames[frame].regions;
-        if inside != around {
-            self.handlers.close(self.sink.position(), around);
-            self.frames[frame].regions.inside = around;
-        }
+        let regions = &mut self.frames[top].regions;
+        regions.open(&mut self.handlers, position, catches)
     }
 
     // The older proposal.
@@ -89,12 +77,9 @@ impl<K: BaselineSink> Baseline<'_, K> {
     pub(super) fn try_(&mut self, ty: BlockType) {
         let (height, base) = self.enter(ty);
         self.open(Block::Plain, ty, height, base);
-        self.open_region(Vec::new());
+        let region = self.open_region(Vec::new());
         let top = self.frames.len() - 1;
-        self.frames[top].kind = Block::Try {
-            region: self.frames[top].regions.inside,
-            catches: false,
-        };
+        self.frames[top].kind = Block::Try(region);
     }
 
     /// Translates `catch`, and `catch_all` if there is no tag.
@@ -107,7 +92,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
         }
         let label = self.labels.new_label();
         self.bind(label);
-        self.close_region(top);
+        let regions = &mut self.frames[top].regions;
+        regions.catch(&mut self.handlers, self.sink.position());
         let frame = self.frames[top];
         let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         self.truncate(frame.height);
@@ -115,49 +101,21 @@ impl<K: BaselineSink> Baseline<'_, K> {
         self.push_slots(frame.base + 1, params);
         let slots: Slot = params.iter().map(|ty| ty.slots()).sum();
         self.slots = self.slots.max(frame.base + 1 + slots);
-        if let Block::Try {
-            region: Some(region),
-            ..
-        } = frame.kind
-        {
-            let values = in_slots(frame.base + 1, params).next();
-            let exception = Some(Place::Slot(frame.base));
-            let catch = Catch {
-                tag,
-                label,
-                values,
-                exception,
-            };
+        if let Block::Try(region) = frame.kind {
+            let catch = caught(tag, params, label, frame.base);
             self.handlers.add(region, catch);
-            self.frames[top].kind = Block::Try {
-                region: Some(region),
-                catches: true,
-            };
         }
     }
 
     /// Translates `delegate`.
     pub(super) fn delegate(&mut self, depth: u32) {
         let top = self.frames.len() - 1;
-        if let Block::Try {
-            region: Some(region),
-            ..
-        } = self.frames[top].kind
-        {
+        if let Block::Try(region) = self.frames[top].kind {
             // The block itself does not count.
             let to = self.frames[top - 1 - depth as usize].regions.inside;
             self.handlers.delegate(region, to);
         }
         self.end();
-    }
-
-    /// Whether something is on the operand stack that WebAssembly does not know of there: an exception that has been caught.
-    pub(super) fn has_caught(&self) -> bool {
-        let catches = |kind| matches!(kind, Block::Try { catches: true, .. });
-        // The older instructions are off but for those who ask for them.
-        let features = self.module.wasm_features();
-        features.contains(wasmparser::WasmFeatures::LEGACY_EXCEPTIONS)
-            && self.frames.iter().any(|frame| catches(frame.kind))
     }
 
     /// Translates `rethrow`.

@@ -53,6 +53,7 @@ use super::local_types::LocalTypes;
 use super::metering::{Additions, Pieces};
 use super::operators::{self, Unchecked, memory, numeric};
 use super::runtime::{is_direct, operation};
+use super::vectors::Vectors as _;
 
 use control::{Block, Frame};
 use last::Last;

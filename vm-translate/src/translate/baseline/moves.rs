@@ -29,7 +29,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     /// How many slots some entries take.
-    fn width(&self, entries: Range<usize>) -> Slot {
+    pub(super) fn width(&self, entries: Range<usize>) -> Slot {
         self.stack[entries]
             .iter()
             .map(|entry| entry.ty.slots())

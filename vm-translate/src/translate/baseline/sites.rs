@@ -46,7 +46,8 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     fn note(&mut self, kind: PointKind, call: Option<&Root>) {
-        if self.has_caught() {
+        // What WebAssembly has on the operand stack is not all of it.
+        if self.regions().has_caught {
             return;
         }
         let (height, offset) = (self.stack.len(), self.offset);
