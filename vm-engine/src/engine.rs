@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use vm_memory::Layout;
+use vm_memory::{Layout, MemoryError};
 
 use crate::allocation::{InstanceAllocationStrategy, Pools, StoreConfig, Supply};
 use crate::config::{Bounds, Config, SignalHandlers, Threading, Translation};
@@ -218,6 +218,30 @@ impl Engine {
     /// Whether a memory for which the host refuses guard pages may be checked by code instead.
     pub(crate) fn may_fall_back(&self) -> bool {
         self.0.config.bounds == Bounds::Auto
+    }
+
+    /// A memory of a type: a guarded one if there is a layout and it can be had, and else, if that will do, one that is checked by
+    /// code, with the reason.
+    pub(crate) fn make_memory<M>(
+        &self,
+        ty: &vm_memory::MemoryType,
+        layout: Option<Layout>,
+        guarded: impl FnOnce(Layout) -> Result<M, MemoryError>,
+        bounded: impl FnOnce() -> Result<M, MemoryError>,
+    ) -> Result<(M, Option<String>), MemoryError> {
+        let note = match (layout, ty.guardable()) {
+            (Some(layout), Ok(())) => match guarded(layout) {
+                Ok(memory) => return Ok((memory, None)),
+                // The embedder's own limit, not the host's: there is nothing to fall back to.
+                Err(full @ MemoryError::PoolFull { .. }) => return Err(full),
+                Err(error) if self.may_fall_back() => Some(error.to_string()),
+                Err(error) => return Err(error),
+            },
+            // What no guard can check on any host is checked by code, whatever was asked for.
+            (Some(_), Err(error)) => Some(error.to_string()),
+            (None, _) => None,
+        };
+        Ok((bounded()?, note))
     }
 
     /// Whether the signal handlers that it relies on for guards are ours.

@@ -209,24 +209,15 @@ pub(crate) fn make(
     image: Option<&MemoryImage>,
 ) -> Result<Made> {
     let facts = store.facts();
-    let mut with_image = false;
-    let (memory, note) = match (facts.guarded_layout(), ty.guardable()) {
-        (Some(layout), Ok(())) => match guarded(facts, ty, layout, image) {
-            Ok((memory, imaged)) => {
-                with_image = imaged;
-                (LinearMemory::Guarded(memory), None)
-            }
-            // The embedder's own limit, not the host's: there is nothing to fall back to.
-            Err(full @ MemoryError::PoolFull { .. }) => return Err(full.into()),
-            Err(error) if store.engine().may_fall_back() => {
-                (LinearMemory::new_bounded(ty)?, Some(error.to_string()))
-            }
-            Err(error) => return Err(error.into()),
+    let ((memory, with_image), note) = store.engine().make_memory(
+        ty,
+        facts.guarded_layout(),
+        |layout| {
+            let (memory, with_image) = guarded(facts, ty, layout, image)?;
+            Ok((LinearMemory::Guarded(memory), with_image))
         },
-        // What no guard can check on any host is checked by code, whatever was asked for.
-        (Some(_), Err(error)) => (LinearMemory::new_bounded(ty)?, Some(error.to_string())),
-        (None, _) => (LinearMemory::new_bounded(ty)?, None),
-    };
+        || Ok((LinearMemory::new_bounded(ty)?, false)),
+    )?;
     Ok(Made {
         memory,
         note,

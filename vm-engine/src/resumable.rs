@@ -162,6 +162,32 @@ impl Stopped {
         Outcome::of(store, answer, slots)
     }
 
+    /// The same, given and giving values. There are inputs only if it has stopped in a host function.
+    fn go_on<T>(
+        self,
+        store: &mut StoreContextMut<'_, T>,
+        inputs: &[Val],
+        outputs: &mut [Val],
+    ) -> Result<ResumableCall> {
+        let mut slots = self.slots(store)?;
+        let func = self.check_results(store, outputs)?;
+        let inputs = self.host_results(store, inputs)?;
+        let outcome = self.resume(store, &inputs, &mut slots)?;
+        Ok(ResumableCall::of(outcome, store, func, &slots, outputs))
+    }
+
+    /// The same, giving values of known types.
+    fn go_on_typed<T, Results: WasmResults>(
+        self,
+        store: &mut StoreContextMut<'_, T>,
+        inputs: &[Val],
+    ) -> Result<TypedResumableCall<Results>> {
+        let mut slots = self.slots(store)?;
+        let inputs = self.host_results(store, inputs)?;
+        let outcome = self.resume(store, &inputs, &mut slots)?;
+        Ok(TypedResumableCall::of(outcome, store, &slots))
+    }
+
     /// Room for parameters and results of the function that was called.
     fn slots<T>(&self, store: &StoreContextMut<'_, T>) -> Result<Vec<Raw>> {
         let store = store.opaque();
@@ -289,12 +315,8 @@ impl ResumableCallHostTrap {
         inputs: &[Val],
         outputs: &mut [Val],
     ) -> Result<ResumableCall> {
-        let mut store = store.as_context_mut();
-        let mut slots = self.stopped.slots(&store)?;
-        let func = self.stopped.check_results(&store, outputs)?;
-        let inputs = self.stopped.host_results(&store, inputs)?;
-        let outcome = self.stopped.resume(&mut store, &inputs, &mut slots)?;
-        Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
+        self.stopped
+            .go_on(&mut store.as_context_mut(), inputs, outputs)
     }
 }
 
@@ -314,11 +336,8 @@ impl ResumableCallOutOfFuel {
         mut store: impl AsContextMut,
         outputs: &mut [Val],
     ) -> Result<ResumableCall> {
-        let mut store = store.as_context_mut();
-        let mut slots = self.stopped.slots(&store)?;
-        let func = self.stopped.check_results(&store, outputs)?;
-        let outcome = self.stopped.resume(&mut store, &[], &mut slots)?;
-        Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
+        self.stopped
+            .go_on(&mut store.as_context_mut(), &[], outputs)
     }
 }
 
@@ -333,11 +352,8 @@ impl ResumableCallEpochDeadline {
         mut store: impl AsContextMut,
         outputs: &mut [Val],
     ) -> Result<ResumableCall> {
-        let mut store = store.as_context_mut();
-        let mut slots = self.stopped.slots(&store)?;
-        let func = self.stopped.check_results(&store, outputs)?;
-        let outcome = self.stopped.resume(&mut store, &[], &mut slots)?;
-        Ok(ResumableCall::of(outcome, &store, func, &slots, outputs))
+        self.stopped
+            .go_on(&mut store.as_context_mut(), &[], outputs)
     }
 }
 
@@ -403,12 +419,8 @@ impl<Results: WasmResults> TypedResumableCallHostTrap<Results> {
         mut store: impl AsContextMut,
         inputs: &[Val],
     ) -> Result<TypedResumableCall<Results>> {
-        let mut store = store.as_context_mut();
         let stopped = self.call.stopped;
-        let mut slots = stopped.slots(&store)?;
-        let inputs = stopped.host_results(&store, inputs)?;
-        let outcome = stopped.resume(&mut store, &inputs, &mut slots)?;
-        Ok(TypedResumableCall::of(outcome, &store, &slots))
+        stopped.go_on_typed(&mut store.as_context_mut(), inputs)
     }
 }
 
@@ -424,11 +436,8 @@ impl<Results: WasmResults> TypedResumableCallOutOfFuel<Results> {
     ///
     /// As there.
     pub fn resume(self, mut store: impl AsContextMut) -> Result<TypedResumableCall<Results>> {
-        let mut store = store.as_context_mut();
         let stopped = self.call.stopped;
-        let mut slots = stopped.slots(&store)?;
-        let outcome = stopped.resume(&mut store, &[], &mut slots)?;
-        Ok(TypedResumableCall::of(outcome, &store, &slots))
+        stopped.go_on_typed(&mut store.as_context_mut(), &[])
     }
 }
 
@@ -439,11 +448,8 @@ impl<Results: WasmResults> TypedResumableCallEpochDeadline<Results> {
     ///
     /// As there.
     pub fn resume(self, mut store: impl AsContextMut) -> Result<TypedResumableCall<Results>> {
-        let mut store = store.as_context_mut();
         let stopped = self.call.stopped;
-        let mut slots = stopped.slots(&store)?;
-        let outcome = stopped.resume(&mut store, &[], &mut slots)?;
-        Ok(TypedResumableCall::of(outcome, &store, &slots))
+        stopped.go_on_typed(&mut store.as_context_mut(), &[])
     }
 }
 

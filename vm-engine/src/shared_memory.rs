@@ -201,15 +201,10 @@ pub(crate) fn make(
     layout: Option<Layout>,
     ty: &vm_memory::MemoryType,
 ) -> Result<(vm_memory::SharedMemory, Option<String>), MemoryError> {
-    let bounded = || vm_memory::SharedMemory::new_bounded(ty);
-    Ok(match (layout, ty.guardable()) {
-        (Some(layout), Ok(())) => match vm_memory::SharedMemory::new_guarded(ty, layout) {
-            Ok(memory) => (memory, None),
-            Err(error) if engine.may_fall_back() => (bounded()?, Some(error.to_string())),
-            Err(error) => return Err(error),
-        },
-        // What no guard can check on any host is checked by code, whatever was asked for.
-        (Some(_), Err(error)) => (bounded()?, Some(error.to_string())),
-        (None, _) => (bounded()?, None),
-    })
+    engine.make_memory(
+        ty,
+        layout,
+        |layout| vm_memory::SharedMemory::new_guarded(ty, layout),
+        || vm_memory::SharedMemory::new_bounded(ty),
+    )
 }

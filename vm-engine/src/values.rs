@@ -82,16 +82,7 @@ macro_rules! accessors {
 impl Val {
     /// The value's type: of a reference the topmost, as nothing else is known without the store. See [`Val::matches_ty`].
     pub fn ty(&self) -> ValType {
-        match self {
-            Val::I32(_) => ValType::I32,
-            Val::I64(_) => ValType::I64,
-            Val::F32(_) => ValType::F32,
-            Val::F64(_) => ValType::F64,
-            Val::V128(_) => ValType::V128,
-            Val::FuncRef(_) => ValType::FUNCREF,
-            Val::ExternRef(_) => ValType::EXTERNREF,
-            Val::ExnRef(_) => ValType::EXNREF,
-        }
+        self.low_ty().into()
     }
 
     /// Whether it is a value of a type.
