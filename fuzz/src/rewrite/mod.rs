@@ -7,8 +7,8 @@ mod waits;
 
 use anyhow::{Result, anyhow};
 use wasm_encoder::reencode::{self, Reencode};
-use wasm_encoder::{Function, ValType};
-use wasmparser::{CompositeInnerType, FunctionBody, Parser, Payload};
+use wasm_encoder::{CodeSection, Function, ValType};
+use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload};
 
 pub use exports::export_all;
 pub use nans::canonical_nans;
@@ -44,6 +44,30 @@ fn parameters(wasm: &[u8]) -> Result<Vec<u32>> {
         }
     }
     Ok(functions)
+}
+
+/// Adds a body to the code with some more locals, and each of its operators as `operator` writes it, which is told the number of the
+/// first of these locals.
+fn each_operator<T: Reencode>(
+    reencoder: &mut T,
+    code: &mut CodeSection,
+    body: &FunctionBody<'_>,
+    parameters: u32,
+    more: &[ValType],
+    mut operator: impl FnMut(
+        &mut T,
+        &mut Function,
+        Operator<'_>,
+        u32,
+    ) -> Result<(), reencode::Error<T::Error>>,
+) -> Result<(), reencode::Error<T::Error>> {
+    let (mut function, first) = with_locals(reencoder, body, parameters, more)?;
+    let mut operators = body.get_operators_reader()?;
+    while !operators.eof() {
+        operator(reencoder, &mut function, operators.read()?, first)?;
+    }
+    code.function(&function);
+    Ok(())
 }
 
 /// A function with the body's locals and some more, and the number of the first of those.

@@ -7,7 +7,7 @@ use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{CodeSection, Ieee32, Ieee64, Instruction, Module, ValType};
 use wasmparser::{FunctionBody, Operator, Parser};
 
-use super::{parameters, with_locals};
+use super::{each_operator, parameters};
 
 /// The same module, but wherever an operator makes a NaN it is the canonical one.
 ///
@@ -40,20 +40,23 @@ impl Reencode for Canonical {
         let parameters = self.parameters.next().unwrap_or(0);
         // One of each type for what has just been computed.
         let more = [ValType::F32, ValType::F64, ValType::V128];
-        let (mut function, first) = with_locals(self, &body, parameters, &more)?;
-        let mut operators = body.get_operators_reader()?;
-        while !operators.eof() {
-            let operator = operators.read()?;
-            let result = float_result(&operator);
-            function.instruction(&self.instruction(operator)?);
-            if let Some(result) = result {
-                for instruction in canonicalise(result, first) {
-                    function.instruction(&instruction);
+        each_operator(
+            self,
+            code,
+            &body,
+            parameters,
+            &more,
+            |canonical, function, operator, first| {
+                let result = float_result(&operator);
+                function.instruction(&canonical.instruction(operator)?);
+                if let Some(result) = result {
+                    for instruction in canonicalise(result, first) {
+                        function.instruction(&instruction);
+                    }
                 }
-            }
-        }
-        code.function(&function);
-        Ok(())
+                Ok(())
+            },
+        )
     }
 }
 

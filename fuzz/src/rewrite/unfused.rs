@@ -7,7 +7,7 @@ use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{CodeSection, Instruction, Module, ValType};
 use wasmparser::{FunctionBody, Operator, Parser};
 
-use super::{parameters, with_locals};
+use super::{each_operator, parameters};
 
 /// The same module with every relaxed multiply-add as a multiplication and an addition, each rounded; nothing if it
 /// has none.
@@ -45,28 +45,31 @@ impl Reencode for Unfused {
     ) -> Result<(), reencode::Error<Infallible>> {
         let parameters = self.parameters.next().unwrap_or(0);
         let more = [ValType::V128, ValType::V128];
-        let (mut function, first) = with_locals(self, &body, parameters, &more)?;
-        let mut operators = body.get_operators_reader()?;
-        while !operators.eof() {
-            let operator = operators.read()?;
-            match steps(&operator) {
-                Some([negate, multiply, add]) => {
-                    self.found = true;
-                    function.instruction(&Instruction::LocalSet(first));
-                    function.instruction(&Instruction::LocalSet(first + 1));
-                    function.instruction(&negate);
-                    function.instruction(&Instruction::LocalGet(first + 1));
-                    function.instruction(&multiply);
-                    function.instruction(&Instruction::LocalGet(first));
-                    function.instruction(&add);
+        each_operator(
+            self,
+            code,
+            &body,
+            parameters,
+            &more,
+            |unfused, function, operator, first| {
+                match steps(&operator) {
+                    Some([negate, multiply, add]) => {
+                        unfused.found = true;
+                        function.instruction(&Instruction::LocalSet(first));
+                        function.instruction(&Instruction::LocalSet(first + 1));
+                        function.instruction(&negate);
+                        function.instruction(&Instruction::LocalGet(first + 1));
+                        function.instruction(&multiply);
+                        function.instruction(&Instruction::LocalGet(first));
+                        function.instruction(&add);
+                    }
+                    None => {
+                        function.instruction(&unfused.instruction(operator)?);
+                    }
                 }
-                None => {
-                    function.instruction(&self.instruction(operator)?);
-                }
-            }
-        }
-        code.function(&function);
-        Ok(())
+                Ok(())
+            },
+        )
     }
 }
 

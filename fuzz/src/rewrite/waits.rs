@@ -4,8 +4,10 @@ use std::convert::Infallible;
 
 use anyhow::{Result, anyhow};
 use wasm_encoder::reencode::{self, Reencode};
-use wasm_encoder::{CodeSection, Function, Instruction, Module};
+use wasm_encoder::{CodeSection, Instruction, Module};
 use wasmparser::{FunctionBody, Operator, Parser};
+
+use super::each_operator;
 
 /// Nobody is there to wake a guest, so it waits no longer than this.
 const NANOSECONDS: i64 = 1000;
@@ -33,24 +35,15 @@ impl Reencode for Short {
         code: &mut CodeSection,
         body: FunctionBody<'_>,
     ) -> Result<(), reencode::Error<Infallible>> {
-        let mut locals = Vec::new();
-        for local in body.get_locals_reader()? {
-            let (count, ty) = local?;
-            locals.push((count, self.val_type(ty)?));
-        }
-        let mut function = Function::new(locals);
-        let mut operators = body.get_operators_reader()?;
-        while !operators.eof() {
-            let operator = operators.read()?;
+        each_operator(self, code, &body, 0, &[], |short, function, operator, _| {
             if let Operator::MemoryAtomicWait32 { .. } | Operator::MemoryAtomicWait64 { .. } =
                 operator
             {
                 function.instruction(&Instruction::Drop);
                 function.instruction(&Instruction::I64Const(NANOSECONDS));
             }
-            function.instruction(&self.instruction(operator)?);
-        }
-        code.function(&function);
-        Ok(())
+            function.instruction(&short.instruction(operator)?);
+            Ok(())
+        })
     }
 }
