@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 use crate::HostLimit;
 use crate::layout::Layout;
@@ -288,4 +289,15 @@ pub struct OutOfBounds {
     pub len: u64,
     /// Accessible bytes of the memory.
     pub size: u64,
+}
+
+impl OutOfBounds {
+    /// The range `offset .. offset + len`, if it lies in a memory of this size.
+    pub(crate) fn check(offset: u64, len: u64, size: u64) -> Result<Range<usize>, OutOfBounds> {
+        match offset.checked_add(len) {
+            // Both ends are at most `size`, which came from a `usize`.
+            Some(end) if end <= size => Ok(offset as usize..end as usize),
+            _ => Err(OutOfBounds { offset, len, size }),
+        }
+    }
 }

@@ -180,7 +180,7 @@ impl LinearMemory {
     ///
     /// The range is not inside the memory, or threads share it.
     pub fn slice(&self, offset: u64, len: u64) -> Result<&[u8], OutOfBounds> {
-        let range = check(offset, len, self.lent() as u64)?;
+        let range = OutOfBounds::check(offset, len, self.lent() as u64)?;
         Ok(&self.data()[range])
     }
 
@@ -190,7 +190,7 @@ impl LinearMemory {
     ///
     /// The range is not inside the memory, or threads share it.
     pub fn slice_mut(&mut self, offset: u64, len: u64) -> Result<&mut [u8], OutOfBounds> {
-        let range = check(offset, len, self.lent() as u64)?;
+        let range = OutOfBounds::check(offset, len, self.lent() as u64)?;
         Ok(&mut self.data_mut()[range])
     }
 
@@ -245,19 +245,10 @@ impl LinearMemory {
         if let LinearMemory::Shared(memory) = self {
             return memory.copy_within(dst, src, len);
         }
-        let src = check(src, len, self.byte_len())?;
-        let dst = check(dst, len, self.byte_len())?;
+        let src = OutOfBounds::check(src, len, self.byte_len())?;
+        let dst = OutOfBounds::check(dst, len, self.byte_len())?;
         self.data_mut().copy_within(src, dst.start);
         Ok(())
-    }
-}
-
-/// The range `offset .. offset + len`, if it lies in a memory of this size.
-fn check(offset: u64, len: u64, size: u64) -> Result<Range<usize>, OutOfBounds> {
-    match offset.checked_add(len) {
-        // Both ends are at most `size`, which came from a `usize`.
-        Some(end) if end <= size => Ok(offset as usize..end as usize),
-        _ => Err(OutOfBounds { offset, len, size }),
     }
 }
 

@@ -374,12 +374,9 @@ impl SharedMemory {
 
     /// The address of `offset .. offset + len`, if that lies in the memory.
     fn at(&self, offset: u64, len: u64) -> Result<*mut u8, OutOfBounds> {
-        let size = self.byte_len();
-        match offset.checked_add(len) {
-            // SAFETY: at most the length, so inside of what is reserved.
-            Some(end) if end <= size => Ok(unsafe { self.base_ptr().add(offset as usize) }),
-            _ => Err(OutOfBounds { offset, len, size }),
-        }
+        let range = OutOfBounds::check(offset, len, self.byte_len())?;
+        // SAFETY: at most the length, so inside of what is reserved.
+        Ok(unsafe { self.base_ptr().add(range.start) })
     }
 
     /// The address of an atomic access.
