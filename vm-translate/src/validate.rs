@@ -5,7 +5,7 @@
 //! it usually is goes through the reader, so that errors are the reader's.
 
 use wasmparser::{
-    BinaryReaderError, BlockType, FuncValidator, FunctionBody, MemArg, MemArgTarget,
+    BinaryReader, BinaryReaderError, BlockType, FuncValidator, FunctionBody, MemArg, MemArgTarget,
     OperatorsReader, ValidatorResources, VisitOperator,
 };
 
@@ -26,16 +26,11 @@ pub(crate) fn body(
     refuses_objects: bool,
 ) -> Result<(), Error> {
     let mut reader = body.get_binary_reader();
-    let offset = reader.original_position();
     func.read_locals(&mut reader)?;
-    if refuses_objects {
-        for local in body.get_locals_reader()? {
-            if missing::is_object(local?.1) {
-                return Err(segment::unknown("a local", offset));
-            }
-        }
-    }
     let start = reader.original_position();
+    if refuses_objects {
+        refuse_local_objects(body, start)?;
+    }
     let code = reader.clone().read_bytes(reader.bytes_remaining())?;
     // How much of the code is done, and how much of that the reader has been told of.
     let (mut done, mut told) = (0, 0);
@@ -50,13 +45,8 @@ pub(crate) fn body(
             done += length;
         } else {
             reader.read_bytes(done - told)?;
-            // What cannot be read, the reader says below.
-            if refuses_objects
-                && may_need_objects(&code[done..])
-                && let Ok(operator) = OperatorsReader::new(reader.clone()).read()
-                && missing::needs_objects(&operator)
-            {
-                return Err(segment::unknown("an instruction", offset));
+            if refuses_objects && may_need_objects(&code[done..]) {
+                refuse_objects(&reader)?;
             }
             reader.visit_operator(&mut func.visitor(offset))??;
             done = code.len() - reader.bytes_remaining();
@@ -79,6 +69,37 @@ pub(crate) fn body(
 /// those that have the proposal's prefix.
 fn may_need_objects(code: &[u8]) -> bool {
     matches!(code.first(), Some(0x02..=0x04 | 0x1c | 0xd0 | 0xd3 | 0xfb))
+}
+
+/// Refuses an instruction with objects. What cannot be read is for the validator to say.
+///
+/// Out of line, as most bodies have hardly any such instruction, and the loop has no room in registers for what it needs.
+#[cold]
+#[inline(never)]
+fn refuse_objects(reader: &BinaryReader<'_>) -> Result<(), Error> {
+    match OperatorsReader::new(reader.clone()).read() {
+        Ok(operator) if missing::needs_objects(&operator) => Err(segment::unknown(
+            "an instruction",
+            reader.original_position(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses locals that are objects, where the first instruction is known.
+fn refuse_local_objects(body: &FunctionBody<'_>, first: u64) -> Result<(), Error> {
+    let mut declarations = body.get_binary_reader();
+    let offset = declarations.original_position();
+    let bytes = declarations.read_bytes((first - offset) as usize)?;
+    // The codes of all types that are no numbers or vectors, and of a part of those.
+    if bytes.iter().any(|byte| matches!(byte, 0x60..=0x78)) {
+        for local in body.get_locals_reader()? {
+            if missing::is_object(local?.1) {
+                return Err(segment::unknown("a local", offset));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A number in LEB128 of up to four bytes, and its length: with so few, all are in range. It is the
