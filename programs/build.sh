@@ -5,9 +5,9 @@
 #   programs/build.sh native DIR   native programs into DIR, to compare digests with
 #   programs/build.sh digests      prints digests.txt anew, from native builds
 #
-# The WebAssembly build needs Debian's clang-19, lld-19, wasi-libc and libclang-rt-19-dev-wasm32
-# (packages of these names) and Rust's target wasm32-wasip1; the others need any C11 compiler as cc,
-# and rustc. CLANG, SYSROOT, CC and RUSTC override the defaults.
+# The WebAssembly build needs Debian's clang-19, lld-19, wasi-libc, libclang-rt-19-dev-wasm32, libc++-19-dev-wasm32 and
+# libc++abi-19-dev-wasm32 (packages of these names), wasm-opt (of npm's package binaryen) and Rust's target wasm32-wasip1; the others
+# need any compilers of C11 and C++20 as cc and c++, and rustc. CLANG, CLANGXX, WASM_OPT, SYSROOT, CC, CXX and RUSTC override the defaults.
 set -eu
 
 cd "$(dirname "$0")"
@@ -16,6 +16,7 @@ PROGRAMS="hash cipher matrix sort parser triad transform simd simd-scalar"
 # No fused multiply-add: it would round once where the sources round twice.
 # No errno from sqrt: lets it be the machine's instruction.
 C_FLAGS="-std=c11 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno"
+CXX_FLAGS="-std=c++20 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno"
 RUST_FLAGS="--edition 2024 -Dwarnings -C panic=abort -C lto=fat -C codegen-units=1"
 
 source_of() {
@@ -38,6 +39,17 @@ c_wasm() {
     chmod 644 "$2"
 }
 
+# exceptions_wasm PROGRAM COMPILER [ARGUMENT...]: two modules, with the instructions of today and with the older ones. Clang 19 makes
+# the older ones only, so the others are made of them.
+exceptions_wasm() {
+    program=$1
+    shift
+    "$@" --target=wasm32-wasi --sysroot="${SYSROOT:-/usr}" -O2 -Wl,--strip-debug -o "$program-legacy.wasm"
+    "${WASM_OPT:-wasm-opt}" -g --enable-exception-handling --enable-reference-types --enable-multivalue \
+        --enable-bulk-memory --emit-exnref "$program-legacy.wasm" -o "$program-exnref.wasm"
+    chmod 644 "$program-legacy.wasm" "$program-exnref.wasm"
+}
+
 # rust_wasm SOURCE MODULE LEVEL
 rust_wasm() {
     "${RUSTC:-rustc}" --target wasm32-wasip1 $RUST_FLAGS -C "opt-level=$3" -C strip=debuginfo \
@@ -47,6 +59,11 @@ rust_wasm() {
 
 c_native() {
     "${CC:-cc}" $C_FLAGS -O2 -o "$2" "$1" -lm
+}
+
+cxx_native() {
+    # One clause takes a copy on purpose.
+    "${CXX:-c++}" $CXX_FLAGS -Wno-catch-value -O2 -o "$2" "$1" -lm
 }
 
 rust_native() {
@@ -62,7 +79,9 @@ corpus() {
 
 # native DIR
 native() {
-    mkdir -p "$1/corpus"
+    mkdir -p "$1/corpus" "$1/exceptions"
+    cxx_native exceptions/unwind.cpp "$1/exceptions/unwind"
+    c_native exceptions/jumps.c "$1/exceptions/jumps"
     for name in $PROGRAMS; do
         c_native "$(source_of "$name")" "$1/$name"
     done
@@ -103,6 +122,10 @@ wasm)
             ;;
         esac
     done
+    exceptions_wasm exceptions/unwind "${CLANGXX:-clang++-19}" $CXX_FLAGS -fwasm-exceptions \
+        exceptions/unwind.cpp exceptions/runtime.cpp
+    exceptions_wasm exceptions/jumps "${CLANG:-clang-19}" $C_FLAGS -mexception-handling -mllvm -wasm-enable-sjlj \
+        exceptions/jumps.c exceptions/jumps_runtime.c
     for source in ../examples/*.c; do
         c_wasm "$source" "${source%.c}.wasm" 2
     done
@@ -127,6 +150,8 @@ digests)
     for source in $(corpus); do
         print_digests "${source%.*}" "$source"
     done
+    print_digests exceptions/unwind exceptions/unwind.cpp
+    print_digests exceptions/jumps exceptions/jumps.c
     ;;
 *)
     echo "usage: programs/build.sh [native DIR | digests]" >&2

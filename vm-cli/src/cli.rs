@@ -255,7 +255,7 @@ pub(crate) struct ExploreArgs {
     pub(crate) mode: ModeArgs,
 }
 
-/// Options that choose the mode.
+/// Options that choose how modules are read and run.
 #[derive(Debug, Args)]
 pub(crate) struct ModeArgs {
     /// How code is run
@@ -288,6 +288,12 @@ pub(crate) struct ModeArgs {
     /// are hot.
     #[arg(long)]
     pub(crate) no_baseline: bool,
+
+    /// Lets modules have the older instructions for exceptions: try, catch, delegate and rethrow
+    ///
+    /// Browsers have them, and compilers made them before there was `try_table`.
+    #[arg(long)]
+    pub(crate) legacy_exceptions: bool,
 }
 
 /// Values of `--threading`.
@@ -359,6 +365,7 @@ impl ModeArgs {
         if self.no_baseline {
             config.baseline(None);
         }
+        config.wasm_legacy_exceptions(self.legacy_exceptions);
         config
     }
 }

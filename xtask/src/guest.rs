@@ -90,7 +90,9 @@ pub(crate) enum Kind {
 impl Kind {
     /// Finds out by the imports.
     pub(crate) fn of(module: &[u8]) -> Result<Kind> {
-        let module = vm_translate::Module::new(module, &Features::default())?;
+        let mut features = Features::default();
+        features.set("legacy-exceptions", true)?;
+        let module = vm_translate::Module::new(module, &features)?;
         let mut imports = module.imports().iter();
         if imports.any(|import| (&*import.module, &*import.name) == ("env", "clock_ms")) {
             return Ok(Kind::CoreMark);

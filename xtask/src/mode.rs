@@ -40,11 +40,14 @@ impl Mode {
         }
     }
 
-    /// The configuration that asks for exactly this mode.
+    /// The configuration that asks for exactly this mode. Modules may have the older instructions for exceptions, as some of the programs do.
     pub(crate) fn config(self) -> Config {
         let (threading, bounds) = self.parts();
         let mut config = Config::new();
-        config.threading(threading).bounds(bounds);
+        config
+            .threading(threading)
+            .bounds(bounds)
+            .wasm_legacy_exceptions(true);
         if self == Mode::DirectOptimized {
             config.baseline(None);
         }

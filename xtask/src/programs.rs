@@ -183,27 +183,34 @@ pub(crate) fn in_tree_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs")
 }
 
-/// The programs of the corpus are there in two builds each.
-const BUILDS: [&str; 2] = ["-speed", "-size"];
-
-/// The modules of an in-tree program: one, or those optimised for speed and for size in the corpus.
-fn modules(program: &str) -> Vec<String> {
-    if is_in_corpus(program) {
-        BUILDS.map(|build| format!("{program}{build}")).to_vec()
-    } else {
-        vec![program.to_owned()]
+/// The builds of an in-tree program: those of the corpus are optimised for speed and for size, those about exceptions have the
+/// instructions of today and the older ones.
+fn builds(program: &str) -> &'static [&'static str] {
+    match program.split_once('/') {
+        Some(("corpus", _)) => &["-speed", "-size"],
+        Some(("exceptions", _)) => &["-exnref", "-legacy"],
+        _ => &[""],
     }
+}
+
+/// The modules of an in-tree program.
+fn modules(program: &str) -> Vec<String> {
+    let builds = builds(program).iter();
+    builds.map(|build| format!("{program}{build}")).collect()
 }
 
 /// The in-tree program that a module was built from: the inverse of [`modules`].
 pub(crate) fn source(module: &str) -> &str {
-    let source = BUILDS.iter().find_map(|build| module.strip_suffix(build));
-    source.filter(|_| is_in_corpus(module)).unwrap_or(module)
+    let mut builds = builds(module).iter();
+    builds
+        .find_map(|build| module.strip_suffix(build))
+        .unwrap_or(module)
 }
 
-/// Whether an in-tree program belongs to what the shape table is trained on.
-pub(crate) fn is_in_corpus(program: &str) -> bool {
-    program.starts_with("corpus/")
+/// Whether an in-tree program is one that benchmarks report. Those in folders are not: the shape table is trained on the
+/// corpus, and those about exceptions are more often thrown than programs that people run.
+pub(crate) fn is_measured(program: &str) -> bool {
+    !program.contains('/')
 }
 
 /// What the in-tree programs print.

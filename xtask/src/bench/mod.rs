@@ -141,7 +141,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let mut in_tree = programs::below(&programs::in_tree_folder(), &options.filter)?;
     // What the shape table is trained on says nothing about how well it is trained.
-    in_tree.retain(|program| !programs::is_in_corpus(&program.name));
+    in_tree.retain(|program| programs::is_measured(&program.name));
     let mut sets = vec![("in-tree".to_owned(), in_tree)];
     if let Some(dir) = &options.dir {
         let name = dir.display().to_string();

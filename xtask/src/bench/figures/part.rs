@@ -117,11 +117,11 @@ fn start_up(subject: &dyn Subject) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Bytes of code for a byte of the functions of all in-tree programs but the corpus.
+/// Bytes of code for a byte of the functions of the in-tree programs that are measured.
 fn code_of_programs(engine: &dyn Engine) -> Result<Option<f64>> {
     let (mut wasm, mut code) = (0, 0);
     for program in programs::below(&programs::in_tree_folder(), "")? {
-        if programs::is_in_corpus(&program.name) {
+        if !programs::is_measured(&program.name) {
             continue;
         }
         let Some(size) = engine.code_size(&fs::read(&program.file)?)? else {
