@@ -373,8 +373,8 @@ pub enum ModuleError {
 pub enum SnapshotError {
     /// Something of the instance's refers to what a snapshot cannot name.
     #[error(
-        "a {what} of the instance refers to a function of another instance, or to a value of the host's, which a snapshot \
-         cannot name"
+        "a {what} of the instance refers to a function or a tag of another instance, or to a value of the host's, which a \
+         snapshot cannot name"
     )]
     Reference {
         /// What does.

@@ -150,6 +150,9 @@ impl Snapshot {
         });
         let globals = own(low.imported_globals(), low.globals().len()).map(|index| {
             let value = world.global_get(world.instance_global(id, index));
+            if let low::Val::ExnRef(Some(_)) = value {
+                return Err(SnapshotError::Reference { what: "global" });
+            }
             Value::of(value, |func| functions.get(&func).copied())
                 .ok_or(SnapshotError::Reference { what: "global" })
         });
@@ -198,7 +201,7 @@ impl Snapshot {
         let exist = |func: &u32| u64::from(*func) <= functions;
         if counts.iter().any(|(found, expected)| found != expected)
             || !self.tables.iter().flatten().all(exist)
-            || !self.globals.iter().all(|value| value.exists_in(low))
+            || !self.globals.iter().all(|value| value.exists_in(low, 0))
             || !self.call.iter().all(|call| call.check(low))
         {
             return Err(SnapshotError::Malformed);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::low::{self, FuncId, Module};
 
 /// The format of snapshots that this version writes and reads.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// A call that waits.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -15,6 +15,16 @@ pub(crate) struct Call {
     pub(crate) why: Why,
     /// The functions that are running, from that one on.
     pub(crate) frames: Vec<Frame>,
+    /// The exceptions that values of the frames refer to. One refers to earlier ones only.
+    pub(crate) exceptions: Vec<Exception>,
+}
+
+/// An exception.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Exception {
+    /// The index of its tag in the module.
+    pub(crate) tag: u32,
+    pub(crate) values: Vec<Value>,
 }
 
 /// What it waits for.
@@ -62,12 +72,13 @@ pub(crate) enum Value {
     Func(Option<u32>),
     /// Nothing but null can be written down.
     Extern,
-    /// The same.
-    Exn,
+    /// Of a call's frames, one of the call's exceptions.
+    Exn(Option<u32>),
 }
 
 impl Value {
-    /// A value, if it is one that can be written down: `index` says which of its module's functions one is.
+    /// A value, if it is one that can be written down: `index` says which of its module's functions one is. A reference to an
+    /// exception has to be a number in a list.
     pub(crate) fn of(value: low::Val, index: impl Fn(FuncId) -> Option<u32>) -> Option<Value> {
         Some(match value {
             low::Val::I32(value) => Value::I32(value),
@@ -78,8 +89,11 @@ impl Value {
             low::Val::FuncRef(None) => Value::Func(None),
             low::Val::FuncRef(Some(func)) => Value::Func(Some(index(func)?)),
             low::Val::ExternRef(None) => Value::Extern,
-            low::Val::ExnRef(None) => Value::Exn,
-            low::Val::ExternRef(Some(_)) | low::Val::ExnRef(Some(_)) => return None,
+            low::Val::ExnRef(None) => Value::Exn(None),
+            low::Val::ExnRef(Some(exception)) => {
+                Value::Exn(Some(u32::try_from(exception.number()).ok()?))
+            }
+            low::Val::ExternRef(Some(_)) => return None,
         })
     }
 
@@ -96,14 +110,18 @@ impl Value {
                 reference(low::HeapType::Func).is_some_and(|ty| is_of(module, func, ty))
             }
             Value::Extern => reference(low::HeapType::Extern).is_some_and(|ty| ty.nullable),
-            Value::Exn => reference(low::HeapType::Exn).is_some_and(|ty| ty.nullable),
+            // Globals have none that can be written down.
+            Value::Exn(number) => {
+                number.is_none() && reference(low::HeapType::Exn).is_some_and(|ty| ty.nullable)
+            }
         }
     }
 
-    /// Whether the module has the function that it refers to, if it does.
-    pub(crate) fn exists_in(self, module: &Module) -> bool {
+    /// Whether the module has the function that it refers to, if it does, and so many exceptions are enough for it.
+    pub(crate) fn exists_in(self, module: &Module, exceptions: usize) -> bool {
         match self {
             Value::Func(Some(func)) => func < module.func_count(),
+            Value::Exn(Some(exception)) => (exception as usize) < exceptions,
             _ => true,
         }
     }
@@ -118,7 +136,7 @@ impl Value {
             Value::V128(bits) => low::Val::V128(bits),
             Value::Func(index) => low::Val::FuncRef(index.map(func)),
             Value::Extern => low::Val::ExternRef(None),
-            Value::Exn => low::Val::ExnRef(None),
+            Value::Exn(number) => low::Val::ExnRef(number.map(low::ExnId::at)),
         }
     }
 }
@@ -148,8 +166,14 @@ impl Call {
     pub(crate) fn check(&self, module: &Module) -> bool {
         let values = |frame: &Frame| {
             let mut values = frame.locals.iter().chain(&frame.operands);
-            values.all(|value| value.exists_in(module))
+            values.all(|value| value.exists_in(module, self.exceptions.len()))
         };
+        let mut exceptions = self.exceptions.iter().enumerate();
+        let exceptions = exceptions.all(|(number, exception)| {
+            let mut values = exception.values.iter();
+            (exception.tag as usize) < module.tag_count() as usize
+                && values.all(|value| value.exists_in(module, number))
+        });
         let innermost = self.frames.last().map(|frame| frame.kind);
         let waits = matches!(
             (&self.why, innermost),
@@ -158,7 +182,7 @@ impl Call {
                 | (Why::Epoch, Some(Kind::Epoch))
         );
         let is_own = (module.imported_funcs()..module.func_count()).contains(&self.func);
-        is_own && waits && self.frames.iter().all(values)
+        is_own && waits && exceptions && self.frames.iter().all(values)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::resumable::{
     TypedResumableCallHostTrap, TypedResumableCallOutOfFuel,
 };
 use crate::snapshot::Snapshot;
-use crate::snapshot_call::{Call, Frame, Kind, Value, Why};
+use crate::snapshot_call::{Call, Exception, Frame, Kind, Value, Why};
 use crate::store::{AsContext, AsContextMut, StoreContextMut, StoreOpaque};
 use crate::typed::WasmResults;
 use crate::types::{FuncType, ValType};
@@ -42,10 +42,20 @@ impl Stopped {
                 operands: values(&frame.operands)?,
             })
         });
+        let tags = 0..instantiate::module_of(store, id)?.low().tag_count();
+        let tags: Vec<_> = tags.map(|tag| world.instance_tag(id, tag)).collect();
+        let exceptions = run.exceptions.iter().map(|exception| {
+            let tag = tags.iter().position(|tag| *tag == exception.tag);
+            Ok(Exception {
+                tag: tag.ok_or(SnapshotError::Reference { what: "frame" })? as u32,
+                values: values(&exception.values)?,
+            })
+        });
         let call = Call {
             func: (functions.get(&run.called).copied()).ok_or(SnapshotError::OtherInstance)?,
             why,
             frames: frames.collect::<Result<_, SnapshotError>>()?,
+            exceptions: exceptions.collect::<Result<_, SnapshotError>>()?,
         };
         let mut snapshot = Snapshot::of(store, id)?;
         snapshot.call = Some(call);
@@ -61,6 +71,43 @@ fn of_frames(error: low::FramesError) -> Error {
         low::FramesError::Mismatch { frame, what } => SnapshotError::Frame { frame, what }.into(),
         low::FramesError::NoRoom { frames } => SnapshotError::NoRoom { frames }.into(),
         other => Error::new(other),
+    }
+}
+
+/// The frames of a call that waits in a snapshot, which has been checked, in an instance of its module.
+fn frames(world: &mut low::World, id: InstanceId, call: &Call) -> low::GuestFrames {
+    let called = world.instance_func(id, call.func);
+    let mut values = |values: &[Value]| -> Vec<low::Val> {
+        let low = |value: &Value| value.low(|func| world.instance_func(id, func));
+        values.iter().map(low).collect()
+    };
+    let frames = (call.frames.iter()).map(|frame| low::GuestFrame {
+        func: frame.func,
+        point: low::Point {
+            offset: frame.offset,
+            kind: frame.kind.low(),
+        },
+        locals: values(&frame.locals),
+        operands: values(&frame.operands),
+    });
+    let frames = frames.collect();
+    let of_exceptions = call.exceptions.iter();
+    let of_exceptions: Vec<_> = of_exceptions
+        .map(|exception| values(&exception.values))
+        .collect();
+    let exceptions = call
+        .exceptions
+        .iter()
+        .zip(of_exceptions)
+        .map(|(exception, values)| low::GuestException {
+            tag: world.instance_tag(id, exception.tag),
+            values,
+        });
+    let exceptions = exceptions.collect();
+    low::GuestFrames {
+        called,
+        frames,
+        exceptions,
     }
 }
 
@@ -84,22 +131,8 @@ fn call<T: 'static>(
     }
     let store_id = opaque.id();
     let world = store.world_mut();
-    let mut values = |values: &[Value]| -> Vec<low::Val> {
-        let low = |value: &Value| value.low(|func| world.instance_func(id, func));
-        values.iter().map(low).collect()
-    };
-    let frames = (call.frames.iter()).map(|frame| low::GuestFrame {
-        func: frame.func,
-        point: low::Point {
-            offset: frame.offset,
-            kind: frame.kind.low(),
-        },
-        locals: values(&frame.locals),
-        operands: values(&frame.operands),
-    });
-    let frames = frames.collect();
-    let called = world.instance_func(id, call.func);
-    let run = low::GuestFrames { called, frames };
+    let run = frames(world, id, call);
+    let called = run.called;
     let suspended = world.suspended(id, &run).map_err(of_frames)?;
     let stopped = Stopped {
         store: store_id,
@@ -261,7 +294,8 @@ impl ResumableCallHostTrap {
     ///
     /// [`SnapshotError::Config`] unless its engine has [`Config::suspended_snapshots`](crate::Config::suspended_snapshots);
     /// [`SnapshotError::OtherInstance`] if functions of other instances wait too; [`SnapshotError::Reference`] if a value refers to
-    /// a function that is not in the module's index space, or to a value of the host's; [`WrongStore`].
+    /// a function that is not in the module's index space, to a value of the host's, or to an exception with a tag that the module does not
+    /// have; [`WrongStore`].
     pub fn snapshot(&self, store: impl AsContext) -> Result<Snapshot> {
         let error = self.error.to_string();
         (self.stopped).snapshot(store.as_context().opaque(), Why::Host { error })

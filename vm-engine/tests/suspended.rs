@@ -5,8 +5,9 @@ mod common;
 
 use common::modes_with;
 use vm_engine::{
-    Caller, Config, Engine, Error, ExternRef, Instance, Linker, Module, ResumableCall, Snapshot,
-    SnapshotError, Store, TypedResumableCall, UpdateDeadline, Val,
+    Caller, Config, Engine, Error, ExnRef, ExnRefPre, ExnType, ExternRef, FuncType, Instance,
+    Linker, Module, ResumableCall, Snapshot, SnapshotError, Store, Tag, TagType,
+    TypedResumableCall, UpdateDeadline, Val,
 };
 
 /// Programs whose function `run` takes a number, and some turns for each. What it answers depends on all of its values.
@@ -178,11 +179,113 @@ const PROGRAMS: &[(&str, &str)] = &[
               (i64.add (i64.reinterpret_f64 (local.get 18)) (i64.add (local.get 11)
                 (i64.extend_i32_u (local.get 8)))))))"#,
     ),
+    (
+        "exceptions in locals, on the operand stack and in each other",
+        r#"(module
+          (tag $plain (param i32 i64))
+          (tag $holding (param exnref f64 exnref))
+          (func $spin (param i32)
+            (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+          (func $down (param i32 i32) (local i64)
+            (local.set 2 (i64.mul (i64.extend_i32_u (local.get 0)) (i64.const 77)))
+            (call $spin (i32.add (local.get 1) (i32.const 1)))
+            (if (i32.eqz (local.get 1)) (then (throw $plain (local.get 0) (local.get 2))))
+            (call $down (local.get 0) (i32.sub (local.get 1) (i32.const 1))))
+          (func $wrap (param i32) (local exnref)
+            (block $caught (result i32 i64 exnref)
+              (try_table (catch_ref $plain $caught) (call $down (local.get 0) (i32.and (local.get 0) (i32.const 3))))
+              (unreachable))
+            (local.set 1)
+            (drop)
+            (drop)
+            (call $spin (i32.const 4))
+            ;; Twice the same, which it stays.
+            (throw $holding (local.get 1) (f64.convert_i32_u (local.get 0)) (local.get 1)))
+          (func (export "run") (param i32) (result i64) (local exnref f64 i64 exnref)
+            (loop $round
+              (block $caught (result exnref f64 exnref exnref)
+                (try_table (catch_ref $holding $caught) (call $wrap (local.get 0)))
+                (unreachable))
+              (local.set 1)
+              (local.set 4)
+              (local.set 2)
+              (call $spin (i32.const 3))
+              (block $again (param exnref) (result i32 i64)
+                (try_table (param exnref) (catch $plain $again) (throw_ref))
+                (unreachable))
+              (local.set 3 (i64.add (i64.mul (local.get 3) (i64.const 31))))
+              (i64.extend_i32_u)
+              (local.set 3 (i64.xor (local.get 3)))
+              (block $outer (result exnref f64 exnref)
+                (try_table (catch $holding $outer) (catch_all $round) (throw_ref (local.get 1)))
+                (unreachable))
+              (call $spin (i32.const 2))
+              (drop)
+              (i64.reinterpret_f64)
+              (local.set 3 (i64.add (local.get 3)))
+              (drop)
+              (block $last
+                (try_table (catch_all $last) (throw_ref (local.get 4))))
+              (br_if $round (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (local.get 3)))"#,
+    ),
+    (
+        "older clauses inside of each other, which throw on what they have caught",
+        r#"(module
+          (tag $plain (param i32))
+          (tag $other (param i64 i32))
+          (func $spin (param i32)
+            (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+          (func $throw (param i32)
+            (call $spin (i32.const 3))
+            (if (i32.and (local.get 0) (i32.const 1)) (then (throw $plain (local.get 0))))
+            (throw $other (i64.extend_i32_u (local.get 0)) (i32.const 9)))
+          (func $inner (param i32) (result i64)
+            try (result i64)
+              (call $throw (local.get 0))
+              (i64.const 0)
+            catch $plain
+              (call $spin (i32.const 4))
+              try (param i32) (result i64)
+                (drop)
+                (call $throw (i32.add (local.get 0) (i32.const 1)))
+                (i64.const 1)
+              catch $other
+                (call $spin (i32.const 5))
+                (local.set 0)
+                (if (i64.eqz (i64.rem_u (i64.const 3))) (then (rethrow 1)))
+                (rethrow 1)
+              end
+            catch_all
+              (call $spin (i32.const 2))
+              (i64.const 5)
+              (call $spin (i32.const 2))
+              (rethrow 0)
+            end)
+          (func (export "run") (param i32) (result i64) (local i64)
+            (loop $round
+              try (result i64)
+                (call $inner (local.get 0))
+              catch $plain
+                (call $spin (i32.const 2))
+                (i64.extend_i32_u)
+              catch $other
+                (i64.extend_i32_u)
+                (i64.add)
+                (call $spin (i32.const 3))
+              end
+              (local.set 1 (i64.add (i64.mul (local.get 1) (i64.const 17))))
+              (br_if $round (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (local.get 1)))"#,
+    ),
 ];
 
 fn engines_with(configure: impl Fn(&mut Config)) -> Vec<Engine> {
     modes_with(|config| {
-        config.wasm_simd(true).wasm_tail_call(true);
+        config
+            .wasm_simd(true)
+            .wasm_tail_call(true)
+            .wasm_legacy_exceptions(true);
         config.suspended_snapshots(true);
         configure(config);
     })
@@ -600,6 +703,7 @@ fn other_instances_and_values_of_the_hosts_are_in_the_way() {
               (func (export "adapts") (param i32) (result i32) (i32.mul (call $t (local.get 0)) (i32.const 2)))
               (func (export "leaves") (param i32) (result i32) (return_call $f (local.get 0)))
               (func (export "external") (param externref) (result i32) (call $ask (ref.is_null (local.get 0))))
+              (func (export "thrown") (param exnref) (result i32) (call $ask (ref.is_null (local.get 0))))
               (func (export "foreign") (param funcref) (result i32) (call $ask (ref.is_null (local.get 0)))))"#,
         );
         let mut stop = |name: &str, param: Val| {
@@ -625,6 +729,11 @@ fn other_instances_and_values_of_the_hosts_are_in_the_way() {
         let private = instance(&mut store, &linker, r#"(module (func (export "f")))"#);
         let private = private.get_func(&mut store, "f").unwrap();
         let external = ExternRef::new(&mut store, 7).unwrap();
+        let ty = TagType::new(FuncType::new([], []));
+        let tag = Tag::new(&mut store, &ty);
+        let ty = ExnType::from_tag_type(&ty).unwrap();
+        let allocator = ExnRefPre::new(&mut store, ty);
+        let thrown = ExnRef::new(&mut store, &allocator, &tag, &[]).unwrap();
         let mut stop = |name: &str, param: Val| {
             let func = outer.get_func(&mut store, name).unwrap();
             let call = func
@@ -642,6 +751,8 @@ fn other_instances_and_values_of_the_hosts_are_in_the_way() {
         let result = stop("foreign", Val::FuncRef(Some(private)));
         assert_eq!(reason(result), SnapshotError::Reference { what });
         let result = stop("external", Val::ExternRef(Some(external)));
+        assert_eq!(reason(result), SnapshotError::Reference { what });
+        let result = stop("thrown", Val::ExnRef(Some(thrown)));
         assert_eq!(reason(result), SnapshotError::Reference { what });
     }
 }

@@ -24,10 +24,10 @@ pub use executors::{
     install_signal_handlers, register_access_sites, sanitizer,
 };
 pub use machine::{
-    CallError, Deadline, Entities, EntityError, Frame, FramesError, GuestFrame, GuestFrames, Host,
-    HostClosure, HostError, InstantiateError, InvalidCall, MAX_FRAMES, Machine, MachineConfig,
-    MachineError, MemoryMut, NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop, Suspended,
-    Suspension, ThrownException, Trap, World,
+    CallError, Deadline, Entities, EntityError, Frame, FramesError, GuestException, GuestFrame,
+    GuestFrames, Host, HostClosure, HostError, InstantiateError, InvalidCall, MAX_FRAMES, Machine,
+    MachineConfig, MachineError, MemoryMut, NATIVE_STACK_RESERVE_BYTES, STACK_GUARD_BYTES, Stop,
+    Suspended, Suspension, ThrownException, Trap, World,
 };
 pub use options::{CodeError, CodeOptions, Hotness, Threading};
 pub use profile::{CellProfile, FunctionProfile};

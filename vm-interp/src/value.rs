@@ -42,9 +42,22 @@ ids! {
 
 /// An exception that the host has hold of.
 ///
-/// It means something only to the machine that gave it out, and until that is told to [let go](crate::World::let_go) of it.
+/// It means something only to the machine that gave it out, and until that is told to [let go](crate::World::let_go) of it. In
+/// [`GuestFrames`](crate::GuestFrames) it is a number in their list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExnId(pub(crate) u64);
+
+impl ExnId {
+    /// The exception of this number in a list.
+    pub const fn at(number: u32) -> ExnId {
+        ExnId(number as u64)
+    }
+
+    /// The number in a list; of one that a machine gave out some other.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// A value with its type. Specification: "Values".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

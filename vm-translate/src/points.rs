@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use wasmparser::types::CoreTypeId;
 use wasmparser::{
-    FuncValidator, FuncValidatorAllocations, FunctionBody, HeapType, Operator, Parser, Payload,
-    RefType, UnpackedIndex, ValidPayload, Validator, ValidatorResources, WasmModuleResources,
+    FrameKind, FuncValidator, FuncValidatorAllocations, FunctionBody, HeapType, Operator, Parser,
+    Payload, RefType, UnpackedIndex, ValidPayload, Validator, ValidatorResources,
+    WasmModuleResources,
 };
 
 use crate::{Error, Module, Point, PointKind, RegisteredType, ValType};
@@ -37,6 +38,9 @@ impl FrameTypes {
 
     /// The types of what is on the operand stack at a point of a function. Nothing if there is no such point, or not as
     /// much on the stack as was said.
+    ///
+    /// Inside of the clauses of a `try` of the older instructions, what they have caught is on the stack too, below their values, as `rethrow`
+    /// may need it.
     pub fn operands(&self, func: u32, point: Point) -> Option<&[ValType]> {
         Some(&self.points.get(&(func, point))?.operands)
     }
@@ -102,6 +106,9 @@ impl Module {
         Ok(found)
     }
 }
+
+/// The type of what a clause of the older instructions has caught.
+const CAUGHT: crate::RefType = crate::RefType::new(false, crate::HeapType::Exn);
 
 struct Walk<'a> {
     module: &'a Module,
@@ -197,18 +204,42 @@ impl Walk<'_> {
             return;
         };
         let height = self.validator.operand_stack_height() as usize;
-        if height.checked_sub(taken) != Some(*wanted) {
+        let caught = self.caught();
+        if (height + caught.len()).checked_sub(taken) != Some(*wanted) {
             return;
         }
         let operands = (taken..height)
             .rev()
             .map(|depth| self.known(self.validator.get_operand_type(depth).flatten()))
-            .collect::<Option<_>>();
+            .collect::<Option<Vec<_>>>();
         // Where nothing can be reached, not all have a type.
-        if let Some(operands) = operands {
+        if let Some(mut operands) = operands {
+            for at in caught {
+                if at > operands.len() {
+                    return;
+                }
+                operands.insert(at, ValType::Ref(CAUGHT));
+            }
+            let operands = operands.into();
             let at = AtPoint { operands, callee };
             self.found.points.insert((self.func, point), at);
         }
+    }
+}
+
+impl Walk<'_> {
+    /// Above how many values of the validator's exceptions are kept that older clauses have caught, the innermost first.
+    fn caught(&self) -> Vec<usize> {
+        let frames = (0..).map_while(|depth| self.validator.get_control_frame(depth));
+        frames
+            .filter(|frame| {
+                matches!(
+                    frame.kind,
+                    FrameKind::LegacyCatch | FrameKind::LegacyCatchAll
+                )
+            })
+            .map(|frame| frame.height)
+            .collect()
     }
 }
 
@@ -261,5 +292,39 @@ mod tests {
             Some(module.func_type(0))
         );
         assert_eq!(types.callee(&module, 1, points[1].1), None);
+    }
+
+    #[test]
+    fn what_older_clauses_have_caught_is_below_their_values() {
+        // In the text format as it is printed, without parentheses.
+        let text = r#"(module
+            (func $f)
+            (tag $t (param i32 i64))
+            (func (result f32)
+                (f32.const 1)
+                try
+                catch $t
+                    try
+                    catch_all
+                        (call $f)
+                    end
+                    (drop)
+                    (drop)
+                end))"#;
+        let mut features = Features::default();
+        features.set("legacy-exceptions", true).unwrap();
+        let module = Module::new(wat::parse_str(text).unwrap(), &features).unwrap();
+        let code = module.func_offset(1);
+        let body = &module.bytes()[code as usize..][..module.func_size(1) as usize];
+        let offset = code + body.iter().position(|byte| *byte == 0x10).unwrap() as u32;
+        let kind = PointKind::Call;
+        let point = Point { offset, kind };
+        let caught = ValType::Ref(super::CAUGHT);
+        let expected = [ValType::F32, caught, ValType::I32, ValType::I64, caught];
+        let types = module.frame_types([(1, point, expected.len())]).unwrap();
+        assert_eq!(types.operands(1, point).unwrap(), expected);
+        // Without them it is none of this function's frames.
+        let types = module.frame_types([(1, point, 3)]).unwrap();
+        assert_eq!(types.operands(1, point), None);
     }
 }

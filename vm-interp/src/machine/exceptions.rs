@@ -62,6 +62,11 @@ impl Exception {
     pub(crate) fn words(&self) -> &[Word] {
         &self.0.words
     }
+
+    /// Where it is, which no other has as long as it lives.
+    pub(super) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }
 
 struct Thrown {
@@ -107,7 +112,7 @@ const FEWEST: usize = 1 << 10;
 const MARK: Word = 0x7ff5_e7ce << 32;
 
 /// Whether values of a type may be references to exceptions.
-fn is_exception(ty: ValType) -> bool {
+pub(super) fn is_exception(ty: ValType) -> bool {
     matches!(ty, ValType::Ref(ty) if ty.heap.top() == HeapType::Exn)
 }
 
@@ -304,6 +309,17 @@ impl World {
     ///
     /// If the values are not of the types of the tag's parameters, the machine has no such tag, or too many exceptions.
     pub fn new_exception(&mut self, tag: TagId, values: &[Val]) -> Result<ExnId, EntityError> {
+        let exception = self.make_exception(tag, values, World::words)?;
+        Ok(self.exceptions.hold(exception))
+    }
+
+    /// Makes an exception that guests can refer to. `words_of` says what a value of a type is in slots.
+    pub(super) fn make_exception(
+        &mut self,
+        tag: TagId,
+        values: &[Val],
+        words_of: impl Fn(&World, ValType, &Val) -> Result<[Word; 2], EntityError>,
+    ) -> Result<Exception, EntityError> {
         let ty = self.exceptions.tags.get(tag.index());
         let ty = ty.ok_or(EntityError::UnknownTag { tag: tag.0 })?.ty.clone();
         let params = ty.ty().params();
@@ -313,14 +329,14 @@ impl World {
         }
         let mut words = Vec::with_capacity(ty.ty().param_slots() as usize);
         for (ty, value) in params.iter().zip(values) {
-            let two = self.words(*ty, value)?;
+            let two = words_of(self, *ty, value)?;
             words.extend_from_slice(&two[..ty.slots() as usize]);
         }
         self.look_for_exceptions(self.stack_top);
         let exception = self.exception(tag, words.into());
         let exception = exception.map_err(|_| EntityError::TooManyExceptions)?;
         self.exceptions.enter(&exception);
-        Ok(self.exceptions.hold(exception))
+        Ok(exception)
     }
 
     /// The tag of an exception; nothing if the host has no hold of it.

@@ -24,12 +24,13 @@ use crate::code::Code;
 use crate::context::{
     Context, FRAME_CALLER, FRAME_CONTEXT, FRAME_LOOP, FRAME_RETURN, REGISTERS, Word,
 };
+use crate::machine::listed::{GuestException, Lister, MadeExceptions};
 use crate::machine::suspend::Suspended;
 use crate::machine::{EntityError, Function, World};
 use crate::options::CodeError;
 use crate::registers;
 use crate::sites::FrameSites;
-use crate::value::{FuncId, InstanceId, Raw, Val};
+use crate::value::{FuncId, InstanceId, Val};
 
 /// A run that has stopped: what has to be known of it, besides its instance, for it to go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub struct GuestFrames {
     /// The functions that are running, outermost first. None if a host function has stopped in whose place nobody waits
     /// any more but the host.
     pub frames: Vec<GuestFrame>,
+    /// The exceptions that values of the frames refer to. A reference to one is its number here ([`ExnId::at`](crate::ExnId::at)).
+    pub exceptions: Vec<GuestException>,
 }
 
 /// A function that is running.
@@ -81,6 +84,9 @@ pub enum FramesError {
         /// How many.
         frames: usize,
     },
+    /// An exception is none that the machine can have.
+    #[error("an exception: {0}")]
+    Exception(#[from] EntityError),
     /// A function could not be translated.
     #[error(transparent)]
     Code(#[from] CodeError),
@@ -128,44 +134,19 @@ impl World {
             .iter()
             .map(|frame| (frame.func, frame.site.point, frame.site.height as usize));
         let types = code.module().frame_types(points).map_err(CodeError::from)?;
+        let mut lister = Lister::new(self);
         let frames = (found.iter().enumerate()).map(|(n, frame)| {
-            let read = self.read(&types, &suspended.frames, frame);
+            let read = read(&mut lister, &types, &suspended.frames, frame);
             read.ok_or(mismatch(n, "its code does not say where its values are"))
         });
         let frames = frames.collect::<Result<_, _>>()?;
-        Ok((instance, GuestFrames { called, frames }))
-    }
-
-    /// The values of a frame, in the words of all frames.
-    fn read(&self, types: &FrameTypes, words: &[Word], found: &Found<'_>) -> Option<GuestFrame> {
-        let (func, point) = (found.func, found.site.point);
-        let slots = words.get(found.at..)?;
-        let slot = |slot: Slot| slots.get(slot as usize).copied();
-        let value = |ty: &ValType, place: Place| {
-            let words = match place {
-                Place::Int(_) | Place::Float(_) => [found.registers[registers::number(place)?], 0],
-                Place::Slot(at) => [slot(at)?, 0],
-                Place::Vector(at) => [slot(at)?, slot(at + 1)?],
-            };
-            Some(self.read_raw(*ty, &words.map(Raw)))
+        let exceptions = lister.into_list();
+        let run = GuestFrames {
+            called,
+            frames,
+            exceptions,
         };
-        let locals = types.locals(func)?;
-        let places = places_of_locals(locals, &found.sites.pins);
-        let locals = locals.iter().zip(places);
-        let operands = types.operands(func, point)?;
-        let values = found.sites.sites().values(found.site, operands)?;
-        let operands = operands.iter().zip(values).map(|(ty, at)| match at {
-            SiteValue::Slot(slot) => value(ty, Place::in_slots(slot, ty.ty())),
-            SiteValue::Const(bits) => Some(self.read_raw(*ty, &[Raw(bits), Raw(0)])),
-        });
-        Some(GuestFrame {
-            func,
-            point,
-            locals: locals
-                .map(|(ty, place)| value(ty, place))
-                .collect::<Option<_>>()?,
-            operands: operands.collect::<Option<_>>()?,
-        })
+        Ok((instance, run))
     }
 
     /// A run that has stopped with these frames, of functions of an instance; the called function is one of its own too. If the innermost has
@@ -211,8 +192,10 @@ impl World {
             .iter()
             .map(|frame| (frame.func, frame.point, frame.operands.len()));
         let types = code.module().frame_types(points).map_err(CodeError::from)?;
+        let exceptions = MadeExceptions::new(self, &run.exceptions)?;
         let mut maker = Maker {
             world: self,
+            exceptions: &exceptions,
             code: &code,
             context,
             types,
@@ -287,6 +270,45 @@ impl World {
     }
 }
 
+/// The values of a frame, in the words of all frames.
+fn read(
+    lister: &mut Lister<'_>,
+    types: &FrameTypes,
+    words: &[Word],
+    found: &Found<'_>,
+) -> Option<GuestFrame> {
+    let (func, point) = (found.func, found.site.point);
+    let slots = words.get(found.at..)?;
+    let slot = |slot: Slot| slots.get(slot as usize).copied();
+    let words = |place: Place| {
+        Some(match place {
+            Place::Int(_) | Place::Float(_) => [found.registers[registers::number(place)?], 0],
+            Place::Slot(at) => [slot(at)?, 0],
+            Place::Vector(at) => [slot(at)?, slot(at + 1)?],
+        })
+    };
+    let locals = types.locals(func)?;
+    let places = places_of_locals(locals, &found.sites.pins);
+    let locals = (locals.iter().zip(places))
+        .map(|(ty, place)| Some(lister.read(*ty, &words(place)?)))
+        .collect::<Option<_>>()?;
+    let operands = types.operands(func, point)?;
+    let values = found.sites.sites().values(found.site, operands)?;
+    let operands = operands.iter().zip(values).map(|(ty, at)| {
+        let words = match at {
+            SiteValue::Slot(slot) => words(Place::in_slots(slot, ty.ty()))?,
+            SiteValue::Const(bits) => [bits, 0],
+        };
+        Some(lister.read(*ty, &words))
+    });
+    Some(GuestFrame {
+        func,
+        point,
+        locals,
+        operands: operands.collect::<Option<_>>()?,
+    })
+}
+
 fn mismatch(frame: usize, what: &'static str) -> FramesError {
     FramesError::Mismatch { frame, what }
 }
@@ -355,6 +377,7 @@ fn walk<'a>(
 /// Makes frames, outermost first.
 struct Maker<'a> {
     world: &'a World,
+    exceptions: &'a MadeExceptions,
     code: &'a Code,
     context: *mut Context,
     types: FrameTypes,
@@ -452,6 +475,7 @@ impl Maker<'_> {
         self.known(func)?;
         let Maker {
             world,
+            exceptions,
             code,
             types,
             known,
@@ -502,7 +526,7 @@ impl Maker<'_> {
 
         let wrong = |_: EntityError| Unmade::What("a value is not of the type that it has there");
         for ((ty, value), place) in locals.iter().zip(&frame.locals).zip(&known.places) {
-            let [low, high] = world.words(*ty, value).map_err(wrong)?;
+            let [low, high] = exceptions.words(world, *ty, value).map_err(wrong)?;
             match (*place, registers::number(*place)) {
                 (_, Some(register)) => self.registers[register] = low,
                 (Place::Slot(slot) | Place::Vector(slot), None) => {
@@ -515,7 +539,7 @@ impl Maker<'_> {
             }
         }
         for ((ty, value), place) in operands.iter().zip(&frame.operands).zip(values) {
-            let [low, high] = world.words(*ty, value).map_err(wrong)?;
+            let [low, high] = exceptions.words(world, *ty, value).map_err(wrong)?;
             match place {
                 SiteValue::Slot(slot) => {
                     slots[slot as usize] = low;

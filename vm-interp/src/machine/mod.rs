@@ -25,6 +25,7 @@ mod exceptions;
 mod frames;
 mod host;
 mod instance;
+mod listed;
 mod metering;
 mod runtime;
 mod suspend;
@@ -60,6 +61,7 @@ pub use exceptions::ThrownException;
 pub use frames::{FramesError, GuestFrame, GuestFrames};
 pub use host::{Deadline, Host, HostError};
 pub use instance::Entities;
+pub use listed::GuestException;
 pub use suspend::{Stop, Suspended, Suspension};
 
 pub(crate) use call::fail;

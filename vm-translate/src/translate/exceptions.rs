@@ -44,9 +44,6 @@ pub(super) struct Regions {
     pub(super) around: Region,
     /// That inside of it: another one if it catches exceptions.
     pub(super) inside: Region,
-    /// Whether it is inside of a clause of a `try`, or is in one of its own: then something is on the operand stack that WebAssembly does
-    /// not know of there, an exception that has been caught.
-    pub(super) has_caught: bool,
 }
 
 impl Regions {
@@ -86,7 +83,6 @@ impl Regions {
     /// A clause of a `try` begins.
     pub(super) fn catch(&mut self, handlers: &mut Handlers, position: u32) {
         self.close(handlers, position);
-        self.has_caught = true;
     }
 }
 

@@ -36,10 +36,6 @@ impl Translator<'_> {
     }
 
     fn note(&mut self, kind: PointKind, inst: usize) {
-        // What WebAssembly has on the operand stack is not all of it.
-        if self.regions().has_caught {
-            return;
-        }
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, inst as u32, height);
         site.head = self.head();

@@ -46,10 +46,6 @@ impl<K: BaselineSink> Baseline<'_, K> {
     }
 
     fn note(&mut self, kind: PointKind, call: Option<&Root>) {
-        // What WebAssembly has on the operand stack is not all of it.
-        if self.regions().has_caught {
-            return;
-        }
         let (height, offset) = (self.stack.len(), self.offset);
         let mut site = Site::new(Point { offset, kind }, self.sink.position(), height);
         if let Some(root) = call {
