@@ -348,6 +348,9 @@ operators! {
         I64RemU i64_rem_u(a: u64, b: u64) -> u64 {
             a.checked_rem(b).ok_or(TrapCode::IntegerDivideByZero)
         }
+        I32WrapAddress i32_wrap_address(a: u64) -> u32 {
+            u32::try_from(a).map_err(|_| TrapCode::MemoryOutOfBounds)
+        }
         I32TruncF32S i32_trunc_f32_s(a: f32) -> i32 {
             in_range(a.into(), -2147483649.0, 2147483648.0).map(|()| a as i32)
         }

@@ -216,9 +216,11 @@ pub enum InvalidMemoryType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotGuardable {
-    /// 64-bit indices reach every address, so no reservation contains them.
+    /// 64-bit indices reach every address, so no reservation contains them; only if the memory's maximum is 4 GiB at most, those that
+    /// have an upper half of zero can be told from the others, and the guard does for them.
     #[error(
-        "a memory with 64-bit indices cannot be guarded: use bounded memory with checked accesses"
+        "a memory with 64-bit indices that may have more than 4 GiB cannot be guarded: declare a maximum, or use bounded \
+         memory with checked accesses"
     )]
     Memory64,
     /// The end of such a memory lies within a host page, where no protection can start.

@@ -95,7 +95,11 @@ impl MemoryType {
     ///
     /// Why not.
     pub fn guardable(&self) -> Result<(), NotGuardable> {
-        if self.memory64 {
+        if self.memory64
+            && self
+                .bytes(self.limit_pages())
+                .is_none_or(|most| most > 1 << 32)
+        {
             return Err(NotGuardable::Memory64);
         }
         let host = host_page_size() as u64;

@@ -117,7 +117,8 @@ fn what_a_page_fault_cannot_check_is_never_guarded() {
         Err(MemoryError::NotGuardable(error)) => error,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(memory64(1, Some(1))), NotGuardable::Memory64);
+    assert_eq!(refused(memory64(1, None)), NotGuardable::Memory64);
+    assert_eq!(refused(memory64(1, Some(65537))), NotGuardable::Memory64);
     // Even when the size happens to be whole host pages: it can grow by a byte.
     assert!(matches!(
         refused(byte_pages(65536, Some(65536))),

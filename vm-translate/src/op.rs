@@ -500,6 +500,8 @@ ops! {
     F64Canonical "f64.canonical" (F64) -> F64, Pure;
     F32x4Canonical "f32x4.canonical" (V128) -> V128, Pure;
     F64x2Canonical "f64x2.canonical" (V128) -> V128, Pure;
+    // Another one: a 64-bit address as the 32-bit one that it is, or a trap as of an access out of bounds.
+    I32WrapAddress "i32.wrap_address" (I64) -> I32, Traps;
 }
 
 impl Op {

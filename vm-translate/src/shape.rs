@@ -78,6 +78,12 @@ pub trait Shapes {
         false
     }
 
+    /// Whether accesses with 64-bit addresses to a memory that has 4 GiB at most are better done as those with 32-bit addresses, with an
+    /// [`Op::I32WrapAddress`] before: with the shapes of these, and with the guard if they are unchecked.
+    fn wraps_addresses(&self) -> bool {
+        false
+    }
+
     /// From how many values in adjacent slots on one [`Root::Copy`] is better than a [`Root::Set`] each; half as many
     /// where a branch takes them to another height.
     fn least_copy(&self) -> usize {
@@ -108,6 +114,10 @@ impl<S: Shapes + ?Sized> Shapes for &S {
 
     fn keeps_heads(&self) -> bool {
         (**self).keeps_heads()
+    }
+
+    fn wraps_addresses(&self) -> bool {
+        (**self).wraps_addresses()
     }
 
     fn least_copy(&self) -> usize {

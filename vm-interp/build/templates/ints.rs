@@ -134,6 +134,16 @@ impl<A: Assembler> Templates<'_, A> {
                         self.int(&operands[0], Ty::I32, into)?;
                     }
                 }
+                Op::I32WrapAddress => {
+                    self.int(&operands[0], Ty::I64, into)?;
+                    self.asm.trap_site(false);
+                    // What is equal to its lower half has no other.
+                    let lower = self.take()?;
+                    self.asm.load(Width::W32, lower, Src::Reg(into));
+                    self.asm.compare(Width::W64, lower, Src::Reg(into));
+                    self.asm.exit_if(Cond::Ne, Exit::MemoryOutOfBounds);
+                    self.give(lower);
+                }
                 Op::I32ReinterpretF32 | Op::I64ReinterpretF64 => {
                     let ty = op.params()[0];
                     let (float, held) = self.float_register(&operands[0], ty)?;

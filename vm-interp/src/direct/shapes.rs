@@ -77,6 +77,10 @@ impl Shapes for DirectShapes {
     fn keeps_heads(&self) -> bool {
         true
     }
+
+    fn wraps_addresses(&self) -> bool {
+        true
+    }
 }
 
 /// Every shape of the table, with its handler.

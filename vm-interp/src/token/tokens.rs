@@ -67,6 +67,7 @@ macro_rules! with_tokens {
             }
             // Operator and token, meaning.
             unary_traps {
+                I32WrapAddress i32_wrap_address;
                 I32TruncF32S i32_trunc_f32_s;
                 I32TruncF32U i32_trunc_f32_u;
                 I32TruncF64S i32_trunc_f64_s;

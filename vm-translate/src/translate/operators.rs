@@ -10,7 +10,7 @@ use crate::{Effect, Error};
 use super::Translator;
 use super::code::{Code, Kind, Step};
 use super::expr::{Effects, Facts, Term};
-use super::runtime::{is_direct, operation};
+use super::runtime::{is_direct, is_narrow, operation};
 use super::vectors::Vectors as _;
 
 impl Translator<'_> {
@@ -206,7 +206,15 @@ impl Translator<'_> {
 
     pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
         if !self.is_direct(memory, offset, op.width()) {
-            return self.memory_store(op, memory, offset);
+            if !self.is_narrow(memory, offset, op.width()) {
+                return self.memory_store(op, memory, offset);
+            }
+            // The value comes before the access, and so do its traps before the address's.
+            let value = self.stack.len() - 1;
+            if self.stack.entry(value).effects.any_of(Effects::TRAPS) {
+                self.materialise(value);
+            }
+            self.apply_below_top(Op::I32WrapAddress, 0);
         }
         let op = self.unchecked.store(op, offset);
         self.store(Root::Store { op, offset });
@@ -214,7 +222,10 @@ impl Translator<'_> {
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
         if !self.is_direct(memory, offset, op.bytes_read()) {
-            return self.memory_load(op, memory, offset, 0);
+            if !self.is_narrow(memory, offset, op.bytes_read()) {
+                return self.memory_load(op, memory, offset, 0);
+            }
+            self.apply(Op::I32WrapAddress, 0);
         }
         self.apply(self.unchecked.load(op, offset), offset);
     }
@@ -222,13 +233,21 @@ impl Translator<'_> {
     /// A load whose address stands below the entry at the top, which may not trap.
     pub(super) fn load_below_top(&mut self, op: Op, memory: u32, offset: u64) {
         if !self.is_direct(memory, offset, op.bytes_read()) {
-            return self.memory_load(op, memory, offset, 1);
+            if !self.is_narrow(memory, offset, op.bytes_read()) {
+                return self.memory_load(op, memory, offset, 1);
+            }
+            self.apply_below_top(Op::I32WrapAddress, 0);
         }
         self.apply_below_top(self.unchecked.load(op, offset), offset);
     }
 
     fn is_direct(&self, memory: u32, offset: u64, width: u32) -> bool {
         is_direct(self.module, self.unchecked, memory, offset, width)
+    }
+
+    fn is_narrow(&self, memory: u32, offset: u64, width: u32) -> bool {
+        self.shapes.wraps_addresses()
+            && is_narrow(self.module, self.unchecked, memory, offset, width)
     }
 
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {

@@ -2,9 +2,9 @@
 
 use wasmparser::Operator;
 
-use crate::Module;
 use crate::ir::RuntimeOp;
 use crate::op::Ty;
+use crate::{MemoryType, Module};
 
 use super::operators::Unchecked;
 
@@ -126,5 +126,32 @@ pub(super) fn is_direct(
     width: u32,
 ) -> bool {
     let ty = &module.memories()[memory as usize];
-    memory == 0 && !ty.memory64 && (!ty.shared || unchecked.is(offset, width))
+    !ty.memory64 && is_plain(ty, unchecked, memory, offset, width)
+}
+
+/// Whether an access with a 64-bit address is like one with a 32-bit address, once the upper half of that is known to be zero: the memory
+/// has never more than 4 GiB, as its type says, and neither has the offset.
+pub(super) fn is_narrow(
+    module: &Module,
+    unchecked: Unchecked<'_>,
+    memory: u32,
+    offset: u64,
+    width: u32,
+) -> bool {
+    let ty = &module.memories()[memory as usize];
+    let most = 1 << (32 - ty.page_size_log2);
+    ty.memory64
+        && ty.maximum.is_some_and(|maximum| maximum <= most)
+        && offset <= u32::MAX.into()
+        && is_plain(ty, unchecked, memory, offset, width)
+}
+
+fn is_plain(
+    ty: &MemoryType,
+    unchecked: Unchecked<'_>,
+    memory: u32,
+    offset: u64,
+    width: u32,
+) -> bool {
+    memory == 0 && (!ty.shared || unchecked.is(offset, width))
 }

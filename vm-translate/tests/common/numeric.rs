@@ -292,6 +292,8 @@ fn number(op: Op, args: &[u64]) -> Result<u64, Trap> {
         Op::F64Canonical if d(a).is_nan() => 0x7ff8_0000_0000_0000,
         Op::F64Canonical => a,
         Op::I32WrapI64 => int(a32),
+        Op::I32WrapAddress if a >> 32 != 0 => return Err(Trap::MemoryOutOfBounds),
+        Op::I32WrapAddress => int(a32),
         Op::I64ExtendI32S => sa32 as u64,
         Op::I64ExtendI32U => int(a32),
         Op::I32TruncF32S => int(signed_32(f(a).into())? as i32 as u32),
