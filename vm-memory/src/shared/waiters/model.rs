@@ -133,7 +133,9 @@ fn as_many_are_woken_as_are_counted_and_the_first_come_first() {
         let place = Arc::<Place>::default();
         let waits = [0, 1].map(|who| place.spawn(who, 0, None));
         let wakes = [place.wakes(0, 1), place.wakes(0, 1)];
-        let woken: u32 = wakes.map(|wakes| wakes.join().unwrap()).iter().sum();
+        let each = wakes.map(|wakes| wakes.join().unwrap());
+        assert!(each.iter().all(|woken| *woken <= 1));
+        let woken: u32 = each.iter().sum();
         // Those end by themselves who have come first; for the others something has to happen yet.
         let first = place.entered.lock().unwrap()[..woken as usize].to_vec();
         let mut results = Vec::new();
