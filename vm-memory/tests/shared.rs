@@ -293,7 +293,9 @@ fn a_crowd_waits_wakes_stops_and_grows() {
         stops.join().unwrap();
     }
     let counted: u32 = wakes.map(|wakes| wakes.join().unwrap()).iter().sum();
-    grows.map(|grows| grows.join().unwrap());
+    for grows in grows {
+        grows.join().unwrap();
+    }
     assert_eq!(woken, counted);
     assert_eq!(memory.pages(), 1 + WAITS / 2 * 2);
     assert_eq!(memory.atomic_notify(64, 9), Ok(0));
