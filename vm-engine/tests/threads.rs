@@ -5,10 +5,11 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant as Time};
 
+use common::threads::{few, instance, read};
 use common::{call, modes, modes_with};
 use vm_engine::{
-    Bounds, Engine, Extern, Instance, Linker, Memory, MemoryType, Module, SharedMemory, Store,
-    Trap, WaitResult,
+    Bounds, Engine, Instance, Linker, Memory, MemoryType, Module, SharedMemory, Store, Trap,
+    WaitResult,
 };
 
 const MUTEX: &str = r#"(module
@@ -93,28 +94,6 @@ fn world(engine: &Engine) -> (Module, SharedMemory) {
     let module = Module::new(engine, MUTEX).unwrap();
     let memory = SharedMemory::new(engine, MemoryType::shared(1, 200)).unwrap();
     (module, memory)
-}
-
-fn instance(module: &Module, memory: &SharedMemory) -> (Store<()>, Instance) {
-    let mut store = Store::new(module.engine(), ());
-    let imports = [Extern::from(memory.clone())];
-    let instance = Instance::new(&mut store, module, &imports).unwrap();
-    (store, instance)
-}
-
-fn read<const N: usize>(memory: &SharedMemory, offset: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    memory.read(offset, &mut bytes).unwrap();
-    bytes
-}
-
-/// Fewer where programs are slow.
-fn few(count: u32) -> u32 {
-    if cfg!(debug_assertions) {
-        count / 8
-    } else {
-        count
-    }
 }
 
 #[test]

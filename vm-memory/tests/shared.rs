@@ -238,3 +238,65 @@ fn what_threads_copy_at_the_same_time_is_of_one_or_the_other() {
     });
     assert_eq!(memory.pages(), 40);
 }
+
+/// Of everything a fixed amount, on threads that are joined one by one: what `.ci/valgrind` has Helgrind look at.
+#[test]
+fn a_crowd_waits_wakes_stops_and_grows() {
+    const WAITS: u64 = if cfg!(miri) { 5 } else { 100 };
+    let memory = SharedMemory::new_bounded(&MemoryType::new(1, Some(1 + WAITS))).unwrap();
+    let waits = (0..3_u64).map(|thread| {
+        let waiters: Vec<_> = (0..WAITS).map(|_| Arc::new(Waiter::new())).collect();
+        let (memory, stopped) = (memory.clone(), waiters.clone());
+        let waits = std::thread::spawn(move || {
+            let mut woken = 0;
+            for (n, waiter) in (0..).zip(&waiters) {
+                let timeout = Some(Duration::from_micros((n * 7 + thread * 13) % 40));
+                let result = memory.wait(64, Expected::U64(0), timeout, waiter, None);
+                woken += u32::from(result == Ok(Some(WaitResult::Ok)));
+            }
+            woken
+        });
+        // Some of them before they wait, some in the middle.
+        let stops = std::thread::spawn(move || {
+            for waiter in stopped.into_iter().step_by(3) {
+                Waker::from(waiter).wake();
+                std::thread::yield_now();
+            }
+        });
+        (waits, stops)
+    });
+    let waits: Vec<_> = waits.collect();
+    let wakes = [1, 2].map(|most| {
+        let memory = memory.clone();
+        std::thread::spawn(move || {
+            let mut woken = 0;
+            for _ in 0..WAITS {
+                woken += memory.atomic_notify(64, most).unwrap();
+                std::thread::yield_now();
+            }
+            woken
+        })
+    });
+    let grows = [0, 1].map(|_| {
+        let memory = memory.clone();
+        std::thread::spawn(move || {
+            for _ in 0..WAITS / 2 {
+                let before = memory.grow(1).unwrap();
+                assert!(memory.byte_len() > before * PAGE);
+                memory.write((before + 1) * PAGE - 8, &[1; 8]).unwrap();
+            }
+        })
+    });
+    let mut woken = 0;
+    for (waits, stops) in waits {
+        woken += waits.join().unwrap();
+        stops.join().unwrap();
+    }
+    let counted: u32 = wakes.map(|wakes| wakes.join().unwrap()).iter().sum();
+    for grows in grows {
+        grows.join().unwrap();
+    }
+    assert_eq!(woken, counted);
+    assert_eq!(memory.pages(), 1 + WAITS / 2 * 2);
+    assert_eq!(memory.atomic_notify(64, 9), Ok(0));
+}

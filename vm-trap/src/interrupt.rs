@@ -21,7 +21,7 @@ use crate::{sys, thread};
 #[derive(Debug, Default)]
 pub struct Interrupt {
     pending: AtomicBool,
-    /// The thread that runs, innermost. Locked while it is sent a signal, so it is alive then.
+    /// The thread that runs, innermost. Locked while it is sent a signal and woken, so it is alive then, and in the run that is meant.
     running: Mutex<Option<Thread>>,
     /// Wakes the run where it waits for other threads.
     waker: Mutex<Option<Waker>>,
@@ -55,11 +55,11 @@ impl Interrupt {
         // The signal comes after this, for whoever receives it.
         self.pending.store(true, Ordering::Release);
         sys::notify(thread);
-        drop(running);
-        let waker = self.waker();
-        if let Some(waker) = &*waker {
+        if let Some(waker) = &*self.waker() {
             waker.wake_by_ref();
         }
+        // Only now can the run end, and a later one wait: that one is not meant.
+        drop(running);
         true
     }
 
@@ -104,7 +104,45 @@ impl Interrupt {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Wake, Waker};
+
     use super::Interrupt;
+
+    /// Looks, when it is woken, whether the run can end at that moment.
+    struct Looks {
+        interrupt: Arc<Interrupt>,
+        woken: AtomicU32,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            assert!(self.interrupt.running.try_lock().is_err());
+            self.woken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_woken_is_in_the_run_that_is_meant() {
+        let interrupt = Arc::new(Interrupt::new());
+        let looks = Arc::new(Looks {
+            interrupt: Arc::clone(&interrupt),
+            woken: AtomicU32::new(0),
+        });
+        assert!(
+            interrupt
+                .set_waker(Some(Waker::from(Arc::clone(&looks))))
+                .is_none()
+        );
+        // Nothing runs.
+        assert!(!interrupt.request());
+        let none = interrupt.enter();
+        assert!(interrupt.request());
+        interrupt.leave(none);
+        assert_eq!(looks.woken.load(Ordering::Relaxed), 1);
+        interrupt.set_waker(None);
+    }
 
     #[test]
     fn a_request_holds_until_the_outermost_run_has_ended() {

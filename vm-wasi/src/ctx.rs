@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cap_std::fs::Dir;
 
+use crate::abi::FdFlags;
 use crate::clocks::{Clock, ClockId, Clocks};
 use crate::embedder::{Input, Output};
 use crate::errno::Errno;
@@ -81,8 +82,8 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
-    /// Whether a call on a descriptor would have to wait: one that is none waits for nothing.
-    pub(crate) fn would_wait(&mut self, fd: u32, interest: Interest) -> bool {
+    /// Whether calls on a descriptor may have to wait, and the guest wants them to: one that is none waits for nothing.
+    pub(crate) fn may_wait(&self, fd: u32) -> bool {
         let Ok(descriptor) = self.table.get(fd) else {
             return false;
         };
@@ -90,9 +91,15 @@ impl Ctx {
             #[cfg(unix)]
             Object::Host(_) => true,
             Object::Input(_) | Object::Output(_) => true,
+            Object::File(file) => !file.regular,
             _ => false,
         };
-        if !waits || descriptor.is_nonblocking() {
+        waits && !descriptor.flags().contains(FdFlags::NONBLOCK)
+    }
+
+    /// Whether a call would have to wait now.
+    pub(crate) fn would_wait(&mut self, fd: u32, interest: Interest) -> bool {
+        if !self.may_wait(fd) {
             return false;
         }
         let interests = std::iter::once((fd, interest)).collect();

@@ -32,17 +32,18 @@ impl Input {
         ready(self.0.poll_ready(&mut Context::from_waker(waker)))
     }
 
-    /// Reads once. If the guest does not want to wait for it, `EAGAIN`.
+    /// Reads once. If the guest does not want to wait for it, or may not, `EAGAIN`.
     pub(crate) fn read(
         &mut self,
         memory: &mut GuestMemory<'_>,
         vecs: IoVecs,
         nonblocking: bool,
     ) -> Result<u32, Errno> {
+        let until = memory.until();
+        let nonblocking = nonblocking || until.is_now();
         if nonblocking && self.readiness(Waker::noop()).is_none() {
             return Err(Errno::Again);
         }
-        let until = memory.until();
         memory.scatter(vecs, |buffer| until.retry(|| self.0.read(buffer)))
     }
 }
@@ -75,6 +76,7 @@ impl Output {
             return Err(error.into());
         }
         let until = memory.until();
+        let nonblocking = nonblocking || until.is_now();
         let written = memory.gather(vecs, |parts| {
             let mut done = 0;
             for part in parts {

@@ -2,6 +2,8 @@
 
 use std::fs::{File, FileTimes};
 use std::io::{Read, Seek, SeekFrom, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 
 use cap_fs_ext::OpenOptionsMaybeDirExt;
 use cap_std::fs::OpenOptions;
@@ -9,6 +11,8 @@ use cap_std::fs::OpenOptions;
 use crate::abi::{FdFlags, FileStat, FstFlags, Version};
 use crate::ctx::Ctx;
 use crate::errno::Errno;
+#[cfg(unix)]
+use crate::host::write_file_at_once;
 use crate::memory::{GuestMemory, IoVec, IoVecs};
 use crate::stat;
 use crate::table::{Descriptor, Object, OpenFile, Tree};
@@ -99,6 +103,13 @@ pub(crate) fn fd_write(
         Object::Output(output) => output.write(memory, vecs, nonblocking)?,
         #[cfg(unix)]
         Object::Host(stream) => stream.write(memory, vecs)?,
+        #[cfg(unix)]
+        Object::File(OpenFile {
+            file,
+            regular: false,
+        }) if until.is_now() => memory.gather(vecs, |parts| {
+            until.retry(|| write_file_at_once(&until, file.as_fd(), parts))
+        })?,
         Object::File(OpenFile { file, .. }) => {
             memory.gather(vecs, |parts| until.retry(|| file.write_vectored(parts)))?
         }

@@ -148,13 +148,11 @@ impl HostStream {
             return self.send(memory, vecs);
         }
         let until = memory.until();
+        let at_once = self.waiting == Waiting::Never || until.is_now();
         memory.gather(vecs, |parts| {
-            self.wait(&until, PollFlags::OUT, || match (self.waiting, &parts[0]) {
-                (Waiting::Never, part) => Ok(rustix::io::write(
-                    &self.fd,
-                    &part[..part.len().min(PIPE_BUF)],
-                )?),
-                _ => Ok(rustix::io::writev(&self.fd, parts)?),
+            self.wait(&until, PollFlags::OUT, || match at_once {
+                true => write_at_once(self.as_fd(), parts),
+                false => Ok(rustix::io::writev(&self.fd, parts)?),
             })
         })
     }
@@ -169,9 +167,11 @@ impl HostStream {
         let mut flags = RecvFlags::empty();
         flags.set(RecvFlags::PEEK, how.contains(RiFlags::PEEK));
         flags.set(RecvFlags::WAITALL, how.contains(RiFlags::WAITALL));
-        flags.set(RecvFlags::DONTWAIT, self.waiting == Waiting::Never);
-        let mut cut_off = false;
         let until = memory.until();
+        // Only the host can wait for all without taking some.
+        let now = until.is_now() && !how.contains(RiFlags::WAITALL);
+        flags.set(RecvFlags::DONTWAIT, self.waiting == Waiting::Never || now);
+        let mut cut_off = false;
         let len = memory.scatter(vecs, |buffer| {
             self.wait(&until, PollFlags::IN, || {
                 let mut parts = [io::IoSliceMut::new(buffer)];
@@ -187,8 +187,9 @@ impl HostStream {
     /// `sock_send`. Without a signal, if there is nobody to receive it.
     pub(crate) fn send(&self, memory: &GuestMemory<'_>, vecs: IoVecs) -> Result<u32, Errno> {
         let mut flags = no_signal();
-        flags.set(SendFlags::DONTWAIT, self.waiting == Waiting::Never);
         let until = memory.until();
+        let at_once = self.waiting == Waiting::Never || until.is_now();
+        flags.set(SendFlags::DONTWAIT, at_once);
         memory.gather(vecs, |parts| {
             self.wait(&until, PollFlags::OUT, || {
                 let mut none = SendAncillaryBuffer::default();
@@ -218,15 +219,15 @@ impl HostStream {
         }
     }
 
-    /// Makes a call that may wait, and lets it wait if and only if the guest wants it to.
+    /// Makes a call that may wait, and lets it wait if and only if the guest wants it to and may.
     fn wait<T>(
         &self,
         until: &Until,
         for_what: PollFlags,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        if self.waiting == Waiting::Never && !is_ready(until, self.as_fd(), for_what, Some(&ZERO))?
-        {
+        let at_once = self.waiting == Waiting::Never || until.is_now();
+        if at_once && !is_ready(until, self.as_fd(), for_what, Some(&ZERO))? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         loop {
@@ -234,7 +235,8 @@ impl HostStream {
                 // The host would not have waited, but the guest wants to.
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock
-                        && self.waiting == Waiting::Always =>
+                        && self.waiting == Waiting::Always
+                        && !until.is_now() =>
                 {
                     is_ready(until, self.as_fd(), for_what, None)?;
                 }
@@ -242,6 +244,34 @@ impl HostStream {
             }
         }
     }
+}
+
+/// Writes what a descriptor that is ready takes without waiting: all, if that fits into any pipe that has room, else the beginning. A file on disk
+/// never waits.
+fn write_at_once(fd: BorrowedFd<'_>, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    let fits = parts.iter().map(|part| part.len()).sum::<usize>() <= PIPE_BUF;
+    let is_file = || {
+        let mode = rustix::fs::fstat(fd).map(|stat| stat.st_mode);
+        let kind = mode.map(rustix::fs::FileType::from_raw_mode);
+        kind == Ok(rustix::fs::FileType::RegularFile)
+    };
+    if fits || is_file() {
+        return Ok(rustix::io::writev(fd, parts)?);
+    }
+    let first = &parts[0];
+    Ok(rustix::io::write(fd, &first[..first.len().min(PIPE_BUF)])?)
+}
+
+/// The same of any open file: `EAGAIN` if it is not ready.
+pub(crate) fn write_file_at_once(
+    until: &Until,
+    file: BorrowedFd<'_>,
+    parts: &[io::IoSlice<'_>],
+) -> io::Result<usize> {
+    if !is_ready(until, file, PollFlags::OUT, Some(&ZERO))? {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    write_at_once(file, parts)
 }
 
 const ZERO: Timespec = Timespec {

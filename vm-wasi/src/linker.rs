@@ -178,10 +178,8 @@ fn define<T: 'static>(
                 version.module(),
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, $fd: u32 $(, $arg: $ty)*| {
-                    if let Err(errno) = wait_for(&mut caller, get, $fd, $interest) {
-                        return Ok(status(Err(errno)));
-                    }
-                    with_memory(stringify!($name), &mut caller, get, $call).map(status)
+                    let what = ($fd, $interest);
+                    with_memory_for(stringify!($name), &mut caller, get, what, $call).map(status)
                 },
             )?;
         )*};
@@ -294,10 +292,8 @@ fn define<T: 'static>(
         "fd_write",
         move |mut caller: Caller<'_, T>, fd: u32, vecs: u32, count: u32, written: u32| {
             let vecs = IoVecs { ptr: vecs, count };
-            if let Err(errno) = wait_for(&mut caller, get, fd, WRITE) {
-                return Ok(status(Err(errno)));
-            }
-            let result = with_memory("fd_write", &mut caller, get, |ctx, memory| {
+            let what = (fd, WRITE);
+            let result = with_memory_for("fd_write", &mut caller, get, what, |ctx, memory| {
                 fd::fd_write(ctx, memory, fd, vecs, written)
             })?;
             match result {
@@ -347,25 +343,41 @@ const WRITE: Interest = Interest {
     write: true,
 };
 
-/// If threads share the context, waits without it until a call on a descriptor would not wait with it.
-fn wait_for<T: 'static>(
+/// The same of a call that may have to wait for a descriptor. Where threads share the context, it waits without it: whether it would have to is asked
+/// under the lock under which it is made, so that no other thread takes what it was told is there; and what others outside of the guest take all the same is
+/// waited for anew.
+fn with_memory_for<T: 'static>(
+    function: &'static str,
     caller: &mut Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut WasiCtx,
-    fd: u32,
-    interest: Interest,
-) -> Result<(), Errno> {
+    get: impl Fn(&mut T) -> &mut WasiCtx + Copy,
+    (fd, interest): (u32, Interest),
+    call: impl Fn(&mut Ctx, &mut GuestMemory<'_>) -> Result<(), Errno>,
+) -> Result<Result<(), Errno>, Error> {
     if !get(caller.data_mut()).is_shared() {
-        return Ok(());
+        return with_memory(function, caller, get, call);
     }
     let until = Until::interrupted(caller.interruption());
     let mut naps = Naps::default();
-    while get(caller.data_mut()).with(|ctx| ctx.would_wait(fd, interest)) {
+    loop {
+        let mut waits = false;
+        let result = with_memory(function, caller, get, |ctx, memory| {
+            waits = ctx.would_wait(fd, interest);
+            if waits {
+                return Ok(());
+            }
+            memory.wait_not_at_all();
+            let result = call(ctx, memory);
+            waits = result == Err(Errno::Again) && ctx.may_wait(fd);
+            result
+        })?;
+        if !waits {
+            return Ok(result);
+        }
         if until.is_over() {
-            return Err(Errno::Intr);
+            return Ok(Err(Errno::Intr));
         }
         naps.sleep(None);
     }
-    Ok(())
 }
 
 /// Sleeps of who has to look again: short ones first.

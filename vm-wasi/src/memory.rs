@@ -74,6 +74,11 @@ impl<'a> GuestMemory<'a> {
         GuestMemory { until, ..self }
     }
 
+    /// From now on the guest may not wait at all: others need what it has.
+    pub(crate) fn wait_not_at_all(&mut self) {
+        self.until = self.until.clone().now();
+    }
+
     /// How long the guest may wait.
     pub(crate) fn until(&self) -> Until {
         self.until.clone()

@@ -1,13 +1,20 @@
 //! Guests with threads, in every mode.
 
-use std::sync::Arc;
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use vm_engine::{
     Bounds, Config, Engine, Error, Instance, Linker, Module, Result, Store, Threading, Trap,
 };
 use vm_wasi::pipe::MemoryOutputPipe;
-use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiThreads, WasiThreadsConfig, add_to_linker};
+use vm_wasi::{
+    I32Exit, InputStream, OutputStream, Readiness, WasiCtx, WasiCtxBuilder, WasiThreads,
+    WasiThreadsConfig, add_to_linker,
+};
 
 /// What each module begins with: its imports, and a function that waits until a place holds a number.
 const HEAD: &str = r#"
@@ -15,6 +22,8 @@ const HEAD: &str = r#"
   (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (export "memory" (memory 0))
   (func $await (param $at i32) (param $count i32)
@@ -44,12 +53,19 @@ fn engines() -> impl Iterator<Item = Engine> {
 
 /// Runs a program of this body, and answers what it wrote and how it ended.
 fn run(engine: &Engine, config: WasiThreadsConfig, body: &str) -> (String, Result<()>) {
-    let module = Module::new(engine, format!("(module {HEAD} {body})")).unwrap();
     let out = MemoryOutputPipe::new(1 << 20);
     let ctx = WasiCtxBuilder::new()
         .stdout_stream(out.clone())
         .build()
         .unwrap();
+    let result = run_with(engine, config, ctx, body);
+    let text = String::from_utf8(out.contents().to_vec()).unwrap();
+    (text, result)
+}
+
+/// Runs a program of this body.
+fn run_with(engine: &Engine, config: WasiThreadsConfig, ctx: WasiCtx, body: &str) -> Result<()> {
+    let module = Module::new(engine, format!("(module {HEAD} {body})")).unwrap();
     let mut linker = Linker::new(engine);
     add_to_linker(&mut linker, |ctx: &mut WasiCtx| ctx).unwrap();
     let mut store = Store::new(engine, ctx);
@@ -69,9 +85,7 @@ fn run(engine: &Engine, config: WasiThreadsConfig, body: &str) -> (String, Resul
     let result = threads.run(&mut store, &module, &linker, |store| start.call(store, ()));
     let again = threads.run(&mut store, &module, &linker, |_| Ok(()));
     assert!(again.unwrap_err().to_string().contains("have run already"));
-    drop((store, threads, linker));
-    let text = String::from_utf8(out.contents().to_vec()).unwrap();
-    (text, result)
+    result
 }
 
 fn status(result: Result<()>) -> Option<i32> {
@@ -200,4 +214,163 @@ fn threads_come_and_go() {
         let config = *WasiThreadsConfig::default().max_threads(3);
         run(&engine, config, body).1.unwrap();
     }
+}
+
+/// A stream that counts how often it is used by another thread than the one that has asked it before whether it is ready: what that was told may
+/// not be true any more.
+struct Asked {
+    by: Option<ThreadId>,
+    unasked: Arc<AtomicU32>,
+}
+
+impl Asked {
+    fn new(unasked: &Arc<AtomicU32>) -> Asked {
+        Asked {
+            by: None,
+            unasked: Arc::clone(unasked),
+        }
+    }
+
+    fn ask(&mut self) -> Poll<Readiness> {
+        self.by = Some(thread::current().id());
+        Poll::Ready(Readiness::bytes(1))
+    }
+
+    fn is_used(&mut self) {
+        if self.by.take() != Some(thread::current().id()) {
+            self.unasked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Read for Asked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.is_used();
+        buffer[0] = b'x';
+        Ok(1)
+    }
+}
+
+impl Write for Asked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_used();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl InputStream for Asked {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Readiness> {
+        self.ask()
+    }
+}
+
+impl OutputStream for Asked {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Readiness> {
+        self.ask()
+    }
+}
+
+/// Otherwise one that finds nothing where it was told that there is something would wait with what all threads need.
+#[test]
+fn streams_are_asked_and_used_without_another_thread_between() {
+    let body = r#"
+      (func (export "wasi_thread_start") (param $tid i32) (param $arg i32)
+        (local $n i32) (local $result i32)
+        ;; Where the count goes.
+        (local.set $result (i32.add (i32.const 1024) (i32.mul (local.get $arg) (i32.const 8))))
+        (loop $again
+          (if (call $read (i32.const 0) (i32.const 128) (i32.const 1) (local.get $result)) (then unreachable))
+          (if (i32.ne (i32.load (local.get $result)) (i32.const 1)) (then unreachable))
+          (if (call $write (i32.const 1) (i32.const 128) (i32.const 2) (local.get $result)) (then unreachable))
+          (if (i32.ne (i32.load (local.get $result)) (i32.const 8)) (then unreachable))
+          (br_if $again (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 500))))
+        (call $count (i32.const 0)))
+      (func (export "_start") (local $n i32)
+        ;; Two buffers of four bytes.
+        (i64.store (i32.const 128) (i64.const 0x400000200))
+        (i64.store (i32.const 136) (i64.const 0x400000200))
+        (loop $again
+          (drop (call $spawn (local.get $n)))
+          (br_if $again (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 8))))
+        (call $await (i32.const 0) (i32.const 8)))"#;
+    for engine in engines() {
+        let unasked = Arc::new(AtomicU32::new(0));
+        let ctx = WasiCtxBuilder::new()
+            .stdin_stream(Asked::new(&unasked))
+            .stdout_stream(Asked::new(&unasked))
+            .build()
+            .unwrap();
+        run_with(&engine, WasiThreadsConfig::default(), ctx, body).unwrap();
+        assert_eq!(unasked.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// Runs a program whose threads wait for streams of the host's that nobody uses. It ends all the same, since its first thread has what it needs.
+#[cfg(unix)]
+fn ends_with_unused_pipes(body: &str) {
+    // Sleeps for as long as others need to begin to wait, makes another call, and ends the program.
+    let end = r#"(func $end
+      (i64.store (i32.const 512) (i64.const 1))
+      (i32.store (i32.const 528) (i32.const 1))
+      (i64.store (i32.const 536) (i64.const 20000000))
+      (drop (call $poll (i32.const 512) (i32.const 640) (i32.const 1) (i32.const 700)))
+      (drop (call $time (i32.const 1) (i64.const 0) (i32.const 704)))
+      (call $exit (i32.const 7)))"#;
+    for engine in engines() {
+        let (stdin, _input) = io::pipe().unwrap();
+        let (_output, stdout) = io::pipe().unwrap();
+        let ctx = WasiCtxBuilder::new()
+            .stdin_fd(stdin)
+            .stdout_fd(stdout)
+            .build()
+            .unwrap();
+        let (sender, ended) = mpsc::channel();
+        let body = format!("{end} {body}");
+        thread::spawn(move || {
+            let result = run_with(&engine, WasiThreadsConfig::default(), ctx, &body);
+            sender.send(status(result)).unwrap();
+        });
+        let ended = ended.recv_timeout(Duration::from_secs(60));
+        assert_eq!(ended.expect("the guest hangs"), Some(7));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn who_writes_more_than_fits_keeps_nobody_from_other_calls() {
+    ends_with_unused_pipes(
+        r#"
+      ;; A little, and then more than there is room for.
+      (func (export "wasi_thread_start") (param $tid i32) (param $arg i32)
+        (call $count (i32.const 0))
+        (drop (call $write (i32.const 1) (i32.const 128) (i32.const 1) (i32.const 1024)))
+        (loop (drop (call $write (i32.const 1) (i32.const 136) (i32.const 1) (i32.const 1024))) (br 0)))
+      (func (export "_start")
+        (i64.store (i32.const 128) (i64.const 0x200000000000))
+        (i64.store (i32.const 136) (i64.const 0x2000000000000))
+        (drop (memory.grow (i32.const 3)))
+        (drop (call $spawn (i32.const 0)))
+        (call $await (i32.const 0) (i32.const 1))
+        (call $end))"#,
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn who_waits_for_input_keeps_nobody_from_other_calls() {
+    ends_with_unused_pipes(
+        r#"
+      (func (export "wasi_thread_start") (param $tid i32) (param $arg i32)
+        (call $count (i32.const 0))
+        (drop (call $read (i32.const 0) (i32.const 128) (i32.const 1) (i32.const 1024))))
+      (func (export "_start")
+        (i64.store (i32.const 128) (i64.const 0x400000200))
+        (drop (call $spawn (i32.const 0)))
+        (call $await (i32.const 0) (i32.const 1))
+        (call $end))"#,
+    );
 }

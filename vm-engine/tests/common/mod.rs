@@ -4,6 +4,7 @@
 pub(crate) mod accesses;
 #[cfg(unix)]
 pub(crate) mod process;
+pub(crate) mod threads;
 
 use vm_engine::{
     Bounds, Config, ConfigError, Engine, Hotness, Instance, Module, Store, Threading, WasmParams,

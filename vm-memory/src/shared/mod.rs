@@ -3,9 +3,11 @@
 //! | module | what |
 //! | --- | --- |
 //! | `bytes` | copies of bytes that others may access at the same time |
+//! | `sync` | the locks for it |
 //! | `waiters` | who waits at which address |
 
 mod bytes;
+mod sync;
 mod waiters;
 
 use std::cell::UnsafeCell;
@@ -13,8 +15,8 @@ use std::fmt;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::heap::HeapBytes;
 use crate::sys::PLATFORM_GAP;
@@ -23,6 +25,7 @@ use crate::{
     host_page_size,
 };
 
+use sync::{Instant, Mutex};
 use waiters::Queues;
 pub use waiters::{Ticks, WaitResult, Waiter};
 

@@ -5,9 +5,14 @@
 //! the two nobody can be missed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Wake;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::sync::{Condvar, Instant, Mutex, MutexGuard};
+
+#[cfg(all(test, loom))]
+mod model;
 
 /// What has become of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
