@@ -306,9 +306,12 @@ pub(crate) trait Assembler: VectorAssembler + AtomicAssembler {
     fn float_resize(&mut self, to: Width, dst: Float, src: FloatSrc);
     /// Signed integer to float.
     fn float_from_int(&mut self, to: Width, dst: Float, from: Width, src: Reg);
-    /// Float to integer with the traps of WebAssembly; not to unsigned 64 bits. May use
-    /// [`Reg::Address`] and [`Float::S2`].
+    /// Unsigned integer of 64 bits to float. May use [`Reg::Address`].
+    fn float_from_unsigned(&mut self, to: Width, dst: Float, src: Reg);
+    /// Float to integer with the traps of WebAssembly. May use [`Reg::Address`] and [`Float::S2`].
     fn float_to_int(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float);
+    /// Float to the nearest integer there is, and what is no number to 0. May use [`Reg::Address`] and [`Float::S2`].
+    fn float_saturate(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float);
 
     /// Goes on with the cell so many bytes further.
     fn dispatch(&mut self, bytes: u32);

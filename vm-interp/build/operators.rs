@@ -118,7 +118,7 @@ pub(crate) fn float_unary(op: Op) -> Option<FloatUnary> {
     })
 }
 
-/// Whether a conversion from an integer is of a signed one; unsigned 64 bits have no template.
+/// Whether a conversion from an integer is of a signed one; unsigned 64 bits are another matter.
 pub(crate) fn conversion(op: Op) -> Option<bool> {
     Some(match op {
         Op::F32ConvertI32S | Op::F64ConvertI32S | Op::F32ConvertI64S | Op::F64ConvertI64S => true,
@@ -133,6 +133,18 @@ pub(crate) fn truncation(op: Op) -> Option<(Width, bool)> {
         Op::I32TruncF32S | Op::I32TruncF64S => (Width::W32, true),
         Op::I32TruncF32U | Op::I32TruncF64U => (Width::W32, false),
         Op::I64TruncF32S | Op::I64TruncF64S => (Width::W64, true),
+        Op::I64TruncF32U | Op::I64TruncF64U => (Width::W64, false),
+        _ => return None,
+    })
+}
+
+/// The same of a conversion that saturates.
+pub(crate) fn saturation(op: Op) -> Option<(Width, bool)> {
+    Some(match op {
+        Op::I32TruncSatF32S | Op::I32TruncSatF64S => (Width::W32, true),
+        Op::I32TruncSatF32U | Op::I32TruncSatF64U => (Width::W32, false),
+        Op::I64TruncSatF32S | Op::I64TruncSatF64S => (Width::W64, true),
+        Op::I64TruncSatF32U | Op::I64TruncSatF64U => (Width::W64, false),
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@
 //! registers that the calling convention does not preserve, while a called function runs.
 
 mod atomics;
+mod conversions;
 mod length;
 mod vectors;
 
@@ -811,7 +812,18 @@ impl Assembler for X86_64 {
         ));
     }
 
+    fn float_from_unsigned(&mut self, to: Width, dst: Float, src: Reg) {
+        self.from_unsigned(to, dst, src);
+    }
+
+    fn float_saturate(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float) {
+        self.saturate(to, signed, dst, from, src);
+    }
+
     fn float_to_int(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float) {
+        if (to, signed) == (Width::W64, false) {
+            return self.to_unsigned(false, dst, from, src);
+        }
         let s = scalar(from);
         let float = float_name(src);
         let (good, wide) = (self.new_label(), name(Width::W64, dst));

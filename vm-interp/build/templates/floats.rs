@@ -118,6 +118,11 @@ impl<A: Assembler> Templates<'_, A> {
                     self.asm.float_resize(w, into, src);
                     self.release_float(held);
                 }
+                Op::F32ConvertI64U | Op::F64ConvertI64U => {
+                    let (reg, held) = self.register(&operands[0], Ty::I64)?;
+                    self.asm.float_from_unsigned(w, into, reg);
+                    self.release(held);
+                }
                 _ => {
                     let Some(signed) = conversion(op) else {
                         return Err(NoTemplate(format!("no template for {op}")));

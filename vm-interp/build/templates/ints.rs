@@ -151,13 +151,19 @@ impl<A: Assembler> Templates<'_, A> {
                     self.release_float(held);
                 }
                 _ => {
-                    let Some((to, signed)) = truncation(op) else {
-                        return Err(NoTemplate(format!("no template for {op}")));
+                    let (traps, (to, signed)) = match (truncation(op), saturation(op)) {
+                        (Some(to), _) => (true, to),
+                        (_, Some(to)) => (false, to),
+                        _ => return Err(NoTemplate(format!("no template for {op}"))),
                     };
                     let ty = op.params()[0];
                     let (float, held) = self.float_register(&operands[0], ty)?;
-                    self.asm.trap_site(false);
-                    self.asm.float_to_int(to, signed, into, width(ty), float);
+                    if traps {
+                        self.asm.trap_site(false);
+                        self.asm.float_to_int(to, signed, into, width(ty), float);
+                    } else {
+                        self.asm.float_saturate(to, signed, into, width(ty), float);
+                    }
                     self.release_float(held);
                 }
             }
