@@ -10,7 +10,7 @@ use crate::modes::{self, Mode};
 use crate::oracle;
 use crate::rewrite;
 use crate::script::Script;
-use crate::vm::{Contents, PART, State, Step, Stop, play};
+use crate::vm::{Contents, PART, State, Step, Stop, Vm, play};
 
 /// A module, and the seed of what is done with it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,27 @@ pub struct Case {
     pub wasm: Vec<u8>,
     /// What calls, arguments and the host's answers are made from.
     pub seed: u64,
+    /// Who says what is right.
+    pub by: By,
+}
+
+/// Who says what is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Wasmtime.
+    Oracle,
+    /// The first of our own modes, of what Wasmtime does not have: the others have to do the same.
+    FirstMode,
+}
+
+impl By {
+    /// For a module of which nothing is known.
+    pub fn of(wasm: &[u8]) -> By {
+        match oracle::module(wasm) {
+            Ok(_) => By::Oracle,
+            Err(_) => By::FirstMode,
+        }
+    }
 }
 
 /// What is not as it should be.
@@ -75,10 +96,7 @@ pub fn differences(case: &Case, counts: &mut Counts, most: usize) -> Vec<Differe
         return found;
     }
     let canonical = match rewrite::canonical_nans(&case.wasm) {
-        Ok(wasm) => Case {
-            wasm,
-            seed: case.seed,
-        },
+        Ok(wasm) => Case { wasm, ..*case },
         // What cannot be read cannot have been accepted: this is a difference in itself.
         Err(_) => return found,
     };
@@ -102,8 +120,13 @@ fn differences_as_it_is(case: &Case, counts: &mut Counts, most: usize) -> Vec<Di
     };
     // Wasmtime's multiply-adds are fused, and what stands in the module's place has its traps elsewhere.
     let unfused = rewrite::unfused(&case.wasm).ok().flatten();
+    let unfused = unfused.filter(|_| case.by == By::Oracle);
     let places = unfused.is_none();
-    let theirs = match oracle::module(unfused.as_ref().unwrap_or(&case.wasm)) {
+    let theirs = match case.by {
+        By::Oracle => oracle::module(unfused.as_ref().unwrap_or(&case.wasm)).map(Some),
+        By::FirstMode => Ok(None),
+    };
+    let theirs = match theirs {
         Ok(module) => module,
         Err(error) => {
             counts.add("modules refused by the oracle", 1);
@@ -112,11 +135,22 @@ fn differences_as_it_is(case: &Case, counts: &mut Counts, most: usize) -> Vec<Di
         }
     };
     counts.add("modules", 1);
-    let script = match compile(&modes[0], &case.wasm) {
-        Ok(module) => Script::new(&module, case.seed),
+    let ours = match compile(&modes[0], &case.wasm) {
+        Ok(module) => module,
         Err(difference) => return vec![difference],
     };
-    let Some(expected) = expect(&theirs, &script, places, counts) else {
+    let script = Script::new(&ours, case.seed);
+    let expected = match theirs {
+        Some(module) => {
+            let made = oracle::Guest::new(&module, script.seed);
+            expect(made, &script, places, counts)
+        }
+        None => {
+            let made = modes::Guest::new(&ours, script.seed);
+            expect(made, &script, places, counts)
+        }
+    };
+    let Some(expected) = expected else {
         return Vec::new();
     };
     let check = |mode: &Mode| -> Result<(), Difference> {
@@ -145,15 +179,15 @@ fn compile(mode: &Mode, wasm: &[u8]) -> Result<Module, Difference> {
     })
 }
 
-/// What the oracle does; nothing if that is more than there is time for.
+/// What one does who knows what is right; nothing if that is more than there is time for.
 fn expect(
-    module: &wasmtime::Module,
+    made: Result<impl Vm, (Stop, Host)>,
     script: &Script,
     places: bool,
     counts: &mut Counts,
 ) -> Option<Expected> {
     let heard = |host: &Host| host.heard();
-    let mut guest = match oracle::Guest::new(module, script.seed) {
+    let mut guest = match made {
         Ok(guest) => guest,
         Err((stop, host)) => {
             counts.add("modules without an instance", 1);
@@ -169,7 +203,6 @@ fn expect(
             });
         }
     };
-    use crate::vm::Vm as _;
     let made = Ok(guest.state());
     let mut fuel = Vec::new();
     let mut steps = Vec::new();
@@ -186,10 +219,11 @@ fn expect(
             }
             Err(Stop::Trap(..)) => counts.add("traps", 1),
             Err(Stop::Host(_)) => counts.add("host errors", 1),
+            Err(Stop::Exception(..)) => counts.add("exceptions that nobody caught", 1),
             _ => {}
         }
         counts.add("calls", 1);
-        fuel.push(guest.fuel);
+        fuel.push(guest.fuel());
         steps.push(Step {
             result,
             state: guest.state(),
@@ -292,7 +326,6 @@ fn check_run(
     counts: &mut ModeCounts,
     moves: bool,
 ) -> Result<(), String> {
-    use crate::vm::Vm as _;
     if let Ok(state) = &expected.run.made {
         same_state(state, &guest.state()).map_err(|text| format!("instance: {text}"))?;
     }

@@ -73,6 +73,14 @@ impl Host {
             .collect())
     }
 
+    /// Whether the call that it has just been asked about ends by an exception instead, with a tag out of so many: then which
+    /// tag, and what the exception's values are made from.
+    pub fn throws(&self, tags: usize) -> Option<(usize, fastrand::Rng)> {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ !self.digest);
+        let throws = tags > 0 && random.u8(..16) == 0;
+        throws.then(|| (random.usize(..tags), random))
+    }
+
     fn tell_value(&mut self, value: &Value) {
         match *value {
             Value::I32(value) => self.tell(value as u32 as u64),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use palisade_fuzz::compare::{self, Case};
+use palisade_fuzz::compare::{self, By, Case};
 use palisade_fuzz::counts::Counts;
 #[cfg(feature = "wasi")]
 use palisade_fuzz::csmith;
@@ -174,7 +174,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Module { file, seed } => {
             let wasm = wat::parse_file(&file)?;
             let mut counts = Counts::new();
-            let found = compare::differences(&Case { wasm, seed }, &mut counts, usize::MAX);
+            let by = By::of(&wasm);
+            let found = compare::differences(&Case { wasm, seed, by }, &mut counts, usize::MAX);
             for difference in &found {
                 println!("{difference}");
             }

@@ -4,10 +4,11 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use vm_engine::{
-    AsContext, Bounds, Caller, Config, ConfigError, Engine, Error, Extern, ExternRef, ExternType,
-    Func, Global, Hotness, Instance, Layout, Memory, Module, Mutability, PoolingAllocationConfig,
-    Ref, ResumableCall, ResumableCallOutOfFuel, SharedMemory, Snapshot, SnapshotError, Store,
-    StoreLimits, StoreLimitsBuilder, Table, Tag, Threading, Translation, Trap, V128, Val, ValType,
+    AsContext, AsContextMut, Bounds, Caller, Config, ConfigError, Engine, Error, ExnRef, ExnRefPre,
+    ExnType, Extern, ExternRef, ExternType, Func, Global, Hotness, Instance, Layout, Memory,
+    Module, Mutability, PoolingAllocationConfig, Ref, ResumableCall, ResumableCallOutOfFuel,
+    RootScope, SharedMemory, Snapshot, SnapshotError, Store, StoreLimits, StoreLimitsBuilder,
+    Table, Tag, Threading, ThrownException, Translation, Trap, V128, Val, ValType,
 };
 
 use crate::host::{Host, HostError};
@@ -53,6 +54,8 @@ fn make() -> Result<Vec<Mode>> {
     let mut modes = Vec::new();
     let mut add = |name: String, config: &mut Config| -> Result<()> {
         config.max_wasm_stack(STACK);
+        // The oracle does not have them, but they can be compared among modes.
+        config.wasm_legacy_exceptions(true);
         let moves = name.ends_with(ADDITIONS);
         let engine = Engine::new(config).with_context(|| format!("mode {name}"))?;
         modes.push(Mode {
@@ -133,6 +136,8 @@ fn direct(bounds: Bounds) -> Config {
 struct Data {
     host: Host,
     externs: Vec<ExternRef>,
+    /// Those that the guest imports.
+    tags: Vec<Tag>,
     limits: StoreLimits,
 }
 
@@ -170,6 +175,7 @@ impl Guest {
         let data = Data {
             host: Host::new(seed),
             externs: Vec::new(),
+            tags: Vec::new(),
             limits,
         };
         let mut store = Store::new(module.engine(), data);
@@ -196,7 +202,10 @@ impl Guest {
                     moves: None,
                 })
             }
-            Err(error) => Err((stop(&error), store.into_data().host)),
+            Err(error) => {
+                let stop = with_exception(stop(&error), &mut store, &[]);
+                Err((stop, store.into_data().host))
+            }
         }
     }
 
@@ -278,10 +287,11 @@ impl Guest {
                     waits = self.go_elsewhere(&snapshot.to_bytes(), moves)?;
                     moves.count += 1;
                 }
-                // It has a value of the host's: so it stays.
-                Err(error)
-                    if matches!(error.downcast_ref(), Some(SnapshotError::Reference { .. })) => {}
-                Err(error) => return Err(Stop::Refused(format!("no snapshot: {error}"))),
+                Err(error) => match error.downcast_ref() {
+                    // It has a value of the host's, or an exception: so it stays.
+                    Some(SnapshotError::Reference { .. } | SnapshotError::InClause) => {}
+                    _ => return Err(Stop::Refused(format!("no snapshot: {error}"))),
+                },
             }
             // So that it comes to an end.
             portion = portion.saturating_mul(4);
@@ -346,7 +356,11 @@ fn make_import(
         }
         ExternType::Memory(ty) if ty.is_shared() => SharedMemory::new(store.engine(), ty)?.into(),
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
-        ExternType::Tag(ty) => Tag::new(store, &ty).into(),
+        ExternType::Tag(ty) => {
+            let tag = Tag::new(&mut *store, &ty);
+            store.data_mut().tags.push(tag);
+            tag.into()
+        }
     })
 }
 
@@ -363,6 +377,11 @@ fn call_host(
         .host
         .call(import, &values, types)
         .map_err(Error::new)?;
+    let data = caller.data();
+    if let Some((tag, random)) = data.host.throws(data.tags.len()) {
+        let tag = data.tags[tag];
+        return throw(caller, &tag, random);
+    }
     for (result, answer) in results.iter_mut().zip(answer) {
         *result = match answer {
             // One of the arguments.
@@ -377,6 +396,22 @@ fn call_host(
         };
     }
     Ok(())
+}
+
+/// Throws an exception with random values.
+fn throw(
+    mut caller: Caller<'_, Data>,
+    tag: &Tag,
+    mut random: fastrand::Rng,
+) -> vm_engine::Result<()> {
+    let ty = ExnType::from_tag_type(&tag.ty(&caller))?;
+    let externs = &caller.data().externs;
+    let values: Vec<Val> = (ty.fields())
+        .map(|ty| lower(&Value::random(ty, &mut random), externs))
+        .collect();
+    let allocator = ExnRefPre::new(&mut caller, ty);
+    let exception = ExnRef::new(&mut caller, &allocator, tag, &values)?;
+    caller.as_context_mut().throw(exception)
 }
 
 fn lower(value: &Value, externs: &[ExternRef]) -> Val {
@@ -434,8 +469,34 @@ fn stop(error: &Error) -> Stop {
         Some(Trap::UndefinedElement) => Stop::Trap(Trap::TableOutOfBounds, frames()),
         Some(trap) => Stop::Trap(trap, frames()),
         None if error.is::<HostError>() => Stop::Host(frames()),
+        // The store knows which one.
+        None if error.is::<ThrownException>() => Stop::Exception(None, Vec::new()),
         None => Stop::Refused(error.to_string()),
     }
+}
+
+/// The same, with the exception that has ended the guest, if one has.
+fn with_exception(stop: Stop, store: &mut Store<Data>, exports: &[Extern]) -> Stop {
+    let Stop::Exception(..) = stop else {
+        return stop;
+    };
+    let mut store = RootScope::new(store);
+    let Some(exception) = store.as_context_mut().take_pending_exception() else {
+        return Stop::Refused("no exception is pending".to_owned());
+    };
+    let parts = (exception.tag(&mut store))
+        .and_then(|tag| Ok((tag, exception.fields(&mut store)?.collect::<Vec<_>>())));
+    let (tag, values) = match parts {
+        Ok(parts) => parts,
+        Err(error) => return Stop::Refused(error.to_string()),
+    };
+    let same = |export: &Extern| match export {
+        Extern::Tag(other) => Tag::eq(&tag, other, &store),
+        _ => false,
+    };
+    let export = exports.iter().position(same);
+    let values = values.iter().map(|value| lift(value, &store, exports));
+    Stop::Exception(export, values.collect())
 }
 
 impl Vm for Guest {
@@ -451,15 +512,15 @@ impl Vm for Guest {
         let externs = &self.store.data().externs;
         let args: Vec<Val> = args.iter().map(|arg| lower(arg, externs)).collect();
         let mut found = vec![Val::I32(0); results.len()];
-        if let Some(mut moves) = self.moves.take() {
+        let called = if let Some(mut moves) = self.moves.take() {
             let called = self.call_moving(function, &args, &mut found, &mut moves);
             self.moves = Some(moves);
-            called?;
+            called
         } else {
-            function
-                .call(&mut self.store, &args, &mut found)
-                .map_err(|error| stop(&error))?;
-        }
+            let called = function.call(&mut self.store, &args, &mut found);
+            called.map_err(|error| stop(&error))
+        };
+        called.map_err(|stop| with_exception(stop, &mut self.store, &self.exports))?;
         Ok(found
             .iter()
             .map(|value| lift(value, &mut self.store, &self.exports))

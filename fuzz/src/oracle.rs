@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use anyhow::{Result, anyhow};
 use vm_engine::{Trap, ValType};
 use wasmtime::{
-    AsContextMut, Caller, Collector, Config, Engine, Extern, ExternRef, ExternType, Func, Global,
-    HeapType, Instance, Memory, Module, OperatorCost, Ref, Rooted, SharedMemory, Store,
-    StoreLimits, StoreLimitsBuilder, Table, V128, Val, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Collector, Config, Engine, ExnRef, ExnRefPre, ExnType, Extern,
+    ExternRef, ExternType, Func, GcHeapOutOfMemory, Global, HeapType, Instance, Memory, Module,
+    OperatorCost, Ref, RootScope, Rooted, SharedMemory, Store, StoreLimits, StoreLimitsBuilder,
+    Table, Tag, ThrownException, V128, Val, WasmBacktrace,
 };
 
 use crate::host::{Host, HostError};
@@ -36,6 +37,7 @@ fn config() -> Config {
         .wasm_wide_arithmetic(true)
         .wasm_custom_page_sizes(true)
         .wasm_threads(true)
+        .wasm_exceptions(true)
         .shared_memory(true)
         // Of gc what is of functions' types.
         .wasm_gc(true)
@@ -89,6 +91,8 @@ pub fn module(wasm: &[u8]) -> Result<Module> {
 struct Data {
     host: Host,
     externs: Vec<Rooted<ExternRef>>,
+    /// Those that the guest imports.
+    tags: Vec<Tag>,
     limits: StoreLimits,
 }
 
@@ -96,8 +100,7 @@ struct Data {
 pub struct Guest {
     store: Store<Data>,
     exports: Vec<Extern>,
-    /// What the last call took.
-    pub fuel: u64,
+    fuel: u64,
 }
 
 impl Guest {
@@ -114,6 +117,7 @@ impl Guest {
         let data = Data {
             host: Host::new(seed),
             externs: Vec::new(),
+            tags: Vec::new(),
             limits,
         };
         let mut store = Store::new(module.engine(), data);
@@ -127,7 +131,10 @@ impl Guest {
                     fuel,
                 })
             }
-            Err(error) => Err((stop(&error), store.into_data().host)),
+            Err(error) => {
+                let stop = with_exception(stop(&error), &mut store, &[]);
+                Err((stop, store.into_data().host))
+            }
         }
     }
 
@@ -178,7 +185,11 @@ fn make_import(
         }
         ExternType::Memory(ty) if ty.is_shared() => SharedMemory::new(store.engine(), ty)?.into(),
         ExternType::Memory(ty) => Memory::new(store, ty)?.into(),
-        other => wasmtime::bail!("an import of a kind that no module here has: {other:?}"),
+        ExternType::Tag(ty) => {
+            let tag = Tag::new(&mut *store, &ty)?;
+            store.data_mut().tags.push(tag);
+            tag.into()
+        }
     })
 }
 
@@ -191,6 +202,11 @@ fn call_host(
 ) -> wasmtime::Result<()> {
     let values: Vec<Value> = args.iter().map(|arg| lift(arg, &mut caller, &[])).collect();
     let answer = caller.data_mut().host.call(import, &values, types)?;
+    let data = caller.data();
+    if let Some((tag, random)) = data.host.throws(data.tags.len()) {
+        let tag = data.tags[tag];
+        return throw(caller, &tag, random);
+    }
     for (result, answer) in results.iter_mut().zip(answer) {
         *result = match answer {
             // One of the arguments.
@@ -207,6 +223,23 @@ fn call_host(
     Ok(())
 }
 
+/// Throws an exception with random values.
+fn throw(
+    mut caller: Caller<'_, Data>,
+    tag: &Tag,
+    mut random: fastrand::Rng,
+) -> wasmtime::Result<()> {
+    let ty = ExnType::from_tag_type(&tag.ty(&caller))?;
+    let externs = &caller.data().externs;
+    let values: Vec<Val> = (ty.fields())
+        .map(|field| val_type(field.element_type().unpack()))
+        .map(|ty| lower(&Value::random(ty, &mut random), externs))
+        .collect();
+    let allocator = ExnRefPre::new(&mut caller, ty);
+    let exception = ExnRef::new(&mut caller, &allocator, tag, &values)?;
+    Ok(caller.as_context_mut().throw(exception)?)
+}
+
 fn val_type(ty: &wasmtime::ValType) -> ValType {
     match ty {
         wasmtime::ValType::I32 => ValType::I32,
@@ -216,6 +249,9 @@ fn val_type(ty: &wasmtime::ValType) -> ValType {
         wasmtime::ValType::V128 => ValType::V128,
         wasmtime::ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Extern) => {
             ValType::EXTERNREF
+        }
+        wasmtime::ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Exn | HeapType::NoExn) => {
+            ValType::EXNREF
         }
         wasmtime::ValType::Ref(_) => ValType::FUNCREF,
     }
@@ -276,9 +312,16 @@ fn stop(error: &wasmtime::Error) -> Stop {
         frames.collect()
     };
     let Some(trap) = error.downcast_ref::<wasmtime::Trap>() else {
-        return match error.is::<HostError>() {
-            true => Stop::Host(frames()),
-            false => Stop::Refused(format!("{error:#}")),
+        return if error.is::<HostError>() {
+            Stop::Host(frames())
+        } else if error.is::<ThrownException>() {
+            // The store knows which one.
+            Stop::Exception(None, Vec::new())
+        } else if error.is::<GcHeapOutOfMemory<()>>() {
+            // Here nothing is ever freed.
+            Stop::OutOfFuel
+        } else {
+            Stop::Refused(format!("{error:#}"))
         };
     };
     use wasmtime::Trap as Theirs;
@@ -301,6 +344,30 @@ fn stop(error: &wasmtime::Error) -> Stop {
     Stop::Trap(trap, frames())
 }
 
+/// The same, with the exception that has ended the guest, if one has.
+fn with_exception(stop: Stop, store: &mut Store<Data>, exports: &[Extern]) -> Stop {
+    let Stop::Exception(..) = stop else {
+        return stop;
+    };
+    let mut store = RootScope::new(store);
+    let Some(exception) = store.as_context_mut().take_pending_exception() else {
+        return Stop::Refused("no exception is pending".to_owned());
+    };
+    let parts = (exception.tag(&mut store))
+        .and_then(|tag| Ok((tag, exception.fields(&mut store)?.collect::<Vec<_>>())));
+    let (tag, values) = match parts {
+        Ok(parts) => parts,
+        Err(error) => return Stop::Refused(format!("{error:#}")),
+    };
+    let same = |export: &Extern| match export {
+        Extern::Tag(other) => Tag::eq(&tag, other, store.as_context()),
+        _ => false,
+    };
+    let export = exports.iter().position(same);
+    let values = values.iter().map(|value| lift(value, &mut store, exports));
+    Stop::Exception(export, values.collect())
+}
+
 impl Vm for Guest {
     fn call(
         &mut self,
@@ -317,11 +384,15 @@ impl Vm for Guest {
         let filled = self.store.set_fuel(FUEL);
         let called = filled.and_then(|()| function.call(&mut self.store, &args, &mut found));
         self.fuel = FUEL - self.store.get_fuel().unwrap_or(0);
-        called.map_err(|error| stop(&error))?;
+        called.map_err(|error| with_exception(stop(&error), &mut self.store, &self.exports))?;
         Ok(found
             .iter()
             .map(|value| lift(value, &mut self.store, &self.exports))
             .collect())
+    }
+
+    fn fuel(&self) -> u64 {
+        self.fuel
     }
 
     fn state(&mut self) -> State {
@@ -339,6 +410,7 @@ impl Vm for Guest {
                         let value = match table.get(&mut *store, index)? {
                             Ref::Func(function) => Val::FuncRef(function),
                             Ref::Extern(reference) => Val::ExternRef(reference),
+                            Ref::Exn(exception) => Val::ExnRef(exception),
                             other => unreachable!("no table here has elements such as {other:?}"),
                         };
                         Some(lift(&value, &mut *store, &self.exports))

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, ensure};
 use wasm_shrink::WasmShrink;
 
-use crate::compare::{self, Case};
+use crate::compare::{self, By, Case};
 use crate::counts::Counts;
 
 /// How many smaller modules are tried.
@@ -19,6 +19,7 @@ pub fn shrink(wasm: Vec<u8>, seed: u64) -> Result<Vec<u8>> {
         let case = Case {
             wasm: wasm.to_vec(),
             seed,
+            by: By::of(wasm),
         };
         let found = compare::differences(&case, &mut Counts::new(), usize::MAX);
         found

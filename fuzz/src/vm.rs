@@ -30,6 +30,11 @@ pub trait Vm {
 
     /// What can be seen from outside.
     fn state(&mut self) -> State;
+
+    /// What the last call took, in instructions, if that is counted.
+    fn fuel(&self) -> u64 {
+        0
+    }
 }
 
 /// Why a guest stopped.
@@ -39,6 +44,8 @@ pub enum Stop {
     Trap(Trap, Vec<Frame>),
     /// The host's own error, and the frames.
     Host(Vec<Frame>),
+    /// An exception that nobody has caught: the export that its tag is, if it is one, and its values.
+    Exception(Option<usize>, Vec<Value>),
     /// The stack was used up: engines differ in when, and in what has happened until then.
     StackOverflow,
     /// The oracle ran out of fuel.

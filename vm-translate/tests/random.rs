@@ -8,7 +8,10 @@
 //! - a vector that waited in a register, for the address of what is loaded into one of its lanes: after 96 to 829
 //!   programs, 0.4 to 2.7 s.
 //!
-//! So a change here that makes them miss either (undo `Stack::set_leaf`'s widening of the window; truncate the
+//! Of exceptions they find, after 1 to 19 programs and in 0.01 to 0.6 s, clauses in the reverse order, and values that a
+//! clause puts a slot too low. (What unwinding restores of the registers is the executors' affair: fuzzing looks at that.)
+//!
+//! So a change here that makes them miss either of the first (undo `Stack::set_leaf`'s widening of the window; truncate the
 //! vector before the address is computed in `load_lane`) makes them worse.
 
 mod common;
@@ -16,7 +19,7 @@ mod common;
 use std::collections::HashSet;
 
 use common::compare::{Program, Tiers};
-use common::{generate, oracle};
+use common::{Outcome, Trap, generate, oracle};
 use vm_translate::ir::Root;
 use vm_translate::{AtomicOp, Function};
 
@@ -61,6 +64,13 @@ fn random_programs_do_the_same_in_both_tiers() {
             tiers.in_baseline, tiers.functions,
             "seed {seed}: some have to do without a baseline"
         );
+    }
+}
+
+#[test]
+fn random_programs_catch_the_same_by_the_older_instructions() {
+    for seed in seeds() {
+        run_seed(seed, &generate::older_exceptions_module(seed));
     }
 }
 
@@ -120,8 +130,39 @@ fn programs_have_instructions_of_every_proposal() {
         "i32.atomic.rmw.add 0",
         "i64.atomic.store 1",
         "memory.atomic.notify 2",
+        "(tag (param",
+        "throw 0",
+        "throw_ref",
+        "(result (ref exn))",
+        "select (result exnref)",
+        "(global (mut exnref)",
     ] {
         assert!(all.contains(text), "no program has {text}");
+    }
+    let older: String = (0..100).map(generate::older_exceptions_module).collect();
+    for text in [
+        "try ",
+        "catch 1\n",
+        "catch_all\n",
+        "delegate 1",
+        "rethrow 1",
+    ] {
+        assert!(older.contains(text), "no program has {text}");
+        assert!(!all.contains(text), "{text} is not of the standard");
+    }
+    let clauses =
+        ["catch", "catch_ref", "catch_all", "catch_all_ref"].map(|clause| format!("({clause} "));
+    for clause in clauses {
+        for depth in 0..4 {
+            let has = |line: &str| {
+                let mut clauses = line.split(&*clause).skip(1);
+                clauses.any(|rest| {
+                    let label = rest.split(')').next().unwrap().split(' ').next_back();
+                    label == Some(&depth.to_string())
+                })
+            };
+            assert!(all.lines().any(has), "no program has {clause}… {depth})");
+        }
     }
     for bits in [8, 16, 32, 64] {
         for access in ["load", "store"] {
@@ -138,23 +179,51 @@ fn programs_have_instructions_of_every_proposal() {
     assert!(missing.is_empty(), "no program has {missing:?}");
 }
 
-/// What comes after a trap is not compared.
+/// What the specification says of the programs that these seeds make.
+fn outcomes(generate: impl Fn(u64) -> String) -> Vec<Outcome> {
+    let outcome = |seed: u64| {
+        let text = generate(seed);
+        let program = Program::new(format!("seed {seed}"), &text, seed);
+        let nans = program.canonical_nans;
+        oracle::run(&program.module, &program.costs, nans, 2, &[]).0
+    };
+    (0..200).map(outcome).collect()
+}
+
+/// What comes after a trap, or an exception that nobody catches, is not compared.
 #[test]
 fn programs_seldom_trap() {
-    let trapped = (0..200).filter(|seed| {
-        let text = generate::module(*seed);
-        let program = Program::new(format!("seed {seed}"), &text, *seed);
-        oracle::run(
-            &program.module,
-            &program.costs,
-            program.canonical_nans,
-            2,
-            &[],
-        )
-        .0
-        .result
-        .is_err()
-    });
-    let trapped = trapped.count();
-    assert!((5..40).contains(&trapped), "{trapped} of 200");
+    let outcomes = outcomes(generate::module);
+    let ends = |thrown: bool| {
+        let is_thrown = |trap: &Trap| matches!(trap, Trap::Thrown(_));
+        let ended = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.result.as_ref().err());
+        ended.filter(|trap| is_thrown(trap) == thrown).count()
+    };
+    assert!(
+        (5..40).contains(&ends(false)),
+        "{} of 200 trap",
+        ends(false)
+    );
+    assert!((2..20).contains(&ends(true)), "{} of 200 throw", ends(true));
+}
+
+#[test]
+fn programs_throw_and_catch() {
+    for (generate, least) in [
+        (&generate::module as &dyn Fn(u64) -> String, 35),
+        (&generate::baseline_module, 35),
+        (&generate::older_exceptions_module, 80),
+    ] {
+        let outcomes = outcomes(generate);
+        let go_on = |outcome: &&Outcome| !outcome.exceptions.is_empty() && outcome.result.is_ok();
+        let caught = outcomes.iter().filter(go_on).count();
+        let thrown: usize = outcomes
+            .iter()
+            .map(|outcome| outcome.exceptions.len())
+            .sum();
+        assert!(caught > least, "{caught} of 200 catch exceptions");
+        assert!(thrown > 2 * caught, "{thrown} in {caught} programs");
+    }
 }

@@ -7,7 +7,7 @@ use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{ExportKind, ExportSection, Module, SectionId};
 use wasmparser::{Parser, Payload, TypeRef};
 
-/// The same module with everything exported and nothing else: `f0`, `f1` … for functions, likewise `g`, `t` and `m`.
+/// The same module with everything exported and nothing else: `f0`, `f1` … for functions, likewise `g`, `t`, `m` and, for tags, `e`.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn export_all(wasm: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn all_exports(wasm: &[u8]) -> Result<ExportSection> {
-    let (mut functions, mut tables, mut memories, mut globals) = (0, 0, 0, 0);
+    let (mut functions, mut tables, mut memories, mut globals, mut tags) = (0, 0, 0, 0, 0);
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
             Payload::ImportSection(section) => {
@@ -35,7 +35,7 @@ fn all_exports(wasm: &[u8]) -> Result<ExportSection> {
                         TypeRef::Table(_) => tables += 1,
                         TypeRef::Memory(_) => memories += 1,
                         TypeRef::Global(_) => globals += 1,
-                        TypeRef::Tag(_) => {}
+                        TypeRef::Tag(_) => tags += 1,
                     }
                 }
             }
@@ -43,6 +43,7 @@ fn all_exports(wasm: &[u8]) -> Result<ExportSection> {
             Payload::TableSection(section) => tables += section.count(),
             Payload::MemorySection(section) => memories += section.count(),
             Payload::GlobalSection(section) => globals += section.count(),
+            Payload::TagSection(section) => tags += section.count(),
             _ => {}
         }
     }
@@ -52,6 +53,7 @@ fn all_exports(wasm: &[u8]) -> Result<ExportSection> {
         ("t", ExportKind::Table, tables),
         ("m", ExportKind::Memory, memories),
         ("g", ExportKind::Global, globals),
+        ("e", ExportKind::Tag, tags),
     ] {
         for number in 0..count {
             exports.export(&format!("{letter}{number}"), kind, number);

@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use wasm_smith::{Config, InstructionKind, InstructionKinds, MemoryOffsetChoices, Module};
 
-use crate::compare::{self, Case};
+use crate::compare::{self, By, Case};
 use crate::counts::Counts;
 use crate::rewrite;
 use crate::targets::Finding;
@@ -42,7 +42,8 @@ fn case(u: &mut Unstructured<'_>) -> Result<Case> {
     if may_wait {
         wasm = rewrite::short_waits(&wasm).map_err(|_| arbitrary::Error::IncorrectFormat)?;
     }
-    Ok(Case { wasm, seed })
+    let by = By::Oracle;
+    Ok(Case { wasm, seed, by })
 }
 
 /// All instructions but those of control.
@@ -73,8 +74,8 @@ pub fn config(u: &mut Unstructured<'_>) -> Result<Config> {
         memory64_enabled: most()?,
         wide_arithmetic_enabled: most()?,
         allow_floats: most()?,
+        exceptions_enabled: most()?,
         custom_page_sizes_enabled: u.ratio(1, 4)?,
-        exceptions_enabled: false,
         gc_enabled: false,
         threads_enabled: u.ratio(1, 4)?,
         compact_imports_enabled: false,

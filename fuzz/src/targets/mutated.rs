@@ -12,7 +12,7 @@ use vm_engine::{Engine, Module};
 use vm_translate::Features;
 use wasmparser::{Validator, WasmFeatures};
 
-use crate::compare::{self, Case};
+use crate::compare::{self, By, Case};
 use crate::counts::Counts;
 use crate::modes;
 use crate::targets::{Finding, differential};
@@ -35,6 +35,7 @@ const IN_TREE: &[&[u8]] = &[
     include_bytes!("../../../programs/corpus/report-speed.wasm"),
     include_bytes!("../../../vm-translate/tests/golden/calls.wat"),
     include_bytes!("../../../vm-translate/tests/golden/control.wat"),
+    include_bytes!("../../../vm-translate/tests/golden/exceptions.wat"),
     include_bytes!("../../../vm-translate/tests/golden/locals.wat"),
     include_bytes!("../../../vm-translate/tests/golden/order.wat"),
     include_bytes!("../../../vm-translate/tests/golden/products.wat"),
@@ -108,6 +109,7 @@ fn check(seed: u64, bytes: &[u8], counts: &mut Counts) -> std::result::Result<()
         let case = Case {
             wasm: bytes.to_vec(),
             seed,
+            by: By::Oracle,
         };
         compare::check(&case, counts).map_err(|difference| format!("seed {seed}: {difference}"))?;
     }
@@ -148,7 +150,8 @@ fn features() -> WasmFeatures {
     static FEATURES: OnceLock<WasmFeatures> = OnceLock::new();
     *FEATURES.get_or_init(|| {
         let own = Features::default();
-        let names = Features::names().filter(|name| own.get(name) == Some(true));
+        let is_on = |name: &str| own.get(name) == Some(true) || name == "legacy-exceptions";
+        let names = Features::names().filter(|name| is_on(name));
         let names = names.map(|name| name.to_uppercase().replace('-', "_"));
         let flags = names
             .map(|name| WasmFeatures::from_name(&name).expect("the validator's names are ours"));

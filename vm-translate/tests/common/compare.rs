@@ -42,7 +42,10 @@ impl Program<'_> {
     pub fn new(name: String, text: &str, number: u64) -> Program<'_> {
         let fails = |error: &dyn std::fmt::Display| -> ! { panic!("{name}: {error}\n{text}") };
         let bytes = wat::parse_str(text).unwrap_or_else(|error| fails(&error));
-        let module = Module::new(bytes, &Features::default()).unwrap_or_else(|error| fails(&error));
+        let mut features = Features::default();
+        // Where they are on, modules that do not use them are what they are else.
+        features.set("legacy-exceptions", true).unwrap();
+        let module = Module::new(bytes, &features).unwrap_or_else(|error| fails(&error));
         Program {
             name,
             text,
@@ -160,17 +163,19 @@ impl Program<'_> {
         let (mut expected, trapped_at) =
             oracle::run(&self.module, &self.costs, self.canonical_nans, func, &[]);
         let executed = expected.fuel;
+        // What has called a function that throws has paid for the rest of its piece.
+        let exact = expected.exceptions.is_empty();
         let mut fuel = None;
         let tiers = self.run_with(u64::MAX, func, |found, at| {
-            // Where it traps, the rest of the piece is paid for.
+            // Where it traps or throws, the rest of the piece is paid for.
             let same_fuel = match found.result {
-                Ok(_) => found.fuel == executed,
-                Err(_) => *fuel.get_or_insert(found.fuel) == found.fuel && found.fuel >= executed,
+                Ok(_) if exact => found.fuel == executed,
+                _ => *fuel.get_or_insert(found.fuel) == found.fuel && found.fuel >= executed,
             };
             let known = std::mem::replace(&mut expected.fuel, found.fuel);
             let same = *found == expected && at == trapped_at && same_fuel;
             expected.fuel = known;
-            same.then_some(()).ok_or((expected.clone(), trapped_at))
+            (!same).then(|| (expected.clone(), trapped_at))
         });
         if executed > 0 {
             let mut first = None;
@@ -180,7 +185,7 @@ impl Program<'_> {
                 let same = found == expected && at == *trapped_at;
                 // It needs more up to where it ends, even if that is a trap.
                 let same = same && found.result == Err(Trap::OutOfFuel) && found.fuel <= less;
-                same.then_some(()).ok_or((expected.clone(), *trapped_at))
+                (!same).then(|| (expected.clone(), *trapped_at))
             });
         }
         (expected, tiers)
@@ -191,7 +196,7 @@ impl Program<'_> {
         &self,
         fuel: u64,
         func: u32,
-        mut check: impl FnMut(&Outcome, Option<u32>) -> Result<(), (Outcome, Option<u32>)>,
+        mut check: impl FnMut(&Outcome, Option<u32>) -> Option<(Outcome, Option<u32>)>,
     ) -> Tiers {
         let mut tiers = Tiers::default();
         let sets = self.shapes().into_iter();
@@ -208,7 +213,7 @@ impl Program<'_> {
             } else {
                 eval::run(&self.module, &functions, registers, func, fuel)
             };
-            let Err((expected, trapped_at)) = check(&found, at) else {
+            let Some((expected, trapped_at)) = check(&found, at) else {
                 continue;
             };
             for function in &functions {
@@ -217,7 +222,7 @@ impl Program<'_> {
             let (name, text, chosen) = (&self.name, self.text, &self.chosen);
             println!("{text}\nregisters {registers:?}, shapes {chosen:?}, baseline {is_baseline}");
             panic!(
-                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; fuel {} {}; globals {:x?} {:x?}; calls {:x?} {:x?}; memory {:x?}",
+                "{name}, function {func}: expected {:x?} at {trapped_at:x?}, found {:x?} at {at:x?}; fuel {} {}; globals {:x?} {:x?}; calls {:x?} {:x?}; exceptions {:x?} {:x?}; memory {:x?}",
                 expected.result,
                 found.result,
                 expected.fuel,
@@ -226,6 +231,8 @@ impl Program<'_> {
                 found.globals,
                 expected.host_calls,
                 found.host_calls,
+                expected.exceptions,
+                found.exceptions,
                 difference(&expected, &found),
             );
         }

@@ -1,6 +1,8 @@
 //! An evaluator of the IR: slow, plain, and suspicious. Whatever the IR does not promise holds
 //! garbage here: slots of frames, upper halves of f32 slots, temporaries after calls.
 
+mod exceptions;
+
 use super::{Outcome, State, Trap, Value, numeric};
 use vm_translate::ir::{FRAME_HEADER, Inst, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::{AtomicKind, Effect, Function, Module, Registers, Ty};
@@ -158,13 +160,13 @@ impl Eval<'_> {
         let Some(defined) = func.checked_sub(self.module.imported_funcs()) else {
             let ty = self.module.func_type(func);
             let args = self.values(start, ty.params().iter().map(|ty| ty.ty()));
-            let results = self.state.host(func, &args, ty);
+            self.spoil_temps();
+            let results = self.state.host(func, &args, ty)?;
             let mut at = start;
             for (ty, value) in ty.results().iter().zip(results) {
                 self.put(at, ty.ty(), value);
                 at += ty.ty().slots() as usize;
             }
-            self.spoil_temps();
             return Ok(());
         };
         let functions = self.functions;
@@ -185,29 +187,21 @@ impl Eval<'_> {
         }
         let outer_depth = self.depth;
         let optimized = self.optimized[defined as usize].as_ref();
-        let mut end = self.body(function, frame, 0, optimized.is_some())?;
-        if let (End::Hot(offset), Some(better)) = (&end, optimized) {
-            let head = (better.loops().iter()).find(|head| head.offset == *offset);
-            let head = head.expect("both tiers have the loop");
-            let from = function.local_places();
-            let values: Vec<Value> = from.map(|place| self.read(place, frame)).collect();
-            // Nothing else of the frame is promised.
-            let size = function.frame_slots().max(better.frame_slots());
-            self.spoil(start, frame + size as usize + 8);
-            saved = self.save(better, frame);
-            for (place, value) in better.local_places().zip(values) {
-                self.write(place, frame, value);
-            }
-            end = self.body(better, frame, head.inst as usize, false)?;
+        let end = self.bodies(function, optimized, frame, &mut saved);
+        if end.is_ok() {
+            assert_eq!(
+                self.depth, outer_depth,
+                "a call is not left as it was entered"
+            );
         }
-        assert_eq!(
-            self.depth, outer_depth,
-            "a call is not left as it was entered"
-        );
+        // It may be left by an exception, whoever catches that.
+        self.depth = outer_depth;
         for (slot, register) in saved {
             let value = self.slots[slot];
             self.write(register, frame, value.into());
         }
+        let slots = function.frame_slots();
+        let end = end.inspect_err(|_| self.spoil(frame, frame + slots as usize))?;
         if let End::Tail(Tail { func, from, args }) = end {
             // In the same frame, of which nothing but the arguments is left.
             self.slots.copy_within(from..from + args, start);
@@ -218,6 +212,34 @@ impl Eval<'_> {
         self.spoil(start + results, frame + function.frame_slots() as usize);
         self.spoil_temps();
         Ok(())
+    }
+
+    /// Runs a function's body, and that of the other tier from where it goes on there; what has been `saved` is then
+    /// what that has.
+    fn bodies(
+        &mut self,
+        function: &Function,
+        optimized: Option<&Function>,
+        frame: usize,
+        saved: &mut Vec<(usize, Place)>,
+    ) -> Result<End, Trap> {
+        let end = self.body(function, frame, 0, optimized.is_some())?;
+        let (End::Hot(offset), Some(better)) = (&end, optimized) else {
+            return Ok(end);
+        };
+        let head = (better.loops().iter()).find(|head| head.offset == *offset);
+        let head = head.expect("both tiers have the loop");
+        let from = function.local_places();
+        let values: Vec<Value> = from.map(|place| self.read(place, frame)).collect();
+        // Nothing else of the frame is promised.
+        let size = function.frame_slots().max(better.frame_slots());
+        let start = frame + FRAME_HEADER as usize;
+        self.spoil(start, frame + size as usize + 8);
+        *saved = self.save(better, frame);
+        for (place, value) in better.local_places().zip(values) {
+            self.write(place, frame, value);
+        }
+        self.body(better, frame, head.inst as usize, false)
     }
 
     /// Saves the registers that a function changes, and answers where.
@@ -288,13 +310,17 @@ impl Eval<'_> {
                 Ok(Flow::Return) => return Ok(End::Return),
                 Ok(Flow::Tail(tail)) => return Ok(End::Tail(tail)),
                 Err(trap) => {
+                    let index = next - 1;
                     // Only the innermost instruction knows.
                     if self.trapped_at.is_none() {
-                        let index = next - 1;
                         self.trapped_at = function.trap_offsets(index).nth(self.passed);
                         assert!(self.trapped_at.is_some(), "{inst:?} has trapped nowhere");
                     }
-                    return Err(trap);
+                    let caught = match trap {
+                        Trap::Thrown(number) => self.catch(function, index, frame, number),
+                        _ => None,
+                    };
+                    next = target(caught.ok_or(trap)?);
                 }
             }
         }
@@ -519,6 +545,12 @@ impl Eval<'_> {
                 let args = [arg(0, address(0)), arg(1, address(1)), arg(2, len)];
                 return self.state.copy(imm[0], imm[1], args);
             }
+            RuntimeOp::Throw => {
+                let types = self.module.tag_type(imm[0]).params();
+                let values = self.values(at, types.iter().map(|ty| ty.ty()));
+                return Err(self.state.throw(imm[0], values));
+            }
+            RuntimeOp::ThrowRef => return Err(self.state.throw_ref(arg(0, Ty::I64))),
             RuntimeOp::RefFunc => Value::from(imm[0]) + 1,
             RuntimeOp::TableFunction => {
                 let index = arg(0, Ty::I32);

@@ -11,7 +11,7 @@ pub mod oracle;
 pub mod programs;
 pub mod shapes;
 
-use vm_translate::{AtomicKind, AtomicOp};
+use vm_translate::{AtomicKind, AtomicOp, FuncType, Ty, ValType};
 
 /// Why a run ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub enum Trap {
     OutOfFuel,
     UnalignedAtomic,
     ExpectedSharedMemory,
+    /// The exception of this number, which nobody has caught.
+    Thrown(u32),
+}
+
+/// An exception, which a reference refers to by its number and one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exception {
+    pub tag: u32,
+    pub values: Vec<Value>,
 }
 
 /// The value of a constant expression over numbers and functions.
@@ -74,6 +83,8 @@ pub struct Outcome {
     pub globals: Vec<Value>,
     /// The arguments of every call of the host, in order.
     pub host_calls: Vec<Vec<Value>>,
+    /// Those that have been thrown, in order.
+    pub exceptions: Vec<Exception>,
     /// How much fuel has been taken.
     pub fuel: u64,
 }
@@ -88,7 +99,10 @@ pub struct State {
     pub memory64: Vec<bool>,
     pub globals: Vec<Value>,
     pub tables: Vec<Vec<Option<u32>>>,
+    /// The values of exceptions with tag 0, if that is an import: the host throws some.
+    thrown_by_host: Option<Vec<ValType>>,
     pub host_calls: Vec<Vec<Value>>,
+    pub exceptions: Vec<Exception>,
     pub fuel: u64,
 }
 
@@ -124,7 +138,10 @@ impl State {
                 .map(|global| constant(module.global_init(global).unwrap()))
                 .collect(),
             tables,
+            thrown_by_host: (module.imported_tags() > 0)
+                .then(|| module.tag_type(0).params().to_vec()),
             host_calls: Vec::new(),
+            exceptions: Vec::new(),
             fuel: 0,
         }
     }
@@ -240,8 +257,24 @@ impl State {
         Ok(())
     }
 
-    /// What the host answers: depends on all it was ever told, so that the order of calls shows.
-    pub fn host(&mut self, func: u32, args: &[Value], ty: &vm_translate::FuncType) -> Vec<Value> {
+    /// A new exception is thrown.
+    pub fn throw(&mut self, tag: u32, values: Vec<Value>) -> Trap {
+        let number = self.exceptions.len() as u32;
+        self.exceptions.push(Exception { tag, values });
+        Trap::Thrown(number)
+    }
+
+    /// What a reference refers to is thrown.
+    pub fn throw_ref(&mut self, reference: Value) -> Trap {
+        match reference.checked_sub(1) {
+            Some(number) => Trap::Thrown(number as u32),
+            None => Trap::NullReference,
+        }
+    }
+
+    /// What the host answers: depends on all it was ever told, so that the order of calls shows. Now and then it throws
+    /// an exception instead.
+    pub fn host(&mut self, func: u32, args: &[Value], ty: &FuncType) -> Result<Vec<Value>, Trap> {
         let mut call = vec![func.into()];
         call.extend_from_slice(args);
         self.host_calls.push(call);
@@ -249,16 +282,22 @@ impl State {
         let mix = args
             .iter()
             .fold(mix, |mix, arg| mix.wrapping_add(*arg as u64));
-        ty.results()
-            .iter()
-            .map(|ty| match ty.ty() {
-                vm_translate::Ty::I32 => Value::from(mix as u32),
-                vm_translate::Ty::I64 => mix.into(),
-                vm_translate::Ty::F32 => (mix as i32 as f32).to_bits().into(),
-                vm_translate::Ty::F64 => (mix as i64 as f64).to_bits().into(),
-                vm_translate::Ty::V128 => Value::from(mix) << 64 | Value::from(!mix),
-            })
-            .collect()
+        let answer = |ty: &ValType| match ty.ty() {
+            // Of exceptions it has none to give.
+            _ if matches!(ty, ValType::Ref(_)) => 0,
+            Ty::I32 => Value::from(mix as u32),
+            Ty::I64 => mix.into(),
+            Ty::F32 => (mix as i32 as f32).to_bits().into(),
+            Ty::F64 => (mix as i64 as f64).to_bits().into(),
+            Ty::V128 => Value::from(mix) << 64 | Value::from(!mix),
+        };
+        if let Some(types) = &self.thrown_by_host
+            && mix.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 60 == 0
+        {
+            let values = types.iter().map(answer).collect();
+            return Err(self.throw(0, values));
+        }
+        Ok(ty.results().iter().map(answer).collect())
     }
 
     pub fn outcome(self, result: Result<Vec<Value>, Trap>) -> Outcome {
@@ -267,6 +306,7 @@ impl State {
             memories: self.memories,
             globals: self.globals,
             host_calls: self.host_calls,
+            exceptions: self.exceptions,
             fuel: self.fuel,
         }
     }

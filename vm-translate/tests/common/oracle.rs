@@ -1,16 +1,25 @@
 //! A direct interpreter of WebAssembly, independent of the translation: an operand stack and
 //! structured control, nothing clever.
 
+mod exceptions;
+mod steps;
+
 use super::{Outcome, State, Trap, Value, numeric};
+use exceptions::Caught;
 use std::collections::HashMap;
-use vm_translate::{AtomicOp, Effect, FuelCosts, Module, Op, StoreOp};
-use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload};
+use steps::{Names, Step, name};
+use vm_translate::{FuelCosts, Module, Op};
+use wasmparser::{BlockType, MemArg, MemArgTarget, Operator, Parser, Payload, TryTable};
 
 pub struct Oracle<'a> {
     module: &'a Module,
     bodies: Vec<Body<'a>>,
     canonical_nans: bool,
     state: State,
+    /// Of every block that is open, the exception that it has caught, if it is at a `catch`.
+    caught: Vec<Option<u32>>,
+    /// How many blocks further out an exception goes before any catches it: it has been delegated.
+    delegated: Option<u32>,
     pub trapped_at: Option<u32>,
 }
 
@@ -18,153 +27,18 @@ struct Body<'a> {
     locals: Vec<Value>,
     /// With their offsets, and what each costs.
     code: Vec<(Step<'a>, u32, u32)>,
-    /// For each block's start, its else (or end) and its end.
+    /// For each block's start, its else or first clause (or end) and its end.
     ends: HashMap<usize, (usize, usize)>,
-}
-
-/// An instruction.
-#[derive(Clone)]
-enum Step<'a> {
-    Numeric(Op),
-    /// With the number of a lane.
-    Lane(Op, u8),
-    /// Of so many bytes.
-    Load(Op, MemArg, u32),
-    /// Of so many bytes.
-    Store(MemArg, u32),
-    /// A load of so many bytes, of which an operator makes a vector.
-    Into(Op, MemArg, u32),
-    /// A load of so many bytes into the lane of a vector.
-    LoadLane(Op, MemArg, u32, u8),
-    /// A store of the lane of a vector, of so many bytes.
-    StoreLane(MemArg, u32, u8),
-    /// With the place that it accesses, if it does.
-    Atomic(AtomicOp, Option<MemArg>),
-    Other(Operator<'a>),
-}
-
-/// Relaxed instructions that in the deterministic profile are the same as others.
-const RELAXED: &[(&str, Op)] = &[
-    ("I8x16RelaxedSwizzle", Op::I8x16Swizzle),
-    ("I32x4RelaxedTruncF32x4S", Op::I32x4TruncSatF32x4S),
-    ("I32x4RelaxedTruncF32x4U", Op::I32x4TruncSatF32x4U),
-    ("I32x4RelaxedTruncF64x2SZero", Op::I32x4TruncSatF64x2SZero),
-    ("I32x4RelaxedTruncF64x2UZero", Op::I32x4TruncSatF64x2UZero),
-    ("I8x16RelaxedLaneselect", Op::V128Bitselect),
-    ("I16x8RelaxedLaneselect", Op::V128Bitselect),
-    ("I32x4RelaxedLaneselect", Op::V128Bitselect),
-    ("I64x2RelaxedLaneselect", Op::V128Bitselect),
-    ("F32x4RelaxedMin", Op::F32x4Min),
-    ("F32x4RelaxedMax", Op::F32x4Max),
-    ("F64x2RelaxedMin", Op::F64x2Min),
-    ("F64x2RelaxedMax", Op::F64x2Max),
-    ("I16x8RelaxedQ15mulrS", Op::I16x8Q15MulrSatS),
-];
-
-/// Operators, loads and stores, by the names that they share with instructions.
-struct Names {
-    ops: HashMap<String, Op>,
-    stores: HashMap<String, StoreOp>,
-    atomics: HashMap<String, AtomicOp>,
-}
-
-impl Names {
-    fn new() -> Names {
-        let of_op = |op: &Op| (format!("{op:?}"), *op);
-        let relaxed = RELAXED.iter().map(|(name, op)| ((*name).to_owned(), *op));
-        Names {
-            ops: Op::ALL.iter().map(of_op).chain(relaxed).collect(),
-            stores: (StoreOp::ALL.iter().map(|op| (format!("{op:?}"), *op))).collect(),
-            atomics: (AtomicOp::ALL.iter().map(|op| (format!("{op:?}"), *op))).collect(),
-        }
-    }
-
-    fn step<'a>(&self, operator: Operator<'a>) -> Step<'a> {
-        match operator {
-            Operator::V128Load8Splat { memarg } => Step::Into(Op::I8x16Splat, memarg, 1),
-            Operator::V128Load16Splat { memarg } => Step::Into(Op::I16x8Splat, memarg, 2),
-            Operator::V128Load32Splat { memarg } => Step::Into(Op::I32x4Splat, memarg, 4),
-            Operator::V128Load64Splat { memarg } => Step::Into(Op::I64x2Splat, memarg, 8),
-            Operator::V128Load32Zero { memarg } => Step::Into(Op::V128FromI64, memarg, 4),
-            Operator::V128Load64Zero { memarg } => Step::Into(Op::V128FromI64, memarg, 8),
-            Operator::V128Load8x8S { memarg } => Step::Into(Op::I16x8ExtendLowI8x16S, memarg, 8),
-            Operator::V128Load8x8U { memarg } => Step::Into(Op::I16x8ExtendLowI8x16U, memarg, 8),
-            Operator::V128Load16x4S { memarg } => Step::Into(Op::I32x4ExtendLowI16x8S, memarg, 8),
-            Operator::V128Load16x4U { memarg } => Step::Into(Op::I32x4ExtendLowI16x8U, memarg, 8),
-            Operator::V128Load32x2S { memarg } => Step::Into(Op::I64x2ExtendLowI32x4S, memarg, 8),
-            Operator::V128Load32x2U { memarg } => Step::Into(Op::I64x2ExtendLowI32x4U, memarg, 8),
-            Operator::V128Load8Lane { memarg, lane } => {
-                Step::LoadLane(Op::I8x16ReplaceLane, memarg, 1, lane)
-            }
-            Operator::V128Load16Lane { memarg, lane } => {
-                Step::LoadLane(Op::I16x8ReplaceLane, memarg, 2, lane)
-            }
-            Operator::V128Load32Lane { memarg, lane } => {
-                Step::LoadLane(Op::I32x4ReplaceLane, memarg, 4, lane)
-            }
-            Operator::V128Load64Lane { memarg, lane } => {
-                Step::LoadLane(Op::I64x2ReplaceLane, memarg, 8, lane)
-            }
-            Operator::V128Store8Lane { memarg, lane } => Step::StoreLane(memarg, 1, lane),
-            Operator::V128Store16Lane { memarg, lane } => Step::StoreLane(memarg, 2, lane),
-            Operator::V128Store32Lane { memarg, lane } => Step::StoreLane(memarg, 4, lane),
-            Operator::V128Store64Lane { memarg, lane } => Step::StoreLane(memarg, 8, lane),
-            operator => self.named(operator),
-        }
-    }
-
-    fn named<'a>(&self, operator: Operator<'a>) -> Step<'a> {
-        let text = format!("{operator:?}");
-        let name = &*name(&operator);
-        let access = |operator: &Operator<'a>| {
-            let mut memarg = None;
-            macro_rules! find {
-                ($($name:ident)*) => {
-                    match operator { $(Operator::$name { memarg: arg } => memarg = Some(*arg),)* _ => {} }
-                };
-            }
-            find! {
-                I32Load I64Load F32Load F64Load I32Load8S I32Load8U I32Load16S I32Load16U I64Load8S
-                I64Load8U I64Load16S I64Load16U I64Load32S I64Load32U V128Load I32Store I64Store
-                F32Store F64Store I32Store8 I32Store16 I64Store8 I64Store16 I64Store32 V128Store
-            }
-            memarg.expect("an access has an address")
-        };
-        if let Some(store) = self.stores.get(name) {
-            return Step::Store(access(&operator), store.width());
-        }
-        if let Some(op) = self.atomics.get(name) {
-            return Step::Atomic(*op, atomic_access(&operator));
-        }
-        match self.ops.get(name) {
-            // Their operands are not those of the instruction of that name.
-            None | Some(Op::V128Const | Op::I8x16Shuffle | Op::Select | Op::GlobalGet) => {
-                Step::Other(operator)
-            }
-            Some(op) if op.has_lane() => {
-                let at = text.find("lane: ").expect("a lane has a number") + "lane: ".len();
-                let lane = text[at..].trim_end_matches([' ', '}']);
-                Step::Lane(*op, lane.parse().unwrap())
-            }
-            Some(op) => match op.effect() {
-                Effect::Load { width, .. } => Step::Load(*op, access(&operator), width),
-                _ => Step::Numeric(*op),
-            },
-        }
-    }
-}
-
-/// The name of an instruction.
-fn name(operator: &Operator<'_>) -> String {
-    let text = format!("{operator:?}");
-    let name = text.split([' ', ',']).next();
-    name.unwrap_or_default().to_owned()
+    /// For each `try`, where its clauses are.
+    clauses: HashMap<usize, Vec<usize>>,
 }
 
 /// How a sequence of instructions was left.
 enum Exit {
     Fallthrough,
     Branch(u32),
+    /// By a call that takes the function's place.
+    Tail(u32, Vec<Value>),
 }
 
 /// Of what the run has consumed, it counts each operator as it is executed.
@@ -193,16 +67,26 @@ pub fn run(
                     (names.step(op), offset as u32, cost)
                 })
                 .collect();
-            let mut open = Vec::new();
+            let mut open: Vec<(usize, Option<usize>)> = Vec::new();
+            let mut clauses: HashMap<usize, Vec<usize>> = HashMap::new();
             let mut ends = HashMap::new();
             for (at, (op, ..)) in code.iter().enumerate() {
                 let Step::Other(op) = op else { continue };
                 match op {
-                    Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    Operator::Block { .. }
+                    | Operator::Loop { .. }
+                    | Operator::If { .. }
+                    | Operator::TryTable { .. }
+                    | Operator::Try { .. } => {
                         open.push((at, None));
                     }
                     Operator::Else => open.last_mut().unwrap().1 = Some(at),
-                    Operator::End => {
+                    Operator::Catch { .. } | Operator::CatchAll => {
+                        let (start, first) = open.last_mut().unwrap();
+                        first.get_or_insert(at);
+                        clauses.entry(*start).or_default().push(at);
+                    }
+                    Operator::End | Operator::Delegate { .. } => {
                         if let Some((start, else_)) = open.pop() {
                             ends.insert(start, (else_.unwrap_or(at), at));
                         }
@@ -210,7 +94,12 @@ pub fn run(
                     _ => {}
                 }
             }
-            bodies.push(Body { locals, code, ends });
+            bodies.push(Body {
+                locals,
+                code,
+                ends,
+                clauses,
+            });
         }
     }
     let mut oracle = Oracle {
@@ -218,6 +107,8 @@ pub fn run(
         bodies,
         canonical_nans,
         state: State::new(module),
+        caught: Vec::new(),
+        delegated: None,
         trapped_at: None,
     };
     let result = oracle.call(func, args.to_vec());
@@ -226,18 +117,27 @@ pub fn run(
 
 impl Oracle<'_> {
     fn call(&mut self, func: u32, args: Vec<Value>) -> Result<Vec<Value>, Trap> {
-        let ty = self.module.func_type(func);
-        let Some(defined) = func.checked_sub(self.module.imported_funcs()) else {
-            return Ok(self.state.host(func, &args, ty));
-        };
-        let body = &self.bodies[defined as usize];
-        let mut locals = args;
-        locals.extend(&body.locals);
-        let len = body.code.len();
-        let mut stack = Vec::new();
-        self.sequence(defined as usize, 0, len, &mut locals, &mut stack)?;
-        let results = ty.results().len();
-        Ok(stack.split_off(stack.len() - results))
+        let (mut func, mut locals) = (func, args);
+        loop {
+            let ty = self.module.func_type(func);
+            let Some(defined) = func.checked_sub(self.module.imported_funcs()) else {
+                return self.state.host(func, &locals, ty);
+            };
+            let body = &self.bodies[defined as usize];
+            locals.extend(&body.locals);
+            let len = body.code.len();
+            let mut stack = Vec::new();
+            let exit = self.sequence(defined as usize, 0, len, &mut locals, &mut stack);
+            // Nobody delegates to blocks of the caller.
+            self.delegated = None;
+            match exit? {
+                Exit::Tail(callee, args) => (func, locals) = (callee, args),
+                Exit::Fallthrough | Exit::Branch(_) => {
+                    let results = ty.results().len();
+                    return Ok(stack.split_off(stack.len() - results));
+                }
+            }
+        }
     }
 
     fn indirect(&self, table: u32, type_index: u32, index: Value) -> Result<u32, Trap> {
@@ -301,9 +201,17 @@ impl Oracle<'_> {
             let nested = match op {
                 Operator::Block { blockty }
                 | Operator::Loop { blockty }
-                | Operator::If { blockty } => {
+                | Operator::If { blockty }
+                | Operator::Try { blockty }
+                | Operator::TryTable {
+                    try_table: TryTable { ty: blockty, .. },
+                } => {
+                    let opens = at;
                     let (else_, close) = self.bodies[body].ends[&at];
                     let (mut from, mut to) = (at + 1, close);
+                    if let Operator::Try { .. } = op {
+                        to = else_;
+                    }
                     if let Operator::If { .. } = op {
                         if stack.pop().unwrap() != 0 {
                             to = else_;
@@ -314,8 +222,32 @@ impl Oracle<'_> {
                     at = close + 1;
                     let (params, results) = self.arity(blockty);
                     let height = stack.len() - params;
+                    let mut caught = None;
                     loop {
-                        let exit = self.sequence(body, from, to, locals, stack)?;
+                        self.caught.push(caught);
+                        let exit = self.sequence(body, from, to, locals, stack);
+                        self.caught.pop();
+                        let exit = match exit {
+                            Err(Trap::Thrown(number)) => {
+                                let is_clause = caught.is_some();
+                                let found = self.catch(body, opens, is_clause, number);
+                                let found = found.ok_or(Trap::Thrown(number))?;
+                                stack.truncate(height);
+                                match found {
+                                    Caught::Goes(values, label) => {
+                                        stack.extend(values);
+                                        return Ok(Exit::Branch(label));
+                                    }
+                                    Caught::Clause(values, range) => {
+                                        stack.extend(values);
+                                        (from, to) = (range.start, range.end);
+                                        caught = Some(number);
+                                        continue;
+                                    }
+                                }
+                            }
+                            exit => exit?,
+                        };
                         if let (Exit::Fallthrough, true) = (&exit, from <= to) {
                             // The `else` or the `end` behind it, unless the condition leads behind that.
                             self.state.fuel += u64::from(self.bodies[body].code[to].2);
@@ -324,6 +256,7 @@ impl Oracle<'_> {
                             (Exit::Branch(0), Operator::Loop { .. }) => (true, params),
                             (Exit::Branch(0) | Exit::Fallthrough, _) => (false, results),
                             (Exit::Branch(depth), _) => return Ok(Exit::Branch(depth - 1)),
+                            (exit @ Exit::Tail(..), _) => return Ok(exit),
                         };
                         let kept = stack.split_off(stack.len() - keep);
                         stack.truncate(height);
@@ -357,8 +290,7 @@ impl Oracle<'_> {
                     let func = self.at(offset, func)?;
                     let params = self.module.func_type(func).params().len();
                     let args = stack.split_off(stack.len() - params);
-                    stack.extend(self.call(func, args)?);
-                    Some(Exit::Branch(u32::MAX / 2))
+                    Some(Exit::Tail(func, args))
                 }
                 Operator::BrTable { ref targets } => {
                     let index = stack.pop().unwrap();
@@ -371,8 +303,7 @@ impl Oracle<'_> {
                 Operator::ReturnCall { function_index } => {
                     let params = self.module.func_type(function_index).params().len();
                     let args = stack.split_off(stack.len() - params);
-                    stack.extend(self.call(function_index, args)?);
-                    Some(Exit::Branch(u32::MAX / 2))
+                    Some(Exit::Tail(function_index, args))
                 }
                 Operator::ReturnCallIndirect {
                     type_index,
@@ -382,8 +313,7 @@ impl Oracle<'_> {
                     let func = self.at(offset, func)?;
                     let params = self.module.func_type(func).params().len();
                     let args = stack.split_off(stack.len() - params);
-                    stack.extend(self.call(func, args)?);
-                    Some(Exit::Branch(u32::MAX / 2))
+                    Some(Exit::Tail(func, args))
                 }
                 _ => {
                     let result = self.simple(&op, locals, stack);
@@ -530,6 +460,17 @@ impl Oracle<'_> {
                 let args = stack.split_off(stack.len() - params);
                 stack.extend(self.call(func, args)?);
             }
+            Operator::Throw { tag_index } => {
+                let params = self.module.tag_type(tag_index).params().len();
+                let values = stack.split_off(stack.len() - params);
+                return Err(self.state.throw(tag_index, values));
+            }
+            Operator::ThrowRef => return Err(self.state.throw_ref(stack.pop().unwrap())),
+            Operator::Rethrow { relative_depth } => {
+                let label = self.caught.len() - 1 - relative_depth as usize;
+                let number = self.caught[label].expect("it is at a clause");
+                return Err(Trap::Thrown(number));
+            }
             Operator::MemorySize { mem } => stack.push(self.state.size(mem)),
             Operator::MemoryGrow { mem } => {
                 let pages = stack.pop().unwrap();
@@ -586,34 +527,5 @@ fn memory(memarg: MemArg) -> u32 {
     match memarg.target {
         MemArgTarget::Memory(index) => index,
         MemArgTarget::Array(_) => panic!("there are no arrays"),
-    }
-}
-
-/// Where an atomic instruction accesses memory, if it does.
-fn atomic_access(operator: &Operator<'_>) -> Option<MemArg> {
-    macro_rules! find {
-        ($($name:ident)*) => {
-            match operator {
-                $(Operator::$name { memarg } => Some(*memarg),)*
-                _ => None,
-            }
-        };
-    }
-    find! {
-        MemoryAtomicNotify MemoryAtomicWait32 MemoryAtomicWait64 I32AtomicLoad I32AtomicLoad8U
-        I32AtomicLoad16U I32AtomicStore I32AtomicStore8 I32AtomicStore16 I32AtomicRmwAdd
-        I32AtomicRmw8AddU I32AtomicRmw16AddU I32AtomicRmwSub I32AtomicRmw8SubU
-        I32AtomicRmw16SubU I32AtomicRmwAnd I32AtomicRmw8AndU I32AtomicRmw16AndU I32AtomicRmwOr
-        I32AtomicRmw8OrU I32AtomicRmw16OrU I32AtomicRmwXor I32AtomicRmw8XorU I32AtomicRmw16XorU
-        I32AtomicRmwXchg I32AtomicRmw8XchgU I32AtomicRmw16XchgU I32AtomicRmwCmpxchg
-        I32AtomicRmw8CmpxchgU I32AtomicRmw16CmpxchgU I64AtomicLoad I64AtomicLoad8U
-        I64AtomicLoad16U I64AtomicLoad32U I64AtomicStore I64AtomicStore8 I64AtomicStore16
-        I64AtomicStore32 I64AtomicRmwAdd I64AtomicRmw8AddU I64AtomicRmw16AddU I64AtomicRmw32AddU
-        I64AtomicRmwSub I64AtomicRmw8SubU I64AtomicRmw16SubU I64AtomicRmw32SubU I64AtomicRmwAnd
-        I64AtomicRmw8AndU I64AtomicRmw16AndU I64AtomicRmw32AndU I64AtomicRmwOr I64AtomicRmw8OrU
-        I64AtomicRmw16OrU I64AtomicRmw32OrU I64AtomicRmwXor I64AtomicRmw8XorU I64AtomicRmw16XorU
-        I64AtomicRmw32XorU I64AtomicRmwXchg I64AtomicRmw8XchgU I64AtomicRmw16XchgU
-        I64AtomicRmw32XchgU I64AtomicRmwCmpxchg I64AtomicRmw8CmpxchgU I64AtomicRmw16CmpxchgU
-        I64AtomicRmw32CmpxchgU
     }
 }

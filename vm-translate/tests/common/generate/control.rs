@@ -30,6 +30,7 @@ impl Generator {
         } = self.funcs[func].clone();
         self.operands(&params);
         let ty = self.type_of(func);
+        let guard = (self.guards()).then(|| self.guard(&params, &results));
         if by == By::Reference {
             self.push_reference(func, ty);
             self.line(&format!("call_ref {ty}"));
@@ -58,6 +59,9 @@ impl Generator {
             }
         } else {
             self.line(&format!("call {func}"));
+        }
+        if let Some(has_reference) = guard {
+            self.end_of_guard(&results, has_reference);
         }
         self.pop(params.len());
         self.stack.extend(results);
@@ -127,7 +131,7 @@ impl Generator {
             return self.call(func, by);
         }
         let count = few_or_many(&mut self.random, 4);
-        let results: Vec<Type> = (0..count).map(|_| self.ty()).collect();
+        let results: Vec<Type> = (0..count).map(|_| self.any_type()).collect();
         self.nested_to(&results);
         match self.random.below(4) {
             // A result that goes straight to a local.
@@ -138,13 +142,20 @@ impl Generator {
     }
 
     pub(super) fn nested_to(&mut self, results: &[Type]) {
+        let kind = match self.throws() && self.random.chance(15) {
+            true => self.kind_of_try(),
+            false => self.random.of(&["block", "loop", "if"]),
+        };
+        self.nested_as(kind, results);
+    }
+
+    pub(super) fn nested_as(&mut self, kind: Type, results: &[Type]) {
         if self.labels.len() > 6 {
             for ty in results {
                 self.value(ty, 1);
             }
             return;
         }
-        let kind = self.random.of(&["block", "loop", "if"]);
         let mut count = few_or_many(&mut self.random, 4).min(self.stack.len());
         if self.baseline && kind == "loop" {
             // Loops begin with nothing on the stack.
@@ -163,16 +174,28 @@ impl Generator {
             self.stack.pop();
         }
         let ty = list("param", &params) + &list("result", &results);
-        self.line(&format!("{kind}{ty}"));
+        let (clauses, caught) = match kind {
+            "try_table" => self.clauses(),
+            _ => (String::new(), Vec::new()),
+        };
+        self.line(&format!("{kind}{ty}{clauses}"));
         let is_loop = kind == "loop";
         let operands = if is_loop { &params } else { &results };
         self.labels.push(Label {
             operands: operands.clone(),
             is_loop,
+            has_caught: false,
         });
         let outer = std::mem::replace(&mut self.stack, params.clone());
         self.below += outer.len();
-        self.block_body(&results);
+        let mut ends = "end".to_owned();
+        match kind {
+            "try_table" => self.try_body(&caught, &results),
+            "try" => ends = self.try_and_clauses(&results),
+            _ => {
+                self.block_body(&results);
+            }
+        }
         if kind == "if" && (params != results || self.random.chance(70)) {
             self.line("else");
             self.stack = params;
@@ -181,7 +204,7 @@ impl Generator {
         self.below -= outer.len();
         self.stack = outer;
         self.labels.pop();
-        self.line("end");
+        self.line(&ends);
         self.stack.extend(results);
     }
 
@@ -257,6 +280,9 @@ impl Generator {
     }
 
     pub(super) fn leave(&mut self) -> bool {
+        if self.may_throw() && self.random.chance(25) {
+            return self.throw();
+        }
         match self.random.below(7) {
             5 | 6 if self.tail_call() => {}
             0 => {

@@ -12,9 +12,11 @@
 //! | `values` | trees of them, loads and stores |
 //! | `control` | calls, blocks and branches |
 //! | `references` | references to functions |
+//! | `exceptions` | throwing and catching |
 
 mod atomics;
 mod control;
+mod exceptions;
 mod operators;
 mod references;
 mod values;
@@ -74,10 +76,24 @@ struct Label {
     /// What a branch to it takes.
     operands: Vec<Type>,
     is_loop: bool,
+    /// Whether the block is a `try` at one of its clauses.
+    has_caught: bool,
 }
 
+/// What programs have of exceptions.
+#[derive(Clone, Copy, PartialEq)]
+enum Exceptions {
+    Nothing,
+    Standard,
+    /// The instructions of the older proposal besides.
+    Older,
+}
+
+/// A reference to an exception, or null: not among what operators compute with.
+const EXNREF: Type = "exnref";
+
 const TYPES: [Type; 6] = ["i32", "i64", "f32", "f64", "v128", "i32"];
-/// Behind them stand the sum that values are noted in, and how many calls are left.
+/// Behind them stand the sum that values are noted in, how many calls are left, and an exception.
 const GLOBALS: [Type; 6] = ["i32", "i64", "f32", "f64", "i32", "v128"];
 
 struct Generator {
@@ -102,25 +118,44 @@ struct Generator {
     baseline: bool,
     /// How many addresses and divisors of a hundred may be anything.
     wild: usize,
+    exceptions: Exceptions,
+    /// The types of each tag's values.
+    tags: Vec<Vec<Type>>,
+    /// The tags of exceptions that clauses around catch, as often as they do.
+    caught: Vec<usize>,
+    /// Whether the function at hand throws exceptions that it does not catch.
+    escapes: bool,
 }
 
 /// So many addresses and divisors are anything, of a hundred, in programs that seldom trap, and in those that do.
 const SELDOM: usize = 3;
 const OFTEN: usize = 30;
 
-/// A module whose function `main`, of no parameters, is index 2.
+/// A module whose function `main`, of no parameters, is index 2. Half of them throw exceptions.
 pub fn module(seed: u64) -> String {
-    generate(seed, false, SELDOM)
+    generate(seed, false, SELDOM, half(seed))
 }
 
 /// The same of which most trap.
 pub fn trapping_module(seed: u64) -> String {
-    generate(seed, false, OFTEN)
+    generate(seed, false, OFTEN, half(seed))
 }
 
 /// The same with nothing that the baseline tier leaves to the other.
 pub fn baseline_module(seed: u64) -> String {
-    generate(seed, true, SELDOM)
+    generate(seed, true, SELDOM, half(seed))
+}
+
+/// The same of which all throw exceptions, and catch them by the instructions of the older proposal too.
+pub fn older_exceptions_module(seed: u64) -> String {
+    generate(seed, seed.is_multiple_of(2), SELDOM, Exceptions::Older)
+}
+
+fn half(seed: u64) -> Exceptions {
+    match Random::new(seed ^ 0xe4c).chance(50) {
+        true => Exceptions::Standard,
+        false => Exceptions::Nothing,
+    }
 }
 
 /// The instructions that programs compute values with.
@@ -128,9 +163,13 @@ pub fn operators() -> impl Iterator<Item = &'static str> {
     operators::names()
 }
 
-fn generate(seed: u64, baseline: bool, wild: usize) -> String {
+fn generate(seed: u64, baseline: bool, wild: usize, exceptions: Exceptions) -> String {
     let mut random = Random::new(seed);
-    let chosen = |random: &mut Random| scalar(random.of(&TYPES), baseline);
+    let throws = exceptions != Exceptions::Nothing;
+    let chosen = |random: &mut Random| match throws && random.chance(6) {
+        true => EXNREF,
+        false => scalar(random.of(&TYPES), baseline),
+    };
     let mut funcs = vec![
         Func {
             params: vec!["i32", "i64"],
@@ -182,6 +221,10 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
             definition,
         });
     }
+    let tags = match throws {
+        true => exceptions::tags(&mut random, &funcs, types),
+        false => Vec::new(),
+    };
     let mut generator = Generator {
         random,
         text: String::new(),
@@ -197,6 +240,10 @@ fn generate(seed: u64, baseline: bool, wild: usize) -> String {
         below: 0,
         baseline,
         wild,
+        exceptions,
+        tags,
+        caught: Vec::new(),
+        escapes: false,
     };
     generator.module();
     generator.text
@@ -231,6 +278,14 @@ impl Generator {
         scalar(self.random.of(&TYPES), self.baseline)
     }
 
+    /// A type of what is in locals, and of what blocks take and give.
+    fn any_type(&mut self) -> Type {
+        match self.throws() && self.random.chance(6) {
+            true => EXNREF,
+            false => self.ty(),
+        }
+    }
+
     fn module(&mut self) {
         self.text.push_str("(module\n");
         for (n, func) in self.funcs.clone().iter().enumerate() {
@@ -245,6 +300,7 @@ impl Generator {
                 writeln!(self.text, " (import \"host\" \"f{n}\" (func (type {n})))").unwrap();
             }
         }
+        self.define_tags();
         self.text
             .push_str(" (memory 1)\n (memory 1)\n (memory i64 1)\n");
         for ty in GLOBALS {
@@ -261,6 +317,10 @@ impl Generator {
         let calls = 10 + self.random.below(30);
         writeln!(self.text, " (global (mut i64) (i64.const 1))").unwrap();
         writeln!(self.text, " (global (mut i32) (i32.const {calls}))").unwrap();
+        if self.throws() {
+            self.text
+                .push_str(" (global (mut exnref) (ref.null exn))\n");
+        }
         for memory in 0..3 {
             let at = if memory == 2 { "i64" } else { "i32" };
             let bytes: String = (0..256)
@@ -297,7 +357,7 @@ impl Generator {
             _ => at + 1 + self.random.below(later),
         };
         self.locals.clone_from(&func.params);
-        let locals: Vec<Type> = (0..extra).map(|_| self.ty()).collect();
+        let locals: Vec<Type> = (0..extra).map(|_| self.any_type()).collect();
         self.locals.extend(&locals);
         self.favourites.clear();
         self.at = at;
@@ -314,7 +374,11 @@ impl Generator {
         self.labels = vec![Label {
             operands: func.results.clone(),
             is_loop: false,
+            has_caught: false,
         }];
+        self.caught.clear();
+        // What nobody catches ends the program.
+        self.escapes = self.throws() && self.random.chance(if at == 2 { 10 } else { 60 });
         self.line(&format!("global.get {calls} i32.eqz"));
         self.return_if();
         self.line(&format!(
@@ -323,6 +387,7 @@ impl Generator {
         let fuel = self.random.below(5) + 1;
         self.line(&format!("i32.const {fuel} local.set {}", self.fuel));
         self.stack = Vec::new();
+        self.throw_early();
         if self.block_body(&func.results) {
             self.stack = Vec::new();
             for local in 0..self.fuel {
@@ -341,6 +406,7 @@ impl Generator {
         let values: Vec<String> = (results.iter())
             .map(|ty| match *ty {
                 "v128" => "v128.const i64x2 5 6".to_owned(),
+                EXNREF => "ref.null exn".to_owned(),
                 ty => format!("{ty}.const 5"),
             })
             .collect();
@@ -393,6 +459,9 @@ impl Generator {
 
     fn consume(&mut self) {
         let ty = self.stack[self.stack.len() - 1];
+        if ty == EXNREF {
+            return self.consume_exception();
+        }
         match self.random.below(10) {
             0 => {
                 self.pop(1);
@@ -469,7 +538,12 @@ impl Generator {
     fn instruction(&mut self) -> bool {
         let same = self.top(0).is_some() && self.top(0) == self.top(1);
         let later = self.funcs.len() - self.at - 1;
-        match self.random.below(28) {
+        let choices = if self.throws() { 33 } else { 28 };
+        if !self.caught.is_empty() && self.random.chance(8) {
+            return self.maybe_throw();
+        }
+        match self.random.below(choices) {
+            28.. => return self.exceptional(),
             0..3 => {
                 let ty = self.ty();
                 self.value(ty, 3);

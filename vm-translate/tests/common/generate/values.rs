@@ -1,7 +1,7 @@
 //! Trees of operators, and loads and stores.
 
 use super::operators::{self, Operator};
-use super::{GLOBALS, Generator, Type};
+use super::{EXNREF, GLOBALS, Generator, Type};
 
 /// A memory, one with another index, one with 64-bit addresses.
 const MEMORIES: [usize; 6] = [0, 0, 0, 0, 1, 2];
@@ -79,6 +79,9 @@ fn of_type(table: &[(Type, &'static [&'static str])], ty: Type) -> &'static [&'s
 impl Generator {
     /// Pushes a value of a type.
     pub(super) fn value(&mut self, ty: Type, depth: usize) {
+        if ty == EXNREF {
+            return self.exception(depth);
+        }
         let choice = if depth == 0 {
             self.random.below(3)
         } else {
@@ -118,6 +121,9 @@ impl Generator {
     }
 
     pub(super) fn constant(&mut self, ty: Type) {
+        if ty == EXNREF {
+            return self.push(ty, "ref.null exn");
+        }
         if ty == "v128" {
             let lanes: Vec<String> = (0..4)
                 .map(|_| match self.random.below(3) {
@@ -184,7 +190,10 @@ impl Generator {
 
     pub(super) fn select(&mut self) {
         self.pop(2);
-        self.line("select");
+        match self.top(0) {
+            Some(EXNREF) => self.line("select (result exnref)"),
+            _ => self.line("select"),
+        }
     }
 
     /// A load, of an address of its own.
@@ -277,6 +286,7 @@ impl Generator {
             "v128" => self
                 .random
                 .of(&["i64x2.extract_lane 0", "i64x2.extract_lane 1"]),
+            EXNREF => "ref.is_null i64.extend_i32_u",
             _ => "nop",
         };
         self.line(&format!(
