@@ -287,11 +287,10 @@ impl Guest {
                     waits = self.go_elsewhere(&snapshot.to_bytes(), moves)?;
                     moves.count += 1;
                 }
-                Err(error) => match error.downcast_ref() {
-                    // It has a value of the host's, or an exception: so it stays.
-                    Some(SnapshotError::Reference { .. } | SnapshotError::InClause) => {}
-                    _ => return Err(Stop::Refused(format!("no snapshot: {error}"))),
-                },
+                // It has a value of the host's: so it stays.
+                Err(error)
+                    if matches!(error.downcast_ref(), Some(SnapshotError::Reference { .. })) => {}
+                Err(error) => return Err(Stop::Refused(format!("no snapshot: {error}"))),
             }
             // So that it comes to an end.
             portion = portion.saturating_mul(4);

@@ -316,9 +316,6 @@ impl Config {
     /// Whether calls that wait can be part of a [`Snapshot`](crate::Snapshot): code keeps where a guest's values are wherever it can stop, and
     /// has fewer of them in registers. It takes more memory, and runs slower by what values cost that are put into memory before calls and
     /// where fuel is taken. An engine that [profiles](Config::profile) keeps none. Default: no, and then it costs nothing.
-    ///
-    /// A function that is in the middle of a clause of a `try` (of the [older instructions](Config::wasm_legacy_exceptions) for exceptions)
-    /// cannot be part of one.
     pub fn suspended_snapshots(&mut self, enable: bool) -> &mut Self {
         self.suspended_snapshots = enable;
         self

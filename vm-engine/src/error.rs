@@ -409,12 +409,6 @@ pub enum SnapshotError {
         "the call that waits has gone through another instance than that of the function which was called, and a snapshot has one"
     )]
     OtherInstance,
-    /// The call that waits has a function in the middle of a clause of a `try`.
-    #[error(
-        "the call that waits has a function in the middle of a clause of a `try`, of the older instructions for exceptions: what it has \
-         caught cannot be written down"
-    )]
-    InClause,
     /// The call that waits is none that a guest of this engine can be in.
     #[error("the snapshot is malformed: frame {frame}: {what}")]
     Frame {

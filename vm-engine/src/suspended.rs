@@ -68,7 +68,6 @@ fn of_frames(error: low::FramesError) -> Error {
     match error {
         low::FramesError::NoSites => SnapshotError::Config { setting: SETTING }.into(),
         low::FramesError::OtherInstance => SnapshotError::OtherInstance.into(),
-        low::FramesError::InClause => SnapshotError::InClause.into(),
         low::FramesError::Mismatch { frame, what } => SnapshotError::Frame { frame, what }.into(),
         low::FramesError::NoRoom { frames } => SnapshotError::NoRoom { frames }.into(),
         other => Error::new(other),

@@ -757,50 +757,6 @@ fn other_instances_and_values_of_the_hosts_are_in_the_way() {
     }
 }
 
-/// What a clause of a `try` has caught is nowhere in WebAssembly's frames: it says so, and the call goes on all the same.
-#[test]
-fn a_call_in_a_clause_of_a_try_cannot_be_written_down() {
-    const TRY: &str = r#"(module
-      (tag $t (param i64))
-      (func $work (param i64) (result i64) (i64.mul (local.get 0) (i64.const 3)))
-      (func (export "run") (param i32) (result i64) (local $x i64)
-        try (result i64)
-          (throw $t (call $work (i64.extend_i32_u (local.get 0))))
-        catch $t
-          (call $work) (i64.add (call $work (i64.const 5)))
-        end
-        (local.set $x)
-        (i64.add (call $work (local.get $x)) (local.get $x))))"#;
-    for engine in engines_with(|config| {
-        config.consume_fuel(true).wasm_legacy_exceptions(true);
-    }) {
-        let (answer, all) = uninterrupted(&engine, TRY, 7);
-        assert_eq!(answer, 4 * (7 * 9 + 15));
-        let (mut inside, mut outside) = (0, 0);
-        for fuel in 0..all {
-            let mut store = Store::new(&engine, ());
-            let instance = instance(&mut store, &Linker::new(&engine), TRY);
-            store.set_fuel(fuel).unwrap();
-            let run = instance.get_typed_func::<i32, i64>(&mut store, "run");
-            let call = run.unwrap().call_resumable(&mut store, 7).unwrap();
-            let TypedResumableCall::OutOfFuel(call) = call else {
-                panic!("{fuel} is too much");
-            };
-            match call.snapshot(&store) {
-                Ok(_) => outside += 1,
-                snapshot => {
-                    assert_eq!(reason(snapshot), SnapshotError::InClause);
-                    inside += 1;
-                }
-            }
-            store.set_fuel(all).unwrap();
-            let call = call.resume(&mut store).unwrap();
-            assert!(matches!(call, TypedResumableCall::Finished(found) if found == answer));
-        }
-        assert!(inside > 0 && outside > 0, "{inside} {outside}");
-    }
-}
-
 #[test]
 fn bytes_that_nobody_has_written_do_no_harm() {
     let engines = engines_with(|config| {

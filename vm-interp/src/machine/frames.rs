@@ -64,10 +64,6 @@ pub enum FramesError {
     /// The code does not keep where its values are.
     #[error("its code does not keep where its values are (CodeOptions::sites)")]
     NoSites,
-    /// A function is in a clause of a `try`: there is more on its operand stack than WebAssembly knows of, and code keeps nothing of
-    /// where that is.
-    #[error("a function is in a clause of a `try` of the older instructions for exceptions")]
-    InClause,
     /// The run is one of another machine.
     #[error("the run is one of another machine")]
     OtherMachine,
@@ -112,7 +108,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// [`FramesError::NoSites`], [`FramesError::OtherMachine`], [`FramesError::OtherInstance`] and [`FramesError::InClause`].
+    /// [`FramesError::NoSites`], [`FramesError::OtherMachine`] and [`FramesError::OtherInstance`].
     pub fn frames_of(
         &self,
         suspended: &Suspended,
@@ -347,7 +343,10 @@ fn walk<'a>(
             false => sites.call_going_on_at(position),
         };
         let Some(site) = site else {
-            return Err(FramesError::InClause);
+            return Err(mismatch(
+                found.len(),
+                "it has stopped at no place that its code knows",
+            ));
         };
         // Two instances of a module have the same code.
         if site.restores && site.back == position {
