@@ -813,7 +813,7 @@ impl Assembler for X86_64 {
     }
 
     fn float_from_unsigned(&mut self, to: Width, dst: Float, src: Reg) {
-        self.from_unsigned(to, dst, src);
+        self.unsigned_to_float(to, dst, src);
     }
 
     fn float_saturate(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float) {
@@ -822,7 +822,7 @@ impl Assembler for X86_64 {
 
     fn float_to_int(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float) {
         if (to, signed) == (Width::W64, false) {
-            return self.to_unsigned(false, dst, from, src);
+            return self.float_to_unsigned(false, dst, from, src);
         }
         let s = scalar(from);
         let float = float_name(src);

@@ -28,7 +28,7 @@ impl X86_64 {
     }
 
     /// An unsigned integer of 64 bits to a float. Uses `rcx`.
-    pub(super) fn from_unsigned(&mut self, to: Width, dst: Float, src: Reg) {
+    pub(super) fn unsigned_to_float(&mut self, to: Width, dst: Float, src: Reg) {
         let (s, float, src) = (scalar(to), float_name(dst), name(Width::W64, src));
         let (large, even, done) = (self.new_label(), self.new_label(), self.new_label());
         // The conversion keeps the upper half, and so waits for whoever wrote it.
@@ -50,7 +50,13 @@ impl X86_64 {
     }
 
     /// A float to an unsigned integer of 64 bits: `saturates`, or with the traps of WebAssembly. Uses `rcx` and `xmm8`.
-    pub(super) fn to_unsigned(&mut self, saturates: bool, into: Reg, from: Width, src: Float) {
+    pub(super) fn float_to_unsigned(
+        &mut self,
+        saturates: bool,
+        into: Reg,
+        from: Width,
+        src: Float,
+    ) {
         let (s, float, dst) = (scalar(from), float_name(src), name(Width::W64, into));
         let (large, over, done) = (self.new_label(), self.new_label(), self.new_label());
         let (positive, negative) = two_to_63(from);
@@ -92,7 +98,7 @@ impl X86_64 {
     /// A float to the nearest integer that there is; what is no number to 0. Uses `rcx` and `xmm8`.
     pub(super) fn saturate(&mut self, to: Width, signed: bool, dst: Reg, from: Width, src: Float) {
         if (to, signed) == (Width::W64, false) {
-            return self.to_unsigned(true, dst, from, src);
+            return self.float_to_unsigned(true, dst, from, src);
         }
         let (s, float) = (scalar(from), float_name(src));
         let (wide, narrow) = (name(Width::W64, dst), name(Width::W32, dst));
