@@ -237,7 +237,7 @@ fn throw(
         .collect();
     let allocator = ExnRefPre::new(&mut caller, ty);
     let exception = ExnRef::new(&mut caller, &allocator, tag, &values)?;
-    Ok(caller.as_context_mut().throw(exception)?)
+    caller.as_context_mut().throw(exception)
 }
 
 fn val_type(ty: &wasmtime::ValType) -> ValType {
