@@ -134,6 +134,7 @@ fn operator(op: Op) -> Option<Operator> {
             | Op::V128Const
             | Op::V128FromI64
             | Op::I64MulHighU
+            | Op::I32WrapAddress
             | Op::F32Canonical
             | Op::F64Canonical
             | Op::F32x4Canonical
