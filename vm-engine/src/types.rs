@@ -448,6 +448,8 @@ impl MemoryType {
     }
 
     /// A memory with 64-bit indices and pages of 64 KiB.
+    ///
+    /// With a maximum of 65,536 pages at most it is guarded where memories with 32-bit indices are, and accesses are quicker for it.
     pub fn new64(minimum: u64, maximum: Option<u64>) -> MemoryType {
         MemoryType {
             minimum,

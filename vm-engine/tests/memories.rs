@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::accesses::{LOADS, Load, STORES, halves, joined};
+use common::accesses::{LOADS, Load, STORES, functions};
 use common::{call, in_each_mode};
 use vm_engine::{Bounds, Extern, Instance, Memory, MemoryType, Module, Store, Trap};
 
@@ -14,21 +14,7 @@ fn accesses() -> String {
           (memory (export "one") 1 2)
           (func (export "grow") (result i32) (memory.grow 1 (i32.const 1)))"#,
     );
-    for access in LOADS {
-        let load = format!("({} 1 offset=3 (local.get 0))", access.name);
-        let halves = halves(access.result, &load);
-        text += &format!(
-            "(func (export \"{}\") (param i32) (result i64 i64) {halves})",
-            access.name
-        );
-    }
-    for access in STORES {
-        let value = joined(access.value, "(local.get 1)", "(local.get 1)");
-        text += &format!(
-            "(func (export \"{0}\") (param i32 i64) ({0} 1 offset=3 (local.get 0) {value}))",
-            access.name
-        );
-    }
+    text += &functions("i32", "1 offset=3");
     text + ")"
 }
 

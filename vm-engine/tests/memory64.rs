@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::accesses::{LOADS, STORES, halves, joined};
+use common::accesses::{LOADS, STORES, functions};
 use common::{call, modes};
 use vm_engine::{Bounds, Engine, Instance, Memory, MemoryType, Module, Store, Trap};
 
@@ -17,21 +17,7 @@ fn accesses(memory: &str, address: &str, offset: u64) -> String {
           (memory (export "memory") {memory})
           (func (export "grow") (param {address}) (result {address}) (memory.grow (local.get 0)))"#
     );
-    for access in LOADS {
-        let load = format!("({} offset={offset} (local.get 0))", access.name);
-        let halves = halves(access.result, &load);
-        text += &format!(
-            "(func (export \"{}\") (param {address}) (result i64 i64) {halves})",
-            access.name
-        );
-    }
-    for access in STORES {
-        let value = joined(access.value, "(local.get 1)", "(local.get 1)");
-        text += &format!(
-            "(func (export \"{0}\") (param {address} i64) ({0} offset={offset} (local.get 0) {value}))",
-            access.name
-        );
-    }
+    text += &functions(address, &format!("offset={offset}"));
     text + ")"
 }
 

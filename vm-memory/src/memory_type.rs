@@ -88,7 +88,8 @@ impl MemoryType {
 
     /// Whether guard pages can check this memory's bounds on a host with pages of this size.
     ///
-    /// The one place that decides it: engines ask before they choose a kind of memory, translators
+    /// Those with 64-bit indices only if they have 4 GiB at most, and then for indices whose upper half whoever accesses the memory has found to
+    /// be zero. The one place that decides it: engines ask before they choose a kind of memory, translators
     /// before they leave a check out.
     ///
     /// # Errors

@@ -150,3 +150,25 @@ pub(crate) fn joined(ty: &str, low: &str, high: &str) -> String {
         other => panic!("no type of values: {other}"),
     }
 }
+
+/// A function for each load, which returns the two halves of what it has loaded, and for each store, as text: with addresses of this type, and
+/// what stands between an instruction's name and its operands.
+pub(crate) fn functions(address: &str, how: &str) -> String {
+    let mut text = String::new();
+    for access in LOADS {
+        let load = format!("({} {how} (local.get 0))", access.name);
+        let halves = halves(access.result, &load);
+        text += &format!(
+            "(func (export \"{}\") (param {address}) (result i64 i64) {halves})",
+            access.name
+        );
+    }
+    for access in STORES {
+        let value = joined(access.value, "(local.get 1)", "(local.get 1)");
+        text += &format!(
+            "(func (export \"{0}\") (param {address} i64) ({0} {how} (local.get 0) {value}))",
+            access.name
+        );
+    }
+    text
+}
