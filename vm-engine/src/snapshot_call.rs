@@ -171,7 +171,7 @@ impl Call {
         let mut exceptions = self.exceptions.iter().enumerate();
         let exceptions = exceptions.all(|(number, exception)| {
             let mut values = exception.values.iter();
-            (exception.tag as usize) < module.tag_count() as usize
+            exception.tag < module.tag_count()
                 && values.all(|value| value.exists_in(module, number))
         });
         let innermost = self.frames.last().map(|frame| frame.kind);

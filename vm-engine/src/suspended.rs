@@ -76,39 +76,31 @@ fn of_frames(error: low::FramesError) -> Error {
 
 /// The frames of a call that waits in a snapshot, which has been checked, in an instance of its module.
 fn frames(world: &mut low::World, id: InstanceId, call: &Call) -> low::GuestFrames {
-    let called = world.instance_func(id, call.func);
-    let mut values = |values: &[Value]| -> Vec<low::Val> {
-        let low = |value: &Value| value.low(|func| world.instance_func(id, func));
-        values.iter().map(low).collect()
-    };
     let frames = (call.frames.iter()).map(|frame| low::GuestFrame {
         func: frame.func,
         point: low::Point {
             offset: frame.offset,
             kind: frame.kind.low(),
         },
-        locals: values(&frame.locals),
-        operands: values(&frame.operands),
+        locals: values(world, id, &frame.locals),
+        operands: values(world, id, &frame.operands),
     });
     let frames = frames.collect();
-    let of_exceptions = call.exceptions.iter();
-    let of_exceptions: Vec<_> = of_exceptions
-        .map(|exception| values(&exception.values))
-        .collect();
-    let exceptions = call
-        .exceptions
-        .iter()
-        .zip(of_exceptions)
-        .map(|(exception, values)| low::GuestException {
-            tag: world.instance_tag(id, exception.tag),
-            values,
-        });
+    let exceptions = (call.exceptions.iter()).map(|exception| low::GuestException {
+        tag: world.instance_tag(id, exception.tag),
+        values: values(world, id, &exception.values),
+    });
     let exceptions = exceptions.collect();
     low::GuestFrames {
-        called,
+        called: world.instance_func(id, call.func),
         frames,
         exceptions,
     }
+}
+
+fn values(world: &mut low::World, id: InstanceId, values: &[Value]) -> Vec<low::Val> {
+    let low = |value: &Value| value.low(|func| world.instance_func(id, func));
+    values.iter().map(low).collect()
 }
 
 /// The call that waits in a snapshot, which has been checked, in an instance of its module.

@@ -225,9 +225,7 @@ impl Walk<'_> {
             self.found.points.insert((self.func, point), at);
         }
     }
-}
 
-impl Walk<'_> {
     /// Above how many values of the validator's exceptions are kept that older clauses have caught, the innermost first.
     fn caught(&self) -> Vec<usize> {
         let frames = (0..).map_while(|depth| self.validator.get_control_frame(depth));

@@ -8,7 +8,7 @@ use vm_trap::{Region, RegionClass};
 
 use crate::context::{Context, MemoryCell, TableCell, Word};
 use crate::machine::{EntityError, World};
-use crate::value::{FuncId, GlobalId, MemoryId, Raw, TableId, Val};
+use crate::value::{ExnId, FuncId, GlobalId, MemoryId, Raw, TableId, Val};
 
 /// Elements that a table may have at most, whatever its type says: the limit that the JavaScript
 /// API's specification gives (section "Implementation-defined Limits").
@@ -628,6 +628,16 @@ impl World {
 
     /// A value that has to be of a type, as words. All but vectors have only the first.
     pub(super) fn words(&self, expected: ValType, value: &Val) -> Result<[Word; 2], EntityError> {
+        self.words_with(expected, value, |id| self.exn_word(id))
+    }
+
+    /// The same, where `exn_word` says what a reference to an exception is for guests.
+    pub(super) fn words_with(
+        &self,
+        expected: ValType,
+        value: &Val,
+        exn_word: impl FnOnce(ExnId) -> Option<Word>,
+    ) -> Result<[Word; 2], EntityError> {
         // Most are of the plainest types, which need no look at what they refer to.
         if value.ty() != expected {
             let got = self.type_of(value);
@@ -642,7 +652,7 @@ impl World {
             Val::F32(bits) => bits.into(),
             Val::F64(bits) => bits,
             Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => 0,
-            Val::ExnRef(Some(id)) => (self.exn_word(id)).ok_or(EntityError::UnknownException)?,
+            Val::ExnRef(Some(id)) => exn_word(id).ok_or(EntityError::UnknownException)?,
             Val::FuncRef(Some(FuncId(func))) => match self.functions.get(func as usize) {
                 Some(function) => function.word(),
                 None => return Err(EntityError::UnknownFunction { func }),

@@ -63,6 +63,24 @@ impl Exception {
         &self.0.words
     }
 
+    /// The exceptions among its values, and maybe others that words of these look like.
+    pub(super) fn held(&self) -> &[Exception] {
+        &self.0.held
+    }
+
+    /// Its values with their types, if those are the parameters of its tag's type, each as in slots.
+    pub(super) fn values<'a>(
+        &'a self,
+        ty: &'a RegisteredType,
+    ) -> impl Iterator<Item = (ValType, [Word; 2])> + 'a {
+        let mut words = self.words();
+        ty.params().iter().map_while(move |ty| {
+            let (own, rest) = words.split_at_checked(ty.slots() as usize)?;
+            words = rest;
+            Some((*ty, [*own.first()?, own.get(1).copied().unwrap_or(0)]))
+        })
+    }
+
     /// Where it is, which no other has as long as it lives.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -310,16 +328,16 @@ impl World {
     ///
     /// If the values are not of the types of the tag's parameters, the machine has no such tag, or too many exceptions.
     pub fn new_exception(&mut self, tag: TagId, values: &[Val]) -> Result<ExnId, EntityError> {
-        let exception = self.make_exception(tag, values, World::words)?;
+        let exception = self.make_exception(tag, values, World::exn_word)?;
         Ok(self.exceptions.hold(exception))
     }
 
-    /// Makes an exception that guests can refer to. `words_of` says what a value of a type is in slots.
+    /// Makes an exception that guests can refer to. `exn_word` says what a reference to an exception among its values is for guests.
     pub(super) fn make_exception(
         &mut self,
         tag: TagId,
         values: &[Val],
-        words_of: impl Fn(&World, ValType, &Val) -> Result<[Word; 2], EntityError>,
+        exn_word: impl Fn(&World, ExnId) -> Option<Word>,
     ) -> Result<Exception, EntityError> {
         let ty = self.exceptions.tags.get(tag.index());
         let ty = ty.ok_or(EntityError::UnknownTag { tag: tag.0 })?.ty.clone();
@@ -330,7 +348,7 @@ impl World {
         }
         let mut words = Vec::with_capacity(ty.ty().param_slots() as usize);
         for (ty, value) in params.iter().zip(values) {
-            let two = words_of(self, *ty, value)?;
+            let two = self.words_with(*ty, value, |id| exn_word(self, id))?;
             words.extend_from_slice(&two[..ty.slots() as usize]);
         }
         self.look_for_exceptions(self.stack_top);
@@ -348,17 +366,8 @@ impl World {
     /// The values of an exception; nothing if the host has no hold of it.
     pub fn exception_values(&self, id: ExnId) -> Option<Vec<Val>> {
         let exception = self.exceptions.held().get(id)?.clone();
-        let params = self.tag_type(exception.tag()).params();
-        let mut words = exception.words();
-        let values = params.iter().map(|ty| {
-            let (own, rest) = words.split_at(ty.slots() as usize);
-            words = rest;
-            let mut raw = [Raw(0); 2];
-            for (raw, word) in raw.iter_mut().zip(own) {
-                *raw = Raw(*word);
-            }
-            self.read_raw(*ty, &raw)
-        });
+        let values = exception.values(self.tag_type(exception.tag()));
+        let values = values.map(|(ty, words)| self.read_raw(ty, &words.map(Raw)));
         Some(values.collect())
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use vm_translate::{RegisteredType, ValType};
+use vm_translate::ValType;
 
 use crate::context::Word;
 use crate::machine::exceptions::{Exception, Exceptions, is_exception};
@@ -45,18 +45,20 @@ impl<'a> Lister<'a> {
 
     /// A value of a type, as in slots.
     pub(super) fn read(&mut self, ty: ValType, words: &[Word; 2]) -> Val {
+        if is_exception(ty)
+            && let Some(exception) = self.world.exception_at(words[0])
+        {
+            self.list(&exception);
+        }
+        self.read_known(ty, words)
+    }
+
+    /// The same, if an exception that it refers to has a number.
+    fn read_known(&self, ty: ValType, words: &[Word; 2]) -> Val {
         if !is_exception(ty) {
             return self.world.read_raw(ty, &words.map(Raw));
         }
         let exception = self.world.exception_at(words[0]);
-        if let Some(exception) = &exception {
-            self.list(exception);
-        }
-        self.known(exception.as_ref())
-    }
-
-    /// A reference to an exception that has a number, or null.
-    fn known(&self, exception: Option<&Exception>) -> Val {
         let number = exception.and_then(|exception| self.numbers.get(&exception.address()));
         Val::ExnRef(number.map(|number| ExnId::at(*number)))
     }
@@ -69,28 +71,18 @@ impl<'a> Lister<'a> {
                 open.pop();
                 continue;
             }
-            let ty = self.world.tag_type(exception.tag()).clone();
-            let values = values(&ty, exception.words());
-            let references = values.filter(|(ty, _)| is_exception(*ty)).skip(*done);
-            let mut next = None;
-            for (_, words) in references {
+            if let Some(next) = exception.held().get(*done) {
                 *done += 1;
-                next = self.world.exception_at(words[0]);
-                if next.is_some() {
-                    break;
-                }
-            }
-            if let Some(next) = next {
+                let next = next.clone();
                 open.push((next, 0));
                 continue;
             }
             let exception = exception.clone();
-            let values = self::values(&ty, exception.words());
-            let values = values.map(|(ty, words)| match is_exception(ty) {
-                true => self.known(self.world.exception_at(words[0]).as_ref()),
-                false => self.world.read_raw(ty, &words.map(Raw)),
-            });
-            let values = values.collect();
+            let ty = self.world.tag_type(exception.tag());
+            let values = exception
+                .values(ty)
+                .map(|(ty, words)| self.read_known(ty, &words))
+                .collect();
             let number = self.list.len() as u32;
             self.list.push(GuestException {
                 tag: exception.tag(),
@@ -99,18 +91,6 @@ impl<'a> Lister<'a> {
             self.numbers.insert(exception.address(), number);
         }
     }
-}
-
-/// The values of an exception with a tag of this type, with their types, as in slots.
-fn values<'a>(
-    ty: &'a RegisteredType,
-    mut words: &'a [Word],
-) -> impl Iterator<Item = (ValType, [Word; 2])> + 'a {
-    ty.params().iter().map_while(move |ty| {
-        let (own, rest) = words.split_at_checked(ty.slots() as usize)?;
-        words = rest;
-        Some((*ty, [*own.first()?, own.get(1).copied().unwrap_or(0)]))
-    })
 }
 
 /// The exceptions of a list that have been made: they live as long as this, and references to them mean something.
@@ -124,9 +104,7 @@ impl MadeExceptions {
     ) -> Result<MadeExceptions, EntityError> {
         let mut made = MadeExceptions(Vec::with_capacity(list.len()));
         for GuestException { tag, values } in list {
-            let exception = world.make_exception(*tag, values, |world, ty, value| {
-                made.words(world, ty, value)
-            })?;
+            let exception = world.make_exception(*tag, values, |_, number| made.word(number))?;
             made.0.push(exception);
         }
         Ok(made)
@@ -139,16 +117,12 @@ impl MadeExceptions {
         ty: ValType,
         value: &Val,
     ) -> Result<[Word; 2], EntityError> {
-        let Val::ExnRef(Some(number)) = value else {
-            return world.words(ty, value);
-        };
-        let got = world.type_of(value);
-        if !got.matches(ty) {
-            let expected = ty;
-            return Err(EntityError::Type { expected, got });
-        }
-        let number = usize::try_from(number.number()).unwrap_or(usize::MAX);
-        let exception = self.0.get(number).ok_or(EntityError::UnknownException)?;
-        Ok([Exceptions::word(exception), 0])
+        world.words_with(ty, value, |number| self.word(number))
+    }
+
+    /// A reference for guests to the exception of this number.
+    fn word(&self, number: ExnId) -> Option<Word> {
+        let number = usize::try_from(number.number()).ok()?;
+        self.0.get(number).map(Exceptions::word)
     }
 }

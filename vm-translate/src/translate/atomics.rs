@@ -10,7 +10,7 @@ use crate::ir::Root;
 use super::Translator;
 use super::calls::CHANGED_BY_CALLS;
 use super::operators::{Unchecked, memory};
-use super::runtime::is_direct;
+use super::runtime::{Reach, reach};
 
 /// The instruction on the slots from one on.
 pub(super) fn root(
@@ -28,7 +28,7 @@ pub(super) fn root(
         base,
         unchecked: op.kind().is_access()
             && unchecked.is(offset, op.width())
-            && is_direct(module, unchecked, memory, offset, op.width()),
+            && reach(module, unchecked, memory, offset, op.width()) == Reach::Direct,
     }
 }
 

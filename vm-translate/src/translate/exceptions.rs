@@ -79,11 +79,6 @@ impl Regions {
             self.inside = self.around;
         }
     }
-
-    /// A clause of a `try` begins.
-    pub(super) fn catch(&mut self, handlers: &mut Handlers, position: u32) {
-        self.close(handlers, position);
-    }
 }
 
 /// A clause of a `try`, with this label, for exceptions with a tag or for all: one goes to a slot, its values to those behind.
@@ -201,7 +196,7 @@ impl Translator<'_> {
         self.out.bind(label);
         let here = self.out.insts.len() as u32;
         let regions = &mut self.frames[top].regions;
-        regions.catch(&mut self.out.handlers, here);
+        regions.close(&mut self.out.handlers, here);
         let frame = self.frames[top];
         let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         let base = frame.base;

@@ -10,7 +10,7 @@ use crate::{Effect, Error};
 use super::Translator;
 use super::code::{Code, Kind, Step};
 use super::expr::{Effects, Facts, Term};
-use super::runtime::{is_direct, is_narrow, operation};
+use super::runtime::{Reach, operation, reach};
 use super::vectors::Vectors as _;
 
 impl Translator<'_> {
@@ -205,49 +205,46 @@ impl Translator<'_> {
     }
 
     pub(super) fn store_to(&mut self, op: StoreOp, memory: u32, offset: u64) {
-        if !self.is_direct(memory, offset, op.width()) {
-            if !self.is_narrow(memory, offset, op.width()) {
-                return self.memory_store(op, memory, offset);
+        match self.reach_of(memory, offset, op.width()) {
+            Reach::Direct => {}
+            Reach::Narrow => {
+                // The value comes before the access, and so do its traps before the address's.
+                let value = self.stack.len() - 1;
+                if self.stack.entry(value).effects.any_of(Effects::TRAPS) {
+                    self.materialise(value);
+                }
+                self.apply_below_top(Op::I32WrapAddress, 0);
             }
-            // The value comes before the access, and so do its traps before the address's.
-            let value = self.stack.len() - 1;
-            if self.stack.entry(value).effects.any_of(Effects::TRAPS) {
-                self.materialise(value);
-            }
-            self.apply_below_top(Op::I32WrapAddress, 0);
+            Reach::Cell => return self.memory_store(op, memory, offset),
         }
         let op = self.unchecked.store(op, offset);
         self.store(Root::Store { op, offset });
     }
 
     pub(super) fn load(&mut self, op: Op, memory: u32, offset: u64) {
-        if !self.is_direct(memory, offset, op.bytes_read()) {
-            if !self.is_narrow(memory, offset, op.bytes_read()) {
-                return self.memory_load(op, memory, offset, 0);
-            }
-            self.apply(Op::I32WrapAddress, 0);
+        match self.reach_of(memory, offset, op.bytes_read()) {
+            Reach::Direct => {}
+            Reach::Narrow => self.apply(Op::I32WrapAddress, 0),
+            Reach::Cell => return self.memory_load(op, memory, offset, 0),
         }
         self.apply(self.unchecked.load(op, offset), offset);
     }
 
     /// A load whose address stands below the entry at the top, which may not trap.
     pub(super) fn load_below_top(&mut self, op: Op, memory: u32, offset: u64) {
-        if !self.is_direct(memory, offset, op.bytes_read()) {
-            if !self.is_narrow(memory, offset, op.bytes_read()) {
-                return self.memory_load(op, memory, offset, 1);
-            }
-            self.apply_below_top(Op::I32WrapAddress, 0);
+        match self.reach_of(memory, offset, op.bytes_read()) {
+            Reach::Direct => {}
+            Reach::Narrow => self.apply_below_top(Op::I32WrapAddress, 0),
+            Reach::Cell => return self.memory_load(op, memory, offset, 1),
         }
         self.apply_below_top(self.unchecked.load(op, offset), offset);
     }
 
-    fn is_direct(&self, memory: u32, offset: u64, width: u32) -> bool {
-        is_direct(self.module, self.unchecked, memory, offset, width)
-    }
-
-    fn is_narrow(&self, memory: u32, offset: u64, width: u32) -> bool {
-        self.shapes.wraps_addresses()
-            && is_narrow(self.module, self.unchecked, memory, offset, width)
+    fn reach_of(&self, memory: u32, offset: u64, width: u32) -> Reach {
+        match reach(self.module, self.unchecked, memory, offset, width) {
+            Reach::Narrow if !self.shapes.wraps_addresses() => Reach::Cell,
+            reach => reach,
+        }
     }
 
     pub(super) fn constant(&mut self, ty: Ty, bits: u64) {

@@ -2,9 +2,9 @@
 
 use wasmparser::Operator;
 
+use crate::Module;
 use crate::ir::RuntimeOp;
 use crate::op::Ty;
-use crate::{MemoryType, Module};
 
 use super::operators::Unchecked;
 
@@ -116,42 +116,38 @@ fn index_type(module: &Module, table: u32) -> Ty {
     }
 }
 
-/// Whether an access of so many bytes needs no memory's cell: those of memory 0 with 32-bit addresses. If threads share that, its
-/// length can change at any time and is in its cell alone, so that only those need none that need no check.
-pub(super) fn is_direct(
-    module: &Module,
-    unchecked: Unchecked<'_>,
-    memory: u32,
-    offset: u64,
-    width: u32,
-) -> bool {
-    let ty = &module.memories()[memory as usize];
-    !ty.memory64 && is_plain(ty, unchecked, memory, offset, width)
+/// How an access reaches its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is one of memory 0 with a 32-bit address.
+    Direct,
+    /// It is like one, once the upper half of its 64-bit address is known to be zero: the memory has never more than 4 GiB, as its type says,
+    /// and neither has the offset.
+    Narrow,
+    /// By the memory's cell.
+    Cell,
 }
 
-/// Whether an access with a 64-bit address is like one with a 32-bit address, once the upper half of that is known to be zero: the memory
-/// has never more than 4 GiB, as its type says, and neither has the offset.
-pub(super) fn is_narrow(
+/// How an access of so many bytes reaches its memory. If threads share memory 0, its length can change at any time and is in its cell alone, so
+/// that only accesses that need no check do without that.
+pub(super) fn reach(
     module: &Module,
     unchecked: Unchecked<'_>,
     memory: u32,
     offset: u64,
     width: u32,
-) -> bool {
+) -> Reach {
     let ty = &module.memories()[memory as usize];
+    if memory != 0 || ty.shared && !unchecked.is(offset, width) {
+        return Reach::Cell;
+    }
+    if !ty.memory64 {
+        return Reach::Direct;
+    }
     let most = 1 << (32 - ty.page_size_log2);
-    ty.memory64
-        && ty.maximum.is_some_and(|maximum| maximum <= most)
-        && offset <= u32::MAX.into()
-        && is_plain(ty, unchecked, memory, offset, width)
-}
-
-fn is_plain(
-    ty: &MemoryType,
-    unchecked: Unchecked<'_>,
-    memory: u32,
-    offset: u64,
-    width: u32,
-) -> bool {
-    memory == 0 && (!ty.shared || unchecked.is(offset, width))
+    let has_less = ty.maximum.is_some_and(|maximum| maximum <= most);
+    match has_less && offset <= u32::MAX.into() {
+        true => Reach::Narrow,
+        false => Reach::Cell,
+    }
 }

@@ -93,7 +93,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
         let label = self.labels.new_label();
         self.bind(label);
         let regions = &mut self.frames[top].regions;
-        regions.catch(&mut self.handlers, self.sink.position());
+        regions.close(&mut self.handlers, self.sink.position());
         let frame = self.frames[top];
         let params = tag.map_or(&[][..], |tag| self.module.tag_type(tag).params());
         self.truncate(frame.height);

@@ -52,7 +52,7 @@ use super::labels::Labels;
 use super::local_types::LocalTypes;
 use super::metering::{Additions, Pieces};
 use super::operators::{self, Unchecked, memory, numeric};
-use super::runtime::{is_direct, operation};
+use super::runtime::{Reach, operation, reach};
 use super::vectors::Vectors as _;
 
 use control::{Block, Frame};
@@ -459,7 +459,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     fn load(&mut self, op: Op, memory: u32, offset: u64) {
         let width = op.bytes_read();
-        if !is_direct(self.module, self.unchecked, memory, offset, width) {
+        if reach(self.module, self.unchecked, memory, offset, width) != Reach::Direct {
             return self.memory_load(op, memory, offset);
         }
         self.apply(self.unchecked.load(op, offset), offset);
@@ -467,7 +467,7 @@ impl<K: BaselineSink> Baseline<'_, K> {
 
     fn store(&mut self, op: StoreOp, memory: u32, offset: u64) {
         let width = op.width();
-        if !is_direct(self.module, self.unchecked, memory, offset, width) {
+        if reach(self.module, self.unchecked, memory, offset, width) != Reach::Direct {
             return self.memory_store(op, memory, offset);
         }
         let op = self.unchecked.store(op, offset);
