@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use vm_engine::{Bounds, FunctionProfile, Module};
-use vm_interp::shapes::{BASE, REGISTERS, TRAINED, VECTORS};
+use vm_interp::shapes::{REGISTERS, TABLE};
 use vm_profile::{Budget, Program, ShapeTable, folded, report, train};
 use vm_translate::Features;
 
@@ -60,8 +60,8 @@ fn shapes(module: &Module, profile: &[FunctionProfile]) -> Result<String, Failur
         (program.with_guards(!guarded), Program::CHECKED_WEIGHT),
         (program, 1.0),
     ];
-    let table = format!("{TRAINED}\n{BASE}\n{VECTORS}");
-    let mut table = ShapeTable::read(&table, REGISTERS).map_err(|error| anyhow!(error))?;
+    let mut table =
+        ShapeTable::read(&TABLE.join("\n"), REGISTERS).map_err(|error| anyhow!(error))?;
     let mut left = 1.0;
     let lines = train(&programs, &mut table, BUDGET, |progress| {
         left = progress.dispatches;

@@ -10,7 +10,7 @@ use crate::hash;
 use crate::x86_64::global;
 
 /// Of a hundred places in the table, how many are taken.
-const FILLED: usize = 75;
+const FILLED: usize = 88;
 
 /// What is stored where there is no key: no symbol has all its bits set.
 const NO_KEY: u128 = hash::KEY;

@@ -97,19 +97,24 @@ fn main() {
     let var = |name: &str| env::var(name).unwrap_or_default();
     let supported =
         var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_OS") == "linux";
-    if !supported || env::var_os("CARGO_CFG_MIRI").is_some() {
+    let feature = |name: &str| env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
+    if !supported || !feature("DIRECT") || env::var_os("CARGO_CFG_MIRI").is_some() {
         return;
     }
     println!("cargo::rustc-cfg=palisade_direct");
-    let mut tables = Vec::new();
-    for (name, text) in [("default", shapes::BASE), ("vectors", shapes::VECTORS)] {
+    let read = |name: &str, text: &str| {
         let read = table::read(text, shapes::REGISTERS);
-        tables.extend(read.unwrap_or_else(|e| panic!("shapes/{name}.shapes: {e}")));
-    }
+        read.unwrap_or_else(|e| panic!("shapes/{name}.shapes: {e}"))
+    };
+    let mut tables = read("base", shapes::BASE);
+    tables.extend(read("vectors", shapes::VECTORS));
     // Those that were chosen by counting are what programs want, which is not always what templates
     // can do: registers run out.
-    let trained = table::read(shapes::TRAINED, shapes::REGISTERS);
-    let mut chosen = trained.unwrap_or_else(|e| panic!("shapes/trained.shapes: {e}"));
+    let mut chosen = read("trained", shapes::TRAINED);
+    if feature("LARGE_TABLE") {
+        tables.extend(read("families", shapes::FAMILIES));
+        chosen.extend(read("large", shapes::LARGE));
+    }
     println!("cargo::rerun-if-env-changed={USER_SHAPES}");
     if let Some(path) = env::var_os(USER_SHAPES) {
         let path = Path::new(&path);

@@ -24,7 +24,10 @@ pub fn direct_availability() -> Result<(), CodeError> {
     #[cfg(palisade_direct)]
     let available = direct::available();
     #[cfg(not(palisade_direct))]
-    let available = Err("it has no handlers for this platform: only x86-64 Linux so far");
+    let available = Err(match cfg!(feature = "direct") {
+        true => "it has no handlers for this platform: only x86-64 Linux so far",
+        false => "this program was built without the feature `direct`",
+    });
     available.map_err(|reason| CodeError::DirectUnavailable {
         reason: reason.to_owned(),
     })

@@ -17,11 +17,24 @@ pub const REGISTERS: Registers = Registers {
     temp_floats: 1,
 };
 
-/// The shapes that are always there: one operator each, over all kinds of operands.
-pub const BASE: &str = include_str!("../shapes/default.shapes");
+/// The shapes that are always there: one operator each, over all kinds of operands, and a few families of two.
+pub const BASE: &str = include_str!("../shapes/base.shapes");
 
 /// The shapes of vectors, which are always there too.
 pub const VECTORS: &str = include_str!("../shapes/vectors.shapes");
 
 /// The shapes that training has chosen, most useful first: see `cargo xtask train`.
 pub const TRAINED: &str = include_str!("../shapes/trained.shapes");
+
+/// The families that the large table has besides (feature `large-table`).
+pub const FAMILIES: &str = include_str!("../shapes/families.shapes");
+
+/// The shapes that training has chosen for the large table besides.
+pub const LARGE: &str = include_str!("../shapes/large.shapes");
+
+/// All that this build's table is made of, if it has the direct executor.
+pub const TABLE: &[&str] = if cfg!(feature = "large-table") {
+    &[TRAINED, LARGE, BASE, VECTORS, FAMILIES]
+} else {
+    &[TRAINED, BASE, VECTORS]
+};

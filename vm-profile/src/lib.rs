@@ -10,4 +10,4 @@ mod train;
 pub use program::Program;
 pub use report::{folded, report};
 pub use table::ShapeTable;
-pub use train::{Budget, Line, Progress, dispatches, train};
+pub use train::{Budget, Line, LineUse, Progress, dispatches, line_uses, train};

@@ -5,13 +5,13 @@
 //! held the value which the first makes for the second. The patterns that save the most for the
 //! fewest handlers are added, and the next round sees what they left.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use vm_translate::ir::{Inst, Node, Place, Root};
-use vm_translate::shape::table::{self, Shape};
+use vm_translate::shape::table::{self, Shape, TableError};
 use vm_translate::shape::{Cells, Found, Traps, traps};
-use vm_translate::{Effect, Function, Op, ShapeKey, Ty};
+use vm_translate::{Effect, Function, Op, Registers, ShapeKey, Ty};
 
 use crate::pattern::{Pattern, Reach};
 use crate::program::{Program, Weighed};
@@ -153,6 +153,80 @@ pub fn dispatches(program: &Program, table: &ShapeTable) -> u64 {
     weighed.map(function).sum()
 }
 
+/// What a line of a table is used for.
+#[derive(Clone, Debug)]
+pub struct LineUse {
+    /// The line.
+    pub text: String,
+    /// How many shapes it has that no line before has.
+    pub shapes: usize,
+    /// How many of them programs use.
+    pub used: usize,
+    /// The share of all dispatches that is theirs: the mean over programs.
+    pub share: f64,
+}
+
+/// What each line of a table is used for by programs, each with a weight.
+///
+/// # Errors
+///
+/// The first line that is not in the notation.
+pub fn line_uses(
+    programs: &[(Program, f64)],
+    text: &str,
+    registers: Registers,
+) -> Result<Vec<LineUse>, TableError> {
+    let table = ShapeTable::read(text, registers)?;
+    let mut lines = Vec::new();
+    let mut owners: HashMap<ShapeKey, usize> = HashMap::new();
+    for line in text.lines() {
+        let shapes = table::read(line, registers)?;
+        let before = owners.len();
+        for key in shapes.iter().filter_map(Shape::key) {
+            owners.entry(key).or_insert(lines.len());
+        }
+        lines.push(LineUse {
+            text: line.to_owned(),
+            shapes: owners.len() - before,
+            used: 0,
+            share: 0.0,
+        });
+    }
+    let mut used = HashSet::new();
+    let whole: f64 = programs.iter().map(|(_, weight)| weight).sum();
+    for (program, weight) in programs {
+        let mut counts: HashMap<ShapeKey, u64> = HashMap::new();
+        let mut all = 0;
+        for Weighed {
+            function,
+            counts: of_insts,
+        } in program.translate(&table)
+        {
+            let cells = Cells::new(&function);
+            let mut next = 0;
+            while next < function.insts().len() {
+                let count = of_insts[next];
+                all += count;
+                let found = cells.at(next, |key| table.find(key));
+                let end = found.map_or(next + 1, |(run, _)| run.end);
+                if let Some(key) = cells.key(next..end).filter(|_| count > 0) {
+                    *counts.entry(key).or_default() += count;
+                }
+                next = end;
+            }
+        }
+        for (key, count) in counts {
+            if let Some(line) = owners.get(&key) {
+                let line = &mut lines[*line];
+                line.share += weight / whole * count as f64 / all as f64;
+                line.used += usize::from(used.insert(key));
+            }
+        }
+    }
+    lines.retain(|line| line.shapes > 0);
+    Ok(lines)
+}
+
 /// The lines of the shapes that a pattern needs besides its own.
 fn starts_and_roots(offer: &Offer, missing: &[Shape], table: &ShapeTable) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -195,6 +269,8 @@ struct Survey {
     seen: BTreeMap<Pattern, Seen>,
     /// The weighed sum of all programs' dispatches, each in relation to its first survey.
     dispatches: f64,
+    /// What each program counts.
+    weights: Vec<f64>,
 }
 
 impl Survey {
@@ -202,6 +278,7 @@ impl Survey {
         let mut survey = Survey {
             seen: BTreeMap::new(),
             dispatches: 0.0,
+            weights: programs.iter().map(|(_, weight)| *weight).collect(),
         };
         for (number, (program, weight)) in programs.iter().enumerate() {
             let mut shares: BTreeMap<ShapeKey, u64> = BTreeMap::new();
@@ -242,8 +319,8 @@ impl Survey {
         for (pattern, seen) in &self.seen {
             let capped: f64 = seen
                 .shares
-                .values()
-                .map(|share| share.min(MOST_OF_ONE))
+                .iter()
+                .map(|(number, share)| share.min(MOST_OF_ONE * self.weights[*number].max(1.0)))
                 .sum();
             let whole: f64 = seen.shares.values().sum();
             if capped / programs < budget.least_share {

@@ -8,6 +8,7 @@ mod guest;
 mod imports;
 mod mode;
 mod programs;
+mod published;
 mod snapshots;
 mod spec;
 mod train;

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use clap::Args;
 use vm_engine::{Caller, Engine, Extern, Linker, Module, Store};
 use vm_interp::shapes::REGISTERS;
-use vm_profile::{Budget, Line, Program, ShapeTable, dispatches, train};
+use vm_profile::{Budget, Line, LineUse, Program, ShapeTable, dispatches, line_uses, train};
 use vm_translate::Features;
 use vm_wasi::pipe::MemoryOutputPipe;
 use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
@@ -21,6 +23,7 @@ use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
 use crate::guest::Kind;
 use crate::mode::Mode;
 use crate::programs;
+use crate::published::{self, Use};
 
 /// Options of `cargo xtask train`.
 #[derive(Args)]
@@ -38,7 +41,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     hold_out: Option<usize>,
 
-    /// The shapes that are always there, if not those of `vm-interp/shapes/default.shapes`
+    /// Train on published programs too: those of `programs/published/list.toml` that are for training
+    #[arg(long)]
+    published: bool,
+
+    /// Train nothing: say of each line of the shapes that are always there how many shapes it has, how many of them the
+    /// programs use, and for how much of their dispatches
+    #[arg(long)]
+    lines: bool,
+
+    /// The shapes that are always there, if not those of `vm-interp/shapes/base.shapes`
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
 
@@ -47,11 +59,11 @@ pub(crate) struct Options {
     output: Option<PathBuf>,
 
     /// The most shapes to add to those that are always there
-    #[arg(long, default_value_t = 160_000)]
+    #[arg(long, default_value_t = 26_000)]
     shapes: u64,
 
     /// The least share of all dispatches that a line has to save, in percent
-    #[arg(long, default_value_t = 0.0004)]
+    #[arg(long, default_value_t = 0.0003)]
     least_share: f64,
 
     /// The most operators of a shape
@@ -65,6 +77,9 @@ pub(crate) struct Options {
 /// More than any program prints.
 const OUTPUT_BYTES: usize = 1 << 20;
 
+/// What a published program counts beside one of the corpus: there are few of them, and they are what people run.
+const PUBLISHED_WEIGHT: f64 = 8.0;
+
 /// Trains and writes the table.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -74,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let output = output.unwrap_or_else(|| root.join("vm-interp/shapes/trained.shapes"));
 
     let base = options.base.clone();
-    let base = base.unwrap_or_else(|| root.join("vm-interp/shapes/default.shapes"));
+    let base = base.unwrap_or_else(|| root.join("vm-interp/shapes/base.shapes"));
     let base = fs::read_to_string(&base).with_context(|| format!("reading {}", base.display()))?;
     let mut corpus = Vec::new();
     let mut held_out = Vec::new();
@@ -89,7 +104,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             names.push(source);
         }
         eprintln!("running {}", program.name);
-        let run = profile(&program.file).with_context(|| format!("running {}", program.name))?;
+        let guest = Guest {
+            module: program.file,
+            arguments: Vec::new(),
+            directories: Vec::new(),
+            prints: String::new(),
+        };
+        let run = guest.profile();
+        let run = run.with_context(|| format!("running {}", program.name))?;
         let out = options
             .hold_out
             .is_some_and(|n| n > 0 && names.len().is_multiple_of(n));
@@ -99,6 +121,43 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             corpus.push((run.with_guards(false), Program::CHECKED_WEIGHT));
             corpus.push((run, 1.0));
         }
+    }
+    if options.published {
+        for program in published::list()? {
+            if (program.purpose == Use::Test) != options.evaluate.is_some() {
+                continue;
+            }
+            eprintln!("running {}", program.name);
+            let guest = Guest {
+                module: program.module()?,
+                directories: program.directories()?,
+                arguments: program.arguments,
+                prints: program.prints,
+            };
+            let run = guest.profile();
+            let run = run.with_context(|| format!("running {}", program.name))?;
+            if options.evaluate.is_some() {
+                held_out.push((program.name, run));
+            } else {
+                corpus.push((
+                    run.with_guards(false),
+                    PUBLISHED_WEIGHT * Program::CHECKED_WEIGHT,
+                ));
+                corpus.push((run, PUBLISHED_WEIGHT));
+            }
+        }
+    }
+    if options.lines {
+        for LineUse {
+            text,
+            shapes,
+            used,
+            share,
+        } in line_uses(&corpus, &base, REGISTERS)?
+        {
+            println!("{shapes:6} {used:6} {:8.4} %  {text}", 100.0 * share);
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(file) = &options.evaluate {
         let text = fs::read_to_string(file)?;
@@ -167,31 +226,58 @@ fn not_random(mut caller: Caller<'_, WasiCtx>, buffer: i32, len: i32) -> Result<
     Ok(0)
 }
 
-/// Runs a program and counts what it does.
-fn profile(file: &Path) -> Result<Program> {
-    let bytes: Arc<[u8]> = fs::read(file)?.into();
-    let mut config = Mode::DirectGuarded.config();
-    config.profile(true);
-    let engine = Engine::new(&config)?;
-    let module = Module::from_binary(&engine, &bytes)?;
-    let mut linker: Linker<WasiCtx> = Linker::new(&engine);
-    vm_wasi::add_to_linker(&mut linker, |context| context)?;
-    // The same run each time, so that the same programs give the same table.
-    linker
-        .allow_shadowing(true)
-        .func_wrap("wasi_snapshot_preview1", "random_get", not_random)?;
-    let mut context = WasiCtxBuilder::new();
-    context
-        .arg("program")
-        .stdout(MemoryOutputPipe::new(OUTPUT_BYTES));
-    let mut store = Store::new(&engine, context.build()?);
-    let instance = linker.instantiate(&mut store, &module)?;
-    let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-    if let Err(error) = start.call(&mut store, ())
-        && error.downcast_ref::<I32Exit>() != Some(&I32Exit(0))
-    {
-        return Err(error.into());
+/// A program to be run for its profile.
+struct Guest {
+    module: PathBuf,
+    /// Without its own name.
+    arguments: Vec<String>,
+    /// Of the host, each with its name in the guest.
+    directories: Vec<(PathBuf, String)>,
+    /// What its output contains.
+    prints: String,
+}
+
+impl Guest {
+    /// Runs it and counts what it does.
+    fn profile(&self) -> Result<Program> {
+        let bytes: Arc<[u8]> = fs::read(&self.module)?.into();
+        let mut config = Mode::DirectGuarded.config();
+        config.profile(true);
+        let engine = Engine::new(&config)?;
+        let module = Module::from_binary(&engine, &bytes)?;
+        let mut linker: Linker<WasiCtx> = Linker::new(&engine);
+        vm_wasi::add_to_linker(&mut linker, |context| context)?;
+        // The same run each time, so that the same programs give the same table.
+        linker.allow_shadowing(true).func_wrap(
+            "wasi_snapshot_preview1",
+            "random_get",
+            not_random,
+        )?;
+        let mut context = WasiCtxBuilder::new();
+        let stdout = MemoryOutputPipe::new(OUTPUT_BYTES);
+        context
+            .arg("program")
+            .args(&self.arguments)
+            .stdout(stdout.clone());
+        for (directory, guest) in &self.directories {
+            let directory = Dir::open_ambient_dir(directory, ambient_authority())?;
+            context.preopened_dir(directory, guest);
+        }
+        let mut store = Store::new(&engine, context.build()?);
+        let instance = linker.instantiate(&mut store, &module)?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        if let Err(error) = start.call(&mut store, ())
+            && error.downcast_ref::<I32Exit>() != Some(&I32Exit(0))
+        {
+            return Err(error.into());
+        }
+        let printed = stdout.contents();
+        ensure!(
+            String::from_utf8_lossy(&printed).contains(&self.prints),
+            "it does not print `{}`",
+            self.prints
+        );
+        let parsed = vm_translate::Module::new(bytes, &Features::default())?;
+        Ok(Program::new(Arc::new(parsed), true, &module.profile()?))
     }
-    let parsed = vm_translate::Module::new(bytes, &Features::default())?;
-    Ok(Program::new(Arc::new(parsed), true, &module.profile()?))
 }

@@ -1,7 +1,7 @@
 //! The direct executor: functions as sequences of cells, each the address of a handler and its
 //! operands, and handlers as generated assembly that jump to each other.
 //!
-//! `shapes/default.shapes` lists what handlers there are; `build/` writes them. Here is what uses
+//! `shapes/*.shapes` lists what handlers there are; `build/` writes them. Here is what uses
 //! them:
 //!
 //! | module | what |

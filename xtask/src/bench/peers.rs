@@ -31,6 +31,9 @@ pub(super) fn install() -> Result<()> {
 pub(super) fn palisade() -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--package", "vm-cli"]);
+    if cfg!(feature = "large-table") {
+        command.args(["--features", "large-table"]);
+    }
     if cfg!(not(debug_assertions)) {
         command.arg("--release");
     }
@@ -65,7 +68,11 @@ pub(super) fn installed() -> Result<Option<Contestant>> {
 pub(super) fn run_with_linked_peers() -> Result<ExitCode> {
     let mut command = cargo();
     command.args(["run", "--quiet", "--release", "--package", "xtask"]);
-    command.args(["--features", "peers", "--"]);
+    let features = match cfg!(feature = "large-table") {
+        true => "peers,large-table",
+        false => "peers",
+    };
+    command.args(["--features", features, "--"]);
     command.args(
         env::args_os()
             .skip(1)
