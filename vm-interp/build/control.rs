@@ -3,6 +3,7 @@
 //! The places of their operands are those that [`Fixed`] lists.
 
 use crate::asm::*;
+use crate::bulk;
 use crate::fixed::{Fixed, Returned, Wide};
 use crate::operators::extend;
 use crate::templates::{LOOP_HEAD, call_object, check_reference, table_function};
@@ -346,11 +347,20 @@ pub(crate) fn emit(asm: &mut impl Assembler, fixed: Fixed) {
             asm.load(Width::W64, Reg::Memory, Src::Mem(Mem::At(Reg::Context, 0)));
             asm.dispatch(16);
         }
-        Fixed::Runtime => {
+        Fixed::Runtime | Fixed::Bulk(_) => {
             slot_address(asm, Reg::S0, 16);
+            if let Fixed::Bulk(bulk) = fixed {
+                bulk::emit(asm, bulk, 32);
+                slot_address(asm, Reg::S0, 16);
+            }
             asm.call(Callee::Operand(8), &[Reg::Context, Reg::S0], &[20, 24]);
             check_status(asm);
             asm.dispatch(32);
+        }
+        Fixed::MemorySize => {
+            slot_address(asm, Reg::S0, 8);
+            bulk::size(asm, 12);
+            asm.dispatch(16);
         }
         Fixed::Evaluate => {
             asm.call(Callee::Evaluate, &[Reg::Frame, Reg::Ip], &[]);

@@ -7,6 +7,7 @@
 //! - `generated.rs`: how many there are of each, and the numbers of the fixed ones.
 
 mod asm;
+mod bulk;
 mod control;
 #[path = "../src/direct/fixed.rs"]
 #[allow(dead_code)]
@@ -19,6 +20,7 @@ mod lines;
 mod operands;
 mod operators;
 #[path = "../src/shapes.rs"]
+#[allow(dead_code)]
 mod shapes;
 mod simple;
 mod templates;
@@ -316,8 +318,9 @@ fn generate(shapes: Vec<Shape>, out: &Path) {
          match fixed {\n",
     );
     for (n, fixed) in fixed.iter().enumerate() {
-        // One of them is called like an operation of other handlers.
+        // Some are called like others.
         let fixed = format!("{fixed:?}").replace("kind: ", "kind: AtomicKind::");
+        let fixed = fixed.replace("Bulk(", "Bulk(fixed::Bulk::");
         let _ = writeln!(generated, "        {fixed} => {n},");
     }
     generated.push_str("        fixed => unreachable!(\"no handler for {fixed:?}\"),\n    }\n}\n");

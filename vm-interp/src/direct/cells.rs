@@ -4,7 +4,7 @@ use vm_translate::ir::{FRAME_HEADER, Label, Node, Place, Root, RuntimeOp, Slot};
 use vm_translate::shape::{ShapeKey, Symbol};
 use vm_translate::{AtomicKind, Op, Sites};
 
-use super::fixed::{Fixed, Wide};
+use super::fixed::{Bulk, Fixed, Wide};
 use super::operands::operand_bytes;
 use super::simple::Simple;
 use super::words::Words;
@@ -22,6 +22,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) type_ids: &'a [u32],
     /// Whether the value stack's guard checks that a frame fits.
     pub(super) guarded_stack: bool,
+    /// The power of two that a page of memory 0 is, if contexts have its length: if it is not shared.
+    pub(super) page_size_log2: Option<u32>,
     /// The first cell of a function.
     pub(super) entry: &'a dyn Fn(u32) -> u64,
 }
@@ -372,8 +374,21 @@ impl Writer<'_> {
                 self.fixed(Fixed::Wide(wide));
                 self.put_slot(base);
             }
+            Root::Runtime {
+                op: RuntimeOp::MemorySize,
+                base,
+                imm: [0, _],
+            } if let Some(page) = self.around.page_size_log2 => {
+                self.fixed(Fixed::MemorySize);
+                self.put_slot(base);
+                self.put32(page);
+            }
             Root::Runtime { op, base, imm } => {
-                self.fixed(Fixed::Runtime);
+                self.fixed(match (op, imm) {
+                    (RuntimeOp::MemoryCopy, [0, 0]) => Fixed::Bulk(Bulk::Copy),
+                    (RuntimeOp::MemoryFill, [0, _]) => Fixed::Bulk(Bulk::Fill),
+                    _ => Fixed::Runtime,
+                });
                 self.put(RUNTIME[op as usize] as usize as u64);
                 self.put_slot(base);
                 self.put32(imm[0]);

@@ -62,6 +62,11 @@ pub(crate) enum Fixed {
     /// Calls a [`crate::context::RuntimeFn`]. Operands: the function (8), the slots (4), two
     /// immediates (4 each).
     Runtime,
+    /// The same for an operation on memory 0 that does a few bytes itself.
+    Bulk(Bulk),
+    /// The pages of memory 0, which is not shared. Operands: the result's slot (4), the power of two that a page's
+    /// bytes are (4).
+    MemorySize,
     /// Computes an operator that has no template, slots to slot. Operands: the operator (4), the
     /// destination (4), three sources (4 each; what is not used is 0), the operator's immediate
     /// (4).
@@ -156,6 +161,13 @@ pub(crate) enum Fixed {
     },
 }
 
+/// An operation on a range of memory 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bulk {
+    Copy,
+    Fill,
+}
+
 /// An operation of the proposal wide-arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wide {
@@ -205,6 +217,9 @@ impl Fixed {
             Fixed::CallImport,
             Fixed::Restore,
             Fixed::Runtime,
+            Fixed::Bulk(Bulk::Copy),
+            Fixed::Bulk(Bulk::Fill),
+            Fixed::MemorySize,
             Fixed::Evaluate,
             Fixed::Adapter,
             Fixed::Fence,

@@ -39,7 +39,7 @@ use std::arch::x86_64::__cpuid;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use fixed::Fixed;
+use fixed::{Bulk, Fixed};
 use vm_translate::shape::ShapeKey;
 use vm_translate::shape::table::Shape;
 
@@ -149,8 +149,14 @@ fn handler_name(address: u64) -> Option<String> {
 
 /// Whether the handler at an address calls by an address in its cell.
 fn is_call(address: u64) -> bool {
-    [Fixed::Call, Fixed::Runtime]
+    let runtime = [
+        Fixed::Bulk(Bulk::Copy),
+        Fixed::Bulk(Bulk::Fill),
+        Fixed::Runtime,
+    ];
+    [Fixed::Call]
         .iter()
+        .chain(&runtime)
         .any(|fixed| fixed_handler(*fixed) == address)
 }
 
