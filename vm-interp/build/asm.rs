@@ -278,6 +278,8 @@ pub(crate) trait Assembler: VectorAssembler + AtomicAssembler {
     /// `dst = src` unless the condition of the last comparison holds.
     fn move_unless(&mut self, cond: Cond, width: Width, dst: Reg, src: Reg);
     fn jump_if(&mut self, cond: Cond, label: Label);
+    /// The same, in a handler that is too long for [`Assembler::jump_if`].
+    fn jump_far_if(&mut self, cond: Cond, label: Label);
     fn jump_always(&mut self, label: Label);
     /// What comes next is the next of what can end the run in a handler of a shape: an access that may fault,
     /// or else a comparison with exits.

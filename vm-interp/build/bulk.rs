@@ -59,13 +59,13 @@ pub(crate) fn emit(asm: &mut impl Assembler, bulk: Bulk, bytes: u32) {
         Src::Mem(Mem::At(Reg::Context, MEMORY_LEN)),
     );
     asm.compare(Width::W64, TEMP, Src::Reg(LEN));
-    asm.jump_if(Cond::LtU, slow);
+    asm.jump_far_if(Cond::LtU, slow);
     asm.alu(Alu::Sub, Width::W64, TEMP, Src::Reg(LEN));
     asm.compare(Width::W64, TO, Src::Reg(TEMP));
-    asm.jump_if(Cond::GtU, slow);
+    asm.jump_far_if(Cond::GtU, slow);
     if bulk == Bulk::Copy {
         asm.compare(Width::W64, FROM, Src::Reg(TEMP));
-        asm.jump_if(Cond::GtU, slow);
+        asm.jump_far_if(Cond::GtU, slow);
     }
     jump_if_longer(asm, MOST, slow);
 
@@ -102,7 +102,7 @@ pub(crate) fn size(asm: &mut impl Assembler, shift: u32) {
 fn jump_if_longer(asm: &mut impl Assembler, most: i32, label: Label) {
     asm.address_of(TEMP, Mem::At(LEN, -(most + 1)));
     asm.test(Width::W64, TEMP);
-    asm.jump_if(Cond::GeS, label);
+    asm.jump_far_if(Cond::GeS, label);
 }
 
 fn copy(asm: &mut impl Assembler, bytes: u32) {
@@ -119,7 +119,7 @@ fn copy(asm: &mut impl Assembler, bytes: u32) {
     // Three or two: as two pairs, which may be partly the same. One, or none.
     asm.address_of(TEMP, Mem::At(LEN, -2));
     asm.test(Width::W64, TEMP);
-    asm.jump_if(Cond::LtS, one);
+    asm.jump_far_if(Cond::LtS, one);
     asm.load_extend(narrow(2), TEMP, Mem::At(FROM, 0));
     asm.alu(Alu::Add, Width::W64, FROM, Src::Reg(LEN));
     asm.load_extend(narrow(2), FROM, Mem::At(FROM, -2));
@@ -183,7 +183,7 @@ fn fill(asm: &mut impl Assembler, bytes: u32) {
     jump_if_longer(asm, 3, few);
     asm.address_of(TEMP, Mem::At(LEN, -2));
     asm.test(Width::W64, TEMP);
-    asm.jump_if(Cond::LtS, one);
+    asm.jump_far_if(Cond::LtS, one);
     asm.float_to_bits(Width::W32, FROM, value);
     asm.store_narrow(2, Mem::At(TO, 0), FROM);
     asm.alu(Alu::Add, Width::W64, TO, Src::Reg(LEN));

@@ -615,6 +615,11 @@ impl Assembler for X86_64 {
         self.line(format_args!("j{} .L{}", condition(cond), label.0));
     }
 
+    fn jump_far_if(&mut self, cond: Cond, label: Label) {
+        let condition = condition(cond);
+        self.line(format_args!("{{disp32}} j{condition} .L{}", label.0));
+    }
+
     fn jump_always(&mut self, label: Label) {
         self.line(format_args!("jmp .L{}", label.0));
     }

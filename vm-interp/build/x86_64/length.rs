@@ -29,6 +29,10 @@ pub(super) fn instruction(line: &str) -> usize {
     if name == "lock" {
         return 1 + instruction(rest);
     }
+    if name == "{disp32}" {
+        // A conditional jump that is not to be a short one.
+        return 6;
+    }
     let operands: Vec<Operand<'_>> = match rest {
         "" => Vec::new(),
         rest => rest.split(", ").map(operand).collect(),
@@ -46,7 +50,7 @@ pub(super) fn instruction(line: &str) -> usize {
             let long = is_wide(reg) && u32::try_from(*value).is_err();
             rex + if long { 9 } else { 5 }
         }
-        _ => prefixes(name, &operands) + opcode(name) + 1 + tail(name, &operands),
+        _ => prefixes(name, &operands) + opcode(name) + 1 + tail(name, rest, &operands),
     }
 }
 
@@ -167,14 +171,15 @@ fn opcode(name: &str) -> usize {
 }
 
 /// Bytes after the byte that says what the operands are.
-fn tail(name: &str, operands: &[Operand<'_>]) -> usize {
+fn tail(name: &str, rest: &str, operands: &[Operand<'_>]) -> usize {
     let place = operands.iter().map(|operand| match operand {
         Operand::Memory(memory) => address(memory),
         _ => 0,
     });
-    let byte = operands.iter().any(
-        |operand| matches!(operand, Operand::Int(reg) if reg.len() == 2 && reg.ends_with('l')),
-    );
+    let byte = rest.starts_with("byte ptr")
+        || operands.iter().any(
+            |operand| matches!(operand, Operand::Int(reg) if reg.len() == 2 && reg.ends_with('l')),
+        );
     let vector = matches!(operands, [Operand::Vector(_), ..]);
     let immediate = operands.iter().map(|operand| match operand {
         Operand::Immediate(_) if byte || vector => 1,

@@ -10,7 +10,7 @@ use vm_translate::op::Effect;
 use vm_translate::{Op, StoreOp, Ty};
 use vm_trap::TrapCode;
 
-use super::super::fixed::{Fixed, Returned, Wide};
+use super::super::fixed::{Bulk, Fixed, Returned, Wide};
 use super::super::fixed_handler;
 use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use super::atomics;
@@ -301,6 +301,48 @@ fn wide(world: &mut World, random: &mut Random, wide: Wide) {
     }
 }
 
+/// The short ways only; the others, and what is out of bounds: `vm-engine/tests/bulk.rs`.
+fn bulk(world: &mut World, random: &mut Random, bulk: Bulk) {
+    // Without a function to call.
+    let mut operands = 0u64.to_ne_bytes().to_vec();
+    operands.extend(slot(OPERANDS).to_ne_bytes());
+    operands.extend([0; 8]);
+    let mut program = Program::default();
+    program.cell(fixed_handler(Fixed::Bulk(bulk)), &operands);
+    program.cell(fixed_handler(Fixed::Exit), &[]);
+    let cells = program.words();
+    for len in 0..=64 {
+        for _ in 0..50 {
+            let mut address = || random.next() % (MEMORY as u64 - len + 1);
+            let words = [address(), address(), len];
+            world.slots[OPERANDS..][..3].copy_from_slice(&words);
+            let mut expected = world.memory.clone();
+            let [to, from, len] = words.map(|word| word as usize);
+            match bulk {
+                Bulk::Copy => expected.copy_within(from..from + len, to),
+                // The rest of the word says nothing.
+                Bulk::Fill => expected[to..to + len].fill(from as u8),
+            }
+            assert_eq!(world.run(&cells), 0);
+            assert!(world.memory == expected, "{bulk:?} of {words:?}");
+            let noise = random.next() as usize;
+            world.memory[noise % MEMORY] ^= noise as u8;
+        }
+    }
+}
+
+fn memory_size(world: &mut World) {
+    for shift in [0u32, 11] {
+        let mut operands = slot(OPERANDS).to_ne_bytes().to_vec();
+        operands.extend(shift.to_ne_bytes());
+        let mut program = Program::default();
+        program.cell(fixed_handler(Fixed::MemorySize), &operands);
+        program.cell(fixed_handler(Fixed::Exit), &[]);
+        assert_eq!(world.run(&program.words()), 0);
+        assert_eq!(world.slots[OPERANDS], MEMORY as u64 >> shift);
+    }
+}
+
 fn branch(world: &mut World) {
     let mut program = Program::default();
     let bytes = cell_bytes(8);
@@ -463,6 +505,8 @@ fn every_fixed_handler_is_tested() {
             Fixed::Atomic { .. } => atomics::check(&mut world, &mut random, fixed),
             Fixed::Fence => atomics::fence(&mut world),
             Fixed::Wide(operation) => wide(&mut world, &mut random, operation),
+            Fixed::Bulk(operation) => bulk(&mut world, &mut random, operation),
+            Fixed::MemorySize => memory_size(&mut world),
             Fixed::Br => branch(&mut world),
             Fixed::EnterLoop => enter_loop(&mut world),
             Fixed::Loop => repeat(&mut world),
