@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::guest::{self, Clock, Kind};
 use crate::mode::{Mode, Modes};
+use crate::published::Published;
 
 /// Options of `cargo xtask programs`.
 #[derive(Args)]
@@ -41,6 +42,8 @@ pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) file: PathBuf,
     pub(crate) kind: Kind,
+    /// What it is given, if it is a published one.
+    pub(crate) published: Option<Published>,
 }
 
 /// A line of `programs/digests.txt`: what an in-tree program prints after so many rounds.
@@ -263,7 +266,12 @@ fn collect(root: &Path, folder: &Path, filter: &str, programs: &mut Vec<Program>
         }
         let module = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let kind = Kind::of(&module).with_context(|| format!("parsing {}", file.display()))?;
-        programs.push(Program { name, file, kind });
+        programs.push(Program {
+            name,
+            file,
+            kind,
+            published: None,
+        });
     }
     Ok(())
 }

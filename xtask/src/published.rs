@@ -10,7 +10,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::programs::{in_tree_folder, output};
+use crate::guest::Kind;
+use crate::programs::{Program, in_tree_folder, output};
 
 /// What a program is used for. None is used for both.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -53,6 +54,24 @@ struct List {
     program: Vec<Published>,
 }
 
+/// The programs of the list whose name contains `filter`, fetched, as benchmarks have them.
+pub(crate) fn programs(filter: &str) -> Result<Vec<Program>> {
+    let listed = list()?.into_iter();
+    let listed = listed.filter(|program| program.name.contains(filter));
+    let program = |published: Published| {
+        Ok(Program {
+            name: match published.purpose {
+                Use::Train => format!("{} (trained on)", published.name),
+                Use::Test => published.name.clone(),
+            },
+            file: published.module()?,
+            kind: Kind::Wasi,
+            published: Some(published),
+        })
+    };
+    listed.map(program).collect()
+}
+
 /// The programs of the list.
 pub(crate) fn list() -> Result<Vec<Published>> {
     let file = folder().join("list.toml");
@@ -83,7 +102,7 @@ impl Published {
 
     /// The folders that it is given, each with its name in the guest.
     pub(crate) fn directories(&self) -> Result<Vec<(PathBuf, String)>> {
-        let mut directories = vec![(folder(), "/scripts".to_owned())];
+        let mut directories = vec![(folder(), ".".to_owned())];
         for directory in &self.directories {
             let (path, guest) = directory
                 .split_once("::")
@@ -91,6 +110,11 @@ impl Published {
             directories.push((self.place().join(path), guest.to_owned()));
         }
         Ok(directories)
+    }
+
+    /// Whether it has folders that are not where the guest sees them, which not every engine's command can give it.
+    pub(crate) fn has_mapped_directories(&self) -> bool {
+        !self.directories.is_empty()
     }
 
     /// Where its package is unpacked.
@@ -160,8 +184,8 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// `programs/published`, with the list and the scripts.
-fn folder() -> PathBuf {
+/// `programs/published`, with the list and the scripts, where they run.
+pub(crate) fn folder() -> PathBuf {
     in_tree_folder().join("published")
 }
 

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use crate::guest::{self, Kind};
 use crate::mode::Mode;
 use crate::programs::{self, Program};
+use crate::published;
 
 /// CoreMark is run so many times for a score.
 const MOST_TRIES: usize = 3;
@@ -91,7 +92,7 @@ impl Contestant {
     pub(crate) fn run(&self, program: &Program, clock: Clock) -> Result<Figure> {
         match program.kind {
             Kind::Wasi => clock
-                .measure(|| check_digest(program, &programs::output(&mut self.command(program)?)?))
+                .measure(|| check_output(program, &programs::output(&mut self.command(program)?)?))
                 .map(Figure),
             Kind::CoreMark => {
                 // CoreMark runs as many iterations as should take ten seconds by a first short run, and
@@ -117,8 +118,14 @@ impl Contestant {
                 Kind::CoreMark => guest::command(*mode, guest::Clock::Cpu, &program.file),
                 Kind::Wasi => {
                     let mut command = Command::new(palisade);
-                    command.arg("run").args(mode.options()).arg(&program.file);
-                    Ok(command)
+                    command.arg("run").args(mode.options());
+                    if let Some(published) = &program.published {
+                        for (host, guest) in published.directories()? {
+                            command.args(["--dir", &format!("{}::{guest}", host.display())]);
+                        }
+                    }
+                    command.arg(&program.file);
+                    Ok(given(command, program))
                 }
             },
             Contestant::Metered { mode, option, .. } => {
@@ -128,14 +135,34 @@ impl Contestant {
                 Kind::CoreMark => linked(name, program),
                 Kind::Wasi => {
                     let file = program.file.to_string_lossy();
-                    let mut words = words.iter().map(|word| word.replace("{}", &file));
-                    let mut command = Command::new(words.next().unwrap_or_default());
-                    command.args(words);
-                    Ok(command)
+                    let mut words = words.iter();
+                    let mut command = Command::new(words.next().map_or("", |word| word));
+                    for word in words {
+                        if let Some(published) = &program.published
+                            && word == "{}"
+                        {
+                            ensure!(
+                                !published.has_mapped_directories(),
+                                "it needs a folder under another name, which not all can give it"
+                            );
+                            command.args(["--dir", "."]);
+                        }
+                        command.arg(word.replace("{}", &file));
+                    }
+                    Ok(given(command, program))
                 }
             },
         }
     }
+}
+
+/// With the arguments of a published program, and where it runs.
+fn given(mut command: Command, program: &Program) -> Command {
+    if let Some(published) = &program.published {
+        command.args(&published.arguments);
+        command.current_dir(published::folder());
+    }
+    command
 }
 
 #[cfg(feature = "peers")]
@@ -154,8 +181,17 @@ fn linked(_name: &str, _program: &Program) -> Result<Command> {
     )
 }
 
-/// An in-tree program has to print its digest: speed counts only with the right results.
-fn check_digest(program: &Program, output: &str) -> Result<()> {
+/// An in-tree program has to print its digest, and a published one what the list says: speed counts only with the right
+/// results.
+fn check_output(program: &Program, output: &str) -> Result<()> {
+    if let Some(published) = &program.published {
+        ensure!(
+            output.contains(&published.prints),
+            "does not print `{}`",
+            published.prints
+        );
+        return Ok(());
+    }
     if !program.file.starts_with(programs::in_tree_folder()) {
         return Ok(());
     }

@@ -29,6 +29,7 @@ use self::statistics::Sample;
 use self::table::{Group, Row, Table};
 use crate::mode::Modes;
 use crate::programs::{self, Program};
+use crate::published;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
@@ -81,6 +82,8 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Part {
     Programs,
+    /// Programs that people run, from public registries: see `programs/published`. Only if it is asked for
+    Published,
     Figures,
     /// What modules cost that are made to cost much. Only if it is asked for
     Costs,
@@ -146,6 +149,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(dir) = &options.dir {
         let name = dir.display().to_string();
         sets.push((name, programs::below(dir, &options.filter)?));
+    }
+    if options.only == Some(Part::Published) {
+        sets = vec![(
+            "published".to_owned(),
+            published::programs(&options.filter)?,
+        )];
     }
     sets.retain(|(_, programs)| !programs.is_empty());
     if options.only == Some(Part::Figures) {
