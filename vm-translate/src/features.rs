@@ -126,6 +126,13 @@ impl Features {
         validated(self.wasm)
     }
 
+    /// The same without references to types, their recursion groups and their subtypes, and without exceptions: for these
+    /// the validator keeps types in the same way.
+    pub(crate) fn without_typed_references(&self) -> WasmFeatures {
+        let typed = WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::GC;
+        self.wasm - typed - WasmFeatures::EXCEPTIONS - WasmFeatures::LEGACY_EXCEPTIONS
+    }
+
     /// Whether what the validator lets through has to be looked through for objects of the proposal gc.
     pub(crate) fn refuses_objects(&self) -> bool {
         self.validated() != self.wasm

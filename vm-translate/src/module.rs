@@ -71,6 +71,23 @@ pub struct Export {
     pub index: u32,
 }
 
+/// From how many types on a module is first validated as one without references to them. Where there may be some, the validator
+/// looks for an equal one of every type, which takes as much time and memory again as all else about types does.
+const MANY_TYPES: u32 = 1000;
+
+/// Whether a module defines so many types.
+fn has_many_types(bytes: &[u8]) -> bool {
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload {
+            Ok(Payload::Version { .. } | Payload::CustomSection(_)) => {}
+            Ok(Payload::TypeSection(section)) => return section.count() >= MANY_TYPES,
+            // Types come first; what is wrong with the module is said later.
+            _ => break,
+        }
+    }
+    false
+}
+
 impl Module {
     /// Parses and validates a module in the binary format.
     ///
@@ -89,6 +106,22 @@ impl Module {
     }
 
     fn parse(bytes: &Arc<[u8]>, features: &Features) -> Result<Module, Error> {
+        // What is valid without references to types is valid with them, and means the same.
+        if has_many_types(bytes)
+            && let Ok(module) =
+                Module::parse_as(bytes, features, features.without_typed_references())
+        {
+            return Ok(module);
+        }
+        Module::parse_as(bytes, features, features.validated())
+    }
+
+    /// Parses a module of which the validator lets through what is `validated`.
+    fn parse_as(
+        bytes: &Arc<[u8]>,
+        features: &Features,
+        validated: WasmFeatures,
+    ) -> Result<Module, Error> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Error::Limit {
                 what: "the size of the module in bytes",
@@ -117,10 +150,11 @@ impl Module {
             custom_section_errors: Vec::new(),
             features: features.validated(),
         };
-        let mut validator = Validator::new_with_features(features.validated());
+        let mut validator = Validator::new_with_features(validated);
         let mut parser = Parser::new(0);
-        parser.set_features(features.validated());
+        parser.set_features(validated);
         let mut allocations = FuncValidatorAllocations::default();
+        let mut sections = Vec::new();
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             match validator.payload(&payload)? {
@@ -131,7 +165,15 @@ impl Module {
                 }
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
             }
-            module.add(payload)?;
+            match payload {
+                Payload::CodeSectionEntry(_) | Payload::CustomSection(_) => module.add(payload)?,
+                section => sections.push(section),
+            }
+        }
+        // What the validator knows of types is as much again as what becomes of them here: not both at once.
+        drop((validator, allocations));
+        for section in sections {
+            module.add(section)?;
         }
         let located = module.locate_hints();
         module.note(hints::BRANCH_HINTS, located);

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -39,10 +40,31 @@ pub(crate) struct SubType {
 #[derive(Debug)]
 struct Group {
     /// What they are known by: as they were defined, those that refer to one of the group do so by its place in it.
-    key: Arc<[SubType]>,
+    key: Key,
     types: Box<[Registration]>,
     /// The groups of other types that they refer to.
     needs: Vec<Arc<Group>>,
+}
+
+/// The types of a group, and their hash, which takes as long as the rest of a registration.
+#[derive(Clone, Debug)]
+struct Key {
+    hash: u64,
+    types: Arc<[SubType]>,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.hash == other.hash && self.types == other.types
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +79,9 @@ struct Registration {
 #[derive(Default)]
 struct Registry {
     /// The groups, and the number of the first type of each.
-    groups: HashMap<Arc<[SubType]>, (Weak<Group>, u32)>,
+    groups: HashMap<Key, (Weak<Group>, u32)>,
+    /// Of keys. What hostile modules define is not to fall into one place.
+    hasher: RandomState,
     /// Of each number, the group and the place in it.
     types: Vec<(Weak<Group>, u32)>,
     /// Numbers that are in use by nobody any more.
@@ -245,8 +269,8 @@ impl PartialEq for RegisteredType {
 
 impl Eq for RegisteredType {}
 
-impl std::hash::Hash for RegisteredType {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for RegisteredType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u32(self.number());
     }
 }
@@ -275,7 +299,9 @@ impl Group {
 impl Registry {
     /// Drops no group, and changes nothing before it is sure that all is there.
     fn group(&mut self, types: Vec<SubType>) -> Result<Arc<Group>, (TypeId, Vec<Arc<Group>>)> {
-        if let Some((known, _)) = self.groups.get(&types[..])
+        let key = self.key(types);
+        let types = &key.types;
+        if let Some((known, _)) = self.groups.get(&key)
             && let Some(known) = known.upgrade()
         {
             return Ok(known);
@@ -323,7 +349,7 @@ impl Registry {
             });
         }
         let group = Arc::new(Group {
-            key: types.into(),
+            key: key.clone(),
             types: registrations.into(),
             needs: needs.into_values().collect(),
         });
@@ -332,8 +358,15 @@ impl Registry {
             self.types[*number as usize] = (weak.clone(), index);
         }
         let entry = (weak, numbers[0]);
-        self.groups.insert(Arc::clone(&group.key), entry);
+        self.groups.insert(key, entry);
         Ok(group)
+    }
+
+    fn key(&self, types: Vec<SubType>) -> Key {
+        Key {
+            hash: self.hasher.hash_one(&types),
+            types: types.into(),
+        }
     }
 
     fn new_number(&mut self) -> u32 {
@@ -405,7 +438,8 @@ mod tests {
             supertype: None,
             is_final: true,
         };
-        registry().groups.contains_key(&[ty][..])
+        let registry = registry();
+        registry.groups.contains_key(&registry.key(vec![ty]))
     }
 
     #[test]

@@ -513,3 +513,42 @@ fn many_locals_and_deep_nesting_are_fine() {
     assert!(function.frame_slots() >= 50_000);
     vm_translate::check(&module, &function, &PlainShapes).unwrap();
 }
+
+/// Modules with many types are first validated without references to types.
+#[test]
+fn many_types_and_references_to_them() {
+    let many: String = (0..1200)
+        .map(|n| {
+            let digit = |place: u32| ["i32", "i64", "f32", "f64"][(n >> (2 * place)) % 4];
+            let params: Vec<&str> = (0..6).map(digit).collect();
+            format!("(type (func (param {})))", params.join(" "))
+        })
+        .collect();
+    let parse = |rest: &str, features: &Features| {
+        let bytes = wat::parse_str(format!("(module {many} {rest})")).unwrap();
+        Module::new(bytes, features)
+    };
+    for rest in [
+        // In a body only, in a table, in a group, as an exception.
+        "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
+        "(type $f (func)) (elem declare func $g) (func $g (type $f)) (table 1 (ref null $f))",
+        "(rec (type $a (func (result (ref null $b)))) (type $b (func (param (ref $a)))))",
+        "(tag) (func (throw 0))",
+        "",
+    ] {
+        let module = parse(rest, &Features::default());
+        let types = module
+            .unwrap_or_else(|e| panic!("{rest}: {e}"))
+            .types()
+            .len();
+        assert!(types >= 1200, "{rest}");
+    }
+    let mut without = Features::default();
+    without.set("function-references", false).unwrap();
+    let error = parse("(type $f (func)) (func (param (ref $f)))", &without).unwrap_err();
+    assert!(error.to_string().contains("function"), "{error}");
+    // What is wrong is said as of any other module.
+    let wrong = "(type $f (func)) (func (param (ref $f)) (i32.add (i32.const 1)) drop)";
+    let error = parse(wrong, &Features::default()).unwrap_err();
+    assert!(error.to_string().contains("type mismatch"), "{error}");
+}
