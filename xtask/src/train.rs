@@ -8,17 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use clap::Args;
-use vm_engine::{Caller, Engine, Extern, Linker, Module, Store};
+use vm_engine::{Engine, Linker, Module, Store};
 use vm_interp::shapes::REGISTERS;
 use vm_profile::{Budget, Line, LineUse, Program, ShapeTable, dispatches, line_uses, train};
 use vm_translate::Features;
 use vm_wasi::pipe::MemoryOutputPipe;
-use vm_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
+use vm_wasi::{Clock, ClockId, I32Exit, WasiCtx, WasiCtxBuilder};
 
 use crate::guest::Kind;
 use crate::mode::Mode;
@@ -217,13 +218,26 @@ fn text(lines: &[Line]) -> String {
     text
 }
 
-/// Stands for WASI's `random_get`: fills the buffer with the same bytes each time.
-fn not_random(mut caller: Caller<'_, WasiCtx>, buffer: i32, len: i32) -> Result<i32> {
-    let memory = caller.get_export("memory").and_then(Extern::into_memory);
-    let memory = memory.context("the program exports no memory")?;
-    let bytes: Vec<u8> = (0..len as u32).map(|n| n.wrapping_mul(151) as u8).collect();
-    memory.write(&mut caller, buffer as u32 as usize, &bytes)?;
-    Ok(0)
+/// Bytes that are the same each time, in the place of random ones.
+fn not_random(bytes: &mut [u8]) {
+    for (n, byte) in (0u32..).zip(bytes) {
+        *byte = n.wrapping_mul(151) as u8;
+    }
+}
+
+/// A clock that moves on by a microsecond whenever it is read: the same times in every run.
+#[derive(Default)]
+struct Readings(u32);
+
+impl Clock for Readings {
+    fn now(&mut self) -> Duration {
+        self.0 += 1;
+        Duration::from_micros(self.0.into())
+    }
+
+    fn wait(&mut self, _: Duration) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A program to be run for its profile.
@@ -248,12 +262,13 @@ impl Guest {
         let mut linker: Linker<WasiCtx> = Linker::new(&engine);
         vm_wasi::add_to_linker(&mut linker, |context| context)?;
         // The same run each time, so that the same programs give the same table.
-        linker.allow_shadowing(true).func_wrap(
-            "wasi_snapshot_preview1",
-            "random_get",
-            not_random,
-        )?;
         let mut context = WasiCtxBuilder::new();
+        context
+            .random(not_random)
+            .clock(ClockId::Realtime, Readings::default())
+            .clock(ClockId::Monotonic, Readings::default())
+            .clock(ClockId::ProcessCpuTime, Readings::default())
+            .clock(ClockId::ThreadCpuTime, Readings::default());
         let stdout = MemoryOutputPipe::new(OUTPUT_BYTES);
         context
             .arg("program")
