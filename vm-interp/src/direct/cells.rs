@@ -22,6 +22,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) type_ids: &'a [u32],
     /// Whether the value stack's guard checks that a frame fits.
     pub(super) guarded_stack: bool,
+    /// Whether operations consume fuel by what they do, which the machine counts.
+    pub(super) metered: bool,
     /// The power of two that a page of memory 0 is, if contexts have its length: if it is not shared.
     pub(super) page_size_log2: Option<u32>,
     /// The first cell of a function.
@@ -384,9 +386,10 @@ impl Writer<'_> {
                 self.put32(page);
             }
             Root::Runtime { op, base, imm } => {
+                let metered = self.around.metered;
                 self.fixed(match (op, imm) {
-                    (RuntimeOp::MemoryCopy, [0, 0]) => Fixed::Bulk(Bulk::Copy),
-                    (RuntimeOp::MemoryFill, [0, _]) => Fixed::Bulk(Bulk::Fill),
+                    (RuntimeOp::MemoryCopy, [0, 0]) if !metered => Fixed::Bulk(Bulk::Copy),
+                    (RuntimeOp::MemoryFill, [0, _]) if !metered => Fixed::Bulk(Bulk::Fill),
                     _ => Fixed::Runtime,
                 });
                 self.put(RUNTIME[op as usize] as usize as u64);

@@ -479,6 +479,7 @@ impl Inner {
             layout: self.layout,
             type_ids: &self.type_ids,
             guarded_stack: self.options.unchecked.is_some(),
+            metered: self.options.fuel.is_some(),
             page_size_log2: (self.module.memories().first())
                 .filter(|memory| !memory.shared)
                 .map(|memory| memory.page_size_log2.into()),
