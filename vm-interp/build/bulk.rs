@@ -105,21 +105,51 @@ fn jump_if_longer(asm: &mut impl Assembler, most: i32, label: Label) {
     asm.jump_far_if(Cond::GeS, label);
 }
 
+/// Where it goes on by how many bytes there are. With three or two it goes on at once: as two pairs, which may be partly
+/// the same.
+struct Ways {
+    /// More than half of [`MOST`].
+    half: Label,
+    /// A vector at least.
+    quarter: Label,
+    /// Eight at least.
+    eighth: Label,
+    /// Four at least.
+    few: Label,
+    /// One, or none.
+    one: Label,
+}
+
+impl Ways {
+    fn new(asm: &mut impl Assembler) -> Ways {
+        Ways {
+            half: asm.new_label(),
+            quarter: asm.new_label(),
+            eighth: asm.new_label(),
+            few: asm.new_label(),
+            one: asm.new_label(),
+        }
+    }
+
+    fn choose(&self, asm: &mut impl Assembler) {
+        jump_if_longer(asm, MOST / 2, self.half);
+        jump_if_longer(asm, 15, self.quarter);
+        jump_if_longer(asm, 7, self.eighth);
+        jump_if_longer(asm, 3, self.few);
+        asm.address_of(TEMP, Mem::At(LEN, -2));
+        asm.test(Width::W64, TEMP);
+        asm.jump_far_if(Cond::LtS, self.one);
+    }
+}
+
 fn copy(asm: &mut impl Assembler, bytes: u32) {
-    let [half, quarter, eighth, few, one] = std::array::from_fn(|_| asm.new_label());
+    let ways = Ways::new(asm);
     let narrow = |bytes| Extend {
         bytes,
         signed: false,
         to: Width::W32,
     };
-    jump_if_longer(asm, MOST / 2, half);
-    jump_if_longer(asm, 15, quarter);
-    jump_if_longer(asm, 7, eighth);
-    jump_if_longer(asm, 3, few);
-    // Three or two: as two pairs, which may be partly the same. One, or none.
-    asm.address_of(TEMP, Mem::At(LEN, -2));
-    asm.test(Width::W64, TEMP);
-    asm.jump_far_if(Cond::LtS, one);
+    ways.choose(asm);
     asm.load_extend(narrow(2), TEMP, Mem::At(FROM, 0));
     asm.alu(Alu::Add, Width::W64, FROM, Src::Reg(LEN));
     asm.load_extend(narrow(2), FROM, Mem::At(FROM, -2));
@@ -128,7 +158,7 @@ fn copy(asm: &mut impl Assembler, bytes: u32) {
     asm.store_narrow(2, Mem::At(TO, -2), FROM);
     asm.dispatch(bytes);
 
-    asm.bind(one);
+    asm.bind(ways.one);
     let none = asm.new_label();
     asm.test(Width::W64, LEN);
     asm.jump_if(Cond::Eq, none);
@@ -137,7 +167,7 @@ fn copy(asm: &mut impl Assembler, bytes: u32) {
     asm.bind(none);
     asm.dispatch(bytes);
 
-    for (label, width, bytes_each) in [(few, Width::W32, 4), (eighth, Width::W64, 8)] {
+    for (label, width, bytes_each) in [(ways.few, Width::W32, 4), (ways.eighth, Width::W64, 8)] {
         asm.bind(label);
         let [first, last, ..] = VECTORS;
         asm.float_load(width, first, FloatSrc::Mem(Mem::At(FROM, 0)));
@@ -148,7 +178,7 @@ fn copy(asm: &mut impl Assembler, bytes: u32) {
         asm.float_store(width, Mem::At(TO, -bytes_each), last);
         asm.dispatch(bytes);
     }
-    for (label, each) in [(quarter, 1), (half, 2)] {
+    for (label, each) in [(ways.quarter, 1), (ways.half, 2)] {
         asm.bind(label);
         let (first, last) = VECTORS[..2 * each].split_at(each);
         let from_start = || (0..).step_by(16);
@@ -172,25 +202,19 @@ fn copy(asm: &mut impl Assembler, bytes: u32) {
 }
 
 fn fill(asm: &mut impl Assembler, bytes: u32) {
-    let [half, quarter, eighth, few, one] = std::array::from_fn(|_| asm.new_label());
+    let ways = Ways::new(asm);
     let [value, temp, other, _] = VECTORS;
     asm.float_from_bits(Width::W32, value, FROM);
     let splat = asm.vector_op(Op::I8x16Splat, [value, temp, other], [temp, other]);
     assert!(splat, "every back end has the vectors of all bytes");
-    jump_if_longer(asm, MOST / 2, half);
-    jump_if_longer(asm, 15, quarter);
-    jump_if_longer(asm, 7, eighth);
-    jump_if_longer(asm, 3, few);
-    asm.address_of(TEMP, Mem::At(LEN, -2));
-    asm.test(Width::W64, TEMP);
-    asm.jump_far_if(Cond::LtS, one);
+    ways.choose(asm);
     asm.float_to_bits(Width::W32, FROM, value);
     asm.store_narrow(2, Mem::At(TO, 0), FROM);
     asm.alu(Alu::Add, Width::W64, TO, Src::Reg(LEN));
     asm.store_narrow(2, Mem::At(TO, -2), FROM);
     asm.dispatch(bytes);
 
-    asm.bind(one);
+    asm.bind(ways.one);
     let none = asm.new_label();
     asm.test(Width::W64, LEN);
     asm.jump_if(Cond::Eq, none);
@@ -198,14 +222,14 @@ fn fill(asm: &mut impl Assembler, bytes: u32) {
     asm.bind(none);
     asm.dispatch(bytes);
 
-    for (label, width, bytes_each) in [(few, Width::W32, 4), (eighth, Width::W64, 8)] {
+    for (label, width, bytes_each) in [(ways.few, Width::W32, 4), (ways.eighth, Width::W64, 8)] {
         asm.bind(label);
         asm.float_store(width, Mem::At(TO, 0), value);
         asm.alu(Alu::Add, Width::W64, TO, Src::Reg(LEN));
         asm.float_store(width, Mem::At(TO, -bytes_each), value);
         asm.dispatch(bytes);
     }
-    for (label, each) in [(quarter, 1), (half, 2)] {
+    for (label, each) in [(ways.quarter, 1), (ways.half, 2)] {
         asm.bind(label);
         for n in 0..each {
             asm.vector_store(Mem::At(TO, 16 * n), value);

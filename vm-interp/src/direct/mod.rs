@@ -149,15 +149,13 @@ fn handler_name(address: u64) -> Option<String> {
 
 /// Whether the handler at an address calls by an address in its cell.
 fn is_call(address: u64) -> bool {
-    let runtime = [
+    let calls = [
+        Fixed::Call,
+        Fixed::Runtime,
         Fixed::Bulk(Bulk::Copy),
         Fixed::Bulk(Bulk::Fill),
-        Fixed::Runtime,
     ];
-    [Fixed::Call]
-        .iter()
-        .chain(&runtime)
-        .any(|fixed| fixed_handler(*fixed) == address)
+    (calls.iter()).any(|fixed| fixed_handler(*fixed) == address)
 }
 
 /// Whether this processor has the instructions that handlers use beyond the architecture's base:
