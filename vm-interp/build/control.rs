@@ -39,13 +39,13 @@ const INTS: u8 = crate::shapes::REGISTERS.pinned_ints + crate::shapes::REGISTERS
 const FLOATS: u8 = crate::shapes::REGISTERS.pinned_floats + crate::shapes::REGISTERS.temp_floats;
 
 /// `dst` = the address of the slot whose offset is the operand.
-fn slot_address(asm: &mut impl Assembler, dst: Reg, operand: u32) {
+pub(crate) fn slot_address(asm: &mut impl Assembler, dst: Reg, operand: u32) {
     asm.load(Width::W32, dst, Src::Mem(Mem::Operand(operand)));
     asm.alu(Alu::Add, Width::W64, dst, Src::Reg(Reg::Frame));
 }
 
 /// Returns to where the frame's header says.
-fn leave_frame(asm: &mut impl Assembler) {
+pub(crate) fn leave_frame(asm: &mut impl Assembler) {
     asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::At(Reg::Frame, 0)));
     asm.load(Width::W64, Reg::Frame, Src::Mem(Mem::At(Reg::Frame, 8)));
     asm.dispatch_here();
@@ -57,7 +57,8 @@ fn check_status(asm: &mut impl Assembler) {
     asm.exit_if(Cond::Ne, Exit::Status);
 }
 
-fn restore_ints(asm: &mut impl Assembler, ints: u8, operand: u32) {
+/// Takes so many of the caller's registers back from the slots whose first the operand says.
+pub(crate) fn restore_ints(asm: &mut impl Assembler, ints: u8, operand: u32) {
     if ints > 0 {
         slot_address(asm, Reg::S0, operand);
         for n in 0..ints {

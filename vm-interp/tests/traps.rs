@@ -171,6 +171,46 @@ fn backtraces_name_every_call_up_to_the_host() {
     }
 }
 
+/// What compilers make without optimisation: arguments by way of memory, a call, and a stack pointer that goes back before the function
+/// returns. Executors may do several of these in one step, the call included.
+#[test]
+fn calls_behind_other_steps_of_a_cell_are_named_too() {
+    for mode in modes() {
+        let mut world = World::new(mode);
+        let id = world.instantiate(
+            r#"(module
+                (memory 1)
+                (global $sp (mut i32) (i32.const 1024))
+                (func $fail (param i32 i32) (result i32)
+                    (i32.load (i32.add (local.get 0) (local.get 1))))
+                (func $framed (param i32) (result i32) (local i32)
+                    (local.set 1 (i32.sub (global.get $sp) (i32.const 16)))
+                    (global.set $sp (local.get 1))
+                    (i32.store offset=8 (local.get 1) (i32.const 7))
+                    (i32.store offset=4 (local.get 1) (local.get 0))
+                    (call $fail (i32.load offset=4 (local.get 1)) (i32.const 8))
+                    (global.set $sp (i32.add (local.get 1) (i32.const 16))))
+                (func $run (export "run") (param i32) (result i32)
+                    (block (br_if 0 (local.get 0)) (local.set 0 (global.get $sp)))
+                    (call $framed (local.get 0))))"#,
+        );
+        // The frame is below the stack pointer; often enough for the best code that there will be.
+        for _ in 0..200 {
+            assert_eq!(
+                world.call_i32(id, "run", &[1024 - 16]).unwrap(),
+                7,
+                "{mode:?}"
+            );
+        }
+        const LOAD: u8 = 0x28;
+        const CALL: u8 = 0x10;
+        let trap = world.trap(id, "run", &[Val::I32(-100)]);
+        let expected = [("fail", LOAD), ("framed", CALL), ("run", CALL)];
+        let expected = expected.map(|(name, opcode)| (name.to_owned(), opcode));
+        assert_eq!(frames(&trap), expected, "{mode:?}");
+    }
+}
+
 #[test]
 fn backtraces_tell_instances_of_one_module_apart() {
     for mode in modes() {

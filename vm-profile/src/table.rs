@@ -80,7 +80,7 @@ impl ShapeTable {
                 roots: roots.to_vec(),
             };
             let there = shape.key().is_some_and(|key| self.contains(key));
-            if !there && !is_leaf_branch(roots) && !missing.contains(&shape) {
+            if !there && !is_never_alone(roots) && !missing.contains(&shape) {
                 missing.push(shape);
             }
         }
@@ -98,13 +98,17 @@ impl ShapeTable {
     }
 }
 
-/// Roots that no table may have, because their trees are always leaves.
-fn is_leaf_branch(roots: &[RootShape]) -> bool {
-    matches!(
-        roots,
-        [RootShape { root: Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef, trees }]
-            if matches!(trees[..], [Tree::Op(..)])
-    )
+/// Roots that no table may have alone: their trees are always leaves, or they have none.
+fn is_never_alone(roots: &[RootShape]) -> bool {
+    let [RootShape { root, trees }] = roots else {
+        return false;
+    };
+    let takes_leaves = matches!(root, Symbol::CallIndirect | Symbol::CallRef);
+    match trees[..] {
+        [] => true,
+        [Tree::Op(..)] => takes_leaves,
+        _ => false,
+    }
 }
 
 impl Shapes for ShapeTable {

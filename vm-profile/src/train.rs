@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
-use vm_translate::ir::{Inst, Node, Place, Root};
+use vm_translate::ir::{FRAME_HEADER, Inst, Node, Place, Root};
 use vm_translate::shape::table::{self, Shape, TableError};
 use vm_translate::shape::{Cells, Found, Traps, traps};
 use vm_translate::{Effect, Function, Op, Registers, ShapeKey, Ty};
@@ -386,10 +386,12 @@ fn look(
                 *shares.entry(key).or_default() += count * PASSED;
             }
         }
+        let ends = ends_cell(&function.insts()[next].root);
         if let Some(before) = &before
-            && found.is_some()
+            && (found.is_some() || ends)
             && count > 0
             && !cells.is_labelled(next)
+            && !returns_leaf(function, before.end - 1..next + 1)
         {
             // A value that is not put anywhere is better than one that is.
             let saved = nested(function, before.clone(), run.clone(), budget)
@@ -400,7 +402,10 @@ fn look(
         }
         // A call ends its cell, because the callee returns behind it.
         let last = function.insts()[run.end - 1].root;
-        let calls = matches!(last, Root::CallIndirect { .. } | Root::CallRef { .. });
+        let calls = matches!(
+            last,
+            Root::Call { .. } | Root::CallIndirect { .. } | Root::CallRef { .. }
+        );
         let leaves = last.branches() && !last.is_conditional() || calls;
         before = (found.is_some() && !leaves).then(|| run.clone());
         next = run.end;
@@ -423,6 +428,21 @@ fn repeating(function: &Function, branch: usize) -> Option<ShapeKey> {
     repeats.then_some(key)
 }
 
+/// Whether a root has no tree and goes on elsewhere.
+fn ends_cell(root: &Root) -> bool {
+    matches!(
+        root,
+        Root::Br(_) | Root::Loop(_) | Root::Call { .. } | Root::Return
+    )
+}
+
+/// Whether two instructions set the only result to what is already somewhere, and return: there is a handler for that.
+fn returns_leaf(function: &Function, insts: Range<usize>) -> bool {
+    let insts = &function.insts()[insts];
+    matches!(insts, [set, Inst { root: Root::Return, .. }]
+        if set.root == Root::Set(Place::Slot(FRAME_HEADER)) && function.nodes(set).len() == 1)
+}
+
 /// The shape of some instructions in one cell.
 fn pair(
     function: &Function,
@@ -430,7 +450,10 @@ fn pair(
     insts: Range<usize>,
     budget: Budget,
 ) -> Option<ShapeKey> {
-    if insts.len() > budget.roots {
+    let roots = &function.insts()[insts.clone()];
+    // What a cell ends with does nothing but go on elsewhere.
+    let ends = roots.last().is_some_and(|last| ends_cell(&last.root));
+    if roots.len() - usize::from(ends) > budget.roots {
         return None;
     }
     let mut all = Traps::Never;

@@ -287,7 +287,7 @@ impl Checker<'_> {
         {
             return Err("the executor has no such shape".to_owned());
         }
-        if let Root::BrTable { .. } | Root::CallIndirect { .. } | Root::CallRef { .. } = inst.root
+        if let Root::CallIndirect { .. } | Root::CallRef { .. } = inst.root
             && nodes.len() != 1
         {
             return Err("the operand has to be a leaf".to_owned());

@@ -166,8 +166,14 @@ pub enum Symbol {
     CallIndirect,
     /// A root that calls by a reference.
     CallRef,
-    /// A root that returns.
-    Return,
+    /// A root that branches always.
+    Br,
+    /// A root that goes back always to where its loop begins.
+    Loop,
+    /// A root that calls a function of the module.
+    Call,
+    /// A root that returns, and takes so many integer registers of the caller's back and no others.
+    Return(u8),
 }
 
 /// The place that a [`Symbol::Set`] sets.
@@ -200,6 +206,9 @@ impl Symbol {
     /// Registers of a kind that symbols can tell apart.
     pub const MAX_REGISTERS: u8 = 16;
 
+    /// The number of the first return's symbol. Those of returns end at [`Self::FIRST_STORE`].
+    const FIRST_RETURN: u16 = 86;
+
     /// The number of the first store's symbol. Those of stores end at [`Self::FIRST_OPERATOR`].
     const FIRST_STORE: u16 = 96;
 
@@ -219,7 +228,6 @@ impl Symbol {
             Symbol::BrUnless => 7,
             Symbol::BrTable => 8,
             Symbol::CallIndirect => 9,
-            Symbol::Return => 10,
             Symbol::Set(SetSymbol::Slot) => 11,
             Symbol::Set(SetSymbol::Vector) => 12,
             Symbol::Vector => 13,
@@ -227,6 +235,10 @@ impl Symbol {
             Symbol::LoopIf => 80,
             Symbol::LoopUnless => 81,
             Symbol::CallRef => 82,
+            Symbol::Loop => 83,
+            Symbol::Call => 84,
+            Symbol::Br => 85,
+            Symbol::Return(ints) => Self::FIRST_RETURN + ints as u16,
             Symbol::Int(n) => 16 + n as u16,
             Symbol::Float(n) => 32 + n as u16,
             Symbol::Set(SetSymbol::Int(n)) => 48 + n as u16,
@@ -293,7 +305,6 @@ impl Symbol {
             7 => Symbol::BrUnless,
             8 => Symbol::BrTable,
             9 => Symbol::CallIndirect,
-            10 => Symbol::Return,
             11 => Symbol::Set(SetSymbol::Slot),
             12 => Symbol::Set(SetSymbol::Vector),
             13 => Symbol::Vector,
@@ -305,6 +316,10 @@ impl Symbol {
             80 => Symbol::LoopIf,
             81 => Symbol::LoopUnless,
             82 => Symbol::CallRef,
+            83 => Symbol::Loop,
+            84 => Symbol::Call,
+            85 => Symbol::Br,
+            Self::FIRST_RETURN..Self::FIRST_STORE => Symbol::Return(register(Self::FIRST_RETURN)),
             Self::FIRST_STORE..Self::FIRST_OPERATOR => {
                 Symbol::Store(*StoreOp::ALL.get(usize::from(number - Self::FIRST_STORE))?)
             }
@@ -321,11 +336,34 @@ impl Symbol {
         )
     }
 
+    /// Whether it is a root that goes on elsewhere, whatever it finds: none can follow it in a cell. A call is one, as its callee
+    /// returns behind the cell.
+    pub const fn ends_cell(self) -> bool {
+        matches!(
+            self,
+            Symbol::BrTable
+                | Symbol::CallIndirect
+                | Symbol::CallRef
+                | Symbol::Br
+                | Symbol::Loop
+                | Symbol::Call
+                | Symbol::Return(_)
+        )
+    }
+
+    /// That of a root which returns and takes so many integer registers back.
+    pub const fn returning(ints: u8) -> Option<Symbol> {
+        match (ints as u16) < Self::FIRST_STORE - Self::FIRST_RETURN {
+            true => Some(Symbol::Return(ints)),
+            false => None,
+        }
+    }
+
     /// How many trees it takes if it is a root.
     pub fn root_operands(self) -> Option<usize> {
         Some(match self {
             Symbol::Store(_) => 2,
-            Symbol::Return => 0,
+            Symbol::Br | Symbol::Loop | Symbol::Call | Symbol::Return(_) => 0,
             Symbol::Set(_)
             | Symbol::GlobalSet
             | Symbol::GlobalSetFloat
@@ -395,18 +433,19 @@ impl Symbol {
             Root::BrTable { .. } => Symbol::BrTable,
             Root::CallIndirect { .. } => Symbol::CallIndirect,
             Root::CallRef { .. } => Symbol::CallRef,
-            Root::Return => Symbol::Return,
+            Root::Br(_) => Symbol::Br,
+            Root::Loop(_) => Symbol::Loop,
+            Root::Call { .. } => Symbol::Call,
             Root::Copy { .. }
             | Root::ConsumeFuel { .. }
             | Root::CheckEpoch
             | Root::EnterCall
             | Root::LeaveCall
-            | Root::Br(_)
             | Root::EnterLoop
-            | Root::Loop(_)
+            // What it takes back is known when its function is.
+            | Root::Return
             | Root::Unreachable
             | Root::NullReference
-            | Root::Call { .. }
             | Root::CallImport { .. }
             | Root::ReturnCall { .. }
             | Root::MemoryLoad { .. }
@@ -446,7 +485,10 @@ impl fmt::Display for Symbol {
             Symbol::BrTable => f.write_str("br_table"),
             Symbol::CallIndirect => f.write_str("call_indirect"),
             Symbol::CallRef => f.write_str("call_ref"),
-            Symbol::Return => f.write_str("return"),
+            Symbol::Br => f.write_str("br"),
+            Symbol::Loop => f.write_str("loop"),
+            Symbol::Call => f.write_str("call"),
+            Symbol::Return(ints) => write!(f, "return.{ints}"),
         }
     }
 }

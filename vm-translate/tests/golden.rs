@@ -25,6 +25,7 @@ fn listing(module: &Module, additions: Additions<'_>) -> String {
     let mut text = String::from(";; baseline\n\n");
     let (shapes, unchecked) = (&RICH, Some(&always as &dyn Fn(u64, u32) -> bool));
     let options = TranslateOptions {
+        hottest_loop: None,
         shapes,
         unchecked,
         additions,
@@ -41,6 +42,7 @@ fn listing(module: &Module, additions: Additions<'_>) -> String {
     for (name, shapes, unchecked) in sets {
         writeln!(text, ";; {name}\n").unwrap();
         let options = TranslateOptions {
+            hottest_loop: None,
             shapes,
             unchecked,
             additions,

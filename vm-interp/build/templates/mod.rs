@@ -9,9 +9,9 @@ use vm_translate::shape::Symbol;
 use vm_translate::{Op, Ty};
 
 use crate::asm::*;
-use crate::operands::{HANDLER_BYTES, cell_bytes, operand_bytes};
+use crate::operands::{HANDLER_BYTES, TARGET_BYTES, cell_bytes, has_target, operand_bytes};
 use crate::operators::*;
-use vm_translate::shape::table::{RootShape, Shape, Tree};
+use vm_translate::shape::table::{Shape, Tree};
 
 mod floats;
 mod ints;
@@ -41,8 +41,12 @@ struct Places {
 
 impl Places {
     fn take(&mut self, symbol: Symbol) -> u32 {
+        self.take_bytes(operand_bytes(symbol))
+    }
+
+    fn take_bytes(&mut self, bytes: u32) -> u32 {
         let at = self.next;
-        self.next += operand_bytes(symbol);
+        self.next += bytes;
         at
     }
 
@@ -62,6 +66,15 @@ impl Places {
             }
         }
     }
+}
+
+/// Where the operands stand that a root has of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct RootPlaces {
+    /// The address of a cell, if it has one.
+    target: u32,
+    /// The others.
+    own: u32,
 }
 
 /// Why a shape has no handler: the table asks for more than templates can do.
@@ -90,19 +103,22 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     let mut places = Places {
         next: HANDLER_BYTES,
     };
-    let has_target = |root: &RootShape| matches!(root.root, Symbol::BrIf | Symbol::BrUnless);
     let targets: Vec<u32> = (shape.roots.iter())
-        .filter(|root| has_target(root))
-        .map(|root| places.take(root.root))
+        .filter(|root| has_target(root.root))
+        .map(|_| places.take_bytes(TARGET_BYTES))
         .collect();
     let mut targets = targets.into_iter();
     let roots: Vec<_> = shape
         .roots
         .iter()
         .map(|root| {
-            let at = match has_target(root) {
-                true => targets.next().unwrap_or_default(),
-                false => places.take(root.root),
+            let (target, bytes) = match has_target(root.root) {
+                true => (targets.next(), operand_bytes(root.root) - TARGET_BYTES),
+                false => (None, operand_bytes(root.root)),
+            };
+            let at = RootPlaces {
+                target: target.unwrap_or_default(),
+                own: places.take_bytes(bytes),
             };
             let values: Vec<_> = root.trees.iter().map(|tree| places.value(tree)).collect();
             (root, at, values)
@@ -119,11 +135,13 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
     let last = roots.len() - 1;
     for (n, (root, at, values)) in roots.iter().enumerate() {
         match (root.root, n == last) {
-            (Symbol::BrIf, false) => templates.leave(&values[0], true, Mem::Operand(*at))?,
-            (Symbol::BrUnless, false) => templates.leave(&values[0], false, Mem::Operand(*at))?,
+            (Symbol::BrIf, false) => templates.leave(&values[0], true, Mem::Operand(at.target))?,
+            (Symbol::BrUnless, false) => {
+                templates.leave(&values[0], false, Mem::Operand(at.target))?
+            }
             (Symbol::LoopIf, false) => templates.leave(&values[0], true, LOOP_HEAD)?,
             (Symbol::LoopUnless, false) => templates.leave(&values[0], false, LOOP_HEAD)?,
-            (Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef, false) => {
+            (other, false) if other.ends_cell() => {
                 return Err(NoTemplate(format!("{:?} before another root", root.root)));
             }
             _ => templates.root(root, *at, values, bytes)?,
@@ -141,11 +159,7 @@ pub(crate) fn emit<A: Assembler>(asm: &mut A, shape: &Shape) -> Done {
 
 /// Whether a root goes on with the next cell by itself, where it is the last.
 fn dispatches(root: Symbol) -> bool {
-    root.is_conditional()
-        || matches!(
-            root,
-            Symbol::BrTable | Symbol::CallIndirect | Symbol::CallRef
-        )
+    root.is_conditional() || root.ends_cell()
 }
 
 impl<A: Assembler> Templates<'_, A> {

@@ -3,8 +3,9 @@
 use vm_translate::shape::{SetSymbol, Symbol};
 use vm_translate::{Op, StoreOp, Ty};
 
-use super::{Condition, Done, NoTemplate, Templates, Value};
+use super::{Condition, Done, NoTemplate, RootPlaces, Templates, Value};
 use crate::asm::*;
+use crate::control::{leave_frame, restore_ints, slot_address};
 use crate::operands::{LOOP_HEAD_SLOT, cell_bytes};
 use crate::operators::*;
 use vm_translate::shape::table::{RootShape, Tree};
@@ -16,7 +17,15 @@ const FUNC_TYPE: i32 = 16;
 pub(crate) const LOOP_HEAD: Mem = Mem::At(Reg::Frame, 8 * LOOP_HEAD_SLOT);
 
 impl<A: Assembler> Templates<'_, A> {
-    pub(super) fn root(&mut self, root: &RootShape, at: u32, values: &[Value], bytes: u32) -> Done {
+    pub(super) fn root(
+        &mut self,
+        root: &RootShape,
+        places: RootPlaces,
+        values: &[Value],
+        bytes: u32,
+    ) -> Done {
+        let at = places.own;
+        let target = Mem::Operand(places.target);
         match root.root {
             Symbol::Set(place) => self.set(place, at, &root.trees[0], &values[0]),
             Symbol::Store(op) => self.store(op, at, &values[0], &values[1]),
@@ -40,13 +49,30 @@ impl<A: Assembler> Templates<'_, A> {
                 self.asm.vector_store(cell, Float::S0);
                 Ok(())
             }
-            Symbol::BrIf => self.branch(&values[0], true, Mem::Operand(at), bytes),
-            Symbol::BrUnless => self.branch(&values[0], false, Mem::Operand(at), bytes),
+            Symbol::BrIf => self.branch(&values[0], true, target, bytes),
+            Symbol::BrUnless => self.branch(&values[0], false, target, bytes),
             Symbol::LoopIf => self.branch(&values[0], true, LOOP_HEAD, bytes),
             Symbol::LoopUnless => self.branch(&values[0], false, LOOP_HEAD, bytes),
             Symbol::BrTable => self.branch_table(&values[0], at, bytes),
             Symbol::CallIndirect => self.call_indirect(&values[0], at, bytes),
             Symbol::CallRef => self.call_ref(&values[0], at, bytes),
+            Symbol::Br => {
+                self.asm.branch_to(target);
+                Ok(())
+            }
+            Symbol::Loop => {
+                self.asm.branch_to(LOOP_HEAD);
+                Ok(())
+            }
+            Symbol::Call => {
+                self.call(places, bytes);
+                Ok(())
+            }
+            Symbol::Return(ints) => {
+                restore_ints(self.asm, ints, at);
+                leave_frame(self.asm);
+                Ok(())
+            }
             other => Err(NoTemplate(format!("{other:?} as a root"))),
         }
     }
@@ -216,6 +242,20 @@ impl<A: Assembler> Templates<'_, A> {
         self.asm.branch_to(Mem::At(Reg::Address, bytes as i32));
         self.give(index);
         Ok(())
+    }
+
+    /// A stub finds the word that it patches by its address, which is odd so that it cannot be an object's.
+    fn call(&mut self, places: RootPlaces, bytes: u32) {
+        let (callee, target) = (Reg::S0, places.target);
+        slot_address(self.asm, callee, places.own);
+        self.asm.store(Width::W64, Mem::At(callee, 8), Reg::Frame);
+        let asm = &mut *self.asm;
+        asm.address_of(Reg::S1, Mem::At(Reg::Ip, bytes as i32));
+        asm.store(Width::W64, Mem::At(callee, 0), Reg::S1);
+        asm.address_of(Reg::Address, Mem::At(Reg::Ip, target as i32 + 1));
+        asm.load(Width::W64, Reg::Frame, Src::Reg(callee));
+        asm.load(Width::W64, Reg::Ip, Src::Mem(Mem::Operand(target)));
+        asm.dispatch_here();
     }
 
     fn call_indirect(&mut self, value: &Value, at: u32, bytes: u32) -> Done {

@@ -6,7 +6,7 @@ use vm_translate::ir::{Handlers, Label, Node, Root, Slot};
 use vm_translate::{BaselineFrame, BaselineSink, Sites};
 
 use super::calls::RESTORE_BYTES;
-use super::cells::{Cells, Frame, Surroundings, TooLarge, Writer};
+use super::cells::{Cells, Frame, Surroundings, TooLarge, Turning, Writer};
 use super::fixed::Fixed;
 use super::simple::{self, Simple};
 use crate::handlers::HandlerTable;
@@ -115,7 +115,8 @@ impl BaselineSink for BaselineWriter<'_> {
     fn loop_begins(&mut self, offset: u32) {
         let writer = &mut self.writer;
         let number = writer.out.loops.len() as u32;
-        writer.out.loops.push(offset);
+        let cell = (writer.at() / size_of::<u64>()) as u32;
+        writer.out.loops.push(Turning { offset, cell });
         writer.fixed(Fixed::Turn);
         writer.put(self.code);
         writer.put32(self.func);

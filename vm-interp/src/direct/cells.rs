@@ -30,6 +30,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) entry: &'a dyn Fn(u32) -> u64,
 }
 
+/// A loop of baseline code that counts its turns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turning {
+    /// The offset of its `loop` in the module.
+    pub(super) offset: u32,
+    /// The word where its [`Fixed::Turn`] starts.
+    pub(super) cell: u32,
+}
+
 /// A function's cells, in memory that is used for one function after the other.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
@@ -48,8 +57,8 @@ pub(super) struct Cells {
     /// Of optimized code, where frames of baseline code go on: of each loop the offset of its `loop` in the
     /// module, and where its cells start.
     pub(super) entries: Vec<(u32, u32)>,
-    /// Of baseline code, the offsets of its loops in the module.
-    pub(super) loops: Vec<u32>,
+    /// Of baseline code, its loops.
+    pub(super) loops: Vec<Turning>,
     /// Where runs can stop, if that was asked for.
     pub(super) sites: Sites,
     /// Where exceptions are caught, if they are.
@@ -425,8 +434,12 @@ impl Writer<'_> {
     ) {
         self.put(shapes::address(handler));
         for (root, ..) in roots.clone() {
-            if let Root::BrIf(label) | Root::BrUnless(label) = root {
-                self.put_label(*label);
+            match root {
+                Root::Br(label) | Root::BrIf(label) | Root::BrUnless(label) => {
+                    self.put_label(*label)
+                }
+                Root::Call { func, .. } => self.put((self.around.entry)(*func)),
+                _ => {}
             }
         }
         for (root, nodes, key) in roots {
@@ -458,7 +471,8 @@ impl Writer<'_> {
                 let ty = self.around.type_ids[ty as usize];
                 ([layout.table(table), ty, slot_bytes(base)], 3)
             }
-            Root::CallRef { base, .. } => one(slot_bytes(base)),
+            Root::Call { base, .. } | Root::CallRef { base, .. } => one(slot_bytes(base)),
+            Root::Return => one(slot_bytes(self.frame.saves)),
             _ => ([0; 3], 0),
         }
     }

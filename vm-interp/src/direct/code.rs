@@ -10,12 +10,12 @@ use vm_memory::Layout;
 use vm_translate::{BaselineTranslator, Function, Module, TranslateAllocations, TranslateOptions};
 
 use super::baseline::BaselineWriter;
-use super::cells::{Cells, Surroundings, TooLarge};
+use super::cells::{Cells, Surroundings, TooLarge, Turning};
 use super::encode::{Wanted, encode};
 use super::fixed::Fixed;
 use super::fixed_handler;
 use super::shapes::DirectShapes;
-use super::tiers::Continuation;
+use super::tiers::{Continuation, TURN_LEFT};
 use crate::budget::Budget;
 use crate::context::ContextLayout;
 use crate::executor::ExecutorCode;
@@ -125,8 +125,8 @@ struct Translated {
 struct Extra {
     /// Of a function that is profiled, what is counted.
     counters: Box<[Counter]>,
-    /// Of baseline code, the offsets of its loops in the module.
-    loops: Box<[u32]>,
+    /// Of baseline code, its loops.
+    loops: Box<[Turning]>,
     /// Of optimized code, how frames of baseline code go on in it.
     continuation: Option<Continuation>,
     /// Where its runs can stop, if that was asked for.
@@ -268,7 +268,7 @@ impl ExecutorCode for DirectCode {
             .map(|(func, counters)| {
                 // The same as when the cells were made: translation depends on nothing else.
                 let mut scratch = Scratch::default();
-                let function = inner.encoded_optimized(func, &mut scratch)?;
+                let function = inner.encoded_optimized(func, None, &mut scratch)?;
                 let mut cells = scratch.cells.cells;
                 for cell in &mut cells {
                     let after =
@@ -285,7 +285,7 @@ impl ExecutorCode for DirectCode {
 
     fn listing(&self, func: u32) -> Result<String, CodeError> {
         let mut scratch = Scratch::default();
-        let function = self.inner.encoded_optimized(func, &mut scratch)?;
+        let function = self.inner.encoded_optimized(func, None, &mut scratch)?;
         let cells = &scratch.cells;
         let written: Vec<u64> = cells.words.written().collect();
         let mut text = function.to_string();
@@ -369,6 +369,17 @@ impl Translated {
         bytes / size_of::<u64>() as u32
     }
 
+    /// Of baseline code, the offset of the loop that has turned most often, if any has. Each had so many turns to go.
+    fn hottest_loop(&self, turns: u64) -> Option<u32> {
+        let loops = &self.extra.as_deref()?.loops;
+        let left = |turning: &Turning| {
+            let left = &self.words[turning.cell as usize + TURN_LEFT];
+            (left.load(Ordering::Relaxed), turning.offset)
+        };
+        let (left, offset) = loops.iter().map(left).min()?;
+        (left < turns).then_some(offset)
+    }
+
     fn sites(&self) -> Option<&FrameSites> {
         self.extra.as_deref()?.sites.as_deref()
     }
@@ -420,11 +431,17 @@ impl Inner {
     }
 
     /// Translates a function to its IR and to optimized code in the scratch.
-    fn encoded_optimized(&self, func: u32, scratch: &mut Scratch) -> Result<Function, CodeError> {
+    fn encoded_optimized(
+        &self,
+        func: u32,
+        hottest_loop: Option<u32>,
+        scratch: &mut Scratch,
+    ) -> Result<Function, CodeError> {
         let options = TranslateOptions {
             shapes: &DirectShapes,
             unchecked: Some(&self.unchecked()),
             additions: self.options.additions(),
+            hottest_loop,
         };
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
@@ -521,9 +538,10 @@ impl Inner {
         number: usize,
     ) -> Option<(&Continuation, *const u8)> {
         let baseline = self.function(func).baseline()?;
+        let hot = baseline.extra.as_deref()?.loops[number].offset;
         let optimized = self.optimized(func).ok()?;
         let continuation = optimized.extra.as_deref()?.continuation.as_ref()?;
-        let entry = continuation.entry(baseline.extra.as_deref()?.loops[number])?;
+        let entry = continuation.entry(hot)?;
         let words = optimized.words.as_ptr().cast::<u8>();
         Some((continuation, words.wrapping_add(entry as usize)))
     }
@@ -577,8 +595,11 @@ impl Inner {
     }
 
     fn translate_optimized(&self, func: u32) -> Result<Translated, CodeError> {
+        let baseline = self.function(func).baseline();
+        let hottest_loop = baseline.and_then(|baseline| baseline.hottest_loop(self.turns()));
         let mut scratch = self.scratch().pop().unwrap_or_default();
-        let translated = self.encoded_optimized(func, &mut scratch).map(|function| {
+        let encoded = self.encoded_optimized(func, hottest_loop, &mut scratch);
+        let translated = encoded.map(|function| {
             let entries = &scratch.cells.entries;
             let continuation = (!entries.is_empty()).then(|| Continuation::new(&function, entries));
             let sites = std::mem::take(&mut scratch.cells.sites);

@@ -217,6 +217,11 @@ impl Encoder<'_> {
         let insts = &insts[run];
         if (writer.out.offsets.last()).is_none_or(|(noted, _)| (*noted as usize) < cell) {
             writer.note(0, insts[0].offset);
+            site = 1;
+        }
+        if let Some(call) = (insts.last()).filter(|inst| matches!(inst.root, Root::Call { .. })) {
+            // Where the callee returns, it is the call that is going on.
+            writer.note(site, call.offset);
         }
         let roots = insts.iter();
         let roots = roots.map(|inst| (&inst.root, function.nodes(inst), inst.key()));

@@ -36,9 +36,11 @@ pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
         // The global's place in the context.
         Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => 4,
         // The address of the target's cell.
-        Symbol::BrIf | Symbol::BrUnless => 8,
+        Symbol::Br | Symbol::BrIf | Symbol::BrUnless => 8,
+        // The address of the callee's cell, and its frame, see [`has_target`].
+        Symbol::Call => 8 + 4,
         // The frame's header has the target.
-        Symbol::LoopIf | Symbol::LoopUnless => 0,
+        Symbol::Loop | Symbol::LoopIf | Symbol::LoopUnless => 0,
         // The number of targets besides the default; the targets follow the cell, a word each.
         Symbol::BrTable => 4,
         // The table's place in the context, the type's number, the callee's frame.
@@ -46,9 +48,25 @@ pub(crate) const fn operand_bytes(symbol: Symbol) -> u32 {
         // The callee's frame.
         Symbol::CallRef => 4,
         // Where the saved registers stand.
-        Symbol::Return => 4,
+        Symbol::Return(_) => 4,
     }
 }
+
+/// Whether a root has the address of a cell among its operands: it stands before all others, and is eight bytes of them.
+#[allow(dead_code, reason = "the encoder knows roots, and no symbols")]
+pub(crate) const fn has_target(root: Symbol) -> bool {
+    matches!(
+        root,
+        Symbol::Br | Symbol::BrIf | Symbol::BrUnless | Symbol::Call
+    )
+}
+
+/// Bytes of such an address.
+#[allow(
+    dead_code,
+    reason = "the encoder writes cells without asking for their size"
+)]
+pub(crate) const TARGET_BYTES: u32 = 8;
 
 /// The size of a cell with so many bytes of operands.
 #[allow(

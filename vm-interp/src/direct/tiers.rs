@@ -23,7 +23,8 @@ use crate::context::{Context, Word};
 const TURN_CODE: usize = 1;
 /// The function in the lower half, the loop's number in the upper.
 const TURN_LOOP: usize = 2;
-const TURN_LEFT: usize = 3;
+/// How many turns are left until the loop is hot.
+pub(super) const TURN_LEFT: usize = 3;
 const TURN_WORDS: usize = 4;
 
 /// How a frame of baseline code becomes one of optimized code.

@@ -61,7 +61,8 @@ impl Next {
             Some(Symbol::Set(SetSymbol::Int(_))) => some(6),
             Some(Symbol::Set(_)) => 6 + some(4),
             Some(Symbol::Store(_)) => 10 + some(2),
-            Some(root) if root.is_conditional() => 12 + some(3),
+            Some(root) if root.is_conditional() => 12 + some(2),
+            Some(root) if root.ends_cell() => 14,
             _ => 15,
         };
         Next(1 << class)
@@ -182,10 +183,22 @@ impl<'a> Cells<'a> {
 
     /// The shape of these instructions together, if they have one.
     pub fn key(&self, insts: Range<usize>) -> Option<ShapeKey> {
-        let insts = &self.function.insts()[insts];
-        insts.iter().try_fold(ShapeKey::new(), |key, inst| {
-            key.then(inst.key).filter(|longer| *longer != key)
+        insts.into_iter().try_fold(ShapeKey::new(), |key, inst| {
+            key.then(self.key_of(inst)).filter(|longer| *longer != key)
         })
+    }
+
+    /// The shape of one instruction, which has no symbols if there is none.
+    fn key_of(&self, inst: usize) -> ShapeKey {
+        let inst = &self.function.insts()[inst];
+        match inst.root {
+            Root::Return if self.function.saved_floats() == 0 => {
+                let symbol = Symbol::returning(self.function.saved_ints());
+                let key = symbol.and_then(|symbol| ShapeKey::new().with(symbol));
+                key.unwrap_or_default()
+            }
+            _ => inst.key,
+        }
     }
 
     /// How many instructions from `first` on one cell does, and the executor's number for what it
@@ -200,6 +213,10 @@ impl<'a> Cells<'a> {
     ) -> Option<(Range<usize>, u32)> {
         let insts = self.function.insts();
         let mut keys = insts[first].key;
+        if insts[first].root.operands().is_empty() {
+            // It has a cell of its own, or ends another's.
+            return None;
+        }
         let mut found = match insts[first].found {
             Found::UNKNOWN => find(keys)?,
             found => found,
@@ -208,11 +225,12 @@ impl<'a> Cells<'a> {
         let mut traps = insts[first].traps;
         while found.next != Next::NONE && end < insts.len() && !self.labelled[end] {
             let next = &insts[end];
-            if !found.next.meets(Next::of(next.key)) {
+            let key = self.key_of(end);
+            if !found.next.meets(Next::of(key)) {
                 break;
             }
             // What has no shape has an empty key, which adds nothing.
-            let longer = keys.then(next.key).filter(|longer| *longer != keys);
+            let longer = keys.then(key).filter(|longer| *longer != keys);
             let (Some(longer), Some(both)) = (longer, traps.and(next.traps)) else {
                 break;
             };

@@ -333,6 +333,14 @@ fn parse_root(text: &str) -> Result<RootPattern, String> {
         "br_table" => RootName::Plain(Symbol::BrTable),
         "call_indirect" => RootName::Plain(Symbol::CallIndirect),
         "call_ref" => RootName::Plain(Symbol::CallRef),
+        "br" => RootName::Plain(Symbol::Br),
+        "loop" => RootName::Plain(Symbol::Loop),
+        "call" => RootName::Plain(Symbol::Call),
+        name if let Some(ints) = name.strip_prefix("return.") => RootName::Plain(
+            (ints.parse().ok())
+                .and_then(Symbol::returning)
+                .ok_or_else(|| format!("no root is called {name}"))?,
+        ),
         _ => RootName::Plain(Symbol::Store(
             StoreOp::ALL
                 .iter()
@@ -502,6 +510,7 @@ impl RootPattern {
                     Symbol::GlobalSet => &[Ty::I64],
                     Symbol::GlobalSetFloat => &[Ty::F64],
                     Symbol::GlobalSetVector => &[Ty::V128],
+                    root if root.root_operands() == Some(0) => &[],
                     _ => &[Ty::I32],
                 };
                 if types.len() != self.trees.len() {

@@ -554,7 +554,10 @@ impl<'a> Translator<'a> {
             let returns = targets.any(|frame| self.is_function(frame));
             self.make_leaves(returns, first..index);
         }
-        self.leaf_operand(index);
+        if values > 0 {
+            // What is moved on the ways is not to come before it.
+            self.leaf_operand(index);
+        }
         // Where to go, by a block's depth, and the ways there that are new.
         let mut labels: HashMap<u32, Label> = HashMap::new();
         let mut ways = Vec::new();

@@ -46,9 +46,10 @@ impl Locals {
         body: &FunctionBody<'_>,
         registers: &Registers,
         lookahead: &mut Lookahead,
+        hottest: Option<u32>,
     ) -> Result<(), Error> {
         self.types.read(ty, body)?;
-        lookahead.look(body, self.types.near().len())?;
+        lookahead.look(body, self.types.near().len(), hottest)?;
         // Who looks for references to exceptions looks into frames, not into registers.
         for local in self.types.exceptions() {
             lookahead.weights[*local as usize] = 0;

@@ -46,7 +46,30 @@ pub(super) enum After {
 
 impl Lookahead {
     /// Looks at a body, and at so many of its locals. What was known of another is forgotten.
-    pub(super) fn look(&mut self, body: &FunctionBody<'_>, locals: usize) -> Result<(), Error> {
+    ///
+    /// If it is known which loop has turned most often, by its offset, a use in a loop that is deeper counts no more than one in
+    /// that loop.
+    pub(super) fn look(
+        &mut self,
+        body: &FunctionBody<'_>,
+        locals: usize,
+        hottest: Option<u32>,
+    ) -> Result<(), Error> {
+        let found = self.look_with(body, locals, hottest, MAX_WEIGHTED_LOOPS)?;
+        if let Some(depth) = found {
+            self.look_with(body, locals, None, depth)?;
+        }
+        Ok(())
+    }
+
+    /// The same, where so many loops around a use count at most. At the hottest loop it ends, and answers how deep that is.
+    fn look_with(
+        &mut self,
+        body: &FunctionBody<'_>,
+        locals: usize,
+        hottest: Option<u32>,
+        deepest: usize,
+    ) -> Result<Option<usize>, Error> {
         let Lookahead {
             weights,
             blocks,
@@ -66,8 +89,9 @@ impl Lookahead {
             if ended.is_none() {
                 code.skim(weights, weight);
             }
+            let offset = code.offset();
             let Some(glance) = code.glance()? else {
-                return Ok(());
+                return Ok(None);
             };
             let what = match glance {
                 Glance::LocalGet(local) => {
@@ -90,7 +114,7 @@ impl Lookahead {
                     if let Some((number, is_loop)) = open.pop() {
                         if is_loop {
                             loops.pop();
-                            weight = weight_in(loops.len());
+                            weight = weight_in(loops.len().min(deepest));
                         }
                         ended = Some(number);
                     }
@@ -105,7 +129,10 @@ impl Lookahead {
                             blocks[*around as usize].has_loop = true;
                         }
                         loops.push(number);
-                        weight = weight_in(loops.len());
+                        if hottest == Some(offset) {
+                            return Ok(Some(loops.len()));
+                        }
+                        weight = weight_in(loops.len().min(deepest));
                     }
                     open.push((number, is_loop));
                     blocks.push(Block {

@@ -79,6 +79,10 @@ pub struct TranslateOptions<'a> {
     pub unchecked: Option<&'a dyn Fn(u64, u32) -> bool>,
     /// What is added to code beyond what its WebAssembly says.
     pub additions: Additions<'a>,
+    /// The offset in the module of the function's loop that is known to have turned most often. Without it, what is in more
+    /// loops is taken to run more often, which is wrong for interpreters: each instruction of theirs has small loops, and runs less
+    /// often than the one around all of them.
+    pub hottest_loop: Option<u32>,
 }
 
 impl<'a> TranslateOptions<'a> {
@@ -88,6 +92,7 @@ impl<'a> TranslateOptions<'a> {
             shapes,
             unchecked: None,
             additions: Additions::default(),
+            hottest_loop: None,
         }
     }
 }
@@ -203,7 +208,7 @@ impl Module {
             mut frames,
             mut out,
         } = std::mem::take(allocations);
-        locals.lay_out(ty, &body, &pinned, &mut lookahead)?;
+        locals.lay_out(ty, &body, &pinned, &mut lookahead, options.hottest_loop)?;
         pieces.look(&body, options.additions)?;
         let registers = Use::new(offered, &locals.pins, bytes);
         let base = locals.saves + registers.save_slots();

@@ -65,6 +65,7 @@ impl Program<'_> {
 
     fn options<'a>(&'a self, shapes: &'a dyn Shapes) -> TranslateOptions<'a> {
         TranslateOptions {
+            hottest_loop: None,
             shapes,
             unchecked: (self.unchecked).then_some(&|offset, _| offset < 8),
             additions: Additions {

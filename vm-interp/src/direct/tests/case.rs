@@ -9,11 +9,12 @@ use vm_translate::{Op, Ty};
 use vm_trap::TrapCode;
 
 use super::super::fixed::Fixed;
-use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes};
+use super::super::operands::{LOOP_HEAD_SLOT, cell_bytes, has_target};
 use super::super::{fixed_handler, shapes};
 use super::shape::{RootTrees, Tree, address_registers, operators};
 use super::values::{Corners, Kind, Random, payloads, result, same};
 use super::world::*;
+use crate::context::{FRAME_CALLER, FRAME_RETURN};
 
 /// One shape with operands.
 struct Case<'a> {
@@ -261,7 +262,17 @@ impl Case<'_> {
             Symbol::GlobalSet | Symbol::GlobalSetFloat | Symbol::GlobalSetVector => {
                 self.put(GLOBAL_AT);
             }
-            Symbol::BrIf | Symbol::BrUnless => self.branches += 1,
+            Symbol::Br | Symbol::BrIf | Symbol::BrUnless => self.branches += 1,
+            Symbol::Call => {
+                self.branches += 1;
+                self.put(slot(CALLEE));
+            }
+            Symbol::Return(ints) => {
+                self.put(slot(SAVED));
+                for n in 0..usize::from(*ints) {
+                    self.world.slots[SAVED + n] = self.random.next();
+                }
+            }
             Symbol::BrTable => self.put(2),
             Symbol::CallIndirect => {
                 self.put(TABLE_AT);
@@ -295,6 +306,29 @@ impl Case<'_> {
         }
         if self.expected.left || self.expected.trap.is_some() {
             return;
+        }
+        match *root {
+            Symbol::Br => {
+                self.expected.left = true;
+                self.expected.mark = 1 + branch_mark(self.branches - 1) as u64;
+                return;
+            }
+            Symbol::Loop => {
+                self.expected.left = true;
+                self.expected.mark = 1 + LOOP_MARK as u64;
+                return;
+            }
+            // The callee returns at once.
+            Symbol::Call => return,
+            Symbol::Return(ints) => {
+                for n in 0..ints {
+                    let saved = self.world.slots[SAVED + usize::from(n)];
+                    let place = Place::Int(n);
+                    (self.expected.places).insert(place, (Kind::Bits64, saved.into()));
+                }
+                return;
+            }
+            _ => {}
         }
         let kind = Kind::of(&trees[0]);
         let truth = values[0] as u32 != 0;
@@ -415,7 +449,7 @@ impl Tester {
             payloads: false,
             trap: None,
         };
-        let is_branch = |(root, _): &&RootTrees| matches!(root, Symbol::BrIf | Symbol::BrUnless);
+        let is_branch = |(root, _): &&RootTrees| has_target(*root);
         let branches = roots.iter().filter(is_branch).count();
         let mut case = Case {
             world,
@@ -458,6 +492,10 @@ impl Tester {
             (start + cells as usize + before) as u64
         };
         for (nth, operand) in operands.chunks_exact_mut(8).take(branches).enumerate() {
+            if last == Symbol::Call && nth == branches - 1 {
+                operand.copy_from_slice(&world.callee().to_ne_bytes());
+                continue;
+            }
             program.targets.push(start + 8 * (1 + nth));
             operand.copy_from_slice(&target(branch_mark(nth)).to_ne_bytes());
         }
@@ -472,12 +510,15 @@ impl Tester {
             let frame = slot(CALLEE).to_ne_bytes();
             program.cell(fixed_handler(Fixed::Restore), &frame);
         }
-        let head = target(LOOP_MARK) / 8;
+        let (first, head) = (target(0) / 8, target(LOOP_MARK) / 8);
         for mark in marks {
             program.bytes.extend(mark.bytes);
         }
         let program = program.words();
         world.slots[LOOP_HEAD_SLOT as usize] = &raw const program[head as usize] as u64;
+        // What returns goes on behind its cell, in the same frame.
+        world.slots[FRAME_RETURN] = &raw const program[first as usize] as u64;
+        world.slots[FRAME_CALLER] = world.slots.as_ptr() as u64;
 
         let before = world.slots.clone();
         let status = world.run(&program);

@@ -18,8 +18,6 @@ use super::values::{INTS, Random};
 use super::world::*;
 use crate::semantics;
 
-/// Slots that no other part of a test program uses.
-const SAVED: usize = 84;
 const ZEROED: usize = 98;
 const PARAMS: usize = 106;
 

@@ -50,6 +50,7 @@ pub(super) fn read(key: ShapeKey) -> Vec<RootTrees> {
             Symbol::Set(SetSymbol::Vector) | Symbol::GlobalSetVector => vec![Ty::V128],
             Symbol::Set(_) | Symbol::GlobalSet => vec![Ty::I64],
             Symbol::Store(op) => vec![Ty::I32, op.value()],
+            _ if root.root_operands() == Some(0) => vec![],
             _ => vec![Ty::I32],
         };
         let trees = types.iter().map(|ty| reader.tree(*ty)).collect();

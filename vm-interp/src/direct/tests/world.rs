@@ -20,6 +20,8 @@ pub(super) const OPERANDS: usize = 56;
 pub(super) const RESULT: usize = 70;
 pub(super) const MARK: usize = 78;
 pub(super) const CALLEE: usize = 80;
+/// Slots that no other part of a test program uses.
+pub(super) const SAVED: usize = 84;
 
 pub(super) const INT_REGISTERS: usize = PINNED_INTS as usize + 1;
 pub(super) const FLOAT_REGISTERS: usize = PINNED_FLOATS as usize + 1;
@@ -34,7 +36,7 @@ pub(super) struct World {
     pub(super) runtime: Box<Runtime>,
     table: Box<(TableCell, [u64; 2])>,
     _cell: Box<MemoryCell>,
-    _function: Box<(FuncObject, [u64; 2])>,
+    function: Box<(FuncObject, [u64; 2])>,
 }
 
 pub(super) const GLOBAL_AT: u32 = size_of::<Context>() as u32;
@@ -115,13 +117,18 @@ impl World {
             runtime,
             table,
             _cell: cell,
-            _function: function,
+            function: function,
         }
     }
 
     /// A reference to the function that the table has.
     pub(super) fn reference(&self) -> u64 {
         self.table.1[0]
+    }
+
+    /// The first cell of the function that the table has.
+    pub(super) fn callee(&self) -> u64 {
+        self.function.1.as_ptr() as u64
     }
 
     /// Runs cells to their exit; answers the status.
