@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use vm_engine::{
-    Config, Engine, ExternType, FuncType, Instance, LimitError, Linker, Module, Store,
+    Config, Engine, ExternType, FuncType, Instance, LimitError, Linker, Module, Store, Translation,
 };
 use vm_wasi::cap_std::ambient_authority;
 use vm_wasi::cap_std::fs::Dir;
 use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::cli::{RunArgs, Variable};
+use crate::cli::{RunArgs, Validate, Variable};
 use crate::limits::Limits;
 use crate::output::{Failure, is_about_code, print, say};
 use crate::timer::Timer;
@@ -49,6 +49,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut config = args.mode.config();
     config.consume_fuel(args.limits.fuel.is_some());
     config.deterministic(args.deterministic);
+    if args.validate == Validate::Lazily {
+        config.translation(Translation::LazyAll);
+    }
     let (module, guest_args) = prepare(args, &config)?;
     run_module(args, &module, guest_args)
 }

@@ -1,4 +1,4 @@
-//! Modules: validated, and translated as far as they have run.
+//! Modules: validated, at least as far as they have run, and translated as far.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::low::CodeSize;
 use crate::module_limits::Excess;
 use crate::types::{ExportType, ExternType, ImportType, TagType};
 
-/// A module that has been validated. Cheap to clone; its code is shared by all instances, on all
+/// A module that has been validated, but for functions' bodies with [`Translation::LazyAll`]. Cheap to clone; its code is shared by all instances, on all
 /// threads.
 #[derive(Clone)]
 pub struct Module(Arc<ModuleInner>);
@@ -72,18 +72,25 @@ impl Module {
         Ok(Module::parse(engine, binary.into())?)
     }
 
-    /// Checks that these bytes are a module in the binary format that this engine can run.
+    /// Checks that these bytes are a module in the binary format that this engine can run, all of whose functions are valid.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] says why not.
     pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
-        allowed(engine, &validated(engine, binary.into())?)?;
+        allowed(engine, &validated(engine, binary.into(), low::Module::new)?)?;
         Ok(())
     }
 
     fn parse(engine: &Engine, binary: Arc<[u8]>) -> Result<Module, ModuleError> {
-        let module = validated(engine, binary)?;
+        let module = validated(
+            engine,
+            binary,
+            match engine.translation() {
+                Translation::LazyAll => low::Module::with_bodies_unvalidated,
+                _ => low::Module::new,
+            },
+        )?;
         allowed(engine, &module)?;
         let exports = module
             .exports()
@@ -107,7 +114,7 @@ impl Module {
     fn translate(&self, translation: Translation) -> Result<(), ModuleError> {
         let code = || self.code(self.0.engine.guarded_layout());
         let result = match translation {
-            Translation::Lazy => return Ok(()),
+            Translation::Lazy | Translation::LazyAll => return Ok(()),
             Translation::Eager => code()?.translate_all(),
             // A host that does not say how many threads it runs gets one.
             Translation::ParallelEager => {
@@ -208,7 +215,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// [`ModuleError`]: there is no such function, it is imported, or it cannot be translated.
+    /// [`ModuleError`]: there is no such function, it is imported, it is not valid, or it cannot be translated.
     pub fn explore(&self, func_index: u32) -> Result<String> {
         let code = self.code(self.0.engine.guarded_layout())?;
         Ok(code.listing(func_index).map_err(ModuleError::Translate)?)
@@ -326,11 +333,15 @@ fn allowed(engine: &Engine, module: &low::Module) -> Result<(), ModuleError> {
         })
 }
 
-/// The module, or why it is none: an error that names the proposals that are missing takes as long as another
+/// The module as `parse` makes it, or why it is none: an error that names the proposals that are missing takes as long as another
 /// validation at most.
-fn validated(engine: &Engine, binary: Arc<[u8]>) -> Result<low::Module, ModuleError> {
+fn validated(
+    engine: &Engine,
+    binary: Arc<[u8]>,
+    parse: fn(Arc<[u8]>, &low::Features) -> Result<low::Module, low::TranslateError>,
+) -> Result<low::Module, ModuleError> {
     let features = engine.features();
-    low::Module::new(Arc::clone(&binary), features)
+    parse(Arc::clone(&binary), features)
         .map_err(|error| ModuleError::Invalid(error.with_missing_features(&binary, features)))
 }
 

@@ -2,6 +2,7 @@
 //! forms of every memory access.
 
 mod atomic;
+mod bodies;
 mod check;
 mod display;
 mod error;

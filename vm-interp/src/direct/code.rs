@@ -426,6 +426,7 @@ impl Inner {
             unchecked: Some(&self.unchecked()),
             additions: self.options.additions(),
         };
+        CodeError::if_invalid(&self.module, func)?;
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
         let wanted = Wanted {

@@ -1,8 +1,7 @@
 //! What one quick look over a body tells before it is translated.
 
-use wasmparser::FunctionBody;
-
 use crate::Error;
+use crate::bodies::ValidBody;
 
 use super::code::{Code, Glance};
 
@@ -46,7 +45,7 @@ pub(super) enum After {
 
 impl Lookahead {
     /// Looks at a body, and at so many of its locals. What was known of another is forgotten.
-    pub(super) fn look(&mut self, body: &FunctionBody<'_>, locals: usize) -> Result<(), Error> {
+    pub(super) fn look(&mut self, body: &ValidBody<'_>, locals: usize) -> Result<(), Error> {
         let Lookahead {
             weights,
             blocks,
