@@ -174,7 +174,7 @@ pub(crate) fn load(engine: &Engine, file: &OsStr) -> Result<Module, Failure> {
     let bytes = bytes.with_context(|| format!("cannot read {shown}"))?;
     host::require_memory(host::needed_for(&bytes), "load it")
         .map_err(|failure| failure.context(&shown))?;
-    Ok(Module::new(engine, bytes).context(shown)?)
+    Ok(Module::from_vec(engine, bytes).context(shown)?)
 }
 
 fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCtx, Failure> {

@@ -45,8 +45,24 @@ impl Module {
     /// [`ModuleError`]: malformed, invalid, or in need of a proposal that is switched off.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
         let bytes = bytes.as_ref();
-        let bytes = to_binary(bytes)?;
-        Ok(Module::parse(engine, bytes)?)
+        let binary = match is_binary(bytes) {
+            true => bytes.into(),
+            false => from_text(bytes)?,
+        };
+        Ok(Module::parse(engine, binary)?)
+    }
+
+    /// Like [`Module::new`], of bytes that the module keeps, which [`Module::new`] copies.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`].
+    pub fn from_vec(engine: &Engine, bytes: Vec<u8>) -> Result<Module> {
+        let binary = match is_binary(&bytes) {
+            true => bytes.into(),
+            false => from_text(&bytes)?,
+        };
+        Ok(Module::parse(engine, binary)?)
     }
 
     /// Like [`Module::new`], of a file's contents.
@@ -60,7 +76,7 @@ impl Module {
             path: path.to_owned(),
             error,
         })?;
-        Module::new(engine, bytes)
+        Module::from_vec(engine, bytes)
     }
 
     /// Like [`Module::new`], of the binary format only.
@@ -82,7 +98,7 @@ impl Module {
         Ok(())
     }
 
-    fn parse(engine: &Engine, binary: Arc<[u8]>) -> Result<Module, ModuleError> {
+    fn parse(engine: &Engine, binary: low::Binary) -> Result<Module, ModuleError> {
         let module = validated(
             engine,
             binary,
@@ -337,28 +353,25 @@ fn allowed(engine: &Engine, module: &low::Module) -> Result<(), ModuleError> {
 /// validation at most.
 fn validated(
     engine: &Engine,
-    binary: Arc<[u8]>,
-    parse: fn(Arc<[u8]>, &low::Features) -> Result<low::Module, low::TranslateError>,
+    binary: low::Binary,
+    parse: fn(low::Binary, &low::Features) -> Result<low::Module, low::TranslateError>,
 ) -> Result<low::Module, ModuleError> {
     let features = engine.features();
-    parse(Arc::clone(&binary), features)
+    parse(binary.clone(), features)
         .map_err(|error| ModuleError::Invalid(error.with_missing_features(&binary, features)))
 }
 
-fn to_binary(bytes: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
-    if bytes.starts_with(b"\0asm") {
-        return Ok(bytes.into());
-    }
-    from_text(bytes)
+fn is_binary(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm")
 }
 
 #[cfg(feature = "wat")]
-fn from_text(bytes: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
+fn from_text(bytes: &[u8]) -> Result<low::Binary, ModuleError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ModuleError::Unknown)?;
     Ok(wat::parse_str(text)?.into())
 }
 
 #[cfg(not(feature = "wat"))]
-fn from_text(_: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
+fn from_text(_: &[u8]) -> Result<low::Binary, ModuleError> {
     Err(ModuleError::TextUnsupported)
 }

@@ -1,7 +1,6 @@
 //! A parsed and validated module.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use wasmparser::{
     CustomSectionReader, ExternalKind, KnownCustom, Parser, Payload, TableInit, TypeRef,
@@ -15,8 +14,8 @@ use crate::registry::SubType;
 use crate::segment::unknown;
 use crate::types::TypeSpace;
 use crate::{
-    ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features, GlobalType,
-    MemoryType, RegisteredType, TableType,
+    Binary, ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features,
+    GlobalType, MemoryType, RegisteredType, TableType,
 };
 
 /// A module that has been validated: function bodies when it was made, or each before anything is made of it
@@ -26,7 +25,7 @@ use crate::{
 /// imported, as in the specification.
 #[derive(Clone, Debug)]
 pub struct Module {
-    bytes: Arc<[u8]>,
+    bytes: Binary,
     types: Vec<RegisteredType>,
     imports: Vec<Import>,
     exports: Vec<Export>,
@@ -99,7 +98,7 @@ impl Module {
     /// If the bytes are not a valid module under `features`, with the offset of the problem, and with the name of a
     /// proposal with which they may be one if the validator says so. It does not always:
     /// [`Error::with_missing_features`] looks for the others.
-    pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
+    pub fn new(bytes: impl Into<Binary>, features: &Features) -> Result<Module, Error> {
         Module::parse(&bytes.into(), features, When::Parsed)
     }
 
@@ -114,13 +113,13 @@ impl Module {
     ///
     /// Those of [`Module::new`] about anything but bodies.
     pub fn with_bodies_unvalidated(
-        bytes: impl Into<Arc<[u8]>>,
+        bytes: impl Into<Binary>,
         features: &Features,
     ) -> Result<Module, Error> {
         Module::parse(&bytes.into(), features, When::Asked)
     }
 
-    fn parse(bytes: &Arc<[u8]>, features: &Features, when: When) -> Result<Module, Error> {
+    fn parse(bytes: &Binary, features: &Features, when: When) -> Result<Module, Error> {
         crate::sections::check_complete(bytes)?;
         // What is valid without references to types is valid with them, and means the same.
         if has_many_types(bytes)
@@ -134,7 +133,7 @@ impl Module {
 
     /// Parses a module of which the validator lets through what is `validated`.
     fn parse_as(
-        bytes: &Arc<[u8]>,
+        bytes: &Binary,
         features: &Features,
         validated: WasmFeatures,
         when: When,
@@ -147,7 +146,7 @@ impl Module {
             });
         }
         let mut module = Module {
-            bytes: Arc::clone(bytes),
+            bytes: bytes.clone(),
             types: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
