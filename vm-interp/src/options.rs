@@ -126,7 +126,7 @@ pub enum CodeError {
         /// Its name, if the module has one for it.
         name: Option<Box<str>>,
         /// What is wrong with it.
-        error: vm_translate::Error,
+        error: Box<vm_translate::Error>,
     },
     /// The threading is not available here.
     #[error("direct threading is not available: {reason}; use token threading")]
@@ -171,6 +171,9 @@ pub enum CodeError {
     },
 }
 
+/// There is room for one in every function that a module defines.
+const _: () = assert!(size_of::<CodeError>() <= size_of::<vm_translate::Error>());
+
 impl CodeError {
     /// Validates the body of a function that the module defines, unless that has been done. Translation does so anyway; here
     /// it is known that there is nothing else wrong.
@@ -180,7 +183,7 @@ impl CodeError {
             error => CodeError::Invalid {
                 func,
                 name: module.func_name(func).map(Box::from),
-                error,
+                error: Box::new(error),
             },
         })
     }

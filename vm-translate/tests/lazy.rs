@@ -313,3 +313,42 @@ fn hints_are_looked_for_in_valid_bodies_only() {
     assert!(problems[0].message.contains("invalid module"));
     assert_eq!(module.branch_hints(0), []);
 }
+
+/// Whatever is damaged, and wherever: what is refused at once is refused later, and the other way round.
+#[test]
+fn a_damaged_module_is_valid_if_it_is_and_all_of_its_bodies_are() {
+    let features = Features::default();
+    let bytes = wat::parse_str(include_str!("golden/calls.wat")).unwrap();
+    let mut only_bodies = 0;
+    for at in 0..bytes.len() {
+        for damage in DAMAGES {
+            let mut damaged = bytes.clone();
+            damaged[at] = damage(damaged[at]);
+            let expected = Module::new(&damaged[..], &features).map(drop);
+            let parsed = Module::with_bodies_unvalidated(&damaged[..], &features);
+            let first = parsed.map(|module| {
+                let mut own = module.imported_funcs()..module.func_count();
+                let options = TranslateOptions::new(&PlainShapes);
+                own.find_map(|func| module.translate(func, &options).err())
+            });
+            match first {
+                Err(error) => {
+                    // Of an invalid body before, validation at once says that.
+                    let expected = expected.unwrap_err();
+                    assert!(
+                        expected.offset() <= error.offset(),
+                        "{at}: {expected}, {error}"
+                    );
+                }
+                Ok(None) => assert_eq!(expected, Ok(()), "{at}"),
+                Ok(Some(error)) => {
+                    let expected = expected.unwrap_err();
+                    let expected = expected.with_missing_features(&damaged, &features);
+                    assert_eq!(error.offset(), expected.offset(), "{at}: {error}");
+                    only_bodies += 1;
+                }
+            }
+        }
+    }
+    assert!(only_bodies > 100, "{only_bodies}");
+}

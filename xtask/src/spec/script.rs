@@ -464,10 +464,8 @@ impl<'a> Runner<'a> {
             bail!("taken, although the script expects: {message}");
         };
         let offset = match error.downcast_ref() {
-            Some(
-                ModuleError::Invalid(error)
-                | ModuleError::Translate(CodeError::Invalid { error, .. }),
-            ) => error.offset(),
+            Some(ModuleError::Invalid(error)) => error.offset(),
+            Some(ModuleError::Translate(CodeError::Invalid { error, .. })) => error.offset(),
             _ => None,
         };
         ensure!(offset.is_some(), "refused without saying where: {error}");
