@@ -155,6 +155,15 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) deterministic: bool,
 
+    /// When the functions of modules are validated
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "eagerly",
+        hide_possible_values = false
+    )]
+    pub(crate) validate: Validate,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 
@@ -316,6 +325,15 @@ pub(crate) enum Bounds {
     Guarded,
     /// By a comparison before every access
     Software,
+}
+
+/// Values of `--validate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Validate {
+    /// All of them before the program runs
+    Eagerly,
+    /// Each when it is first called: large programs start sooner, and one that is invalid ends the run there
+    Lazily,
 }
 
 /// Values of `--unknown-imports`.

@@ -11,7 +11,7 @@ use vm_interp::shapes::{REGISTERS, TABLE};
 use vm_profile::{Budget, Program, ShapeTable, folded, report, train};
 use vm_translate::Features;
 
-use crate::cli::ProfileArgs;
+use crate::cli::{ProfileArgs, Validate};
 use crate::output::{Failure, say};
 use crate::{host, run};
 
@@ -24,6 +24,9 @@ const BUDGET: Budget = Budget {
 };
 
 pub(crate) fn profile(args: &ProfileArgs) -> Result<ExitCode, Failure> {
+    if args.run.validate == Validate::Lazily {
+        return Err(Failure::usage("only `run` validates lazily"));
+    }
     host::require_memory(host::COUNTING, "count what a program does")?;
     let mut config = args.run.mode.config();
     config.profile(true);

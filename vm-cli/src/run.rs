@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use vm_engine::{
-    Config, Engine, ExternType, FuncType, Instance, LimitError, Linker, Module, Store,
+    Config, Engine, ExternType, FuncType, Instance, LimitError, Linker, Module, Store, Translation,
 };
 use vm_wasi::cap_std::ambient_authority;
 use vm_wasi::cap_std::fs::Dir;
 use vm_wasi::{BrokenPipe, I32Exit, WasiCtx, WasiCtxBuilder};
 
-use crate::cli::{RunArgs, Variable};
+use crate::cli::{RunArgs, Validate, Variable};
 use crate::limits::Limits;
 use crate::output::{Failure, is_about_code, print, say};
 use crate::timer::Timer;
@@ -49,6 +49,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut config = args.mode.config();
     config.consume_fuel(args.limits.fuel.is_some());
     config.deterministic(args.deterministic);
+    if args.validate == Validate::Lazily {
+        config.translation(Translation::LazyAll);
+    }
     let (module, guest_args) = prepare(args, &config)?;
     run_module(args, &module, guest_args)
 }
@@ -171,7 +174,7 @@ pub(crate) fn load(engine: &Engine, file: &OsStr) -> Result<Module, Failure> {
     let bytes = bytes.with_context(|| format!("cannot read {shown}"))?;
     host::require_memory(host::needed_for(&bytes), "load it")
         .map_err(|failure| failure.context(&shown))?;
-    Ok(Module::new(engine, bytes).context(shown)?)
+    Ok(Module::from_vec(engine, bytes).context(shown)?)
 }
 
 fn context(args: &RunArgs, file: &OsStr, program_args: &[&str]) -> Result<WasiCtx, Failure> {

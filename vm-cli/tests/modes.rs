@@ -141,3 +141,59 @@ fn strategy_lists_every_mode() {
         .unwrap();
     assert!(refused.contains("not available: "), "{refused}");
 }
+
+#[test]
+fn functions_can_be_validated_when_they_are_called() {
+    for mode in [
+        &["--threading", "direct", "--bounds", "software"][..],
+        &[
+            "--threading",
+            "direct",
+            "--bounds",
+            "software",
+            "--no-baseline",
+        ],
+        &["--threading", "token"],
+        &[],
+    ] {
+        let run = |args: &[&str]| palisade(&[&["run"], mode, args].concat());
+        let eager = run(&[&example("hello.wasm")]);
+        let lazy = run(&["--validate", "lazily", &example("hello.wasm")]);
+        assert_eq!(lazy.stdout, eager.stdout);
+        assert_eq!(lazy.status, eager.status);
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("invalid.wat");
+        let text = r#"(module
+            (func $bad (export "bad") (drop))
+            (func (export "good") (param i32) (result i32) (local.get 0))
+            (func (export "to bad") (call $bad)))"#;
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        run(&["--invoke", "good", file, "5"]).assert_one_line(1);
+        run(&["--validate", "eagerly", "--invoke", "good", file, "5"]).assert_one_line(1);
+        let good = run(&["--validate", "lazily", "--invoke", "good", file, "5"]);
+        assert_eq!(
+            (good.status, good.stdout.as_str()),
+            (Some(0), "5\n"),
+            "{good:?}"
+        );
+        for name in ["bad", "to bad"] {
+            let bad = run(&["--validate", "lazily", "--invoke", name, file]);
+            assert_eq!(bad.status, Some(1), "{bad:?}");
+            assert!(
+                bad.stderr
+                    .contains("function 0 \"bad\" is not valid: invalid module: type mismatch"),
+                "{bad:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_run_validates_lazily() {
+    let run = palisade(&["profile", "--validate", "lazily", &example("hello.wasm")]);
+    run.assert_one_line(2);
+    let run = palisade(&["explore", "--validate", "lazily", &example("hello.wasm")]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+}

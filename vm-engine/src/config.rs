@@ -76,12 +76,18 @@ pub enum SignalHandlers {
     HostOwned,
 }
 
-/// When function bodies are translated. They are validated when the module is made, in any case.
+/// When function bodies are translated. They are validated when the module is made, but for [`Translation::LazyAll`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Translation {
     /// Each at its first call.
     #[default]
     Lazy,
+    /// Each at its first call, which also validates it: large modules of which little runs start sooner.
+    ///
+    /// [`Module::new`](crate::Module::new) then takes modules with functions that are not valid. A call of such a function fails,
+    /// and every later one in the same way, with [`CodeError::Invalid`](crate::CodeError::Invalid) as its cause; everything else of the module can be used. Whoever wants to know first asks
+    /// [`Module::validate`](crate::Module::validate), which looks at everything.
+    LazyAll,
     /// All of them when the module is made.
     Eager,
     /// All of them when the module is made, on as many threads as the host can run at once.

@@ -9,7 +9,7 @@ pub(crate) use vm_interp::{
     install_interrupt_signal, install_signal_handlers, register_access_sites, sanitizer,
 };
 pub(crate) use vm_translate::{
-    ConstExpr, ConstOp, DataMode, ElemMode, ElemSegment, Error as TranslateError, Export,
+    Binary, ConstExpr, ConstOp, DataMode, ElemMode, ElemSegment, Error as TranslateError, Export,
     ExternKind, ExternType, Features, FuncType, GlobalType, HeapType, MemoryType, Module, RefType,
     RegisteredType, TableType, ValType,
 };

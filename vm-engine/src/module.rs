@@ -1,4 +1,4 @@
-//! Modules: validated, and translated as far as they have run.
+//! Modules: validated, at least as far as they have run, and translated as far.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::low::CodeSize;
 use crate::module_limits::Excess;
 use crate::types::{ExportType, ExternType, ImportType, TagType};
 
-/// A module that has been validated. Cheap to clone; its code is shared by all instances, on all
+/// A module that has been validated, but for functions' bodies with [`Translation::LazyAll`]. Cheap to clone; its code is shared by all instances, on all
 /// threads.
 #[derive(Clone)]
 pub struct Module(Arc<ModuleInner>);
@@ -45,8 +45,24 @@ impl Module {
     /// [`ModuleError`]: malformed, invalid, or in need of a proposal that is switched off.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
         let bytes = bytes.as_ref();
-        let bytes = to_binary(bytes)?;
-        Ok(Module::parse(engine, bytes)?)
+        let binary = match is_binary(bytes) {
+            true => bytes.into(),
+            false => from_text(bytes)?,
+        };
+        Ok(Module::parse(engine, binary)?)
+    }
+
+    /// Like [`Module::new`], of bytes that the module keeps, which [`Module::new`] copies.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`].
+    pub fn from_vec(engine: &Engine, bytes: Vec<u8>) -> Result<Module> {
+        let binary = match is_binary(&bytes) {
+            true => bytes.into(),
+            false => from_text(&bytes)?,
+        };
+        Ok(Module::parse(engine, binary)?)
     }
 
     /// Like [`Module::new`], of a file's contents.
@@ -60,7 +76,7 @@ impl Module {
             path: path.to_owned(),
             error,
         })?;
-        Module::new(engine, bytes)
+        Module::from_vec(engine, bytes)
     }
 
     /// Like [`Module::new`], of the binary format only.
@@ -72,18 +88,25 @@ impl Module {
         Ok(Module::parse(engine, binary.into())?)
     }
 
-    /// Checks that these bytes are a module in the binary format that this engine can run.
+    /// Checks that these bytes are a module in the binary format that this engine can run, all of whose functions are valid.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] says why not.
     pub fn validate(engine: &Engine, binary: &[u8]) -> Result<()> {
-        allowed(engine, &validated(engine, binary.into())?)?;
+        allowed(engine, &validated(engine, binary.into(), low::Module::new)?)?;
         Ok(())
     }
 
-    fn parse(engine: &Engine, binary: Arc<[u8]>) -> Result<Module, ModuleError> {
-        let module = validated(engine, binary)?;
+    fn parse(engine: &Engine, binary: low::Binary) -> Result<Module, ModuleError> {
+        let module = validated(
+            engine,
+            binary,
+            match engine.translation() {
+                Translation::LazyAll => low::Module::with_bodies_unvalidated,
+                _ => low::Module::new,
+            },
+        )?;
         allowed(engine, &module)?;
         let exports = module
             .exports()
@@ -107,7 +130,7 @@ impl Module {
     fn translate(&self, translation: Translation) -> Result<(), ModuleError> {
         let code = || self.code(self.0.engine.guarded_layout());
         let result = match translation {
-            Translation::Lazy => return Ok(()),
+            Translation::Lazy | Translation::LazyAll => return Ok(()),
             Translation::Eager => code()?.translate_all(),
             // A host that does not say how many threads it runs gets one.
             Translation::ParallelEager => {
@@ -208,7 +231,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// [`ModuleError`]: there is no such function, it is imported, or it cannot be translated.
+    /// [`ModuleError`]: there is no such function, it is imported, it is not valid, or it cannot be translated.
     pub fn explore(&self, func_index: u32) -> Result<String> {
         let code = self.code(self.0.engine.guarded_layout())?;
         Ok(code.listing(func_index).map_err(ModuleError::Translate)?)
@@ -326,28 +349,29 @@ fn allowed(engine: &Engine, module: &low::Module) -> Result<(), ModuleError> {
         })
 }
 
-/// The module, or why it is none: an error that names the proposals that are missing takes as long as another
+/// The module as `parse` makes it, or why it is none: an error that names the proposals that are missing takes as long as another
 /// validation at most.
-fn validated(engine: &Engine, binary: Arc<[u8]>) -> Result<low::Module, ModuleError> {
+fn validated(
+    engine: &Engine,
+    binary: low::Binary,
+    parse: fn(low::Binary, &low::Features) -> Result<low::Module, low::TranslateError>,
+) -> Result<low::Module, ModuleError> {
     let features = engine.features();
-    low::Module::new(Arc::clone(&binary), features)
+    parse(binary.clone(), features)
         .map_err(|error| ModuleError::Invalid(error.with_missing_features(&binary, features)))
 }
 
-fn to_binary(bytes: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
-    if bytes.starts_with(b"\0asm") {
-        return Ok(bytes.into());
-    }
-    from_text(bytes)
+fn is_binary(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm")
 }
 
 #[cfg(feature = "wat")]
-fn from_text(bytes: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
+fn from_text(bytes: &[u8]) -> Result<low::Binary, ModuleError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ModuleError::Unknown)?;
     Ok(wat::parse_str(text)?.into())
 }
 
 #[cfg(not(feature = "wat"))]
-fn from_text(_: &[u8]) -> Result<Arc<[u8]>, ModuleError> {
+fn from_text(_: &[u8]) -> Result<low::Binary, ModuleError> {
     Err(ModuleError::TextUnsupported)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vm_memory::Layout;
-use vm_translate::{Additions, FuelCosts};
+use vm_translate::{Additions, FuelCosts, Module};
 
 /// How an executor gets from one instruction to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +117,17 @@ pub enum CodeError {
     /// A function is beyond a limit of translation.
     #[error(transparent)]
     Translate(#[from] vm_translate::Error),
+    /// A function is called first, or was to be translated, and is not valid: only of a module whose bodies were not validated
+    /// when it was made.
+    #[error("function {func}{} is not valid: {error}", quoted(name))]
+    Invalid {
+        /// The function's index.
+        func: u32,
+        /// Its name, if the module has one for it.
+        name: Option<Box<str>>,
+        /// What is wrong with it.
+        error: Box<vm_translate::Error>,
+    },
     /// The threading is not available here.
     #[error("direct threading is not available: {reason}; use token threading")]
     DirectUnavailable {
@@ -158,6 +169,24 @@ pub enum CodeError {
         /// Which limit.
         what: &'static str,
     },
+}
+
+/// There is room for one in every function that a module defines.
+const _: () = assert!(size_of::<CodeError>() <= size_of::<vm_translate::Error>());
+
+impl CodeError {
+    /// Validates the body of a function that the module defines, unless that has been done. Translation does so anyway; here
+    /// it is known that there is nothing else wrong.
+    pub(crate) fn if_invalid(module: &Module, func: u32) -> Result<(), CodeError> {
+        module.validate_body(func).map_err(|error| match error {
+            error @ vm_translate::Error::NoBody { .. } => error.into(),
+            error => CodeError::Invalid {
+                func,
+                name: module.func_name(func).map(Box::from),
+                error: Box::new(error),
+            },
+        })
+    }
 }
 
 fn quoted(name: &Option<Box<str>>) -> String {

@@ -7,8 +7,12 @@
 //! (<https://github.com/WebAssembly/branch-hinting>).
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
-use wasmparser::{BranchHintSectionReader, FunctionBody, Operator};
+use wasmparser::{BranchHintSectionReader, Operator};
+
+use crate::Error;
+use crate::bodies::ValidBody;
 
 /// The name of the section with branch hints.
 pub(crate) const BRANCH_HINTS: &str = "metadata.code.branch_hint";
@@ -34,11 +38,75 @@ pub struct CustomSectionError {
     pub offset: u64,
 }
 
+impl CustomSectionError {
+    pub(crate) fn new(section: &str, (message, offset): Problem) -> CustomSectionError {
+        CustomSectionError {
+            section: section.to_owned(),
+            message,
+            offset,
+        }
+    }
+}
+
 /// The hints of a section, each function's in the order of its instructions.
-pub(crate) type Hints = HashMap<u32, Box<[BranchHint]>>;
+type Hints = HashMap<u32, Box<[BranchHint]>>;
+
+/// A module's hints. The instructions that they are for are looked for when somebody asks: most modules run without that,
+/// and bodies that are not known to be valid are not to be read before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BranchHints {
+    /// Their offsets count from the start of the function's body.
+    read: Hints,
+    located: OnceLock<Result<Hints, Problem>>,
+}
+
+impl BranchHints {
+    pub(crate) fn of(read: Hints) -> BranchHints {
+        BranchHints {
+            read,
+            located: OnceLock::new(),
+        }
+    }
+
+    /// Those of a function.
+    pub(crate) fn of_func<'b>(
+        &self,
+        func: u32,
+        body: impl Fn(u32) -> Result<ValidBody<'b>, Error>,
+    ) -> &[BranchHint] {
+        let located = self.located(body).as_ref().ok();
+        let own = located.and_then(|hints| hints.get(&func));
+        own.map_or(&[], AsRef::as_ref)
+    }
+
+    /// What is wrong with them. Then there are none.
+    pub(crate) fn problem<'b>(
+        &self,
+        body: impl Fn(u32) -> Result<ValidBody<'b>, Error>,
+    ) -> Option<Problem> {
+        self.located(body).as_ref().err().cloned()
+    }
+
+    fn located<'b>(
+        &self,
+        body: impl Fn(u32) -> Result<ValidBody<'b>, Error>,
+    ) -> &Result<Hints, Problem> {
+        self.located.get_or_init(|| {
+            let mut hints = self.read.clone();
+            for (func, own) in &mut hints {
+                let body = body(*func).map_err(|error| match error {
+                    Error::NoBody { func } => (format!("function {func} has no body"), 0),
+                    error => (error.to_string(), error.offset().unwrap_or(0)),
+                })?;
+                locate(own, &body)?;
+            }
+            Ok(hints)
+        })
+    }
+}
 
 /// What is wrong, and where.
-type Problem = (String, u64);
+pub(crate) type Problem = (String, u64);
 
 /// Reads a section of hints, whose offsets count from the start of the function's body.
 pub(crate) fn read(section: BranchHintSectionReader<'_>) -> Result<Hints, Problem> {
@@ -73,7 +141,7 @@ pub(crate) fn read(section: BranchHintSectionReader<'_>) -> Result<Hints, Proble
 
 /// Makes the offsets of a function's hints those of the module, if each is that of a conditional
 /// branch.
-pub(crate) fn locate(hints: &mut [BranchHint], body: &FunctionBody<'_>) -> Result<(), Problem> {
+fn locate(hints: &mut [BranchHint], body: &ValidBody<'_>) -> Result<(), Problem> {
     let start = body.range().start as u32;
     let mut branches = Vec::new();
     for operator in body

@@ -2,6 +2,8 @@
 //! forms of every memory access.
 
 mod atomic;
+mod binary;
+mod bodies;
 mod check;
 mod display;
 mod error;
@@ -25,6 +27,7 @@ mod types;
 mod validate;
 
 pub use atomic::{AtomicKind, AtomicOp};
+pub use binary::Binary;
 pub use check::{Broken, check};
 pub use error::Error;
 pub use features::{FeatureError, Features};

@@ -29,6 +29,11 @@ impl Error {
     ///
     /// This costs at most as much as validating the module from the function on that is wrong.
     pub fn with_missing_features(self, bytes: &[u8], features: &Features) -> Error {
+        self.with_missing(|offset| missing_from(bytes, features, offset))
+    }
+
+    /// The same with what there is to be found about an error at an offset.
+    pub(crate) fn with_missing(self, find: impl FnOnce(u64) -> Vec<&'static str>) -> Error {
         let (message, offset) = match &self {
             Error::Invalid { message, offset } => (message, *offset),
             // What the validator misses there may be of functions' types only, which come with another proposal.
@@ -39,7 +44,7 @@ impl Error {
             } if proposal == "gc" => (message, *offset),
             _ => return self,
         };
-        let missing = missing_from(bytes, features, offset);
+        let missing = find(offset);
         if missing.is_empty() {
             return self;
         }
@@ -61,16 +66,41 @@ fn missing_from(bytes: &[u8], features: &Features, offset: u64) -> Vec<&'static 
     {
         return Vec::new();
     }
-    let Ok(mut used) = used_from(bytes, all, offset) else {
+    let Ok(used) = used_from(bytes, all, offset) else {
         return Vec::new();
     };
-    for feature in NEWER_ENCODINGS.difference(features.wasm()) {
-        // What cannot be read without it is written in its way.
-        if used_from(bytes, all - feature, offset).is_err() {
-            used |= feature;
-        }
-    }
-    features.names_of_off(used)
+    let can_be_read = |features| used_from(bytes, features, offset).is_ok();
+    features.names_of_off(used | newer_encodings(all, features, can_be_read))
+}
+
+/// The newer encodings that are off and without which something cannot be read: it is written in their way.
+fn newer_encodings(
+    all: WasmFeatures,
+    features: &Features,
+    can_be_read: impl Fn(WasmFeatures) -> bool,
+) -> WasmFeatures {
+    let off = NEWER_ENCODINGS.difference(features.wasm());
+    off.iter()
+        .filter(|feature| !can_be_read(all - *feature))
+        .collect()
+}
+
+/// The proposals that a body needs and that are off, if it is valid with all of them and all else is valid without. It is
+/// read with the features that it is asked for.
+pub(crate) fn from_body<'a>(
+    features: &Features,
+    body: impl Fn(WasmFeatures) -> FunctionBody<'a>,
+) -> Vec<&'static str> {
+    let all = features.with_all();
+    let used = |features| {
+        let mut used = Used::default();
+        used.body(&body(features)).map(|()| used.features())
+    };
+    let Ok(needed) = used(all) else {
+        return Vec::new();
+    };
+    features
+        .names_of_off(needed | newer_encodings(all, features, |features| used(features).is_ok()))
 }
 
 /// With these, what there was before may be written in another way: an index with more bytes than it needs, say.
@@ -115,11 +145,7 @@ fn used_from(bytes: &[u8], all: WasmFeatures, offset: u64) -> Result<WasmFeature
             payload => used.payload(payload)?,
         }
     }
-    used.features.reference_types |= used.tables > 1;
-    used.features.multi_memory |= used.memories > 1;
-    // Either proposal has references to types of one's own, and what there is of function types.
-    used.features.function_references |= used.functions && !used.features.gc;
-    Ok(WasmFeatures::from_inflated(used.features))
+    Ok(used.features())
 }
 
 /// Whether an instruction is one of the proposal gc, or names a type of it, but for those that are of functions.
@@ -167,6 +193,15 @@ impl Default for Used {
 }
 
 impl Used {
+    /// Those that what has been seen uses.
+    fn features(mut self) -> WasmFeatures {
+        self.features.reference_types |= self.tables > 1;
+        self.features.multi_memory |= self.memories > 1;
+        // Either proposal has references to types of one's own, and what there is of function types.
+        self.features.function_references |= self.functions && !self.features.gc;
+        WasmFeatures::from_inflated(self.features)
+    }
+
     fn payload(&mut self, payload: Payload<'_>) -> Result<(), Error> {
         match payload {
             Payload::TypeSection(section) => {

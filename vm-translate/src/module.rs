@@ -1,31 +1,31 @@
 //! A parsed and validated module.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use wasmparser::{
-    BinaryReader, ExternalKind, FuncValidatorAllocations, FunctionBody, KnownCustom, Parser,
-    Payload, TableInit, TypeRef, ValidPayload, Validator, WasmFeatures,
+    CustomSectionReader, ExternalKind, KnownCustom, Parser, Payload, TableInit, TypeRef,
+    ValidPayload, Validator, WasmFeatures,
 };
 
-use crate::hints::{self, BranchHint, CustomSectionError, Hints};
+use crate::bodies::{Bodies, Finding, ValidBody, When};
+use crate::hints::{self, BranchHint, BranchHints, CustomSectionError};
 use crate::names::Names;
 use crate::registry::SubType;
 use crate::segment::unknown;
 use crate::types::TypeSpace;
-use crate::validate;
 use crate::{
-    ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features, GlobalType,
-    MemoryType, RegisteredType, TableType,
+    Binary, ConstExpr, DataSegment, ElemSegment, Error, ExternKind, ExternType, Features,
+    GlobalType, MemoryType, RegisteredType, TableType,
 };
 
-/// A module whose every part, function bodies included, has been validated.
+/// A module that has been validated: function bodies when it was made, or each before anything is made of it
+/// ([`Module::with_bodies_unvalidated`]).
 ///
 /// It owns its bytes and refers to them for segments and bodies. Index spaces start with what is
 /// imported, as in the specification.
 #[derive(Clone, Debug)]
 pub struct Module {
-    bytes: Arc<[u8]>,
+    bytes: Binary,
     types: Vec<RegisteredType>,
     imports: Vec<Import>,
     exports: Vec<Export>,
@@ -41,10 +41,9 @@ pub struct Module {
     data: Vec<DataSegment>,
     elements: Vec<ElemSegment>,
     start: Option<u32>,
-    /// Of every function that is not imported, its body: local declarations and code.
-    bodies: Vec<Range<u32>>,
+    bodies: Bodies,
     names: Names,
-    hints: Hints,
+    hints: BranchHints,
     custom_section_errors: Vec<CustomSectionError>,
     features: WasmFeatures,
 }
@@ -99,28 +98,45 @@ impl Module {
     /// If the bytes are not a valid module under `features`, with the offset of the problem, and with the name of a
     /// proposal with which they may be one if the validator says so. It does not always:
     /// [`Error::with_missing_features`] looks for the others.
-    pub fn new(bytes: impl Into<Arc<[u8]>>, features: &Features) -> Result<Module, Error> {
-        let bytes = bytes.into();
-        crate::sections::check_complete(&bytes)?;
-        Module::parse(&bytes, features)
+    pub fn new(bytes: impl Into<Binary>, features: &Features) -> Result<Module, Error> {
+        Module::parse(&bytes.into(), features, When::Parsed)
     }
 
-    fn parse(bytes: &Arc<[u8]>, features: &Features) -> Result<Module, Error> {
+    /// Like [`Module::new`], but the bodies of functions are only looked for. Each is validated when something is made of it
+    /// for the first time: a translation, say, or a frame of it. All that depends on bodies does that first, and fails
+    /// with the error that [`Module::new`] would have had; of a body that is not valid, nothing can be had. An error
+    /// also names the proposals that the body needs and that are off.
+    ///
+    /// What the validator knows of the rest of the module is kept for this.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Module::new`] about anything but bodies.
+    pub fn with_bodies_unvalidated(
+        bytes: impl Into<Binary>,
+        features: &Features,
+    ) -> Result<Module, Error> {
+        Module::parse(&bytes.into(), features, When::Asked)
+    }
+
+    fn parse(bytes: &Binary, features: &Features, when: When) -> Result<Module, Error> {
+        crate::sections::check_complete(bytes)?;
         // What is valid without references to types is valid with them, and means the same.
         if has_many_types(bytes)
             && let Ok(module) =
-                Module::parse_as(bytes, features, features.without_typed_references())
+                Module::parse_as(bytes, features, features.without_typed_references(), when)
         {
             return Ok(module);
         }
-        Module::parse_as(bytes, features, features.validated())
+        Module::parse_as(bytes, features, features.validated(), when)
     }
 
     /// Parses a module of which the validator lets through what is `validated`.
     fn parse_as(
-        bytes: &Arc<[u8]>,
+        bytes: &Binary,
         features: &Features,
         validated: WasmFeatures,
+        when: When,
     ) -> Result<Module, Error> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Error::Limit {
@@ -130,7 +146,7 @@ impl Module {
             });
         }
         let mut module = Module {
-            bytes: Arc::clone(bytes),
+            bytes: bytes.clone(),
             types: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
@@ -144,65 +160,36 @@ impl Module {
             data: Vec::new(),
             elements: Vec::new(),
             start: None,
-            bodies: Vec::new(),
+            bodies: Bodies::none(features),
             names: Names::default(),
-            hints: Hints::new(),
+            hints: BranchHints::default(),
             custom_section_errors: Vec::new(),
             features: features.validated(),
         };
         let mut validator = Validator::new_with_features(validated);
         let mut parser = Parser::new(0);
         parser.set_features(validated);
-        let mut allocations = FuncValidatorAllocations::default();
+        let mut bodies = Finding::new(features, validated, when);
         let mut sections = Vec::new();
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             match validator.payload(&payload)? {
-                ValidPayload::Func(func, body) => {
-                    let mut func = func.into_validator(allocations);
-                    validate::body(&mut func, &body, features.refuses_objects())?;
-                    allocations = func.into_allocations();
-                }
+                ValidPayload::Func(func, body) => bodies.add(func, &body)?,
                 ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
             }
             match payload {
-                Payload::CodeSectionEntry(_) | Payload::CustomSection(_) => module.add(payload)?,
+                Payload::CodeSectionEntry(_) => {}
+                Payload::CustomSection(section) => module.add_custom(&section, bodies.is_empty()),
                 section => sections.push(section),
             }
         }
         // What the validator knows of types is as much again as what becomes of them here: not both at once.
-        drop((validator, allocations));
+        drop(validator);
         for section in sections {
             module.add(section)?;
         }
-        let located = module.locate_hints();
-        module.note(hints::BRANCH_HINTS, located);
+        module.bodies = bodies.finish();
         Ok(module)
-    }
-
-    /// Keeps what is wrong with a custom section.
-    fn note(&mut self, section: &str, result: Result<(), (String, u64)>) {
-        if let Err((message, offset)) = result {
-            self.custom_section_errors.push(CustomSectionError {
-                section: section.to_owned(),
-                message,
-                offset,
-            });
-        }
-    }
-
-    /// Finds the instructions that hints are for, or drops all hints. The section stands before
-    /// the code.
-    fn locate_hints(&mut self) -> Result<(), (String, u64)> {
-        let mut hints = std::mem::take(&mut self.hints);
-        for (func, own) in &mut hints {
-            let Some(body) = self.function_body(*func) else {
-                return Err((format!("function {func} has no body"), 0));
-            };
-            hints::locate(own, &body)?;
-        }
-        self.hints = hints;
-        Ok(())
     }
 
     /// Takes over what a validated section says.
@@ -298,36 +285,37 @@ impl Module {
                         .push(DataSegment::from_wasm(&data?, self.space())?);
                 }
             }
-            Payload::CodeSectionEntry(body) => {
-                let range = body.range();
-                self.bodies.push(range.start as u32..range.end as u32);
-            }
-            Payload::CustomSection(section) => {
-                let name = section.name();
-                let result = match section.as_known() {
-                    KnownCustom::Name(_) => {
-                        let start = section.data_offset() as usize;
-                        self.names.add(start..start + section.data().len());
-                        Ok(())
-                    }
-                    KnownCustom::BranchHints(section) if !self.bodies.is_empty() => {
-                        let what = "it stands behind the code".to_owned();
-                        Err((what, section.range().start))
-                    }
-                    KnownCustom::BranchHints(section) => {
-                        hints::read(section).map(|hints| self.hints = hints)
-                    }
-                    _ if name == hints::BRANCH_HINTS => {
-                        let what = "it is not even a list".to_owned();
-                        Err((what, section.data_offset()))
-                    }
-                    _ => Ok(()),
-                };
-                self.note(name, result);
-            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes over what a custom section says, which stands before or behind the code.
+    fn add_custom(&mut self, section: &CustomSectionReader<'_>, before_code: bool) {
+        let name = section.name();
+        let result = match section.as_known() {
+            KnownCustom::Name(_) => {
+                let start = section.data_offset() as usize;
+                self.names.add(start..start + section.data().len());
+                Ok(())
+            }
+            KnownCustom::BranchHints(section) if !before_code => {
+                let what = "it stands behind the code".to_owned();
+                Err((what, section.range().start))
+            }
+            KnownCustom::BranchHints(section) => {
+                hints::read(section).map(|hints| self.hints = BranchHints::of(hints))
+            }
+            _ if name == hints::BRANCH_HINTS => {
+                let what = "it is not even a list".to_owned();
+                Err((what, section.data_offset()))
+            }
+            _ => Ok(()),
+        };
+        if let Err(problem) = result {
+            self.custom_section_errors
+                .push(CustomSectionError::new(name, problem));
+        }
     }
 
     /// What the indices of its types stand for.
@@ -536,36 +524,49 @@ impl Module {
     /// instructions. Translation makes no use of it: both ways of a branch are handlers' tails
     /// that cost the same.
     pub fn branch_hints(&self, func: u32) -> &[BranchHint] {
-        self.hints.get(&func).map_or(&[], AsRef::as_ref)
+        self.hints.of_func(func, |func| self.function_body(func))
     }
 
     /// The custom sections that are malformed, of those that have a meaning here. They count as
     /// absent, from where they are wrong if they are names.
     pub fn custom_section_errors(&self) -> Vec<CustomSectionError> {
         let names = self.names.problems(&self.bytes).iter();
-        let names = names.map(|(message, offset)| CustomSectionError {
-            section: "name".to_owned(),
-            message: message.clone(),
-            offset: *offset,
-        });
+        let names = names.map(|problem| CustomSectionError::new("name", problem.clone()));
+        let hints = self.hints.problem(|func| self.function_body(func));
+        let hints = hints.map(|problem| CustomSectionError::new(hints::BRANCH_HINTS, problem));
         names
             .chain(self.custom_section_errors.iter().cloned())
+            .chain(hints)
             .collect()
     }
 
     /// Where a function's body is in the module's bytes: local declarations, then code.
     fn body(&self, func: u32) -> Option<Range<usize>> {
         let defined = func.checked_sub(self.imported_funcs())?;
-        let body = self.bodies.get(defined as usize)?;
-        Some(body.start as usize..body.end as usize)
+        self.bodies.range(defined as usize)
     }
 
-    /// The same, to be read with the features that it was validated with.
-    pub(crate) fn function_body(&self, func: u32) -> Option<FunctionBody<'_>> {
-        let range = self.body(func)?;
-        let start = range.start as u64;
-        let reader = BinaryReader::new_features(&self.bytes[range], start, self.features);
-        Some(FunctionBody::new(reader))
+    /// The body of a function, to be read with the features that it was validated with.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is not valid.
+    pub(crate) fn function_body(&self, func: u32) -> Result<ValidBody<'_>, Error> {
+        let defined = func.checked_sub(self.imported_funcs());
+        let defined = defined.ok_or(Error::NoBody { func })?;
+        let ty = self.funcs.get(func as usize);
+        let ty = *ty.ok_or(Error::NoBody { func })?;
+        self.bodies.get(&self.bytes, func, defined as usize, ty)
+    }
+
+    /// Validates the body of a function, unless that has been done. There is no need to: whatever is made of it begins
+    /// with that.
+    ///
+    /// # Errors
+    ///
+    /// If it is not valid, or the function has none.
+    pub fn validate_body(&self, func: u32) -> Result<(), Error> {
+        self.function_body(func).map(drop)
     }
 
     fn imports_of(&self, kind: ExternKind) -> u32 {

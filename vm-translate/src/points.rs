@@ -63,7 +63,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// None for a module whose types the machine knows, as all modules' are that can be made.
+    /// If one of the functions has a body that is not valid.
     pub fn frame_types(
         &self,
         wanted: impl IntoIterator<Item = (u32, Point, usize)>,
@@ -88,6 +88,8 @@ impl Module {
                 let Some(wanted) = functions.remove(&index) else {
                     continue;
                 };
+                // The walk looks ahead of its validator.
+                self.function_body(index)?;
                 let mut walk = Walk {
                     module: self,
                     func: index,

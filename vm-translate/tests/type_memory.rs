@@ -58,7 +58,7 @@ fn leb(mut number: usize) -> Vec<u8> {
 #[test]
 fn types_are_not_kept_twice() {
     const TYPES: usize = 50_000;
-    let bytes: std::sync::Arc<[u8]> = module(TYPES).into();
+    let bytes = vm_translate::Binary::from(module(TYPES));
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);
     let module = Module::new(bytes, &Features::default()).unwrap();

@@ -17,7 +17,7 @@ use clap::Args;
 use vm_engine::{Engine, Linker, Module, Store};
 use vm_interp::shapes::REGISTERS;
 use vm_profile::{Budget, Line, LineUse, Program, ShapeTable, dispatches, line_uses, train};
-use vm_translate::Features;
+use vm_translate::{Binary, Features};
 use vm_wasi::pipe::MemoryOutputPipe;
 use vm_wasi::{Clock, ClockId, I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -254,7 +254,7 @@ struct Guest {
 impl Guest {
     /// Runs it and counts what it does.
     fn profile(&self) -> Result<Program> {
-        let bytes: Arc<[u8]> = fs::read(&self.module)?.into();
+        let bytes = Binary::from(fs::read(&self.module)?);
         let mut config = Mode::DirectGuarded.config();
         config.profile(true);
         let engine = Engine::new(&config)?;

@@ -74,6 +74,13 @@ fn scripts_pass_token_software() {
 }
 
 #[test]
+fn scripts_pass_validated_lazily() {
+    let sums = spec(&["--lazily", "--mode", "direct-guarded"]);
+    assert!(sums.passed >= PASSED, "only {} passed", sums.passed);
+    assert_eq!(sums.passed + sums.skipped, ALL);
+}
+
+#[test]
 fn webassembly_2_is_complete() {
     let sums = spec(&["--mode", "token-software", "wasm-v2/"]);
     assert_eq!(sums.skipped, 0);

@@ -443,6 +443,7 @@ impl Inner {
             additions: self.options.additions(),
             hottest_loop,
         };
+        CodeError::if_invalid(&self.module, func)?;
         let allocations = &mut scratch.optimized;
         let function = (self.module).translate_with(func, &options, allocations)?;
         let wanted = Wanted {

@@ -146,6 +146,7 @@ impl TokenCode {
             additions: self.options.additions(),
             ..TranslateOptions::new(&PlainShapes)
         };
+        CodeError::if_invalid(&self.module, func)?;
         Ok(self.module.translate_with(func, &options, allocations)?)
     }
 

@@ -1,5 +1,7 @@
 //! Initial images in memory files (memfd_create(2)), mapped copy-on-write.
 
+mod pieces;
+
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
@@ -15,7 +17,7 @@ pub(crate) const IMAGE_GAP: Option<&str> = None;
 pub(crate) struct ImageFile(File);
 
 impl ImageFile {
-    /// A file of `len` bytes, zero but for the given pieces (offset, bytes).
+    /// A file of `len` bytes, which are whole pages, zero but for the given pieces (offset, bytes).
     pub(crate) fn new(len: usize, pieces: &[(usize, &[u8])]) -> Result<ImageFile, OsError> {
         admit(Request::Image)?;
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
@@ -29,10 +31,11 @@ impl ImageFile {
         let refused = |error: std::io::Error| OsError::new(error.raw_os_error().unwrap_or(0));
         admit(Request::Image)?;
         file.set_len(len as u64).map_err(refused)?;
-        for (offset, bytes) in pieces {
+        // Not by a mapping of the file: where the host is out of memory, a write to that is a fault, and this an error.
+        pieces::write(pieces, super::page_size(), |offset, bytes| {
             admit(Request::Image)?;
-            file.write_all_at(bytes, *offset as u64).map_err(refused)?;
-        }
+            file.write_all_at(bytes, offset as u64).map_err(refused)
+        })?;
         // Without seals whoever finds the file in /proc could change what guests start with, or
         // shorten it, which makes accesses to the mapping fault with SIGBUS.
         let seals =

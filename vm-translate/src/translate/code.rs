@@ -3,11 +3,10 @@
 //! The most frequent ones are told from their opcode alone, which takes a fraction of the time
 //! that the parser takes. All others are the parser's.
 
-use wasmparser::{
-    BinaryReader, BlockType, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations,
-};
+use wasmparser::{BinaryReader, BlockType, Operator, OperatorsReader, OperatorsReaderAllocations};
 
 use crate::Error;
+use crate::bodies::ValidBody;
 use crate::op::{Op, StoreOp, Ty};
 
 /// An instruction.
@@ -244,8 +243,7 @@ pub(super) struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    /// The body has been validated: about any other, the answers are wrong.
-    pub(super) fn new(body: &FunctionBody<'a>) -> Result<Code<'a>, Error> {
+    pub(super) fn new(body: &ValidBody<'a>) -> Result<Code<'a>, Error> {
         let start = body.get_binary_reader_for_operators()?;
         let bytes = start.clone().read_bytes(start.bytes_remaining())?;
         Ok(Code {
@@ -484,7 +482,9 @@ impl<'a> Code<'a> {
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{FunctionBody, MemArg, MemArgTarget, Operator, Parser, Payload};
+    use wasmparser::{MemArg, MemArgTarget, Operator, Parser, Payload};
+
+    use crate::bodies::ValidBody;
 
     use super::super::operators::{load, numeric, store};
     use super::{Code, Glance, Step, Ty};
@@ -510,7 +510,7 @@ mod tests {
     }
 
     /// Offsets and instructions.
-    fn read(body: &FunctionBody<'_>) -> Vec<(u32, String)> {
+    fn read(body: &ValidBody<'_>) -> Vec<(u32, String)> {
         let mut code = Code::new(body).unwrap();
         let mut all = Vec::new();
         loop {
@@ -525,7 +525,7 @@ mod tests {
     }
 
     /// The same by the parser.
-    fn parsed(body: &FunctionBody<'_>) -> Vec<(u32, String)> {
+    fn parsed(body: &ValidBody<'_>) -> Vec<(u32, String)> {
         let operators = body.get_operators_reader().unwrap();
         (operators.into_iter_with_offsets())
             .map(|operator| operator.unwrap())
@@ -537,7 +537,7 @@ mod tests {
     const LOCALS: usize = 8;
 
     /// How often each local is named, by the quick look.
-    fn skimmed(body: &FunctionBody<'_>) -> Vec<u32> {
+    fn skimmed(body: &ValidBody<'_>) -> Vec<u32> {
         let mut code = Code::new(body).unwrap();
         let mut weights = vec![0; LOCALS + 1];
         loop {
@@ -555,7 +555,7 @@ mod tests {
     }
 
     /// The same by the parser.
-    fn uses(body: &FunctionBody<'_>) -> Vec<u32> {
+    fn uses(body: &ValidBody<'_>) -> Vec<u32> {
         let mut weights = vec![0; LOCALS];
         for operator in body.get_operators_reader().unwrap() {
             if let Operator::LocalGet { local_index }
@@ -586,6 +586,7 @@ mod tests {
             let module = wat::parse_str(text).unwrap();
             for payload in Parser::new(0).parse_all(&module) {
                 if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+                    let body = ValidBody::known(body);
                     let (read, parsed) = (read(&body), parsed(&body));
                     assert!(read.len() > 50);
                     assert_eq!(read, parsed);

@@ -10,9 +10,8 @@
 //! that are known to be a product. What is recognised is therefore exact for all parameters; anything
 //! else is translated as it is written.
 
-use wasmparser::FunctionBody;
-
 use crate::FuncType;
+use crate::bodies::ValidBody;
 use crate::op::{Op, StoreOp, Ty};
 
 use super::Translator;
@@ -48,7 +47,7 @@ const LOW_HALF: u64 = 0xffff_ffff;
 
 impl WideProduct {
     /// Recognises the body of a function of this type.
-    pub(super) fn of(ty: &FuncType, body: &FunctionBody<'_>) -> Option<WideProduct> {
+    pub(super) fn of(ty: &FuncType, body: &ValidBody<'_>) -> Option<WideProduct> {
         let [address, rest @ ..] = ty.params() else {
             return None;
         };
@@ -131,7 +130,7 @@ struct Values {
 impl Values {
     /// Runs a straight line of instructions. Returns what it stores, in program order, each with the
     /// number of its address and of its value.
-    fn run(&mut self, params: usize, body: &FunctionBody<'_>) -> Option<[(Store, u32, u32); 2]> {
+    fn run(&mut self, params: usize, body: &ValidBody<'_>) -> Option<[(Store, u32, u32); 2]> {
         let mut locals = Vec::new();
         for n in 0..params as u32 {
             locals.push(self.number(Value::Param(n))?);

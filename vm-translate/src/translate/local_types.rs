@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use wasmparser::FunctionBody;
-
+use crate::bodies::ValidBody;
 use crate::ir::{FRAME_HEADER, Slot};
 use crate::op::Ty;
 use crate::types::{ir_type, may_be_exception};
@@ -44,7 +43,7 @@ impl Group {
 
 impl LocalTypes {
     /// Those of a function of this type. What was known of another is forgotten.
-    pub(super) fn read(&mut self, ty: &FuncType, body: &FunctionBody<'_>) -> Result<(), Error> {
+    pub(super) fn read(&mut self, ty: &FuncType, body: &ValidBody<'_>) -> Result<(), Error> {
         self.near.clear();
         self.groups.clear();
         self.vectors = false;
@@ -186,7 +185,7 @@ mod tests {
             }
             let module = wat::parse_str(text + "))").unwrap();
             let body = Parser::new(0).parse_all(&module).find_map(|payload| match payload.unwrap() {
-                Payload::CodeSectionEntry(body) => Some(body),
+                Payload::CodeSectionEntry(body) => Some(ValidBody::known(body)),
                 _ => None,
             });
             let mut types = LocalTypes::default();

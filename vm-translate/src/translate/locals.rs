@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use wasmparser::FunctionBody;
-
+use crate::bodies::ValidBody;
 use crate::ir::{FRAME_HEADER, Pin, Place, Slot};
 use crate::op::Ty;
 use crate::{Error, FuncType, Registers};
@@ -43,7 +42,7 @@ impl Locals {
     pub(super) fn lay_out(
         &mut self,
         ty: &FuncType,
-        body: &FunctionBody<'_>,
+        body: &ValidBody<'_>,
         registers: &Registers,
         lookahead: &mut Lookahead,
         hottest: Option<u32>,

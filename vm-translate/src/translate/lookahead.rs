@@ -1,8 +1,7 @@
 //! What one quick look over a body tells before it is translated.
 
-use wasmparser::FunctionBody;
-
 use crate::Error;
+use crate::bodies::ValidBody;
 
 use super::code::{Code, Glance};
 
@@ -51,7 +50,7 @@ impl Lookahead {
     /// that loop.
     pub(super) fn look(
         &mut self,
-        body: &FunctionBody<'_>,
+        body: &ValidBody<'_>,
         locals: usize,
         hottest: Option<u32>,
     ) -> Result<(), Error> {
@@ -65,7 +64,7 @@ impl Lookahead {
     /// The same, where so many loops around a use count at most. At the hottest loop it ends, and answers how deep that is.
     fn look_with(
         &mut self,
-        body: &FunctionBody<'_>,
+        body: &ValidBody<'_>,
         locals: usize,
         hottest: Option<u32>,
         deepest: usize,

@@ -3,9 +3,10 @@
 //! This looks at WebAssembly alone, once before each translation, so every tier and executor charges the same
 //! at the same places. [`FuelCosts`] says what a piece is.
 
-use wasmparser::{FunctionBody, Operator};
+use wasmparser::Operator;
 
 use super::exceptions;
+use crate::bodies::ValidBody;
 use crate::{Error, FuelCosts};
 
 /// What is added to code beyond what its WebAssembly says: so that its host can bound how long it runs, and that it computes
@@ -69,7 +70,7 @@ impl Pieces {
     /// Looks at a body. What was known of another is forgotten.
     pub(super) fn look(
         &mut self,
-        body: &FunctionBody<'_>,
+        body: &ValidBody<'_>,
         additions: Additions<'_>,
     ) -> Result<(), Error> {
         self.pieces.clear();

@@ -185,7 +185,7 @@ impl Module {
         options: &TranslateOptions<'_>,
         allocations: &mut TranslateAllocations,
     ) -> Result<Function, Error> {
-        let body = self.function_body(func).ok_or(Error::NoBody { func })?;
+        let body = self.function_body(func)?;
         let start_offset = self.func_offset(func);
         let bytes = self.func_size(func) as usize;
         let offered = options.shapes.registers();

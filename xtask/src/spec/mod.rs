@@ -38,6 +38,11 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = Modes::All)]
     mode: Modes,
 
+    /// Validate functions when they are first called. What scripts say to be invalid has to be found where all functions are
+    /// translated
+    #[arg(long)]
+    lazily: bool,
+
     /// How many scripts run at a time [default: one for each processor]
     #[arg(long)]
     jobs: Option<usize>,
@@ -66,6 +71,8 @@ pub(crate) struct ScriptOptions {
     dir: Option<PathBuf>,
     #[arg(long, value_enum)]
     mode: Modes,
+    #[arg(long)]
+    lazily: bool,
     #[arg(long)]
     timeout: u64,
     name: String,
@@ -108,7 +115,7 @@ pub(crate) fn run_script(options: &ScriptOptions) -> Result<ExitCode> {
     });
     let script = source(&options.dir).script(&options.name)?;
     for mode in options.mode.list() {
-        print!("{}", script::run(&script, mode).to_lines());
+        print!("{}", script::run(&script, mode, options.lazily).to_lines());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,6 +186,9 @@ fn in_child(options: &Options, mode: Mode, name: &str) -> Result<Report> {
     command
         .args(["spec-script", "--mode", mode.name(), "--timeout"])
         .arg(options.timeout.to_string());
+    if options.lazily {
+        command.arg("--lazily");
+    }
     if let Some(dir) = &options.dir {
         command.arg("--dir").arg(dir);
     }

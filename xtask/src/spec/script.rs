@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use vm_engine::{
-    Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store, ThrownException, Trap,
-    Val,
+    CodeError, Config, Engine, Extern, Instance, Linker, Module, ModuleError, Store,
+    ThrownException, Translation, Trap, Val,
 };
 use vm_translate::Features;
 use wast::lexer::Lexer;
@@ -23,8 +23,12 @@ use super::{spectest, value};
 use crate::mode::Mode;
 
 /// Runs `script` in `mode`. What goes wrong, panics included, is in the report.
-pub(crate) fn run(script: &Script, mode: Mode) -> Report {
-    run_with(script, mode, mode.config(), &mut None)
+pub(crate) fn run(script: &Script, mode: Mode, lazily: bool) -> Report {
+    let mut config = mode.config();
+    if lazily {
+        config.translation(Translation::LazyAll);
+    }
+    run_with(script, mode, config, &mut None)
 }
 
 /// The same with settings besides the mode's, and `fuel` for what each run of guests has consumed.
@@ -97,7 +101,7 @@ fn skip(report: &mut Report, script: &Script, engine: &Engine, needs: &Needs) {
     }
     report.missing.sort();
     for witness in &needs.witnesses {
-        if Module::from_binary(engine, &witness.module).is_ok() {
+        if refusal(engine, &witness.module).is_none() {
             let before = script.text.get(..witness.offset).unwrap_or(&script.text);
             report.failures.push(Failure {
                 line: before.lines().count(),
@@ -105,6 +109,23 @@ fn skip(report: &mut Report, script: &Script, engine: &Engine, needs: &Needs) {
             });
         }
     }
+}
+
+/// Why a module is refused; of one whose functions are not validated before, why the first is that is not valid.
+fn refusal(engine: &Engine, bytes: &[u8]) -> Option<vm_engine::Error> {
+    let module = match Module::from_binary(engine, bytes) {
+        Ok(module) => module,
+        Err(error) => return Some(error),
+    };
+    let is_invalid = |error: &vm_engine::Error| {
+        matches!(
+            error.downcast_ref(),
+            Some(ModuleError::Translate(CodeError::Invalid { .. }))
+        )
+    };
+    let functions = module.imported_function_count()..module.function_count();
+    let mut errors = functions.filter_map(|func| module.explore(func).err());
+    errors.find(is_invalid)
 }
 
 fn tokens(script: &Script) -> Result<ParseBuffer<'_>> {
@@ -439,17 +460,16 @@ impl<'a> Runner<'a> {
         let Ok(bytes) = module.encode() else {
             return Ok(());
         };
-        match Module::from_binary(self.store.engine(), &bytes) {
-            Ok(_) => bail!("taken, although the script expects: {message}"),
-            Err(error) => {
-                let offset = match error.downcast_ref() {
-                    Some(ModuleError::Invalid(error)) => error.offset(),
-                    _ => None,
-                };
-                ensure!(offset.is_some(), "refused without saying where: {error}");
-                Ok(())
-            }
-        }
+        let Some(error) = refusal(self.store.engine(), &bytes) else {
+            bail!("taken, although the script expects: {message}");
+        };
+        let offset = match error.downcast_ref() {
+            Some(ModuleError::Invalid(error)) => error.offset(),
+            Some(ModuleError::Translate(CodeError::Invalid { error, .. })) => error.offset(),
+            _ => None,
+        };
+        ensure!(offset.is_some(), "refused without saying where: {error}");
+        Ok(())
     }
 
     /// The text format refuses the annotations; or the engine takes the module, as it does whatever

@@ -117,7 +117,7 @@ impl World {
             runtime,
             table,
             _cell: cell,
-            function: function,
+            function,
         }
     }
 

@@ -135,7 +135,7 @@ impl BaselineTranslator {
         additions: Additions<'_>,
         sink: &mut K,
     ) -> Result<bool, Error> {
-        let body = (module.function_body(func)).ok_or(Error::NoBody { func })?;
+        let body = module.function_body(func)?;
         let ty = module.func_type(func);
         self.0.locals.read(ty, &body)?;
         let end = self.0.locals.end();
