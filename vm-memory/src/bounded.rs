@@ -62,11 +62,13 @@ impl BoundedMemory {
     }
 
     /// Address of the first byte, aligned to 8; valid until the memory grows.
+    #[inline]
     pub fn base_ptr(&self) -> *mut u8 {
         NonNull::as_ptr(self.bytes.base())
     }
 
     /// Accessible bytes.
+    #[inline]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }

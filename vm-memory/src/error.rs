@@ -295,6 +295,7 @@ pub struct OutOfBounds {
 
 impl OutOfBounds {
     /// The range `offset .. offset + len`, if it lies in a memory of this size.
+    #[inline]
     pub(crate) fn check(offset: u64, len: u64, size: u64) -> Result<Range<usize>, OutOfBounds> {
         match offset.checked_add(len) {
             // Both ends are at most `size`, which came from a `usize`.

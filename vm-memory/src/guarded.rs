@@ -155,11 +155,13 @@ impl GuardedMemory {
     }
 
     /// Address of the first byte. Constant for the life of the memory.
+    #[inline]
     pub fn base_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
     }
 
     /// Accessible bytes.
+    #[inline]
     pub fn byte_len(&self) -> usize {
         self.len
     }

@@ -40,10 +40,12 @@ impl HeapBytes {
     }
 
     /// Address of the first byte; dangling but aligned if there are none.
+    #[inline]
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -78,6 +78,7 @@ impl LinearMemory {
     }
 
     /// Address of the first byte. Constant in a guarded memory; growth may move it in a bounded one.
+    #[inline]
     pub fn base_ptr(&self) -> *mut u8 {
         match self {
             LinearMemory::Guarded(memory) => memory.base_ptr(),
@@ -87,10 +88,12 @@ impl LinearMemory {
     }
 
     /// Accessible bytes.
+    #[inline]
     pub fn byte_len(&self) -> u64 {
         self.len() as u64
     }
 
+    #[inline]
     fn len(&self) -> usize {
         match self {
             LinearMemory::Guarded(memory) => memory.byte_len(),
@@ -152,6 +155,7 @@ impl LinearMemory {
     }
 
     /// Bytes that can be lent.
+    #[inline]
     fn lent(&self) -> usize {
         match self {
             LinearMemory::Shared(_) => 0,
@@ -169,6 +173,7 @@ impl LinearMemory {
     }
 
     /// All accessible bytes, to write to; of a shared memory, none.
+    #[inline]
     pub fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `data`; the bytes are writable, and `&mut self` makes this borrow exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.base_ptr(), self.lent()) }
@@ -189,6 +194,7 @@ impl LinearMemory {
     /// # Errors
     ///
     /// The range is not inside the memory, or threads share it.
+    #[inline]
     pub fn slice_mut(&mut self, offset: u64, len: u64) -> Result<&mut [u8], OutOfBounds> {
         let range = OutOfBounds::check(offset, len, self.lent() as u64)?;
         Ok(&mut self.data_mut()[range])
@@ -227,6 +233,7 @@ impl LinearMemory {
     ///
     /// The range is not inside the memory; then nothing was written. An empty range must not start
     /// past the end either, as in the specification.
+    #[inline]
     pub fn fill(&mut self, offset: u64, len: u64, byte: u8) -> Result<(), OutOfBounds> {
         if let LinearMemory::Shared(memory) = self {
             return memory.fill(offset, len, byte);
@@ -241,6 +248,7 @@ impl LinearMemory {
     ///
     /// One of the ranges is not inside the memory; then nothing was written. An empty range must not
     /// start past the end either, as in the specification.
+    #[inline]
     pub fn copy_within(&mut self, dst: u64, src: u64, len: u64) -> Result<(), OutOfBounds> {
         if let LinearMemory::Shared(memory) = self {
             return memory.copy_within(dst, src, len);

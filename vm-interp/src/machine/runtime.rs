@@ -316,19 +316,21 @@ unsafe extern "C" fn memory_copy(
             } else {
                 piece.start
             };
-            match memories.get_disjoint_mut([to, from]) {
-                Ok([to, from]) => vm_memory::copy(
-                    &mut to.linear,
-                    dst + at,
-                    &from.linear,
-                    src + at,
-                    len_of_piece,
-                ),
-                // The same memory.
-                Err(_) => memories[to]
-                    .linear
-                    .copy_within(dst + at, src + at, len_of_piece),
+            // Nearly always it is one memory.
+            if to == from {
+                let linear = &mut memories[to].linear;
+                return linear.copy_within(dst + at, src + at, len_of_piece);
             }
+            let [to, from] = memories
+                .get_disjoint_mut([to, from])
+                .expect("two memories of the world");
+            vm_memory::copy(
+                &mut to.linear,
+                dst + at,
+                &from.linear,
+                src + at,
+                len_of_piece,
+            )
         })
     }
 }

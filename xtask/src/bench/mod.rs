@@ -14,13 +14,14 @@ pub(crate) mod costs;
 pub(crate) mod figures;
 mod peers;
 mod statistics;
+mod suite;
 mod summary;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use self::clock::{Clock, CpuTime};
@@ -61,6 +62,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     only: Option<Part>,
 
+    /// A checkout of the public suite wasmi-labs/wasmi-benchmarks, with its submodule, for `--only suite`
+    #[arg(long, value_name = "DIR")]
+    suite: Option<PathBuf>,
+
     /// Also draw the programs' speed as a chart into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -90,6 +95,8 @@ enum Part {
     /// What programs take longer if they consume fuel, and if they look at epochs: in one mode, by default the first, and only if
     /// it is asked for
     Metering,
+    /// The cases of `--suite`. Only if it is asked for
+    Suite,
 }
 
 /// Runs everything and prints the table.
@@ -100,6 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     ensure!(options.passes > 0, "--passes has to be at least 1");
     if options.install_peers {
         peers::install()?;
+    }
+    if options.only == Some(Part::Suite) {
+        return run_suite(options);
     }
     let mut contestants = Vec::new();
     if !options.no_installed_peers
@@ -195,6 +205,25 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         passes: options.passes,
         seconds: clock.name(),
     };
+    print!("{table}");
+    if let Some(file) = &options.svg {
+        chart::write(&table, file)?;
+    }
+    Ok(exit_code(failed))
+}
+
+/// All engines are linked for it, so it needs no command of theirs.
+fn run_suite(options: &Options) -> Result<ExitCode> {
+    let dir = options
+        .suite
+        .as_deref()
+        .context("--only suite needs --suite DIR")?;
+    if !options.no_installed_peers && cfg!(not(feature = "peers")) {
+        return peers::run_with_linked_peers();
+    }
+    let mut failed = false;
+    let modes = options.mode.list();
+    let table = suite::measure(dir, &modes, &options.filter, options.passes, &mut failed)?;
     print!("{table}");
     if let Some(file) = &options.svg {
         chart::write(&table, file)?;
