@@ -104,8 +104,8 @@ impl Default for Hotness {
     /// What a translation takes is about what so many calls or turns gain.
     fn default() -> Hotness {
         Hotness {
-            calls: 20,
-            turns: 200,
+            calls: 100,
+            turns: 1000,
         }
     }
 }
