@@ -60,7 +60,7 @@ pub(crate) struct Options {
     output: Option<PathBuf>,
 
     /// The most shapes to add to those that are always there
-    #[arg(long, default_value_t = 26_000)]
+    #[arg(long, default_value_t = 25_000)]
     shapes: u64,
 
     /// The least share of all dispatches that a line has to save, in percent
