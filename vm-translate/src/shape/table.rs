@@ -14,6 +14,7 @@
 //! | `i1`, `i2` …; `f1`, `f2` … | a pinned register of integers or floats: the same wherever the word is written in the line, and not that of another such word |
 //! | `%i0`, `%f0` … | one certain register |
 //! | `;` | between roots that share a cell |
+//! | `br`, `loop`, `call`, `return.2` | roots without trees that end a cell; the number is that of the integer registers which the return takes back |
 //! | `@4` before a line | in this line, the only pinned registers are the first 4 of each kind |
 //!
 //! ```
