@@ -88,7 +88,6 @@ impl Program {
         let unchecked = |_: u64, _: u32| true;
         self.functions.iter().filter_map(move |counted| {
             let options = TranslateOptions {
-                hottest_loop: None,
                 unchecked: self.guarded.then_some(&unchecked),
                 ..TranslateOptions::new(shapes)
             };

@@ -54,7 +54,6 @@ fn every_function_keeps_the_promises() {
     for (path, module) in programs() {
         for shapes in sets {
             let options = TranslateOptions {
-                hottest_loop: None,
                 unchecked: Some(&some),
                 ..TranslateOptions::new(shapes)
             };
@@ -74,7 +73,6 @@ fn both_tiers_have_the_same_loops() {
     let (mut functions, mut in_baseline, mut loops) = (0, 0, 0);
     for (path, module) in programs() {
         let options = TranslateOptions {
-            hottest_loop: None,
             unchecked: Some(&some),
             ..TranslateOptions::new(&RICH)
         };
@@ -202,7 +200,6 @@ fn the_predicate_alone_decides_what_is_checked() {
     let small = |offset: u64, width: u32| offset < 16 && width == 4;
     for (path, module) in programs() {
         let options = TranslateOptions {
-            hottest_loop: None,
             unchecked: Some(&small),
             ..TranslateOptions::new(&RICH)
         };

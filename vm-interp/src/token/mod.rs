@@ -142,7 +142,6 @@ impl TokenCode {
         allocations: &mut TranslateAllocations,
     ) -> Result<Function, CodeError> {
         let options = TranslateOptions {
-            hottest_loop: None,
             additions: self.options.additions(),
             ..TranslateOptions::new(&PlainShapes)
         };
